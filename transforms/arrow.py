@@ -1,0 +1,56 @@
+"""Between Arrow arrays and numpy kernels, without copying: the buffers of a string array, and back.
+
+Text columns are `pa.string()` (int32 offsets) everywhere behind the sources: a batch never holds 2 GiB of text.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+_EMPTY = np.zeros(8, np.uint8)
+_EMPTY.flags.writeable = False  # as Arrow's own buffers are: numba compiles one kernel, not two
+
+
+def string_buffers(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """(offsets int32 [n+1], data uint8) of a string or binary array; offsets index `data` directly, slices included.
+
+    Nulls appear as empty strings. The views keep no reference count of their own on Arrow's memory beyond the buffers',
+    which numpy holds.
+    """
+    if isinstance(array, pa.ChunkedArray):
+        array = array.combine_chunks()
+    if pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type):
+        array = array.cast(pa.string() if pa.types.is_large_string(array.type) else pa.binary())
+    if array.null_count:
+        array = array.fill_null("" if pa.types.is_string(array.type) else b"")
+    _, offsets, data = array.buffers()
+    if len(array) == 0 or offsets is None:
+        none = np.zeros(len(array) + 1, np.int32)
+        none.flags.writeable = False
+        return none, _EMPTY
+    begin = array.offset
+    view = np.frombuffer(offsets, np.int32)[begin : begin + len(array) + 1]
+    # an absent or empty data buffer must still be a valid array for the kernels' signatures
+    return view, np.frombuffer(data, np.uint8) if data is not None and data.size else _EMPTY
+
+
+def string_array(offsets: np.ndarray, data: np.ndarray) -> pa.Array:
+    """A string array over `offsets` (int32 [n+1]) and `data` (uint8, valid UTF-8), without copying either."""
+    return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def set_column(batch: pa.RecordBatch, name: str, values: Any) -> pa.RecordBatch:
+    """`batch` with column `name` replaced in place, or appended at the end."""
+    values = values if isinstance(values, pa.Array) else pa.array(values)
+    index = batch.schema.get_field_index(name)
+    if index < 0:
+        return batch.append_column(name, values)
+    return batch.set_column(index, name, values)
+
+
+def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
+    """A record batch of `schema` without rows."""
+    return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)

@@ -1,0 +1,167 @@
+"""The four kinds of transform. A transform is a frozen pydantic model: its fields are the recipe's YAML, the command
+line, the JSON schema and the fingerprint; its behaviour is a pure function of (batch, keyed random generator).
+
+    Map      batch -> batch, the same rows
+    Filter   batch -> a verdict per row: kept, or the rule that drops it and the value that broke it
+    Expand   batch -> batch with more rows, which name their parent
+    Group    needs keys from other shards: says which keys it emits, and what it decides from all rows of one key
+
+The same objects work on plain batches, so a Beam user writes `batches | beam.Map(Noise(delete=0.05))`.
+"""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+import numpy as np
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from transforms.random import Keyed
+
+Stability = Literal["record", "unit", "public", "cross", "private"]
+"""How far one unit's data reaches: its own record, its own unit, public data only, other units, or other units through a
+mechanism that spends privacy budget."""
+
+
+class Transform(BaseModel, abc.ABC):
+    """Base of every transform. Subclasses set `name` (the recipe's key, which is also their module's file name with
+    hyphens for underscores), `version` (raised by any change that changes results) and `stability`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    stability: ClassVar[Stability] = "cross"
+
+    def fingerprint(self) -> str:
+        """Hexadecimal digest of (name, version, fields): equal for equal results, on any machine."""
+        data = {"name": self.name, "version": self.version, "fields": self.model_dump(mode="json")}
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
+
+    def files(self) -> list[str]:
+        """Paths in the fields whose content matters: the plan digests them into the fingerprint, resolved at the recipe."""
+        return []
+
+
+class Map(Transform):
+    """Batch to batch, the same rows in the same order; `id` and `source` stay as they are."""
+
+    @abc.abstractmethod
+    def map(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:
+        """The batch with changed or added columns. Works on a batch without rows, whose schema is then the answer."""
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return self.map(batch, Keyed(step=self.name))
+
+
+class Expand(Transform):
+    """Batch to batch with more rows. Rows that are added carry their own `id`, and `parent` and `derived_by`; an original
+    carries null in both. Originals may be left out (`keep_originals: false`), and count then as dropped by this step."""
+
+    @abc.abstractmethod
+    def expand(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:
+        """The batch with the derived rows behind or among the originals. Works on a batch without rows."""
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return self.expand(batch, Keyed(step=self.name))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a filter says of n rows.
+
+    reasons: names of the rules; codes: int16 [n], -1 for a kept row, else the index of the rule that drops it;
+    values: float64 [n], the value that broke the rule (nan for a kept row); scores: every score by name, [n] each.
+    """
+
+    reasons: tuple[str, ...]
+    codes: np.ndarray
+    values: np.ndarray
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def kept(self) -> np.ndarray:
+        """bool [n]."""
+        return self.codes < 0
+
+
+class Filter(Transform):
+    """Batch to a verdict per row."""
+
+    keep_scores: bool = False
+    """Keep every score as a column `<step>.<score>`, so that thresholds can be tried without a rerun."""
+
+    @abc.abstractmethod
+    def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
+        """The verdict on each row. Works on a batch without rows."""
+
+    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return batch.filter(pa.array(self.judge(batch, Keyed(step=self.name)).kept))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What a group decides from the rows of some keys.
+
+    told: a table with columns `shard` uint32 and `row` uint32 (the row spoken to) and what it is told, any columns;
+    tables: rows for a side table of the snapshot, by its name (`pairs`), same schema in every partition.
+    """
+
+    told: pa.Table
+    tables: dict[str, pa.Table] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What becomes of a batch: the rows that stay, and which rows of the input were dropped, why, and for whom.
+
+    dropped: int64 positions in the input batch; reasons, values, survivors (ids or None): one entry a dropped row.
+    """
+
+    batch: pa.RecordBatch
+    dropped: np.ndarray
+    reasons: list[str]
+    values: list[float]
+    survivors: list[str | None]
+
+
+class Group(Transform):
+    """Decides from rows of several shards that share a key, in one or more rounds.
+
+    A round is: `keys` per shard -> rows of equal key meet in one partition -> `decide` per partition [-> `gather` once,
+    over all partitions, in rounds listed in `gathered`] -> each shard is told about its rows. What the last round tells
+    goes to `apply`; what an earlier round tells goes to the next round's `keys`.
+
+    A document's place in the run is (shard, row): the number of its shard and its row in the staged shard. Places are
+    for routing; what is decided must follow from content (`order`, ids, hashes), never from places.
+    """
+
+    rounds: ClassVar[int] = 1
+    gathered: ClassVar[frozenset[int]] = frozenset()
+
+    @abc.abstractmethod
+    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
+        """Rows to send: `key` uint64 (rows of equal key meet), `row` uint32 (taken from `rows`), and any other columns.
+
+        rows: uint32 [n], the staged row number of each row of `batch`. told: None in round 0, else what this shard was
+        told about rows of this batch, sorted by `row`. The engine adds `shard` uint32 before `decide`. May send no row or
+        several a document. Works on a batch without rows, whose schema is then the answer.
+        """
+
+    @abc.abstractmethod
+    def decide(self, rnd: int, keys: pa.Table) -> Decision:
+        """From all rows of this partition (any order; `shard` added): whom to tell what. An empty table must be handled,
+        and `told` has the same schema always."""
+
+    def gather(self, rnd: int, told: pa.Table, shard_rows: np.ndarray) -> pa.Table:
+        """From what all partitions decided, with shard_rows int64 [shards] (staged rows a shard): whom to tell what."""
+        raise TypeError(f"{self.name} lists round {rnd} in `gathered` without a `gather` method")
+
+    @abc.abstractmethod
+    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
+        """Carry out what the last round told about rows of this batch (sorted by `row`)."""

@@ -1,0 +1,74 @@
+"""Every error corpusmill raises on purpose, as one tree.
+
+    CorpusmillError            exit code 1
+    ├── RecipeError            78  the recipe, or a value in it, is wrong
+    ├── SourceError             1  an input file or row cannot be used
+    │   ├── BadFileError           the file as a whole: truncated, corrupt, too large when decoded
+    │   └── TooManyBadRowsError    more bad rows than `max_bad_fraction`
+    ├── EngineError             1  a rule of the engine broke; always a defect worth reporting
+    │   └── ConservationError      rows in and rows accounted for differ
+    ├── DatasetError            1  a dataset directory is missing, damaged or not ours
+    │   ├── VerifyError            a published file differs from its digest
+    │   └── LockedError        75  another process is writing the dataset
+    └── MissingDependencyError  1  an optional package or data file is absent
+
+A message names the file, line or document, says what was wrong, and what to do.
+"""
+
+
+class CorpusmillError(Exception):
+    """Base of every error raised on purpose; `exit_code` is what the command line returns."""
+
+    exit_code = 1
+
+
+class RecipeError(CorpusmillError):
+    """The recipe is wrong: unknown key, bad value, missing path."""
+
+    exit_code = 78
+
+
+class SourceError(CorpusmillError):
+    """An input cannot be used."""
+
+
+class BadFileError(SourceError):
+    """A whole file is unusable: truncated, corrupt, of another format, or a decompression bomb."""
+
+    def __init__(self, path: str, what: str, todo: str = "") -> None:
+        self.path, self.what, self.todo = path, what, todo
+        advice = todo or "replace the file, or set `on_bad_file: skip` on its source to quarantine it whole"
+        super().__init__(f"{path}: {what}. To go on: {advice}.")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.path, self.what, self.todo)
+
+
+class TooManyBadRowsError(SourceError):
+    """More rows were quarantined than `max_bad_fraction` allows; nothing is committed."""
+
+
+class EngineError(CorpusmillError):
+    """A rule of the engine broke. Not the user's mistake: please report it."""
+
+
+class ConservationError(EngineError):
+    """Rows in differ from rows out + dropped + quarantined - derived."""
+
+
+class DatasetError(CorpusmillError):
+    """A dataset directory is missing, damaged, or not one of ours."""
+
+
+class VerifyError(DatasetError):
+    """A published file differs from the digest in its manifest."""
+
+
+class LockedError(DatasetError):
+    """Another process holds the dataset's lock."""
+
+    exit_code = 75
+
+
+class MissingDependencyError(CorpusmillError):
+    """An optional package or data file is absent; the message names the command that gets it."""

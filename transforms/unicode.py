@@ -1,0 +1,145 @@
+"""Code points and words in numba kernels, over UTF-8 bytes.
+
+A **word** is a maximal run of `\\w` characters (Python's definition: letters, digits, underscore) with the combining marks
+that follow them. A character of a script written without spaces (Han, kana, Thai, Lao, Khmer, Myanmar) is a word of its
+own, so that everything that cuts text works for Chinese and Japanese.
+
+Tables are indexed by code point and built once per process from `unicodedata` (0.1 s).
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import sys
+import unicodedata
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from transforms.hashing import GOLDEN, U
+
+WORD, MARK, ALONE, SPACE, UPPER, PUNCT, NFC_CHECK, ALPHA, DIGIT = 1, 2, 4, 8, 16, 32, 64, 128, 256
+"""Flags of a code point: word character; combining mark (continues a word, never starts one); a word of its own;
+white space; has another lower case; punctuation; text with it may not be in NFC; letter; decimal digit."""
+
+_ALONE = (
+    (0x0E00, 0x0E7F), (0x0E80, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x2E80, 0x2FDF), (0x3005, 0x3007),
+    (0x3040, 0x30FF), (0x3100, 0x312F), (0x31A0, 0x31BF), (0x31F0, 0x31FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF), (0xFF66, 0xFF9F), (0x1AFF0, 0x1B16F), (0x20000, 0x323AF),
+)  # fmt: skip
+_JAMO = ((0x1160, 0x11FF),)
+
+
+@functools.cache
+def tables() -> tuple[np.ndarray, np.ndarray]:
+    """(flags uint16, lower int32), both [0x110000]: the flags of each code point and its simple lower case."""
+    flags = np.zeros(0x110000, np.uint16)
+    points = np.array([c for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000], np.int64)
+    everything = "".join(map(chr, points))
+
+    def mark(pattern: str, flag: int) -> None:
+        for m in re.finditer(pattern, everything):
+            flags[points[m.start() : m.end()]] |= flag
+
+    mark(r"\w+", WORD)
+    mark(r"[^\W\d_]+", ALPHA)
+    mark(r"\d+", DIGIT)
+    mark(r"\s+", SPACE)
+    lower = np.arange(0x110000, dtype=np.int32)
+    # cased letters, marks and punctuation end below 0x20000, but for tags and variation selectors
+    for c in [*range(0x20000), *range(0xE0000, 0xE01F0)]:
+        if 0xD800 <= c < 0xE000:
+            continue
+        char = chr(c)
+        category = unicodedata.category(char)
+        if category[0] == "M":
+            # variation selectors and enclosing marks stand on symbols: alone they are no word
+            joins = category != "Me" and not 0xFE00 <= c <= 0xFE0F and c < 0xE0000
+            flags[c] = (int(flags[c]) & ~WORD) | (MARK if joins else 0) | NFC_CHECK
+        elif category[0] == "P":
+            flags[c] |= PUNCT
+        small = char.lower()
+        if len(small) == 1 and small != char:
+            lower[c] = ord(small)
+            flags[c] |= UPPER
+        if not unicodedata.is_normalized("NFC", char):
+            flags[c] |= NFC_CHECK
+    for first, last in _JAMO:
+        flags[first : last + 1] |= NFC_CHECK
+    flags[0xF900:0xFB00] |= NFC_CHECK
+    flags[0x2F800:0x2FA20] |= NFC_CHECK
+    for first, last in _ALONE:
+        part = flags[first : last + 1]
+        part[(part & WORD) != 0] |= ALONE
+    flags.flags.writeable = lower.flags.writeable = False
+    return flags, lower
+
+
+@njit(inline="always")
+def decode(data: Any, i: int, stop: int) -> tuple[int, int]:
+    """(code point, position behind it) of the UTF-8 character at data[i]; the text is valid UTF-8."""
+    b = np.int32(data[i])
+    if b < 0x80:
+        return b, i + 1
+    if b < 0xE0:
+        return ((b & 0x1F) << 6) | (np.int32(data[i + 1]) & 0x3F), i + 2
+    if b < 0xF0:
+        return ((b & 0x0F) << 12) | ((np.int32(data[i + 1]) & 0x3F) << 6) | (np.int32(data[i + 2]) & 0x3F), i + 3
+    return (
+        ((b & 0x07) << 18)
+        | ((np.int32(data[i + 1]) & 0x3F) << 12)
+        | ((np.int32(data[i + 2]) & 0x3F) << 6)
+        | (np.int32(data[i + 3]) & 0x3F)
+    ), i + 4
+
+
+@njit(inline="always")
+def next_word(data: Any, i: int, stop: int, flags: Any, lower: Any) -> tuple[int, int, Any]:
+    """(start, end, hash) of the first word in data[i:stop], lower-cased in the hash only; (stop, stop, 0) if none.
+
+    The hash is a 64-bit Fowler-Noll-Vo style product over lower-cased code points; mix it before using its low bits.
+    """
+    # to the first character of a word
+    start = i
+    c = np.int32(0)
+    while start < stop:
+        c, i = decode(data, start, stop)
+        if flags[c] & WORD:
+            break
+        start = i
+    else:
+        return stop, stop, U(0)
+    h = (GOLDEN ^ U(lower[c])) * U(0x100000001B3)
+    h ^= h >> U(29)
+    alone = (flags[c] & ALONE) != 0
+    end = i
+    while end < stop:
+        c, i = decode(data, end, stop)
+        f = flags[c]
+        if f & MARK:
+            pass
+        elif alone or not f & WORD or f & ALONE:
+            break
+        h = (h ^ U(lower[c])) * U(0x100000001B3)
+        h ^= h >> U(29)
+        end = i
+    return start, end, h
+
+
+@njit(nogil=True, cache=True)
+def needs_nfc(offsets: Any, data: Any, flags: Any) -> Any:
+    """bool [n]: rows with a character that NFC may change or compose."""
+    out = np.zeros(len(offsets) - 1, np.bool_)
+    for row in range(len(offsets) - 1):
+        i, stop = offsets[row], offsets[row + 1]
+        while i < stop:
+            if data[i] < 0x80:
+                i += 1
+                continue
+            c, i = decode(data, i, stop)
+            if flags[c] & NFC_CHECK:
+                out[row] = True
+                break
+    return out
