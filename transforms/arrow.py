@@ -5,6 +5,7 @@ Text columns are `pa.string()` (int32 offsets) everywhere behind the sources: a 
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -54,3 +55,34 @@ def set_column(batch: pa.RecordBatch, name: str, values: Any) -> pa.RecordBatch:
 def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
     """A record batch of `schema` without rows."""
     return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
+
+
+def logical_digest(table: pa.Table) -> str:
+    """Hexadecimal digest of a table's schema and values, the same for equal tables however they are laid out in memory."""
+    state = hashlib.sha256(str(table.schema.remove_metadata()).encode())
+    for column in table.columns:
+        _digest_array(column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column, state)
+    return state.hexdigest()[:40]
+
+
+def _digest_array(array: pa.Array, state: Any) -> None:
+    if isinstance(array, pa.ChunkedArray):  # combine_chunks keeps several chunks where one cannot hold the data
+        for chunk in array.chunks:
+            _digest_array(chunk, state)
+        return
+    state.update(np.packbits(array.is_valid().to_numpy(zero_copy_only=False)).tobytes() if array.null_count else b"")
+    if pa.types.is_list(array.type) or pa.types.is_large_list(array.type):
+        state.update(np.diff(array.offsets.to_numpy()).tobytes())
+        _digest_array(array.flatten(), state)
+    elif pa.types.is_string(array.type) or pa.types.is_binary(array.type):
+        offsets, data = string_buffers(array)
+        state.update(np.diff(offsets).tobytes())
+        state.update(data[offsets[0] : offsets[-1]].tobytes())
+    elif pa.types.is_primitive(array.type):
+        kind = array.type
+        if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
+            array = array.view(pa.int32() if kind.bit_width == 32 else pa.int64())  # dates and times
+        values = array.fill_null(False if pa.types.is_boolean(kind) else 0)
+        state.update(values.to_numpy(zero_copy_only=False).tobytes())
+    else:
+        state.update(repr(array.to_pylist()).encode())

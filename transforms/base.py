@@ -2,7 +2,7 @@
 line, the JSON schema and the fingerprint; its behaviour is a pure function of (batch, keyed random generator).
 
     Map      batch -> batch, the same rows
-    Filter   batch -> a verdict per row: kept, or the rule that drops it and the value that broke it
+    Filter   batch -> a verdict per row: kept (perhaps edited), or the rule that drops it and the value that broke it
     Expand   batch -> batch with more rows, which name their parent
     Group    needs keys from other shards: says which keys it emits, and what it decides from all rows of one key
 
@@ -19,7 +19,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from transforms.random import Keyed
 
@@ -77,12 +77,16 @@ class Verdict:
 
     reasons: names of the rules; codes: int16 [n], -1 for a kept row, else the index of the rule that drops it;
     values: float64 [n], the value that broke the rule (nan for a kept row); scores: every score by name, [n] each.
+    batch: the same n rows in the same order with changed or added columns, for filters that also edit what they keep
+    (line rules cut lines, language identification adds a column); None if the rows stay as they are. Rows that are
+    dropped may hold anything there: whoever records a dropped document takes it from the batch that was judged.
     """
 
     reasons: tuple[str, ...]
     codes: np.ndarray
     values: np.ndarray
     scores: dict[str, np.ndarray] = field(default_factory=dict)
+    batch: pa.RecordBatch | None = None
 
     @property
     def kept(self) -> np.ndarray:
@@ -93,15 +97,18 @@ class Verdict:
 class Filter(Transform):
     """Batch to a verdict per row."""
 
-    keep_scores: bool = False
-    """Keep every score as a column `<step>.<score>`, so that thresholds can be tried without a rerun."""
+    keep_scores: bool = Field(
+        default=False,
+        description="keep every score as a column `<step>.<score>`, so that thresholds can be tried without a rerun",
+    )
 
     @abc.abstractmethod
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
-        """The verdict on each row. Works on a batch without rows."""
+        """The verdict on each row. Works on a batch without rows, for which `Verdict.batch` has the edited schema."""
 
     def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        return batch.filter(pa.array(self.judge(batch, Keyed(step=self.name)).kept))
+        verdict = self.judge(batch, Keyed(step=self.name))
+        return (batch if verdict.batch is None else verdict.batch).filter(pa.array(verdict.kept))
 
 
 @dataclass(frozen=True)
@@ -164,4 +171,4 @@ class Group(Transform):
 
     @abc.abstractmethod
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
-        """Carry out what the last round told about rows of this batch (sorted by `row`)."""
+        """Carry out what the last round told about rows of this batch (sorted by `row`); the columns stay as they are."""

@@ -1,0 +1,156 @@
+"""What a run would do, and why, before it does anything: the listing, the stages, what is reused, what it costs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipelines.job import Job
+from pipelines.recipe import Recipe
+from pipelines.snapshot import Dataset, snapshot_numbers
+from pipelines.store import Store
+from transforms.sources.listing import list_files
+from transforms.sources.units import plan_units
+
+MB = 1_000_000
+BASE_MEMORY = 330 * MB
+"""Beam, numba, pyarrow and their kernels, loaded."""
+BATCH_FACTOR = 12
+"""Bytes in use for a byte of a worker's batch: columns before and after a step, word tables, a row group being written."""
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """One stage: how many units it has, how many of them are done already, the bytes that go in (None: not known yet)."""
+
+    name: str
+    what: str
+    units: int | None
+    reused: int
+    bytes: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do. documents: None where the sources' footers do not tell; bytes: of the source files; memory:
+    estimated peak, in bytes."""
+
+    job: Job
+    stages: list[PlannedStage]
+    documents: int | None
+    bytes: int
+    memory: int
+    units: int
+    nothing_new: bool
+    changes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form, without the job."""
+        found = {k: v for k, v in self.__dict__.items() if k != "job"}
+        return {**found, "stages": [asdict(s) for s in self.stages]}
+
+
+def open_job(recipe: Recipe) -> Job:
+    """List the recipe's sources and store the list of read units; reads what is new, writes only the store's own notes."""
+    store = Store(str(recipe.output_dir))
+    cache = store.listing()
+    units, inputs, seen = [], [], {}
+    for spec in recipe.sources:
+        files = list_files(spec, str(recipe.base_dir), cache)
+        seen.update({f"{f.path}|{f.size}|{f.stamp}": f.digest for f in files})
+        inputs += [
+            {"source": spec.name, "path": _shown(f.path, str(recipe.base_dir)), "size": f.size, "digest": f.digest}
+            for f in files
+        ]
+        units += sorted(plan_units(spec, files), key=lambda u: u.key)
+    inputs.sort(key=lambda i: (i["source"], i["digest"], i["path"]))
+    reads = store.save_plan({"units": [u.to_json() for u in units], "inputs": inputs})
+    if seen != cache:
+        store.save_listing(seen)
+    return Job(recipe, store.dataset, reads)
+
+
+def _shown(path: str, base: str) -> str:
+    """A path as manifests name it: relative to the recipe's folder where it lies below or beside it."""
+    if "://" in path:
+        return path
+    relative = os.path.relpath(path, base)
+    return path if relative.startswith("../../..") else relative
+
+
+def nothing_new(job: Job) -> bool:
+    """Whether the newest snapshot was made from exactly this work."""
+    if not snapshot_numbers(job.dataset):
+        return False
+    return bool(Dataset(job.dataset).manifest()["work"] == job.work_digest())
+
+
+def make(recipe: Recipe, workers: int) -> Plan:
+    """The plan of a run with this many workers."""
+    job = open_job(recipe)
+    inputs = job.store.load_plan(job.reads)["inputs"]
+    size = sum(i["size"] for i in inputs)
+    units = job.read_units()
+    same = nothing_new(job)
+    stages: list[PlannedStage] = []
+    known = True
+    for number, stage in enumerate(job.stages):
+        label = stage.label(job)
+        if not known:
+            stages.append(PlannedStage(label, stage.kind, None, 0, None, "waits for the stage before"))
+            continue
+        ready = job.refresh(number)
+        total, todo = len(ready.requests), len(ready.pending)
+        reason = (
+            "all done before"
+            if not todo
+            else ("nothing like it was done before" if todo == total else "new or changed input")
+        )
+        stages.append(PlannedStage(label, stage.kind, total, total - todo, sum(ready.sizes), reason))
+        known = not todo
+    largest = max((sum(p.end - p.begin for p in u.parts) for u in units), default=0)
+    memory = BASE_MEMORY + workers * (BATCH_FACTOR * 16 * MB + min(largest, 64 * MB))
+    return Plan(job, stages, None, size, memory, len(units), same, _changes(job, same))
+
+
+def _changes(job: Job, same: bool) -> list[str]:
+    """Why there is something to do, against the newest snapshot."""
+    if not snapshot_numbers(job.dataset):
+        return ["there is no snapshot yet"]
+    if same:
+        return []
+    before = Dataset(job.dataset).manifest()
+    inputs = job.store.load_plan(job.reads)["inputs"]
+    old = {(i["source"], i["digest"]) for i in before["inputs"]}
+    new = {(i["source"], i["digest"]) for i in inputs}
+    changes = []
+    if new - old:
+        changes.append(f"{len(new - old)} new or changed files")
+    if old - new:
+        changes.append(f"{len(old - new)} files are gone or changed")
+    changes += _recipe_changes(before["recipe"], job.recipe.canonical())
+    return changes or ["corpusmill or one of its transforms changed its version"]
+
+
+def _recipe_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    found = []
+    if old["seed"] != new["seed"]:
+        found.append(f"seed: {old['seed']} -> {new['seed']}")
+    steps = {s["name"]: s for s in old["steps"]}
+    for step in new["steps"]:
+        was = steps.pop(step["name"], None)
+        if was is None:
+            found.append(f"step {step['name']} is new")
+        elif was != step:
+            fields = [
+                f"{k}: {was['fields'].get(k)} -> {v}" for k, v in step["fields"].items() if was["fields"].get(k) != v
+            ] or [f"{was['transform']} -> {step['transform']}"]
+            found.append(f"step {step['name']}: {', '.join(fields)}")
+    found += [f"step {name} is gone" for name in steps]
+    if [s["name"] for s in old["steps"]] != [s["name"] for s in new["steps"]] and not found:
+        found.append("the steps' order changed")
+    if old["sources"] != new["sources"]:
+        found.append("the sources' fields changed")
+    return found

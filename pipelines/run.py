@@ -1,0 +1,127 @@
+"""A run, from a recipe to a committed snapshot."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipelines.commit import commit, finish
+from pipelines.job import Job
+from pipelines.plan import nothing_new, open_job
+from pipelines.recipe import Recipe
+from pipelines.runners import cores, run_stages
+from pipelines.snapshot import Dataset
+from pipelines.store import Store
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stage is: units done of total, of which `reused` were done before this run."""
+
+    stage: str
+    done: int
+    total: int
+    reused: int
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """committed: False where nothing was new; snapshot: the newest number; funnel: see `pipelines.funnel.build`."""
+
+    committed: bool
+    snapshot: int
+    funnel: dict[str, Any]
+    manifest: dict[str, Any]
+    seconds: float
+    cpu_seconds: float
+
+
+def run(
+    recipe: Recipe,
+    *,
+    workers: int | None = None,
+    runner: str = "local",
+    options: Sequence[str] = (),
+    progress: Callable[[Progress], None] | None = None,
+) -> RunResult:
+    """Run a recipe and commit the next snapshot of its dataset, or find that nothing is new.
+
+    Raises:
+        LockedError: another process is writing the dataset.
+        CorpusmillError: nothing was committed; finished units are kept, and the same command goes on from them.
+    """
+    wall, cpu = time.perf_counter(), time.process_time()
+    store = Store(str(recipe.output_dir))
+    with store.lock():
+        job = open_job(recipe)
+        new = not nothing_new(job)
+        if new:
+            if any(job.refresh(0).pending) or not _complete(job):
+                with _Watch(job, progress):
+                    run_stages(job, workers or cores(), runner, options)
+            manifest = commit(job)
+        else:
+            manifest = finish(job.dataset)
+    return RunResult(
+        new, manifest["number"], manifest["funnel"], manifest, time.perf_counter() - wall, time.process_time() - cpu
+    )
+
+
+def _complete(job: Job) -> bool:
+    """Whether every unit of every stage is done: a run that died before its commit needs no runner."""
+    for number in range(len(job.stages)):
+        if job.refresh(number).pending:
+            return False
+    return True
+
+
+class _Watch:
+    """Tells a callback how far the running stage is, from what its units have stored."""
+
+    def __init__(self, job: Job, progress: Callable[[Progress], None] | None, interval: float = 0.25) -> None:
+        self._job, self._progress, self._interval = job, progress, interval
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> _Watch:
+        self._job.store.announce(None)
+        if self._progress:
+            self._thread = threading.Thread(target=self._run, name="progress", daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join()
+        self._job.store.announce(None)
+
+    def _run(self) -> None:
+        store = self._job.store
+        current, waiting, reused, total, label = "", set(), 0, 0, ""
+        while True:
+            stopping = self._stop.wait(self._interval)
+            note = store.announced()
+            if note and note["plan"] != current:
+                if current:
+                    self._tell(label, total, total, reused)
+                current = note["plan"]
+                requests = store.load_plan(current)["requests"]
+                waiting = {r for r in requests if not store.done(r)}
+                total, reused = len(requests), len(requests) - len(waiting)
+                label = self._job.stages[note["stage"]].label(self._job)
+            if current:
+                waiting = {r for r in waiting if not store.done(r)}
+                self._tell(label, total - len(waiting), total, reused)
+            if stopping:
+                return
+
+    def _tell(self, label: str, done: int, total: int, reused: int) -> None:
+        if self._progress:
+            self._progress(Progress(label, done, total, min(reused, done)))
+
+
+__all__ = ["Dataset", "Progress", "RunResult", "run"]

@@ -1,0 +1,270 @@
+"""A dataset directory as its readers see it: numbered, immutable snapshots, and what each says.
+
+    data/*.parquet          shards, named by their content, never changed
+    snapshots/000001.json   the manifest: shards with counts and SHA-256, funnel, recipe, inputs, parent and its digest
+    dropped/ quarantine/ pairs/ ...   what was left out and why, Parquet
+    README.md               dataset card; its YAML lists the newest snapshot's shards, which `load_dataset` obeys
+    SHA256SUMS  events.jsonl
+
+A manifest is deterministic: no time, host or user stands in it. When a snapshot was made stands in events.jsonl.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.errors import BadFileError, DatasetError
+from transforms.hashing import hash128
+from transforms.shards import read_shard
+
+MANIFESTS = "snapshots"
+
+
+def manifest_name(number: int) -> str:
+    """`snapshots/000001.json`"""
+    return f"{MANIFESTS}/{number:06d}.json"
+
+
+class Dataset:
+    """Reads a dataset directory.
+
+    Raises:
+        DatasetError: there is no snapshot in it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        self.numbers = snapshot_numbers(self.path)
+        if not self.numbers:
+            what = (
+                "is not a dataset of corpusmill: it has no snapshot" if os.path.isdir(self.path) else "does not exist"
+            )
+            raise DatasetError(f"{self.path} {what}. `corpusmill run RECIPE` makes one in the recipe's output.path.")
+
+    def manifest(self, number: int | None = None) -> dict[str, Any]:
+        """The manifest of a snapshot; of the newest without a number."""
+        number = self.numbers[-1] if number is None else number
+        if number not in self.numbers:
+            known = ", ".join(map(str, self.numbers))
+            raise DatasetError(f"{self.path} has no snapshot {number}. It has: {known}.")
+        with open(os.path.join(self.path, manifest_name(number)), "rb") as f:
+            data = f.read()
+        try:
+            found: dict[str, Any] = json.loads(data)
+        except ValueError as error:
+            raise DatasetError(
+                f"{self.path}/{manifest_name(number)} is damaged: {error}. Restore it from a copy."
+            ) from error
+        return {**found, "number": number, "digest": hashlib.sha256(data).hexdigest(), "created": self._created(number)}
+
+    def _created(self, number: int) -> str | None:
+        for event in reversed(self.events()):
+            if event.get("eventType") == "COMPLETE" and event["outputs"][0]["facets"]["version"][
+                "datasetVersion"
+            ] == str(number):
+                return str(event["eventTime"])
+        return None
+
+    def events(self) -> list[dict[str, Any]]:
+        """Everything in events.jsonl that is whole."""
+        try:
+            with open(os.path.join(self.path, "events.jsonl"), encoding="utf-8") as f:
+                lines = f.read().splitlines()
+        except FileNotFoundError:
+            return []
+        events = []
+        for line in lines:
+            try:
+                events.append(json.loads(line))
+            except ValueError:  # the last line of a run that died
+                continue
+        return events
+
+    def snapshots(self) -> list[dict[str, Any]]:
+        """Number, time, size, recipe and parent of every snapshot, oldest first."""
+        found = []
+        for number in self.numbers:
+            m = self.manifest(number)
+            found.append(
+                {
+                    "number": number,
+                    "created": m["created"],
+                    "documents": m["documents"],
+                    "bytes": m["bytes"],
+                    "shards": len(m["files"]),
+                    "recipe": m["recipe_digest"],
+                    "content": m["content"],
+                    "parent": m["parent"]["number"] if m["parent"] else None,
+                }
+            )
+        return found
+
+    def files(self, number: int | None = None) -> list[str]:
+        """Full paths of a snapshot's shards."""
+        return [os.path.join(self.path, f["path"]) for f in self.manifest(number)["files"]]
+
+    def diff(self, a: int, b: int) -> dict[str, Any]:
+        """Documents added, removed and changed from snapshot `a` to `b`, by source; of the removed, by reason, too.
+
+        Only shards that stand in one of the two are read.
+        """
+        old, new = self.manifest(a), self.manifest(b)
+        same = {f["path"] for f in old["files"]} & {f["path"] for f in new["files"]}
+        before, after = self._texts(old, same), self._texts(new, same)
+        added = {k: v for k, v in after.items() if k not in before}
+        removed = {k: v for k, v in before.items() if k not in after}
+        changed = {k: v for k, v in after.items() if k in before and before[k][1] != v[1]}
+        reasons: Counter[str] = Counter()
+        looked = set(removed)
+        for batch in self._side(new, "dropped"):
+            hit = batch.filter(pc.is_in(batch.column("id"), pa.array(list(looked), pa.string())))
+            for row in hit.to_pylist():
+                if row["id"] in looked:
+                    looked.discard(row["id"])
+                    reasons[f"{row['step']}: {row['reason']}"] += 1
+        if looked:
+            reasons["no longer in the sources"] += len(looked)
+        return {
+            "a": a,
+            "b": b,
+            "documents": [old["documents"], new["documents"]],
+            "added": _by_source(added),
+            "removed": _by_source(removed),
+            "changed": _by_source(changed),
+            "reasons": dict(sorted(reasons.items())),
+            "recipe_changed": old["recipe_digest"] != new["recipe_digest"],
+            "examples": {
+                "added": sorted(added)[:5],
+                "removed": sorted(removed)[:5],
+                "changed": sorted(changed)[:5],
+            },
+        }
+
+    def _texts(self, manifest: dict[str, Any], without: set[str]) -> dict[str, tuple[str, bytes]]:
+        found: dict[str, tuple[str, bytes]] = {}
+        for file in manifest["files"]:
+            if file["path"] in without:
+                continue
+            for batch in read_shard(os.path.join(self.path, file["path"]), ["id", "source", "text"]):
+                digests = hash128(batch.column("text"))
+                ids, sources = batch.column("id").to_pylist(), batch.column("source").to_pylist()
+                found.update({i: (s, d.tobytes()) for i, s, d in zip(ids, sources, digests, strict=True)})
+        return found
+
+    def _side(self, manifest: dict[str, Any], what: str) -> Any:
+        for file in manifest["tables"].get(what, []):
+            yield from read_shard(os.path.join(self.path, file["path"]))
+
+    def why(self, document: str, number: int | None = None) -> dict[str, Any]:
+        """What happened to one document: where it is, or which step dropped it, why, and in favour of which."""
+        manifest = self.manifest(number)
+        steps = [s["name"] for s in manifest["funnel"]["steps"]]
+        found: dict[str, Any] = {"id": document, "snapshot": manifest["number"], "outcome": "unknown", "history": []}
+        for batch in self._side(manifest, "dropped"):
+            for row in batch.filter(pc.equal(batch.column("id"), document)).to_pylist():
+                found["outcome"] = "dropped"
+                passed = steps[: steps.index(row["step"])] if row["step"] in steps else []
+                found["history"].append({"outcome": "dropped", "source": row["source"], "passed": passed, **row})
+        for file in manifest["files"]:
+            first = 0
+            for batch in read_shard(os.path.join(self.path, file["path"])):
+                mine = pc.equal(batch.column("id"), document)
+                if "parent" in batch.schema.names:
+                    children = pc.equal(batch.column("parent"), document)
+                    for row in batch.filter(children).to_pylist():
+                        child = {"outcome": "derived", "child": row["id"], "derived_by": row.get("derived_by")}
+                        found["history"].append({**child, "file": file["path"]})
+                for position in pc.indices_nonzero(pc.fill_null(mine, False)).to_pylist():
+                    row = batch.slice(position, 1).to_pylist()[0]
+                    place = {"file": file["path"], "row": first + position, "source": row["source"], "passed": steps}
+                    lineage = {k: row[k] for k in ("parent", "derived_by") if row.get(k) is not None}
+                    found["outcome"] = "kept"
+                    found["history"].append({"outcome": "kept", **place, **lineage, "bytes": len(row["text"].encode())})
+                first += batch.num_rows
+        if found["outcome"] == "unknown" and found["history"]:
+            found["outcome"] = "replaced"
+        for batch in self._side(manifest, "dropped"):
+            hits = batch.filter(pc.fill_null(pc.equal(batch.column("survivor"), document), False))
+            for row in hits.to_pylist():
+                found.setdefault("survivor_of", []).append(
+                    {"id": row["id"], "step": row["step"], "value": row["value"]}
+                )
+        return found
+
+    def verify(self, number: int | None = None) -> list[str]:
+        """Reread everything a snapshot names: digests, rows, readability, the funnel's sums, the parents' digests.
+
+        Returns the problems, one line each; none means that every byte is as it was committed.
+        """
+        manifest = self.manifest(number)
+        problems: list[str] = []
+        rows = 0
+        tables = [f for files in manifest["tables"].values() for f in files]
+        for file in [*manifest["files"], *tables]:
+            path = os.path.join(self.path, file["path"])
+            try:
+                with open(path, "rb") as f:
+                    digest = hashlib.file_digest(f, "sha256").hexdigest()
+            except OSError as error:
+                problems.append(f"{file['path']}: {error.strerror or error}")
+                continue
+            if digest != file["sha256"]:
+                problems.append(f"{file['path']}: its SHA-256 is {digest}, the manifest says {file['sha256']}")
+                continue
+            try:
+                count = sum(batch.num_rows for batch in read_shard(path))
+            except BadFileError as error:
+                problems.append(f"{file['path']}: {error.what}")
+                continue
+            if count != file["rows"]:
+                problems.append(f"{file['path']}: {count} rows, the manifest says {file['rows']}")
+            rows += count if file in manifest["files"] else 0
+        if not problems and rows != manifest["documents"]:
+            problems.append(f"{rows} documents in the shards, the manifest says {manifest['documents']}")
+        problems += funnel_problems(manifest["funnel"])
+        parent = manifest["parent"]
+        if (
+            parent
+            and parent["number"] in self.numbers
+            and self.manifest(parent["number"])["digest"] != parent["digest"]
+        ):
+            problems.append(
+                f"{manifest_name(parent['number'])}: not the manifest that snapshot {manifest['number']} followed"
+            )
+        return problems
+
+
+def snapshot_numbers(path: str) -> list[int]:
+    """Numbers of the committed snapshots, ascending."""
+    try:
+        names = os.listdir(os.path.join(path, MANIFESTS))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(int(m.group(1)) for m in (re.fullmatch(r"(\d{6,})\.json", n) for n in names) if m)
+
+
+def funnel_problems(funnel: dict[str, Any]) -> list[str]:
+    """Sums of a funnel that do not add up: rows in = rows out + dropped - derived, step by step and as a whole."""
+    problems = []
+    rows = funnel["rows_in"] - funnel["quarantined"]
+    for step in funnel["steps"]:
+        if step["rows_in"] != rows:
+            problems.append(f"step {step['name']}: took {step['rows_in']} rows, but {rows} came")
+        if step["rows_in"] + step["derived"] != step["rows_out"] + sum(step["dropped"].values()):
+            problems.append(f"step {step['name']}: rows in, out, dropped and derived do not add up")
+        rows = step["rows_out"]
+    if rows != funnel["rows_out"]:
+        problems.append(f"the last step gave {rows} rows, {funnel['rows_out']} were published")
+    return problems
+
+
+def _by_source(found: dict[str, tuple[str, bytes]]) -> dict[str, int]:
+    return dict(sorted(Counter(source for source, _ in found.values()).items()))

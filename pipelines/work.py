@@ -1,0 +1,297 @@
+"""What a unit does: it reads, works, writes its files, and stores its outcome last.
+
+All effects happen in `execute`, which may run any number of times, in any process, with the same result: a unit that was
+done before is not done again, and a unit that died half way leaves nothing that anybody reads.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from pipelines.chain import Chain
+from pipelines.job import Job, Stage, pass_fingerprint
+from pipelines.store import request_of
+from transforms.arrow import empty_batch, logical_digest
+from transforms.base import Group
+from transforms.errors import ConservationError, EngineError
+from transforms.exchange import read_slices, read_told, write_keys, write_told
+from transforms.shards import SUFFIX, ShardWriter, read_shard, shard_schema
+from transforms.sources.bad import BadRows
+from transforms.sources.read import read_unit
+from transforms.sources.schema import conform
+from transforms.sources.units import ReadUnit
+
+_plans: dict[tuple[str, str], dict[str, Any]] = {}
+_plans_lock = threading.Lock()
+
+
+def execute(job: Job, stage: int, plan: str, index: int) -> None:
+    """Do unit `index` of a stage whose units share the stored `plan`, unless it is done."""
+    shared = _load(job, plan)
+    request = shared["requests"][index]
+    if job.store.outcome(request) is not None:
+        return
+    what = job.stages[stage]
+    run = {"pass": _pass, "keys": _keys, "decide": _decide, "gather": _gather, "conform": _conform}[what.kind]
+    begin = time.thread_time()
+    outcome = run(job, what, shared, index, request)
+    outcome.setdefault("cpu_seconds", time.thread_time() - begin)
+    job.store.finish(request, outcome)
+
+
+def _load(job: Job, plan: str) -> dict[str, Any]:
+    """A stage's plan, read once a process: every unit of the stage wants it."""
+    with _plans_lock:
+        key = (job.dataset, plan)
+        if key not in _plans:
+            if len(_plans) > 8:
+                _plans.clear()
+            _plans[key] = job.store.load_plan(plan)
+        return _plans[key]
+
+
+class _Keys:
+    """Gathers a group's key rows over one shard and writes them as one exchange file."""
+
+    def __init__(self, group: Group, rnd: int) -> None:
+        self._group, self._round = group, rnd
+        self._batches: list[pa.RecordBatch] = []
+        self._schema: pa.Schema | None = None
+
+    def add(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None = None) -> None:
+        keys = self._group.keys(self._round, batch, rows, told)
+        self._schema = keys.schema
+        if keys.num_rows:
+            self._batches.append(keys)
+
+    def write(self, job: Job, content: str) -> tuple[dict[str, Any], int]:
+        if self._schema is None:
+            raise EngineError(f"{self._group.name}: no batch was offered for keys")
+        path = job.store.work(content, "keys.arrow")
+        size = write_keys(job.store.path(path), self._batches, self._schema)
+        return {"path": path}, size
+
+
+def _pass(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: str) -> dict[str, Any]:
+    if stage.number == 0:
+        unit = ReadUnit.from_json(shared["units"][index])
+        bad = BadRows(unit.source)
+        batches = read_unit(unit, job.source(unit.source), bad)
+        return _stream(job, stage, request, request, ((b, None) for b in batches), bad=bad, where=_name(unit))
+    shard = shared["shards"][index]
+    told = read_told([job.store.path(p) for p in shared["told"]], index)
+    wire = shared["schema"]
+    schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(wire)))
+    # what this shard is told, not what all were: a shard that is told the same as before is not written again
+    content = request_of(
+        "content", stage.number, pass_fingerprint(job, stage.number), shard["content"], logical_digest(told), wire
+    )
+    known = job.store.outcome(content)
+    if known is not None:
+        return known
+    batches = (conform(b, schema) for b in read_shard(job.store.path(shard["shard"])))
+    outcome = _stream(job, stage, content, request, ((b, told) for b in batches), schema=schema, where=shard["shard"])
+    job.store.finish(content, outcome)
+    return outcome
+
+
+def _name(unit: ReadUnit) -> str:
+    first = unit.parts[0].path
+    return f"{unit.source}: {first}" + (f" and {len(unit.parts) - 1} more" if len(unit.parts) > 1 else "")
+
+
+def _told_rows(told: pa.Table, first: int, n: int) -> pa.Table:
+    """The part of `told` (sorted by row) about rows [first, first + n)."""
+    row = told.column("row").to_numpy()
+    begin, end = np.searchsorted(row, [first, first + n])
+    return told.slice(begin, end - begin)
+
+
+def _stream(
+    job: Job,
+    stage: Stage,
+    content: str,
+    request: str,
+    batches: Iterator[tuple[pa.RecordBatch, pa.Table | None]],
+    *,
+    where: str,
+    schema: pa.Schema | None = None,
+    bad: BadRows | None = None,
+) -> dict[str, Any]:
+    """One shard through one pass."""
+    store, number = job.store, stage.number
+    last = job.last_pass(number)
+    head = None if number == 0 else job.groups[number - 1]
+    emits = None if last else job.groups[number].transform
+    chain = Chain(job.fused(number), job.recipe.seed, where, (head.name, head.transform) if head else None)
+    keys = _Keys(emits, 0) if isinstance(emits, Group) else None
+    form = job.recipe.output.format if last else "stage"
+    path = store.work(content, "shard" + SUFFIX[form])
+    writer: ShardWriter | None = None
+    first_in = first_out = 0
+    # an empty shard still needs a schema, and the group a first batch to show its own
+    if schema is not None:
+        batches = itertools.chain([(empty_batch(schema), None)], batches)
+    try:
+        for batch, told in batches:
+            n = batch.num_rows
+            rows = np.arange(first_in, first_in + n, dtype=np.uint32)
+            out = chain.run(batch, rows, None if told is None else _told_rows(told, first_in, n))
+            first_in += n
+            if writer is None:
+                writer = ShardWriter(store.path(path), out.schema.remove_metadata(), form, job.recipe.output.level)
+                writer.__enter__()
+            out = out.replace_schema_metadata(None)
+            if out.schema != writer.schema:
+                out = conform(out, writer.schema)
+            if keys:
+                keys.add(out, np.arange(first_out, first_out + out.num_rows, dtype=np.uint32))
+            first_out += out.num_rows
+            writer.write(out)
+        if writer is None:
+            raise EngineError(f"{where}: the reader gave no batch, not even an empty one")
+    except BaseException as error:
+        if writer is not None:
+            writer.__exit__(type(error), error, error.__traceback__)
+        raise
+    writer.__exit__(None, None, None)
+    chain.check()
+    files: dict[str, Any] = {"shard": _shard_file(path, writer)}
+    outcome: dict[str, Any] = {
+        "content": content,
+        "rows": files["shard"]["rows"],
+        "bytes": files["shard"]["bytes"],
+        "schema": writer.schema.serialize().to_pybytes().hex(),
+        "counts": [c.to_dict() for c in chain.counts],
+        "files": files,
+        "key_bytes": 0,
+    }
+    if keys:
+        files["keys"], outcome["key_bytes"] = keys.write(job, content)
+    _side(job, files, content, "dropped", chain.ledger())
+    for step, table in chain.scores().items():
+        _side(job, files, content, f"scores.{step}", table)
+    if bad is not None:
+        if bad.rows_seen != first_in + bad.count:
+            raise ConservationError(
+                f"{where}: {bad.rows_seen} rows read, but {first_in} passed on and {bad.count} quarantined. Please report this."
+            )
+        text = chain.counts[0].bytes_in if chain.counts else outcome["bytes"]
+        table = bad.to_table()
+        outcome["read"] = {
+            "source": bad.source,
+            "rows": bad.rows_seen,
+            "bytes": text,
+            "bad": bad.count,
+            "example": _example(table),
+        }
+        _side(job, files, content, "quarantine", table)
+    return outcome
+
+
+def _example(bad: pa.Table) -> str:
+    """The first quarantined row, in words."""
+    if bad.num_rows == 0:
+        return ""
+    row = bad.slice(0, 1).to_pylist()[0]
+    return f"{row['file']}, position {row['position']}: {row['reason']} {row['detail']}".rstrip()
+
+
+def _side(job: Job, files: dict[str, Any], content: str, what: str, table: pa.Table) -> None:
+    """Write a side table of a shard, if it has rows."""
+    if table.num_rows == 0:
+        return
+    path = job.store.work(content, f"{what}.parquet")
+    with ShardWriter(job.store.path(path), table.schema) as writer:
+        for batch in table.to_batches():
+            writer.write(batch)
+    files[what] = _shard_file(path, writer)
+
+
+def _keys(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: str) -> dict[str, Any]:
+    group = job.groups[stage.number].transform
+    assert isinstance(group, Group)
+    shard = shared["shards"][index]
+    told = read_told([job.store.path(p) for p in shared["told"]], index)
+    keys = _Keys(group, stage.round)
+    first = 0
+    path = job.store.path(shard["shard"])
+    for batch in read_shard(path):
+        n = batch.num_rows
+        part = _told_rows(told, first, n)
+        keys.add(batch, np.arange(first, first + n, dtype=np.uint32), part)
+        first += n
+    if first == 0:
+        keys.add(empty_batch(shard_schema(path)), np.zeros(0, np.uint32), told.slice(0, 0))
+    file, size = keys.write(job, request)
+    return {"content": request, "files": {"keys": file}, "key_bytes": size}
+
+
+def _decide(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: str) -> dict[str, Any]:
+    group = job.groups[stage.number]
+    assert isinstance(group.transform, Group)
+    paths = [job.store.path(p) for p in shared["keys"]]
+    begin, end = shared["ranges"][index]
+    keys = read_slices(paths, begin, end, shards=range(len(paths)))
+    decision = group.transform.decide(stage.round, keys)
+    path = job.store.work(request, "told.arrow")
+    size = write_told(job.store.path(path), decision.told, len(paths))
+    files: dict[str, Any] = {"told": {"path": path}}
+    for name, table in decision.tables.items():
+        _side(job, files, request, f"table.{group.name}.{name}", table)
+    return {
+        "content": request,
+        "files": files,
+        "rows": keys.num_rows,
+        "told": decision.told.num_rows,
+        "key_bytes": size,
+    }
+
+
+def _gather(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: str) -> dict[str, Any]:
+    group = job.groups[stage.number].transform
+    assert isinstance(group, Group)
+    rows = np.array(shared["rows"], np.int64)
+    told = read_slices([job.store.path(p) for p in shared["told"]], 0, len(rows))
+    answer = group.gather(stage.round, told, rows)
+    path = job.store.work(request, "told.arrow")
+    size = write_told(job.store.path(path), answer, len(rows))
+    return {
+        "content": request,
+        "files": {"told": {"path": path}},
+        "rows": told.num_rows,
+        "told": answer.num_rows,
+        "key_bytes": size,
+    }
+
+
+def _conform(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: str) -> dict[str, Any]:
+    """A shard again, in the schema of all."""
+    shard = shared["shards"][index]
+    schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(shared["schema"])))
+    path = job.store.work(request, "shard" + SUFFIX[job.recipe.output.format])
+    output = job.recipe.output
+    with ShardWriter(job.store.path(path), schema, output.format, output.level) as writer:
+        for batch in read_shard(job.store.path(shard["shard"])):
+            writer.write(conform(batch, schema))
+    return {
+        "of": shard["content"],
+        "content": request,
+        "schema": shared["schema"],
+        "files": {"shard": _shard_file(path, writer)},
+    }
+
+
+def _shard_file(path: str, writer: ShardWriter) -> dict[str, Any]:
+    """How an outcome names a shard file."""
+    w = writer.written
+    if w is None:
+        raise EngineError(f"{path}: the shard was not finished")
+    return {"path": path, "rows": w.rows, "bytes": w.text_bytes, "size": w.size, "sha256": w.sha256}

@@ -1,0 +1,45 @@
+import datetime
+
+import pyarrow as pa
+
+from transforms.arrow import logical_digest, set_column, string_array, string_buffers
+
+
+def test_buffers_of_slices_empty_and_null_arrays():
+    whole = pa.array(["ab", "", None, "中文"])
+    offsets, data = string_buffers(whole.slice(1))
+    assert bytes(data[offsets[2] : offsets[3]]).decode() == "中文"
+    assert offsets[0] == offsets[1] == offsets[2]
+    for empty in (pa.array([], pa.string()), pa.array(["", ""]), pa.array([None], pa.string()), whole.slice(4)):
+        offsets, data = string_buffers(empty)
+        assert len(offsets) == len(empty) + 1
+        assert data.dtype.name == "uint8"
+    assert string_buffers(pa.array(["x"], pa.large_string()))[0].tolist() == [0, 1]
+    offsets, data = string_buffers(whole)
+    assert string_array(offsets, data).to_pylist() == ["ab", "", "", "中文"]
+
+
+def test_set_column_replaces_in_place_or_appends():
+    batch = pa.record_batch({"a": [1], "b": [2]})
+    assert set_column(batch, "a", [3]).to_pydict() == {"a": [3], "b": [2]}
+    assert set_column(batch, "c", [3]).schema.names == ["a", "b", "c"]
+
+
+def test_logical_digest_ignores_layout_and_sees_values():
+    day = datetime.date(2026, 1, 1)
+    table = pa.table(
+        {
+            "s": ["a", None, "ccc"],
+            "n": [1, 2, None],
+            "l": [[1], None, [2, 3]],
+            "d": [day, day, None],
+            "b": [True, None, False],
+        }
+    )
+    same = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    sliced = pa.concat_tables([table, table]).slice(3)
+    assert logical_digest(table) == logical_digest(same) == logical_digest(sliced)
+    assert logical_digest(table) != logical_digest(table.take(pa.array([1, 0, 2])))
+    assert logical_digest(pa.table({"s": ["a", "b"]})) != logical_digest(pa.table({"s": ["ab", ""]}))
+    assert logical_digest(pa.table({"s": ["a", None]})) != logical_digest(pa.table({"s": ["a", ""]}))
+    assert logical_digest(table.slice(0, 0)) != logical_digest(table.slice(0, 0).drop_columns(["s"]))
