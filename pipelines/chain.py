@@ -96,7 +96,7 @@ class Chain:
             if batch.num_rows:
                 if rows is None or told is None:
                     raise EngineError(f"{self._where}: a pass behind {self._head[0]} was run without its decisions")
-                batch = self._apply(count, batch, rows, told)
+                batch = self._apply(self._head[1], count, batch, rows, told)
         for (name, transform, rng), count in zip(self._steps, counts, strict=True):
             count.rows_in += batch.num_rows
             count.bytes_in += text_bytes(batch)
@@ -131,11 +131,12 @@ class Chain:
         """Side tables of filters that keep their scores: one row a document that entered the filter."""
         return {step: pa.Table.from_batches(batches) for step, batches in self._scores.items()}
 
-    def _apply(self, count: Count, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> pa.RecordBatch:
-        assert self._head is not None
+    def _apply(
+        self, group: Group, count: Count, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table
+    ) -> pa.RecordBatch:
         count.rows_in += batch.num_rows
         count.bytes_in += text_bytes(batch)
-        applied: Applied = self._head[1].apply(batch, rows, told)
+        applied: Applied = group.apply(batch, rows, told)
         if len(applied.dropped):
             gone = batch.take(pa.array(applied.dropped))
             self._note(count, gone, pa.array(applied.reasons, pa.string()), applied.values, applied.survivors)

@@ -17,6 +17,8 @@ import apache_beam as beam
 
 from pipelines.job import Job
 from pipelines.work import execute
+from transforms import errors
+from transforms.errors import CorpusmillError
 
 
 class _Units(beam.DoFn):
@@ -26,7 +28,11 @@ class _Units(beam.DoFn):
         self._job, self._stage = job, stage
 
     def process(self, element: object) -> Iterator[str]:
-        ready = self._job.refresh(self._stage)
+        try:
+            ready = self._job.refresh(self._stage)
+        except Exception as error:
+            remember_failure(self._job, error)
+            raise
         self._job.store.announce({"stage": self._stage, "plan": ready.plan})
         for index in ready.pending or [-1]:
             yield json.dumps([ready.plan, index])
@@ -80,10 +86,19 @@ _failures: dict[str, Exception] = {}
 
 
 def remember_failure(job: Job, error: Exception) -> None:
-    """Keep the first error as it was raised: runners wrap and rename what passes through them."""
+    """Keep the first error as it was raised: runners wrap and rename what passes through them. In this process it is kept
+    whole; for the process that waits for the run, by its name and message."""
     _failures.setdefault(job.dataset, error)
+    if isinstance(error, CorpusmillError):
+        job.store.note_failure(type(error).__name__, str(error))
 
 
 def take_failure(job: Job) -> Exception | None:
-    """The first error of a run in this process, once."""
-    return _failures.pop(job.dataset, None)
+    """The first error of a run, once."""
+    noted = job.store.take_failure()
+    found = _failures.pop(job.dataset, None)
+    if found is None and noted is not None:
+        kind = getattr(errors, noted[0], CorpusmillError)
+        found = kind.__new__(kind)
+        Exception.__init__(found, noted[1])
+    return found

@@ -11,7 +11,7 @@ the outcomes of the stages before, which lie in the store: any process can work 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pyarrow as pa
 
@@ -29,6 +29,13 @@ Kind = Literal["pass", "keys", "decide", "gather", "conform"]
 
 DECIDE_BYTES = 8 << 20
 """Key bytes a decide unit takes on; small enough to spread over cores, large enough to keep files few."""
+
+
+class GroupStep(NamedTuple):
+    """A step whose transform is a group."""
+
+    name: str
+    transform: Group
 
 
 @dataclass(frozen=True)
@@ -82,9 +89,9 @@ class Job:
         return Store(self.dataset)
 
     @property
-    def groups(self) -> list[Step]:
+    def groups(self) -> list[GroupStep]:
         """The recipe's group steps, in order."""
-        return [s for s in self.recipe.steps if isinstance(s.transform, Group)]
+        return [GroupStep(s.name, s.transform) for s in self.recipe.steps if isinstance(s.transform, Group)]
 
     def fused(self, number: int) -> list[Step]:
         """The steps of pass `number`, without groups."""
@@ -247,7 +254,7 @@ class Job:
         return outcomes
 
 
-def _step_fingerprint(step: Step) -> list[Any]:
+def _step_fingerprint(step: Step | GroupStep) -> list[Any]:
     return [step.name, step.transform.fingerprint()]
 
 
@@ -263,7 +270,7 @@ def pass_fingerprint(job: Job, number: int) -> list[Any]:
         job.recipe.seed,
         [_step_fingerprint(groups[number - 1])] if number else [],
         [_step_fingerprint(s) for s in job.fused(number)],
-        job.recipe.output.model_dump(mode="json", exclude={"path"})
+        job.recipe.output.model_dump(mode="json", exclude={"path", "shard_bytes"})
         if job.last_pass(number)
         else _step_fingerprint(groups[number]),
     ]

@@ -64,7 +64,7 @@ def open_job(recipe: Recipe) -> Job:
             {"source": spec.name, "path": _shown(f.path, str(recipe.base_dir)), "size": f.size, "digest": f.digest}
             for f in files
         ]
-        units += sorted(plan_units(spec, files), key=lambda u: u.key)
+        units += sorted(plan_units(spec, files, recipe.output.shard_bytes), key=lambda u: u.key)
     inputs.sort(key=lambda i: (i["source"], i["digest"], i["path"]))
     reads = store.save_plan({"units": [u.to_json() for u in units], "inputs": inputs})
     if seen != cache:

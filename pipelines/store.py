@@ -117,6 +117,23 @@ class Store:
         except (FileNotFoundError, ValueError):
             return None
 
+    def note_failure(self, kind: str, message: str) -> None:
+        """Keep the first error of a run for the process that waits for it."""
+        path = os.path.join(self.root, "failed.json")
+        if not os.path.exists(path):
+            self._write(path, [kind, message])
+
+    def take_failure(self) -> tuple[str, str] | None:
+        """(class, message) of the first error noted, once."""
+        path = os.path.join(self.root, "failed.json")
+        try:
+            with open(path, encoding="utf-8") as f:
+                kind, message = json.load(f)
+        except (FileNotFoundError, ValueError):
+            return None
+        os.unlink(path)
+        return kind, message
+
     def _write(self, path: str, value: Any) -> None:
         # not forced to disk: what a crash of the machine tears is found torn, and made again
         os.makedirs(os.path.dirname(path), exist_ok=True)

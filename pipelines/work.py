@@ -20,6 +20,7 @@ from pipelines.job import Job, Stage, pass_fingerprint
 from pipelines.store import request_of
 from transforms.arrow import empty_batch, logical_digest
 from transforms.base import Group
+from transforms.document import CORE
 from transforms.errors import ConservationError, EngineError
 from transforms.exchange import read_slices, read_told, write_keys, write_told
 from transforms.shards import SUFFIX, ShardWriter, read_shard, shard_schema
@@ -83,7 +84,9 @@ def _pass(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: s
     if stage.number == 0:
         unit = ReadUnit.from_json(shared["units"][index])
         bad = BadRows(unit.source)
-        batches = read_unit(unit, job.source(unit.source), bad)
+        # what an empty file would have held is not known; the schema of the other shards completes it
+        nothing = empty_batch(pa.schema([(name, pa.string()) for name in CORE]))
+        batches = itertools.chain(read_unit(unit, job.source(unit.source), bad), [nothing])
         return _stream(job, stage, request, request, ((b, None) for b in batches), bad=bad, where=_name(unit))
     shard = shared["shards"][index]
     told = read_told([job.store.path(p) for p in shared["told"]], index)
@@ -130,8 +133,8 @@ def _stream(
     last = job.last_pass(number)
     head = None if number == 0 else job.groups[number - 1]
     emits = None if last else job.groups[number].transform
-    chain = Chain(job.fused(number), job.recipe.seed, where, (head.name, head.transform) if head else None)
-    keys = _Keys(emits, 0) if isinstance(emits, Group) else None
+    chain = Chain(job.fused(number), job.recipe.seed, where, head)
+    keys = _Keys(emits, 0) if emits else None
     form = job.recipe.output.format if last else "stage"
     path = store.work(content, "shard" + SUFFIX[form])
     writer: ShardWriter | None = None
@@ -142,6 +145,8 @@ def _stream(
     try:
         for batch, told in batches:
             n = batch.num_rows
+            if writer is not None and n == 0:
+                continue
             rows = np.arange(first_in, first_in + n, dtype=np.uint32)
             out = chain.run(batch, rows, None if told is None else _told_rows(told, first_in, n))
             first_in += n
@@ -217,7 +222,6 @@ def _side(job: Job, files: dict[str, Any], content: str, what: str, table: pa.Ta
 
 def _keys(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: str) -> dict[str, Any]:
     group = job.groups[stage.number].transform
-    assert isinstance(group, Group)
     shard = shared["shards"][index]
     told = read_told([job.store.path(p) for p in shared["told"]], index)
     keys = _Keys(group, stage.round)
@@ -236,7 +240,6 @@ def _keys(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: s
 
 def _decide(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: str) -> dict[str, Any]:
     group = job.groups[stage.number]
-    assert isinstance(group.transform, Group)
     paths = [job.store.path(p) for p in shared["keys"]]
     begin, end = shared["ranges"][index]
     keys = read_slices(paths, begin, end, shards=range(len(paths)))
@@ -257,7 +260,6 @@ def _decide(job: Job, stage: Stage, shared: dict[str, Any], index: int, request:
 
 def _gather(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: str) -> dict[str, Any]:
     group = job.groups[stage.number].transform
-    assert isinstance(group, Group)
     rows = np.array(shared["rows"], np.int64)
     told = read_slices([job.store.path(p) for p in shared["told"]], 0, len(rows))
     answer = group.gather(stage.round, told, rows)

@@ -1,0 +1,24 @@
+"""The verbs of the command line. These modules import click alone; what a verb needs is imported when it runs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+RECIPE = click.argument("recipe", metavar="RECIPE")
+DATASET = click.argument("dataset", metavar="DIR")
+SET = click.option(
+    "--set", "overrides", metavar="A.B=C", multiple=True, help="Override a field of the recipe; repeatable."
+)
+JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+WORKERS = click.option("--workers", type=click.IntRange(1), metavar="N", help="Workers; default: all cores.")
+SNAPSHOT = click.option(
+    "--snapshot", type=click.IntRange(1), metavar="N", help="Number of a snapshot; default: the newest."
+)
+
+
+def print_json(data: Any) -> None:
+    """`data` on standard output, as JSON."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))

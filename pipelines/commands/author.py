@@ -1,0 +1,71 @@
+"""Verbs that write and check recipes: init, check, schema."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from pipelines.commands import JSON, RECIPE, SET, print_json
+
+
+@click.command()
+@click.argument("path", default="corpus.yaml", metavar="[PATH]")
+@click.option(
+    "--source", metavar="PATH", help="File, folder, glob or URI to read; default: the documentation on this machine."
+)
+def init(path: str, source: str | None) -> None:
+    """Write a commented recipe to PATH (corpus.yaml)."""
+    from pipelines.starter import starter
+    from transforms.errors import RecipeError
+
+    file = Path(path)
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in file.stem).strip("-") or "corpus"
+    text = starter(name, source)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise RecipeError(f"{path} exists and is left as it is; name another file, or remove it first") from None
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be written: {error.strerror}; name another file") from None
+    click.echo(f"{path} is written. Next: corpusmill check {path}, then corpusmill run {path}")
+
+
+@click.command(short_help="Say every mistake of RECIPE at once.")
+@RECIPE
+@SET
+@JSON
+def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Say every mistake of RECIPE at once, with its line; runs nothing."""
+    from pipelines.mistakes import render
+    from pipelines.recipe import examine
+    from transforms.errors import RecipeError
+
+    found, problems = examine(recipe, overrides)
+    if as_json:
+        listed = [
+            {"file": p.spot.document, "line": p.spot.line, "column": p.spot.column, "what": p.what, "advice": p.advice}
+            for p in problems
+        ]
+        digest = {"recipe": found.canonical(), "digest": found.digest()} if found else {}
+        print_json({"ok": found is not None, "mistakes": listed, **digest})
+    elif found is None:
+        click.echo(render(problems), err=True)
+    else:
+        steps = ", ".join(s.name for s in found.steps) or "none: documents pass as they are"
+        click.echo(f"{recipe} is right.")
+        click.echo(
+            f"sources  {', '.join(s.name for s in found.sources)}\nsteps    {steps}\noutput   {found.output_dir}"
+        )
+    if found is None:
+        raise click.exceptions.Exit(RecipeError.exit_code)
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON schema of a recipe, for editors."""
+    from pipelines.schema import recipe_schema
+
+    print_json(recipe_schema())

@@ -1,0 +1,60 @@
+"""What `corpusmill plan` prints."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.report.terminal import Cell, Column, bar, count, share, size, styled, table
+
+
+def render(plan: dict[str, Any]) -> str:
+    """The stages of a plan, what they reuse, and what the run costs."""
+    rows: list[list[Cell | str]] = []
+    for stage in plan["stages"]:
+        units, reused = stage["units"], stage["reused"]
+        todo = None if units is None else units - reused
+        style = "dim" if todo == 0 else ""
+        rows.append(
+            [
+                Cell(stage["name"], style),
+                count(units),
+                count(reused) if units else "",
+                count(todo),
+                size(stage["bytes"]),
+                Cell(stage["reason"], "dim"),
+            ]
+        )
+    right = [Column(title, right=True) for title in ("units", "reused", "to do", "input")]
+    lines = [table(["stage", *right, "why"], rows), ""]
+    if plan["documents"] is not None:
+        lines.append(f"documents  {count(plan['documents'])}")
+    lines.append(f"input      {size(plan['bytes'])} in {count(plan['units'])} unit{'' if plan['units'] == 1 else 's'}")
+    lines.append(f"memory     about {size(plan['memory'])} at most")
+    if plan["nothing_new"]:
+        lines.append(styled("Nothing new: `run` would commit nothing and exit with 3.", "good"))
+    else:
+        lines += [f"because    {change}" for change in plan["changes"]]
+    return "\n".join(lines)
+
+
+def render_what_if(rows: list[dict[str, Any]]) -> str:
+    """For each rule, its limits and what the step would keep under each; the recipe's own is marked."""
+    if not rows:
+        return "No scores were kept. Set `keep_scores: true` on a filter and run the recipe once."
+    cells: list[list[Cell | str]] = []
+    before: tuple[str, str] | None = None
+    for row in rows:
+        rule = (row["step"], row["rule"])
+        style = "head" if row["current"] else ""
+        name = f"{row['step']}.{row['rule']}" if rule != before else ""
+        before = rule
+        numbers = [f"{row['limit']:g}", count(row["documents"]), share(row["share"], 1), size(row["bytes"])]
+        cells.append(
+            [
+                name,
+                *(Cell(n, style) for n in numbers),
+                Cell("<- now" if row["current"] else bar(row["share"], 1), "good"),
+            ]
+        )
+    right = [Column(title, right=True) for title in ("limit", "documents", "kept", "text")]
+    return table(["rule", *right, ""], cells) + "\n\nThe other rules stay as they are. Nothing was run."

@@ -1,0 +1,122 @@
+"""What `corpusmill log`, `show`, `diff` and `why` print."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.report import funnel as funnels
+from pipelines.report.terminal import Column, count, size, styled, table
+from pipelines.yaml_marks import printable
+
+
+def render_log(snapshots: list[dict[str, Any]]) -> str:
+    """One line a snapshot."""
+    columns: list[Column | str] = [
+        Column("snapshot", True),
+        "created",
+        Column("documents", True),
+        Column("change", True),
+        Column("text", True),
+        Column("shards", True),
+        "recipe",
+    ]
+    rows = []
+    before: int | None = None
+    for s in snapshots:
+        change = "" if before is None else f"{s['documents'] - before:+,}"
+        before = s["documents"]
+        cells = [
+            str(s["number"]),
+            s["created"] or "?",
+            count(s["documents"]),
+            change,
+            size(s["bytes"]),
+            count(s["shards"]),
+        ]
+        rows.append([*cells, str(s["recipe"])[:12]])
+    return table(columns, rows)
+
+
+def render_show(directory: str, manifest: dict[str, Any]) -> str:
+    """A snapshot's size, recipe and funnel."""
+    parent = manifest.get("parent")
+    facts = [
+        ("dataset", f"{manifest['name']} in {directory}"),
+        ("snapshot", f"{manifest['number']}" + (f", after {parent['number']}" if parent else "")),
+        ("created", manifest.get("created") or "?"),
+        ("documents", count(manifest["documents"])),
+        ("text", size(manifest["bytes"])),
+        ("shards", _shards(manifest["files"])),
+        ("recipe", str(manifest.get("recipe_digest", ""))[:12]),
+    ]
+    columns = manifest.get("schema") or []
+    if columns:
+        facts.append(("columns", ", ".join(f"{c['name']} {c['type']}" for c in columns)))
+    lines = [f"{name:<10} {printable(value)}" for name, value in facts]
+    return "\n".join([*lines, "", funnels.render(manifest["funnel"])])
+
+
+def _shards(files: list[dict[str, Any]]) -> str:
+    stored = sum(f.get("size", 0) for f in files)
+    return count(len(files)) + (f", {size(stored)} on disk" if stored else "")
+
+
+def render_diff(diff: dict[str, Any]) -> str:
+    """Documents added, removed and changed, by source, and why they went."""
+    old, new = diff["documents"]
+    head = f"snapshot {diff['a']} -> {diff['b']}: {count(old)} -> {count(new)} documents ({new - old:+,})"
+    lines = [head + ("; the recipe changed" if diff.get("recipe_changed") else "")]
+    kinds = ("added", "removed", "changed")
+    sources = sorted({s for kind in kinds for s in diff[kind]})
+    if not sources:
+        return "\n".join([*lines, "No document differs."])
+    rows = [[s, *(count(diff[kind].get(s, 0)) for kind in kinds)] for s in sources]
+    rows.append(["all", *(count(sum(diff[kind].values())) for kind in kinds)])
+    lines += ["", table(["source", *(Column(kind, True) for kind in kinds)], rows)]
+    if diff.get("reasons"):
+        reasons = sorted(diff["reasons"].items(), key=lambda item: (-item[1], item[0]))
+        lines += ["", table(["removed because", Column("documents", True)], [[r, count(n)] for r, n in reasons])]
+    for kind, ids in diff.get("examples", {}).items():
+        if ids:
+            lines += ["", f"{kind}, for example:", *(f"  {printable(str(i))}" for i in ids)]
+    return "\n".join(lines)
+
+
+def render_why(found: dict[str, Any]) -> str:
+    """A document's way through the steps, in sentences."""
+    document, number = printable(found["id"]), found["snapshot"]
+    if found["outcome"] == "unknown":
+        return (
+            f"{document}: no document of this id was read for snapshot {number}. "
+            "Ids are compared whole: `corpusmill diff` and the files in data/ and dropped/ hold them."
+        )
+    style = {"kept": "good", "dropped": "loss"}.get(found["outcome"], "head")
+    lines = [f"{document}: {styled(found['outcome'], style)} in snapshot {number}"]
+    for event in found["history"]:
+        lines.append(f"  {printable(_sentence(event))}")
+    told = found.get("survivor_of", [])
+    if told:
+        lines.append(f"  it stands for {count(len(told))} dropped document{'' if len(told) == 1 else 's'}:")
+        lines += [f"    {printable(str(d['id']))} ({d['step']}{_value(d.get('value'))})" for d in told[:20]]
+        lines += [f"    and {count(len(told) - 20)} more"] if len(told) > 20 else []
+    return "\n".join(lines)
+
+
+def _sentence(event: dict[str, Any]) -> str:
+    passed = f" after passing {', '.join(event['passed'])}" if event.get("passed") else ""
+    if event["outcome"] == "dropped":
+        survivor = f"; the survivor is {event['survivor']}" if event.get("survivor") else ""
+        text = f"from {event['source']}: dropped by {event['step']} for {event['reason']}{_value(event.get('value'))}"
+        return text + passed + survivor
+    if event["outcome"] == "derived":
+        return f"{event['child']} is derived from it by {event['derived_by']}, in {event['file']}"
+    if event["outcome"] == "quarantined":
+        return f"from {event.get('source')}: quarantined, {event.get('reason')}"
+    lineage = f", derived from {event['parent']} by {event.get('derived_by')}" if event.get("parent") else ""
+    return (
+        f"from {event['source']}: kept{passed}, row {event['row']} of {event['file']}, {size(event['bytes'])}{lineage}"
+    )
+
+
+def _value(value: float | None) -> str:
+    return "" if value is None or value != value else f" ({value:.4g})"

@@ -1,0 +1,152 @@
+"""What corpusmill prints: tables with colour on a terminal, plain aligned lines anywhere else or under NO_COLOR."""
+
+from __future__ import annotations
+
+import os
+import sys
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import IO
+
+from pipelines.yaml_marks import printable
+
+
+def is_rich(stream: IO[str] | None = None) -> bool:
+    """Whether `stream` (standard output) is a terminal that wants colour."""
+    stream = stream or sys.stdout
+    return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its heading, and whether its cells stand at the right (numbers)."""
+
+    title: str
+    right: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell with a style, which only a terminal shows: `loss`, `good` or `dim`."""
+
+    text: str
+    style: str = ""
+
+
+STYLES = {"loss": "bold red", "good": "green", "dim": "dim", "head": "bold"}
+
+
+def table(columns: Sequence[Column | str], rows: Sequence[Sequence[Cell | str]], rich: bool | None = None) -> str:
+    """The rows below their headings, aligned; ends without a line break.
+
+    >>> print(table(["step", Column("rows", right=True)], [["clean", "10"], ["exact", "9"]], rich=False))
+    step   rows
+    clean    10
+    exact     9
+    """
+    heads = [c if isinstance(c, Column) else Column(c) for c in columns]
+    cells = [[c if isinstance(c, Cell) else Cell(c) for c in row] for row in rows]
+    cells = [[Cell(printable(c.text), c.style) for c in row] for row in cells]
+    if is_rich() if rich is None else rich:
+        return _rich_table(heads, cells)
+    every = [[h.title for h in heads], *([c.text for c in row] for row in cells)]
+    widths = [max(cell_width(row[i]) for row in every) for i in range(len(heads))]
+    lines = []
+    for row in every:
+        padded = [_pad(text, w, h.right) for text, w, h in zip(row, widths, heads)]
+        lines.append("  ".join(padded).rstrip())
+    return "\n".join(lines)
+
+
+def styled(text: str, style: str) -> str:
+    """`text` in a style of STYLES if standard output shows colour, else as it is."""
+    if not is_rich():
+        return text
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(force_terminal=True, width=max(200, len(text) + 1), highlight=False)
+    with console.capture() as capture:
+        console.print(Text(text, style=STYLES[style]), end="", soft_wrap=True)
+    return capture.get()
+
+
+def count(number: int | None) -> str:
+    """1234567 -> '1,234,567'; None -> '?'"""
+    return "?" if number is None else f"{number:,}"
+
+
+def size(number: int | None) -> str:
+    """Bytes in the nearest unit of 1,000.
+
+    >>> size(999), size(1_500), size(None)
+    ('999 B', '1.5 kB', '?')
+    """
+    if number is None:
+        return "?"
+    value, unit = float(number), "B"
+    for larger in ("kB", "MB", "GB", "TB", "PB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    return f"{value:,.0f} {unit}" if unit == "B" or value >= 99.95 else f"{value:,.1f} {unit}"
+
+
+def share(part: float, whole: float) -> str:
+    """`part` of `whole` in percent; what is neither none nor all never reads as 0 % or 100 %.
+
+    >>> share(1, 3), share(1, 100_000), share(0, 0)
+    ('33.3 %', '<0.1 %', '-')
+    """
+    if not whole:
+        return "-"
+    percent = 100 * part / whole
+    if 0 < percent < 0.05:
+        return "<0.1 %"
+    if 99.95 <= percent < 100:
+        return ">99.9 %"
+    return f"{percent:.1f} %"
+
+
+def bar(part: float, whole: float, width: int = 12) -> str:
+    """A bar of `part` in `whole`, in eighths of a character; something is never drawn as nothing."""
+    eighths = round(8 * width * part / whole) if whole else 0
+    eighths = min(8 * width, max(eighths, 1 if part else 0))
+    full, rest = divmod(eighths, 8)
+    return "█" * full + ("▏▎▍▌▋▊▉"[rest - 1] if rest else "")
+
+
+def duration(seconds: float) -> str:
+    """`4.2 s`, `3 min 10 s`, `2 h 5 min`"""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def cell_width(text: str) -> int:
+    """Columns that a terminal gives to `text`: two for a Chinese or Japanese character, none for a combining one."""
+    return sum(0 if unicodedata.combining(c) else 2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
+
+
+def _pad(text: str, width: int, right: bool) -> str:
+    blank = " " * (width - cell_width(text))
+    return blank + text if right else text + blank
+
+
+def _rich_table(heads: list[Column], rows: list[list[Cell]]) -> str:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    for head in heads:
+        grid.add_column(head.title, justify="right" if head.right else "left", no_wrap=head.right)
+    for row in rows:
+        grid.add_row(*(Text(c.text, style=STYLES.get(c.style, "")) for c in row))
+    console = Console(force_terminal=True, highlight=False)
+    with console.capture() as capture:
+        console.print(grid)
+    return capture.get().rstrip("\n")

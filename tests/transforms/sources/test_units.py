@@ -1,0 +1,93 @@
+import json
+import random
+
+import pyarrow as pa
+import pytest
+
+from tests.transforms.sources.made import read_source, write
+from transforms.errors import SourceError
+from transforms.sources.listing import list_files
+from transforms.sources.spec import SourceSpec
+from transforms.sources.units import plan_units
+
+
+def _spec(path, **fields):
+    return SourceSpec(name="s", path=str(path), **fields)
+
+
+def test_a_pattern_without_files_is_an_error_that_names_it(tmp_path):
+    with pytest.raises(SourceError, match=r"'raw/\*.parquet' matches no file"):
+        list_files(_spec("raw/*.parquet"), str(tmp_path))
+
+
+def test_listing_collapses_duplicates_and_uses_the_cache(tmp_path):
+    (tmp_path / "a.txt").write_text("one")
+    spec = SourceSpec(name="s", path=["a.txt", "*.txt", "."])
+    cache: dict[str, str] = {}
+    (f,) = list_files(spec, str(tmp_path), cache)
+    assert len(cache) == 1
+    cache[next(iter(cache))] = "0" * 32
+    assert list_files(spec, str(tmp_path), cache)[0].digest == "0" * 32
+    assert f.name == "a.txt"
+
+
+def test_unknown_format_of_a_named_file(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"\0\1")
+    with pytest.raises(SourceError, match="cannot tell the format"):
+        list_files(_spec("a.bin"), str(tmp_path))
+
+
+def test_units_do_not_depend_on_the_order_of_the_listing(tmp_path):
+    for i in range(60):
+        (tmp_path / f"{i}.txt").write_text(str(i) * 100)
+    spec = _spec("*.txt")
+    files = list_files(spec, str(tmp_path))
+    units = plan_units(spec, files, target_bytes=4000)
+    random.Random(1).shuffle(files)
+    assert plan_units(spec, files, target_bytes=4000) == units
+    assert 10 < len(units) < 50
+    assert sum(len(u.parts) for u in units) == 60
+
+
+def test_one_more_file_changes_few_groups(tmp_path):
+    for i in range(300):
+        (tmp_path / f"{i}.txt").write_text(str(i) * 300)
+    spec = _spec("*.txt")
+    before = {u.key for u in plan_units(spec, list_files(spec, str(tmp_path)), target_bytes=40_000)}
+    (tmp_path / "new.txt").write_text("new" * 100)
+    after = {u.key for u in plan_units(spec, list_files(spec, str(tmp_path)), target_bytes=40_000)}
+    assert len(before) > 10
+    assert len(after - before) <= 2
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.arrow", "x.arrows", "x.jsonl"])
+def test_a_large_file_is_split_and_read_once(tmp_path, name):
+    table = pa.table({"text": [f"doc {i} " + "x" * (i % 50) for i in range(2000)], "n": list(range(2000))})
+    if name == "x.jsonl":
+        (tmp_path / name).write_text("".join(json.dumps(r) + "\n" for r in table.to_pylist()))
+    else:
+        write(tmp_path / name, table, **({"row_group_size": 100} if name == "x.parquet" else {}))
+    spec = _spec(name)
+    units = plan_units(spec, list_files(spec, str(tmp_path)), target_bytes=8000)
+    assert len(units) > 1 or name == "x.arrows" and len(units) > 1
+    out, bad = read_source(tmp_path, target=8000, path=name)
+    assert bad.count == 0
+    assert sorted(out["n"].to_pylist()) == list(range(2000))
+
+
+@pytest.mark.parametrize("end", [b"", b"\n"])
+@pytest.mark.parametrize("target", [1, 7, 8, 9, 50, 10_000])
+def test_byte_ranges_give_every_line_once(tmp_path, target, end):
+    lines = [json.dumps({"text": "é" * (i % 7), "n": i}, ensure_ascii=False).encode() for i in range(40)]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines) + end)
+    out, bad = read_source(tmp_path, target=target, path="a.jsonl")
+    assert sorted(out["n"].to_pylist()) == list(range(40))
+    assert bad.count == 0
+
+
+def test_line_numbers_are_those_of_the_file_in_every_range(tmp_path):
+    lines = [b'{"text": "x", "n": %d}' % i if i % 10 else b"broken" for i in range(100)]
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(lines))
+    for target in (1, 13, 100, 1 << 20):
+        _, bad = read_source(tmp_path, target=target, path="a.jsonl")
+        assert sorted(bad.to_table()["position"].to_pylist()) == list(range(1, 101, 10))

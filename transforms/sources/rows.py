@@ -1,0 +1,263 @@
+"""From what a file holds to documents: `id`, `text`, `source`, the roles, then the user's columns, each row checked.
+
+Names: a role's column is renamed to the role. Any other column keeps its name, unless that is `id`, `text`, `source`,
+`parent`, `derived_by` or a role that is filled from elsewhere: then it gets a trailing underscore (`source_`), so that no
+column of the user's is lost or mistaken for ours. An `id` column is the key only if the recipe says so (`columns: {id: id}`).
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from typing import get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.document import CORE, LINEAGE, text_ids
+from transforms.errors import BadFileError
+from transforms.sources.bad import BadRows
+from transforms.sources.limits import Budget
+from transforms.sources.schema import MAX_DEPTH, as_type, depth, json_text, plain_type
+from transforms.sources.spec import Role, SourceSpec
+
+Place = Callable[[np.ndarray], list[int]]
+"""From row numbers of a batch to the positions (1-based lines or rows) that a quarantine row names."""
+
+AS_STRING = ("id", "user", "lang")
+
+
+def rows_from(first: int) -> Place:
+    """Positions of a batch whose first row is row number `first` (from 0) of the file."""
+    return lambda rows: [first + int(r) + 1 for r in rows]
+
+
+def shifted(place: Place, begin: int) -> Place:
+    """The places of a slice that begins at row `begin`."""
+    return lambda rows: place(rows + begin)
+
+
+def layout(spec: SourceSpec, names: list[str], path: str, lenient: bool) -> list[tuple[str, str]]:
+    """(name of ours, name in the file) of each column to take, roles first. `lenient`: absent columns are read as null."""
+    roles = [(role, spec.column(role)) for role in get_args(Role)]
+    taken = [(role, name) for role, name in roles if name is not None]
+    keep = [n for n in names if n not in {n for _, n in taken}] if spec.keep is None else list(spec.keep)
+    for name in [n for _, n in taken] + keep:
+        if names.count(name) > 1:
+            raise BadFileError(path, f"has {names.count(name)} columns named '{name}'")
+        if name not in names and not lenient:
+            near = difflib.get_close_matches(name, names, 1)
+            hint = f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(map(repr, sorted(names)[:20]))}"
+            raise BadFileError(path, f"has no column '{name}'{hint}", "correct `columns` or `keep` of its source")
+    used = (
+        {role for role, _ in taken} | set(CORE) | set(LINEAGE) | ({"priority"} if spec.priority is not None else set())
+    )
+    for name in keep:
+        if name in {n for _, n in taken}:
+            continue
+        ours = name
+        while ours in used:
+            ours += "_"
+        used.add(ours)
+        taken.append((ours, name))
+    return taken
+
+
+def _decoded(column: pa.Array) -> int:
+    """Bytes of a column once dictionaries and runs are written out."""
+    if pa.types.is_run_end_encoded(column.type):
+        longest = column.values.nbytes if pa.types.is_nested(column.values.type) or _has_text(column.values) else 16
+        return longest * len(column)
+    if isinstance(column, pa.DictionaryArray):
+        values = column.dictionary
+        if _has_text(values):
+            # the sum of the lengths that the indices choose, in integers wide enough
+            lengths = pc.binary_length(values).cast(pa.int64())
+            return pc.sum(lengths.take(column.indices)).as_py() or 0
+        return values.nbytes // max(1, len(values)) * len(column)
+    return column.nbytes
+
+
+def _has_text(array: pa.Array) -> bool:
+    return isinstance(array, pa.StringArray | pa.LargeStringArray | pa.BinaryArray | pa.LargeBinaryArray)
+
+
+def decoded_bytes(batch: pa.RecordBatch) -> int:
+    """Bytes of a batch once dictionaries and runs are written out."""
+    return 8 * batch.num_rows + sum(_decoded(c) for c in batch.columns)
+
+
+def _decode(column: pa.Array, name: str, reasons: dict[int, tuple[str, str]]) -> pa.Array:
+    """A text column, row by row: rows that are not UTF-8 become null and are given a reason."""
+    values: list[str | None] = []
+    large = pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type)
+    for r, value in enumerate(column.cast(pa.large_binary() if large else pa.binary()).to_pylist()):
+        try:
+            values.append(None if value is None else value.decode())
+        except UnicodeDecodeError:
+            values.append(None)
+            reasons.setdefault(r, ("not-utf8", f"column '{name}' is not valid UTF-8"))
+    return pa.array(values, pa.string())
+
+
+def pieces(batch: pa.RecordBatch, rows: int, size: int) -> Iterator[pa.RecordBatch]:
+    """The batch in order, in slices of at most `rows` rows and, but for single rows, about `size` decoded bytes."""
+    for i in range(0, batch.num_rows, rows):
+        part = batch.slice(i, rows)
+        stack = [part]
+        while stack:
+            part = stack.pop()
+            if part.num_rows > 1 and decoded_bytes(part) > 2 * size:
+                half = part.num_rows // 2
+                stack += [part.slice(half), part.slice(0, half)]
+            else:
+                yield part
+
+
+def together(batches: Iterator[pa.RecordBatch], size: int, rows: int) -> Iterator[pa.RecordBatch]:
+    """Small batches of one schema put together (a folder of text files gives one row at a time)."""
+    held: list[pa.RecordBatch] = []
+    n = held_bytes = 0
+    for batch in batches:
+        if held and (n + batch.num_rows > rows or held_bytes + batch.nbytes > size):
+            yield pa.concat_batches(held)
+            held, n, held_bytes = [], 0, 0
+        held.append(batch)
+        n, held_bytes = n + batch.num_rows, held_bytes + batch.nbytes
+    if held:
+        yield pa.concat_batches(held)
+
+
+def _faulty_rows(column: pa.Array) -> list[int]:
+    """Rows of a column that fail validation, by bisection."""
+    found, stack = [], [(0, len(column))]
+    while stack:
+        begin, end = stack.pop()
+        try:
+            column.slice(begin, end - begin).validate(full=True)
+        except pa.ArrowInvalid:
+            if end - begin == 1:
+                found.append(begin)
+            else:
+                middle = (begin + end) // 2
+                stack += [(begin, middle), (middle, end)]
+    return sorted(found)
+
+
+class Documents:
+    """Makes documents of the batches of one file."""
+
+    def __init__(self, spec: SourceSpec, path: str, schema: pa.Schema, budget: Budget, lenient: bool = False) -> None:
+        self.spec, self.path, self.budget = spec, path, budget
+        self.columns = layout(spec, schema.names, path, lenient)
+        for ours, name in self.columns:
+            i = schema.get_field_index(name)
+            t = plain_type(schema.field(i).type) if i >= 0 else pa.null()
+            if ours == "text" and not (pa.types.is_string(t) or pa.types.is_binary(t) or pa.types.is_null(t)):
+                what = f"column '{name}' holds {t}, not text"
+                raise BadFileError(path, what, "name the column with the text under `columns: {text: NAME}`")
+            if ours in AS_STRING and pa.types.is_nested(t):
+                raise BadFileError(path, f"column '{name}' holds {t} and cannot be the {ours}", "correct `columns`")
+
+    def make(self, batch: pa.RecordBatch, place: Place, bad: BadRows) -> pa.RecordBatch:
+        """Documents of `batch`; rows that cannot be one go to `bad`."""
+        n = batch.num_rows
+        bad.saw(n)
+        reasons: dict[int, tuple[str, str]] = {}
+        columns: dict[str, pa.Array] = {}
+        for ours, name in self.columns:
+            i = batch.schema.get_field_index(name)
+            column = pa.nulls(n) if i < 0 else self._checked(batch.column(i), name, reasons)
+            columns[ours] = self._typed(column, ours, name, reasons)
+        text = columns["text"]
+        if text.null_count:
+            for r in np.flatnonzero(text.is_null().to_numpy(zero_copy_only=False)):
+                reasons.setdefault(int(r), ("null-text", f"column '{self.spec.column('text')}' is null"))
+        if text.nbytes > self.spec.max_document_bytes:
+            long = pc.greater(pc.binary_length(text), self.spec.max_document_bytes).fill_null(False)
+            for r in np.flatnonzero(long.to_numpy(zero_copy_only=False)):
+                reasons.setdefault(int(r), ("too-long", f"more than max_document_bytes={self.spec.max_document_bytes}"))
+        if "id" in columns and columns["id"].null_count:
+            for r in np.flatnonzero(columns["id"].is_null().to_numpy(zero_copy_only=False)):
+                reasons.setdefault(int(r), ("no-id", f"column '{self.spec.column('id')}' is null"))
+        if reasons:
+            faulty = sorted(reasons)
+            for row, position in zip(faulty, place(np.array(faulty))):
+                reason, detail = reasons[row]
+                bad.add(self.path, position, reason, detail, self._raw(batch, row))
+            good = np.ones(n, bool)
+            good[faulty] = False
+            mask = pa.array(good)
+            columns = {k: v.filter(mask) for k, v in columns.items()}
+            n = int(good.sum())
+        text = columns.pop("text")
+        ids = columns.pop("id") if "id" in columns else text_ids(self.spec.name, text)
+        out = {"id": ids, "text": text, "source": _constant(self.spec.name, n)}
+        if self.spec.priority is not None:
+            out["priority"] = pa.array(np.full(n, self.spec.priority, np.int64))
+        return pa.RecordBatch.from_arrays([*out.values(), *columns.values()], names=[*out, *columns])
+
+    def schema(self, schema: pa.Schema) -> pa.Schema:
+        """The documents' schema, for a file of this schema."""
+        empty = pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], schema=_nullable(schema))
+        return self.make(empty, rows_from(0), BadRows(self.spec.name)).schema
+
+    def _checked(self, column: pa.Array, name: str, reasons: dict[int, tuple[str, str]]) -> pa.Array:
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            # offsets and indices that point outside their buffers make the file unusable, bad characters only rows
+            if "UTF8" not in str(error):
+                raise BadFileError(self.path, f"column '{name}' is corrupt: {error}") from error
+            if pa.types.is_nested(column.type):
+                for r in _faulty_rows(column):
+                    reasons.setdefault(r, ("not-utf8", f"column '{name}' is not valid UTF-8"))
+            elif isinstance(column, pa.DictionaryArray):
+                values = column.dictionary
+                values = values.cast(pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary())
+                coded = pa.DictionaryArray.from_arrays(column.indices, values)
+                self.budget.check_at_once(_decoded(coded), f"column '{name}'")
+                return _decode(coded.dictionary_decode(), name, reasons)
+            else:
+                return _decode(column, name, reasons)
+        return column
+
+    def _typed(self, column: pa.Array, ours: str, name: str, reasons: dict[int, tuple[str, str]]) -> pa.Array:
+        if isinstance(column, pa.DictionaryArray) or pa.types.is_run_end_encoded(column.type):
+            self.budget.check_at_once(_decoded(column), f"column '{name}'")
+        t = plain_type(column.type)
+        if ours == "text" or ours in AS_STRING:
+            if pa.types.is_fixed_size_binary(column.type):
+                return pa.array([None if v is None else v.hex() for v in column.to_pylist()], pa.string())
+            t = pa.string()
+        elif depth(t) > MAX_DEPTH:
+            t = pa.string()
+        try:
+            return as_type(column, t)
+        except pa.ArrowInvalid as error:
+            if "UTF8" not in str(error):
+                raise BadFileError(self.path, f"column '{name}' cannot be read as {t}: {error}") from error
+        return _decode(column, name, reasons)
+
+    def _raw(self, batch: pa.RecordBatch, row: int) -> bytes | str:
+        try:
+            values = batch.slice(row, 1).to_pylist()[0]
+            text = values.get(self.spec.column("text") or "text")
+            return text if isinstance(text, bytes) else json_text(values) or ""
+        except (UnicodeDecodeError, pa.ArrowException):
+            i = batch.schema.get_field_index(self.spec.column("text") or "text")
+            if i < 0 or pa.types.is_nested(batch.schema.field(i).type):
+                return b""
+            column = batch.column(i).slice(row, 1)
+            if isinstance(column, pa.DictionaryArray):
+                column = column.dictionary.cast(pa.binary()).take(column.indices)
+            return column.cast(pa.binary())[0].as_py() or b""
+
+
+def _nullable(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([f.with_nullable(True) for f in schema])
+
+
+def _constant(value: str, n: int) -> pa.Array:
+    return pa.repeat(pa.scalar(value, pa.string()), n)

@@ -1,0 +1,130 @@
+"""Schemas of files that should be one: the common schema of several, and batches made to fit it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+MAX_DEPTH = 16
+"""Columns nested deeper are kept as JSON text: writers and readers of Parquet recurse over the levels."""
+
+
+def plain_type(t: pa.DataType) -> pa.DataType:
+    """The type a column has behind the sources: no dictionaries, views or 64-bit offsets at the top level."""
+    if pa.types.is_dictionary(t) or pa.types.is_run_end_encoded(t):
+        return plain_type(t.value_type)
+    if pa.types.is_large_string(t) or pa.types.is_string_view(t):
+        return pa.string()
+    if pa.types.is_large_binary(t) or pa.types.is_binary_view(t) or pa.types.is_fixed_size_binary(t):
+        return pa.binary()
+    if isinstance(t, pa.BaseExtensionType):
+        return plain_type(t.storage_type)
+    if pa.types.is_large_list(t) or pa.types.is_fixed_size_list(t):
+        return pa.list_(plain_type(t.value_type))
+    if pa.types.is_list(t):
+        return pa.list_(plain_type(t.value_type))
+    if pa.types.is_struct(t):
+        return pa.struct([pa.field(f.name, plain_type(f.type)) for f in t])
+    return t
+
+
+def depth(t: pa.DataType) -> int:
+    """Levels of nesting of a type, without recursion: hostile JSON nests thousands deep."""
+    level, front = 0, [t]
+    while front and level <= MAX_DEPTH + 1:
+        front = [t.field(i).type for t in front for i in range(t.num_fields)]
+        level += 1
+    return level - 1
+
+
+def common(a: pa.DataType, b: pa.DataType) -> pa.DataType:
+    """The type that holds both: the wider number, struct of all fields, list of the common value; else string."""
+    a, b = plain_type(a), plain_type(b)
+    if a == b or pa.types.is_null(b):
+        return a
+    if pa.types.is_null(a):
+        return b
+    integer, floating = pa.types.is_integer, pa.types.is_floating
+    if (integer(a) or floating(a)) and (integer(b) or floating(b)):
+        if floating(a) or floating(b):
+            return pa.float64()
+        return pa.int64() if pa.uint64() not in (a, b) else pa.float64()
+    if pa.types.is_list(a) and pa.types.is_list(b):
+        return pa.list_(common(a.value_type, b.value_type))
+    if pa.types.is_struct(a) and pa.types.is_struct(b):
+        fields = {f.name: f.type for f in a}
+        for f in b:
+            fields[f.name] = common(fields[f.name], f.type) if f.name in fields else f.type
+        return pa.struct(list(fields.items()))
+    if pa.types.is_temporal(a) and pa.types.is_temporal(b):
+        try:
+            return pa.unify_schemas([pa.schema([("x", a)]), pa.schema([("x", b)])], promote_options="permissive")[
+                0
+            ].type
+        except pa.ArrowException:
+            return pa.string()
+    return pa.string()
+
+
+def unify(schemas: Iterable[pa.Schema]) -> pa.Schema:
+    """One schema for all: columns in order of first appearance, each of a type that holds what every file has; a column
+    that conflicts becomes a string.
+
+    >>> unify([pa.schema([("a", pa.null())]), pa.schema([("a", pa.int64()), ("b", pa.string())])]).types
+    [DataType(int64), DataType(string)]
+    """
+    types: dict[str, pa.DataType] = {}
+    for schema in schemas:
+        for f in schema:
+            types[f.name] = common(types[f.name], f.type) if f.name in types else plain_type(f.type)
+    return pa.schema(list(types.items()))
+
+
+def json_text(value: Any) -> str | None:
+    """A value as text: a string as it is, anything else as JSON."""
+    if value is None or isinstance(value, str):
+        return value
+    try:
+        return json.dumps(value, ensure_ascii=False, default=str)
+    except RecursionError:
+        return None
+
+
+def as_type(column: pa.Array, t: pa.DataType) -> pa.Array:
+    """A column cast to a type that `common` gave. Values that are not text become the JSON text of the value."""
+    if column.type == t:
+        return column
+    if pa.types.is_null(column.type):
+        return pa.nulls(len(column), t)
+    if isinstance(column, pa.ExtensionArray):
+        return as_type(column.storage, t)
+    if pa.types.is_run_end_encoded(column.type):
+        return as_type(pc.run_end_decode(column), t)
+    if pa.types.is_dictionary(column.type):
+        return as_type(column.dictionary_decode(), t)
+    old = column.type
+    if pa.types.is_string(t) and not (
+        pa.types.is_large_string(old) or pa.types.is_string_view(old) or pa.types.is_integer(old)
+    ):
+        if pa.types.is_binary(old) or pa.types.is_large_binary(old) or pa.types.is_binary_view(old):
+            return column.cast(t)
+        return pa.array([json_text(v) for v in column.to_pylist()], t)
+    try:
+        return column.cast(t)
+    except pa.ArrowException:
+        return pa.array(column.to_pylist(), t)  # structs that gain fields, lists of them
+
+
+def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """The batch with exactly the columns of `schema`: absent ones null, types cast."""
+    if batch.schema.equals(schema):
+        return batch
+    arrays = []
+    for f in schema:
+        i = batch.schema.get_field_index(f.name)
+        arrays.append(pa.nulls(batch.num_rows, f.type) if i < 0 else as_type(batch.column(i), f.type))
+    return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -1,0 +1,107 @@
+"""What a recipe says about one source: where its files are, what their columns mean, and what to do with bad ones."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Role = Literal["id", "text", "user", "label", "lang", "created", "priority"]
+Format = Literal["auto", "parquet", "arrow", "jsonl", "text", "hf", "machine-docs"]
+Kind = Literal["docstrings", "metadata", "licences", "man", "doc"]
+
+
+class SourceSpec(BaseModel):
+    """One source of documents.
+
+    >>> SourceSpec(name="manuals", path="raw/*.parquet", columns={"id": "url", "text": "content"}).column("id")
+    'url'
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
+        description="Name of the source: the value of each document's `source` column.",
+    )
+    path: str | list[str] | None = Field(
+        None,
+        description="File, folder, glob (`**` for any depth) or URI (gs:// s3:// hf://), or a list of them; relative to "
+        "the recipe.",
+    )
+    format: Format = Field("auto", description="Format of the files; `auto` goes by extension and content.")
+    columns: dict[Role, str] = Field(
+        default_factory=dict,
+        description="Role to column: id, text, user, label, lang, created, priority. Without `id`, a document's id is a "
+        "hash of (source name, text); without `text`, the column `text` is read.",
+    )
+    keep: list[str] | None = Field(
+        None, description="Other columns to pass through; all of them if left out, none if empty."
+    )
+    private: bool = Field(False, description="The text is sensitive: later steps must account for privacy.")
+    priority: int | None = Field(
+        None, description="Priority of every document, for `keep: priority` when duplicates are dropped; higher wins."
+    )
+    split: Literal["file", "lines"] = Field(
+        "file", description="Text files: one document a file, or one a line (blank lines are skipped)."
+    )
+    on_bad_file: Literal["error", "skip"] = Field(
+        "error", description="A truncated or corrupt file stops the run, or is quarantined whole."
+    )
+    max_bad_fraction: float = Field(
+        0.01, ge=0, le=1, description="The run stops if more than this share of the source's rows is quarantined."
+    )
+    max_document_bytes: int = Field(
+        64 << 20, ge=1, le=1 << 30, description="A document whose text is longer is quarantined."
+    )
+    max_expansion: float = Field(
+        1000.0,
+        ge=1,
+        description="A file that decodes to more than this times its size (and more than 256 MiB) is refused as a "
+        "decompression bomb.",
+    )
+    kinds: list[Kind] = Field(
+        default=["docstrings", "metadata", "licences", "man", "doc"],
+        description="machine-docs: which documentation of this machine to read.",
+    )
+    config: str | None = Field(None, description="hf: configuration (subset) of the data set.")
+    hf_split: str | None = Field(None, description="hf: split to read; hf:// names need one, a saved folder gives all.")
+    revision: str | None = Field(None, description="hf: branch, tag or commit of the data set.")
+    limit: int | None = Field(
+        None,
+        ge=1,
+        description="hf:// names: read at most this many rows; machine-docs: this many files, spread evenly.",
+    )
+
+    @field_validator("path")
+    @classmethod
+    def _not_empty(cls, value: str | list[str] | None) -> str | list[str] | None:
+        for path in [value] if isinstance(value, str) else value or []:
+            if not path or "\0" in path:
+                raise ValueError("a path must not be empty")
+        if value == []:
+            raise ValueError("the list of paths is empty")
+        return value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SourceSpec:
+        if self.path is None and self.format != "machine-docs":
+            raise ValueError("`path` is missing (only `format: machine-docs` needs none)")
+        if self.path is not None and self.format == "machine-docs":
+            raise ValueError("`format: machine-docs` reads this machine and takes no `path`")
+        names = list(self.columns.values())
+        if len(set(names)) < len(names):
+            raise ValueError("`columns` gives one column two roles")
+        if self.priority is not None and "priority" in self.columns:
+            raise ValueError("`priority` is given both as a value and as a column")
+        return self
+
+    @property
+    def paths(self) -> list[str]:
+        """The paths as a list."""
+        return [self.path] if isinstance(self.path, str) else list(self.path or [])
+
+    def column(self, role: Role) -> str | None:
+        """The column that has this role, or None."""
+        return self.columns.get(role, "text" if role == "text" else None)

@@ -1,0 +1,140 @@
+"""Units of reading: what one worker reads at a time, cut so that one big file uses all workers, and named by content."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from transforms.sources.listing import FileRef, bare_extension
+from transforms.sources.spec import SourceSpec
+
+TARGET = 64 << 20
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    """A file or a range of one. begin, end: row groups (Parquet), record batches (Arrow file), bytes (plain JSONL: the lines
+    that begin there), else 0 and the size; whole: the range is the file."""
+
+    path: str
+    name: str
+    size: int
+    digest: str
+    begin: int
+    end: int
+    whole: bool
+
+
+@dataclass(frozen=True)
+class ReadUnit:
+    """Parts of one format that are read one after the other into one shard."""
+
+    source: str
+    format: str
+    parts: tuple[Part, ...]
+
+    @property
+    def key(self) -> str:
+        """32 hexadecimal digits of the content read: digests and ranges, and names only where documents show them."""
+        h = hashlib.sha256(f"{self.source}\0{self.format}".encode())
+        for p in self.parts:
+            name = p.name if shows_names(self.format) else ""
+            h.update(f"\0{p.digest}\0{p.begin}\0{p.end}\0{name}".encode("utf-8", "backslashreplace"))
+        return h.hexdigest()[:32]
+
+    @property
+    def size(self) -> int:
+        """Bytes of file behind this unit, for scheduling (an estimate where a file is cut by row groups or batches)."""
+        return sum(p.end - p.begin if self.format in BY_BYTES else p.size for p in self.parts)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain dicts and lists."""
+        return {"source": self.source, "format": self.format, "parts": [asdict(p) for p in self.parts]}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> ReadUnit:
+        """The inverse of `to_json`."""
+        return cls(data["source"], data["format"], tuple(Part(**p) for p in data["parts"]))
+
+
+BY_BYTES = ("jsonl", "text", "machine-docs")
+
+
+def shows_names(file_format: str) -> bool:
+    """Whether documents of this format have a `path` column, so that a file's name is part of its content."""
+    return file_format in ("text", "machine-docs")
+
+
+def _whole(f: FileRef) -> Part:
+    return Part(f.path, f.name, f.size, f.digest, 0, f.size, True)
+
+
+def _balanced(sizes: list[int], target: int) -> list[tuple[int, int]]:
+    """Ranges of about equal sums, each at most about `target`."""
+    total = sum(sizes)
+    n = max(1, min(len(sizes), -(-total // target)))
+    bounds, done, k = [0], 0, 1
+    for i, size in enumerate(sizes):
+        done += size
+        while k < n and done * n >= total * k:
+            if i + 1 > bounds[-1]:
+                bounds.append(i + 1)
+            k += 1
+    bounds = [b for b in bounds if b < len(sizes)]
+    return list(zip(bounds, [*bounds[1:], len(sizes)]))
+
+
+def _ranges(f: FileRef, spec: SourceSpec, target: int) -> list[Part]:
+    """The parts of a file too big for one unit."""
+    if f.format == "jsonl" and not bare_extension(f.path)[1]:
+        n = -(-f.size // target)
+        cuts = [f.size * i // n for i in range(n + 1)]
+        return [Part(f.path, f.name, f.size, f.digest, a, b, False) for a, b in itertools.pairwise(cuts)]
+    if f.format in ("parquet", "arrow"):
+        from transforms.sources import arrow, parquet
+
+        # a file whose footer cannot be read stays whole: the reader names the fault, or quarantines it
+        sizes = parquet.group_sizes(f.path) if f.format == "parquet" else arrow.batch_sizes(f.path)
+        ranges = _balanced(sizes, target)
+        if len(ranges) > 1:
+            return [Part(f.path, f.name, f.size, f.digest, a, b, False) for a, b in ranges]
+    return [_whole(f)]
+
+
+def _grouped(files: Iterable[FileRef], target: int) -> list[tuple[Part, ...]]:
+    """Small files in groups. A group ends after a file with a chance of (size / target) that its digest decides, so that a
+    file added or taken away changes one group (or splits or joins two), and at 4 * target at the latest."""
+    groups: list[tuple[Part, ...]] = []
+    group: list[Part] = []
+    filled = 0
+    for f in sorted(files, key=lambda f: (f.digest, f.name, f.path)):
+        group.append(_whole(f))
+        filled += f.size
+        # the first 60 bits order the files, so other bits must decide
+        draw = int(hashlib.sha256(f.digest.encode()).hexdigest()[:15], 16) / 16**15
+        if draw * target < max(f.size, 512) or filled >= 4 * target:
+            groups.append(tuple(group))
+            group, filled = [], 0
+    return groups + ([tuple(group)] if group else [])
+
+
+def plan_units(spec: SourceSpec, files: list[FileRef], target_bytes: int = TARGET) -> list[ReadUnit]:
+    """The units of a source, sorted by key: the same for any order of the listing. Large Parquet and Arrow files and plain
+    JSONL are cut into ranges; files below target_bytes / 64, and all text, are put together (text to a quarter of
+    target_bytes: it is not compressed)."""
+    units: list[ReadUnit] = []
+    small: dict[str, list[FileRef]] = {}
+    for f in files:
+        if f.format in ("text", "machine-docs") or (f.size < target_bytes // 64 and f.format != "hf"):
+            small.setdefault(f.format, []).append(f)
+        elif f.size > target_bytes:
+            units += [ReadUnit(spec.name, f.format, (p,)) for p in _ranges(f, spec, target_bytes)]
+        else:
+            units.append(ReadUnit(spec.name, f.format, (_whole(f),)))
+    for file_format, group in small.items():
+        target = target_bytes // 4 if file_format in ("text", "machine-docs") else target_bytes // 8
+        units += [ReadUnit(spec.name, file_format, parts) for parts in _grouped(group, max(target, 1))]
+    return sorted(units, key=lambda u: (u.key, [p.path for p in u.parts]))
