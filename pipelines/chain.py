@@ -8,6 +8,7 @@ tell what happened to any document.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.arrow import set_column
-from transforms.base import Applied, Expand, Filter, Group, Map, Transform, Verdict
+from transforms.base import Applied, Expand, Filter, Group, Map, Terminal, Transform, Verdict
 from transforms.errors import ConservationError, EngineError
 from transforms.random import Keyed
 from transforms.shards import text_bytes
@@ -40,10 +41,10 @@ LEDGER = pa.schema(
 
 def kind_of(transform: Transform) -> str:
     """The kind of a transform, in lower case."""
-    for kind in (Map, Filter, Expand, Group):
+    for kind in (Map, Filter, Expand, Group, Terminal):
         if isinstance(transform, kind):
             return kind.__name__.lower()
-    raise EngineError(f"{type(transform).__name__} is neither Map, Filter, Expand nor Group")
+    raise EngineError(f"{type(transform).__name__} is none of the kinds of transform")
 
 
 @dataclass
@@ -58,6 +59,7 @@ class Count:
     bytes_in: int = 0
     bytes_out: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
+    details: dict[str, Any] = field(default_factory=dict)
 
     def check(self, where: str) -> None:
         """Raises ConservationError unless the rows add up."""
@@ -79,7 +81,9 @@ class Chain:
     """
 
     def __init__(self, steps: list[Step], seed: int, where: str, head: tuple[str, Group] | None = None) -> None:
-        self._steps = [(s.name, s.transform, Keyed(seed, s.name)) for s in steps]
+        every = [(s.name, s.transform, Keyed(seed, s.name)) for s in steps]
+        self._steps = [s for s in every if not isinstance(s[1], Terminal)]
+        self._terminal = next(((n, t, r) for n, t, r in every if isinstance(t, Terminal)), None)
         self._head, self._where = head, where
         self.counts = [Count(head[0], "group")] if head else []
         self.counts += [Count(name, kind_of(transform)) for name, transform, _ in self._steps]
@@ -113,6 +117,36 @@ class Chain:
             count.bytes_out += text_bytes(batch)
         return batch
 
+    def finish(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """The shard's batches behind all steps, through the terminal step if there is one."""
+        if self._terminal is None:
+            yield from batches
+            return
+        name, transform, rng = self._terminal
+        count = Count(name, "terminal")
+        account = transform.account()
+        for batch in transform.finish(self._weighed(batches, count), rng, account):
+            count.rows_out += batch.num_rows
+            yield batch
+        account.check(self._where)
+        count.rows_in, count.derived = account.documents, count.rows_out
+        count.dropped.update(account.dropped)
+        # a document in a row is no row any more; so that the sums hold, it is listed as used
+        count.dropped["used"] = account.used
+        count.details = account.to_dict()
+        ledger = account.ledger()
+        for batch in ledger.to_batches():
+            step, none = pa.array([name] * batch.num_rows, pa.string()), pa.nulls(batch.num_rows, pa.string())
+            columns = [batch["id"], batch["source"], step, batch["reason"], batch["value"], none, batch["bytes"]]
+            self._dropped.append(pa.RecordBatch.from_arrays(columns, schema=LEDGER))
+        self.counts.append(count)
+
+    @staticmethod
+    def _weighed(batches: Iterator[pa.RecordBatch], count: Count) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            count.bytes_in += text_bytes(batch)
+            yield batch
+
     def check(self) -> None:
         """Raises ConservationError unless every step's rows add up and each step takes what the one before gave."""
         for count in self.counts:
@@ -130,6 +164,23 @@ class Chain:
     def scores(self) -> dict[str, pa.Table]:
         """Side tables of filters that keep their scores: one row a document that entered the filter."""
         return {step: pa.Table.from_batches(batches) for step, batches in self._scores.items()}
+
+    def route(self, name: str, group: Group, batch: pa.RecordBatch, told: pa.Table, seed: int) -> Routed:
+        """Where a moving group sends the rows of a batch, with its accounting."""
+        if not self.counts:
+            self.counts.append(Count(name, "group"))
+        count = self.counts[0]
+        routed = group.route(batch, told, Keyed(seed, name))
+        gone = routed.applied
+        if len(gone.dropped):
+            lost = batch.take(pa.array(gone.dropped))
+            self._note(count, lost, pa.array(gone.reasons, pa.string()), gone.values, gone.survivors)
+        count.rows_in += batch.num_rows
+        count.bytes_in += text_bytes(batch)
+        count.rows_out += routed.batch.num_rows
+        count.bytes_out += text_bytes(routed.batch)
+        count.derived += routed.batch.num_rows - (batch.num_rows - len(gone.dropped))
+        return routed
 
     def _apply(
         self, group: Group, count: Count, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table

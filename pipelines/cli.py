@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import signal
 import sys
 import threading
 from collections.abc import Sequence
@@ -38,8 +39,14 @@ class Verbs(click.Group):
         self.debug = False
         code = 1
         try:
-            found = super().main(given, prog_name or "corpusmill", **{**extra, "standalone_mode": False})
-            code = found if isinstance(found, int) else 0
+            with _Interrupts() as interrupts:
+                try:
+                    found = super().main(given, prog_name or "corpusmill", **{**extra, "standalone_mode": False})
+                    code = found if isinstance(found, int) else 0
+                except Exception:
+                    if interrupts.seen:  # a runner wraps what passes through it, an interrupt too
+                        raise KeyboardInterrupt from None
+                    raise
         except click.ClickException as error:
             error.show()
             code = error.exit_code
@@ -60,6 +67,29 @@ class Verbs(click.Group):
             click.echo(f"{type(error).__name__}: {said[:500]}" if said else type(error).__name__, err=True)
             click.echo(_trace_hint(given), err=True)
         _leave(code)
+
+
+class _Interrupts:
+    """Remembers the first Ctrl-C, and leaves the process at the second."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._before: Any = None
+
+    def __enter__(self) -> _Interrupts:
+        if threading.current_thread() is threading.main_thread():
+            self._before = signal.signal(signal.SIGINT, self._interrupt)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
+
+    def _interrupt(self, *_: object) -> None:
+        if self.seen:
+            os._exit(INTERRUPTED)
+        self.seen = True
+        raise KeyboardInterrupt
 
 
 def _trace_hint(args: list[str]) -> str:

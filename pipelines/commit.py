@@ -96,15 +96,21 @@ def _publish(job: Job, file: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _publish_shards(job: Job, outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    units = job.read_units()
+    # where a group has moved the rows, a shard is no longer that of one source
+    moved = any(g.transform.moves for g in job.groups)
+    homes = (
+        [(job.recipe.name, str(i)) for i in range(len(outcomes))]
+        if moved
+        else [(u.source, u.key) for u in job.read_units()]
+    )
     files = []
-    for unit, outcome in zip(units, outcomes, strict=True):
+    for (home, key), outcome in zip(homes, outcomes, strict=True):
         file = outcome["files"]["shard"]
         if file["rows"]:
             suffix = os.path.splitext(file["path"])[1]
             # named by its bytes: two shards of equal bytes would be one file listed twice, so the unit's own name joins in
-            name = f"data/{unit.source}-{request_of(file['sha256'], unit.key)[:20]}{suffix}"
-            files.append({**_publish(job, file, name), "source": unit.source})
+            name = f"data/{home}-{request_of(file['sha256'], key)[:20]}{suffix}"
+            files.append({**_publish(job, file, name), "source": None if moved else home})
     return files
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from typing import Any
 
@@ -18,17 +19,12 @@ def build(job: Job) -> dict[str, Any]:
         ConservationError: some row is not accounted for.
     """
     passes = [job.outcomes(i) for i, s in enumerate(job.stages) if s.kind == "pass"]
-    steps: dict[str, dict[str, Any]] = {}
-    for number, outcomes in enumerate(passes):
-        head = [job.groups[number - 1]] if number else []
-        for step in [*head, *job.fused(number)]:
-            counts = [c for o in outcomes for c in o["counts"] if c["step"] == step.name]
-            dropped: Counter[str] = Counter()
-            for c in counts:
-                dropped.update(c["dropped"])
-            sums = {k: sum(c[k] for c in counts) for k in ("rows_in", "rows_out", "derived", "bytes_in", "bytes_out")}
-            kind = kind_of(step.transform)
-            steps[step.name] = {"name": step.name, "kind": kind, **sums, "dropped": dict(sorted(dropped.items()))}
+    scattered = [job.outcomes(i) for i, s in enumerate(job.stages) if s.kind == "scatter"]
+    every: dict[str, list[dict[str, Any]]] = {s.name: [] for s in job.recipe.steps}
+    for outcome in itertools.chain(*passes, *scattered):
+        for count in outcome["counts"]:
+            every[count["step"]].append(count)
+    steps = [_sum(s.name, kind_of(s.transform), every[s.name]) for s in job.recipe.steps]
     reads = [o["read"] for o in passes[0]]
     sources = []
     for spec in job.recipe.sources:
@@ -43,7 +39,7 @@ def build(job: Job) -> dict[str, Any]:
         )
     funnel = {
         "sources": sources,
-        "steps": [steps[s.name] for s in job.recipe.steps],
+        "steps": steps,
         "rows_in": sum(s["rows"] for s in sources),
         "rows_out": sum(o["rows"] for o in passes[-1]),
         "quarantined": sum(s["quarantined"] for s in sources),
@@ -52,3 +48,16 @@ def build(job: Job) -> dict[str, Any]:
     if problems:
         raise ConservationError(f"{job.dataset}: {'; '.join(problems)}. Nothing was committed; please report this.")
     return funnel
+
+
+def _sum(name: str, kind: str, counts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The accounting of one step over all its shards."""
+    dropped: Counter[str] = Counter()
+    details: Counter[str] = Counter()
+    for c in counts:
+        dropped.update(c["dropped"])
+        # shares are made of their sums by whoever shows them, not summed
+        details.update({k: v for k, v in c["details"].items() if isinstance(v, int)})
+    sums = {k: sum(c[k] for c in counts) for k in ("rows_in", "rows_out", "derived", "bytes_in", "bytes_out")}
+    found = {"name": name, "kind": kind, **sums, "dropped": dict(sorted(dropped.items()))}
+    return {**found, "details": dict(sorted(details.items()))} if details else found

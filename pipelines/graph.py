@@ -33,7 +33,8 @@ class _Units(beam.DoFn):
         except Exception as error:
             remember_failure(self._job, error)
             raise
-        self._job.store.announce({"stage": self._stage, "plan": ready.plan})
+        reused = len(ready.requests) - len(ready.pending)
+        self._job.store.announce({"stage": self._stage, "plan": ready.plan, "reused": reused})
         for index in ready.pending or [-1]:
             yield json.dumps([ready.plan, index])
 

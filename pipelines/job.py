@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pipelines.recipe import Recipe, Step
     from transforms.sources.spec import SourceSpec
 
-Kind = Literal["pass", "keys", "decide", "gather", "conform"]
+Kind = Literal["pass", "keys", "decide", "gather", "scatter", "conform"]
 
 DECIDE_BYTES = 8 << 20
 """Key bytes a decide unit takes on; small enough to spread over cores, large enough to keep files few."""
@@ -91,12 +91,12 @@ class Job:
     @property
     def groups(self) -> list[GroupStep]:
         """The recipe's group steps, in order."""
-        return [GroupStep(s.name, s.transform) for s in self.recipe.steps if isinstance(s.transform, Group)]
+        return [GroupStep(s.name, s.transform) for s in self.recipe.bound_steps() if isinstance(s.transform, Group)]
 
     def fused(self, number: int) -> list[Step]:
         """The steps of pass `number`, without groups."""
         parts: list[list[Step]] = [[]]
-        for step in self.recipe.steps:
+        for step in self.recipe.bound_steps():
             if isinstance(step.transform, Group):
                 parts.append([])
             else:
@@ -112,6 +112,7 @@ class Job:
                 stages += [Stage("keys", number, r)] if r else []
                 stages.append(Stage("decide", number, r))
                 stages += [Stage("gather", number, r)] if r in step.transform.gathered else []
+            stages += [Stage("scatter", number)] if step.transform.moves else []
             stages.append(Stage("pass", number + 1))
         if not self.groups:  # a later pass would see all schemas; without one, shards that differ are written again
             stages.append(Stage("conform", 0))
@@ -165,7 +166,7 @@ class Job:
     def _prepare(self, number: int) -> Prepared:
         stage = self.stages[number]
         make = {"pass": self._passes, "keys": self._keys, "decide": self._decide, "gather": self._gather}
-        make["conform"] = self._conform
+        make |= {"conform": self._conform, "scatter": self._scatter}
         shared, requests, sizes = make[stage.kind](number, stage)
         shared["requests"] = requests
         plan = self.store.save_plan(shared)
@@ -194,16 +195,48 @@ class Job:
                 requests,
                 [sum(p.end - p.begin for p in u.parts) for u in units],
             )
-        last = self._before(number, {"pass"})
-        before = self.outcomes(last)
-        if last == 0:
-            check_bad_rows(self, before)
-        schema = unified_schema(before)
+        if self.stages[number - 1].kind == "scatter":
+            return self._gathered_passes(number, fingerprint)
+        before, schema = self._staged(number)
         told, basis = self._told(number)
         shards = [{"content": o["content"], "rows": o["rows"], "shard": o["files"]["shard"]["path"]} for o in before]
         wire = schema.serialize().to_pybytes().hex()
         requests = [request_of("pass", fingerprint, s["content"], i, basis, wire) for i, s in enumerate(shards)]
         return {"shards": shards, "told": told, "schema": wire}, requests, [o["bytes"] for o in before]
+
+    def _staged(self, number: int) -> tuple[list[dict[str, Any]], pa.Schema]:
+        """Outcomes of the pass before a stage, and the schema that all its shards shall have."""
+        last = self._before(number, {"pass"})
+        before = self.outcomes(last)
+        if last == 0:
+            check_bad_rows(self, before)
+        return before, unified_schema(before)
+
+    def _scatter(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
+        before, schema = self._staged(number)
+        told, basis = self._told(number)
+        # the unit that got the keys decides; one that got none has nothing to say, nor has an empty corpus
+        counts = {o["shards"] for o in self.outcomes(number - 1)} - {None} or {1}
+        if len(counts) != 1:
+            raise EngineError(f"{self.groups[stage.number].name} decided on {len(counts)} numbers of shards")
+        shards = [{"content": o["content"], "rows": o["rows"], "shard": o["files"]["shard"]["path"]} for o in before]
+        wire = schema.serialize().to_pybytes().hex()
+        group = [self.recipe.seed, _step_fingerprint(self.groups[stage.number])]
+        requests = [request_of("scatter", group, s["content"], i, basis, wire) for i, s in enumerate(shards)]
+        shared = {"shards": shards, "told": told, "schema": wire, "to": counts.pop()}
+        return shared, requests, [o["bytes"] for o in before]
+
+    def _gathered_passes(self, number: int, fingerprint: list[Any]) -> tuple[dict[str, Any], list[str], list[int]]:
+        """Units of a pass behind a group that moves rows: one for each shard that rows went to."""
+        before = self.outcomes(number - 1)
+        basis = request_of([o["content"] for o in before])
+        to = before[0]["to"] if before else 1
+        requests = [request_of("pass", fingerprint, j, basis) for j in range(to)]
+        return (
+            {"moved": [o["files"]["moved"]["path"] for o in before]},
+            requests,
+            [sum(o["bytes"] for o in before) // to] * to,
+        )
 
     def _keys(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
         before = self.outcomes(self._before(number, {"pass"}))

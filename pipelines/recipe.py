@@ -100,6 +100,11 @@ class Recipe(_Head):
         """A local path of the recipe, from its folder."""
         return self.base_dir / Path(path).expanduser()
 
+    def bound_steps(self) -> list[Step]:
+        """The steps with the paths of their files taken from the recipe's folder."""
+        folder = str(self.base_dir)
+        return [s.model_copy(update={"transform": s.transform.resolved(folder)}) for s in self.steps]
+
     def canonical(self) -> dict[str, Any]:
         """The recipe as JSON data with every default written out and every version pinned, without its folder."""
         return {

@@ -111,7 +111,7 @@ class _Watch:
                 current = note["plan"]
                 requests = store.load_plan(current)["requests"]
                 waiting = {r for r in requests if not store.done(r)}
-                total, reused = len(requests), len(requests) - len(waiting)
+                total, reused = len(requests), note["reused"]
                 label = self._job.stages[note["stage"]].label(self._job)
             if current:
                 waiting = {r for r in waiting if not store.done(r)}

@@ -6,28 +6,33 @@ done before is not done again, and a unit that died half way leaves nothing that
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from pipelines.chain import Chain
-from pipelines.job import Job, Stage, pass_fingerprint
+from pipelines.job import GroupStep, Job, Stage, pass_fingerprint
 from pipelines.store import request_of
 from transforms.arrow import empty_batch, logical_digest
 from transforms.base import Group
 from transforms.document import CORE
 from transforms.errors import ConservationError, EngineError
-from transforms.exchange import read_slices, read_told, write_keys, write_told
+from transforms.exchange import read_rows, read_slices, read_told, write_keys, write_rows, write_told
 from transforms.shards import SUFFIX, ShardWriter, read_shard, shard_schema
 from transforms.sources.bad import BadRows
 from transforms.sources.read import read_unit
 from transforms.sources.schema import conform
 from transforms.sources.units import ReadUnit
+
+ORDER = "__order"
+"""Column of rows on the move, by which the shard that they come to sorts them."""
 
 _plans: dict[tuple[str, str], dict[str, Any]] = {}
 _plans_lock = threading.Lock()
@@ -40,9 +45,10 @@ def execute(job: Job, stage: int, plan: str, index: int) -> None:
     if job.store.outcome(request) is not None:
         return
     what = job.stages[stage]
-    run = {"pass": _pass, "keys": _keys, "decide": _decide, "gather": _gather, "conform": _conform}[what.kind]
+    run = {"pass": _pass, "keys": _keys, "decide": _decide, "gather": _gather}
+    run |= {"scatter": _scatter, "conform": _conform}
     begin = time.thread_time()
-    outcome = run(job, what, shared, index, request)
+    outcome = run[what.kind](job, what, shared, index, request)
     outcome.setdefault("cpu_seconds", time.thread_time() - begin)
     job.store.finish(request, outcome)
 
@@ -86,8 +92,14 @@ def _pass(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: s
         bad = BadRows(unit.source)
         # what an empty file would have held is not known; the schema of the other shards completes it
         nothing = empty_batch(pa.schema([(name, pa.string()) for name in CORE]))
-        batches = itertools.chain(read_unit(unit, job.source(unit.source), bad), [nothing])
-        return _stream(job, stage, request, request, ((b, None) for b in batches), bad=bad, where=_name(unit))
+        read = itertools.chain(read_unit(unit, job.source(unit.source), bad), [nothing])
+        return _stream(job, stage, request, request, ((b, None) for b in read), bad=bad, where=_name(unit))
+    if "moved" in shared:
+        rows = read_rows([job.store.path(p) for p in shared["moved"]], index)
+        order = rows.column(ORDER).to_numpy()
+        rows = rows.drop_columns([ORDER]).take(pa.array(np.argsort(order, kind="stable"))).combine_chunks()
+        moved = ((b, None) for b in rows.to_batches(max_chunksize=4096))
+        return _stream(job, stage, request, request, moved, schema=rows.schema, where=f"shard {index}", head=None)
     shard = shared["shards"][index]
     told = read_told([job.store.path(p) for p in shared["told"]], index)
     wire = shared["schema"]
@@ -100,7 +112,9 @@ def _pass(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: s
     if known is not None:
         return known
     batches = (conform(b, schema) for b in read_shard(job.store.path(shard["shard"])))
-    outcome = _stream(job, stage, content, request, ((b, told) for b in batches), schema=schema, where=shard["shard"])
+    told_batches = ((b, told) for b in batches)
+    head = job.groups[stage.number - 1]
+    outcome = _stream(job, stage, content, request, told_batches, schema=schema, where=shard["shard"], head=head)
     job.store.finish(content, outcome)
     return outcome
 
@@ -117,6 +131,30 @@ def _told_rows(told: pa.Table, first: int, n: int) -> pa.Table:
     return told.slice(begin, end - begin)
 
 
+@dataclass
+class _Seen:
+    """Rows that a pass has taken in."""
+
+    rows: int = 0
+
+
+def _worked(
+    chain: Chain, batches: Iterator[tuple[pa.RecordBatch, pa.Table | None]], seen: _Seen
+) -> Iterator[pa.RecordBatch]:
+    """The batches behind the steps: the first even if it is empty, all in the schema of the first."""
+    schema: pa.Schema | None = None
+    for batch, told in batches:
+        n = batch.num_rows
+        if schema is not None and n == 0:
+            continue
+        rows = np.arange(seen.rows, seen.rows + n, dtype=np.uint32)
+        out = chain.run(batch, rows, None if told is None else _told_rows(told, seen.rows, n))
+        seen.rows += n
+        if schema is None:
+            schema = out.schema
+        yield out if out.schema == schema else conform(out, schema)
+
+
 def _stream(
     job: Job,
     stage: Stage,
@@ -127,46 +165,33 @@ def _stream(
     where: str,
     schema: pa.Schema | None = None,
     bad: BadRows | None = None,
+    head: GroupStep | None = None,
 ) -> dict[str, Any]:
     """One shard through one pass."""
     store, number = job.store, stage.number
     last = job.last_pass(number)
-    head = None if number == 0 else job.groups[number - 1]
     emits = None if last else job.groups[number].transform
     chain = Chain(job.fused(number), job.recipe.seed, where, head)
     keys = _Keys(emits, 0) if emits else None
     form = job.recipe.output.format if last else "stage"
     path = store.work(content, "shard" + SUFFIX[form])
-    writer: ShardWriter | None = None
-    first_in = first_out = 0
+    seen = _Seen()
     # an empty shard still needs a schema, and the group a first batch to show its own
     if schema is not None:
         batches = itertools.chain([(empty_batch(schema), None)], batches)
-    try:
-        for batch, told in batches:
-            n = batch.num_rows
-            if writer is not None and n == 0:
-                continue
-            rows = np.arange(first_in, first_in + n, dtype=np.uint32)
-            out = chain.run(batch, rows, None if told is None else _told_rows(told, first_in, n))
-            first_in += n
-            if writer is None:
-                writer = ShardWriter(store.path(path), out.schema.remove_metadata(), form, job.recipe.output.level)
-                writer.__enter__()
+    with contextlib.ExitStack() as stack:
+        writer: ShardWriter | None = None
+        rows_out = 0
+        for out in chain.finish(_worked(chain, batches, seen)):
             out = out.replace_schema_metadata(None)
-            if out.schema != writer.schema:
-                out = conform(out, writer.schema)
+            if writer is None:
+                writer = stack.enter_context(ShardWriter(store.path(path), out.schema, form, job.recipe.output.level))
             if keys:
-                keys.add(out, np.arange(first_out, first_out + out.num_rows, dtype=np.uint32))
-            first_out += out.num_rows
+                keys.add(out, np.arange(rows_out, rows_out + out.num_rows, dtype=np.uint32))
+            rows_out += out.num_rows
             writer.write(out)
         if writer is None:
             raise EngineError(f"{where}: the reader gave no batch, not even an empty one")
-    except BaseException as error:
-        if writer is not None:
-            writer.__exit__(type(error), error, error.__traceback__)
-        raise
-    writer.__exit__(None, None, None)
     chain.check()
     files: dict[str, Any] = {"shard": _shard_file(path, writer)}
     outcome: dict[str, Any] = {
@@ -184,19 +209,14 @@ def _stream(
     for step, table in chain.scores().items():
         _side(job, files, content, f"scores.{step}", table)
     if bad is not None:
-        if bad.rows_seen != first_in + bad.count:
+        if bad.rows_seen != seen.rows + bad.count:
             raise ConservationError(
-                f"{where}: {bad.rows_seen} rows read, but {first_in} passed on and {bad.count} quarantined. Please report this."
+                f"{where}: {bad.rows_seen} rows read, but {seen.rows} passed on and {bad.count} quarantined. Please report this."
             )
         text = chain.counts[0].bytes_in if chain.counts else outcome["bytes"]
         table = bad.to_table()
-        outcome["read"] = {
-            "source": bad.source,
-            "rows": bad.rows_seen,
-            "bytes": text,
-            "bad": bad.count,
-            "example": _example(table),
-        }
+        outcome["read"] = {"source": bad.source, "rows": bad.rows_seen, "bytes": text, "bad": bad.count}
+        outcome["read"]["example"] = _example(table)
         _side(job, files, content, "quarantine", table)
     return outcome
 
@@ -255,6 +275,7 @@ def _decide(job: Job, stage: Stage, shared: dict[str, Any], index: int, request:
         "rows": keys.num_rows,
         "told": decision.told.num_rows,
         "key_bytes": size,
+        "shards": decision.shards,
     }
 
 
@@ -271,6 +292,35 @@ def _gather(job: Job, stage: Stage, shared: dict[str, Any], index: int, request:
         "rows": told.num_rows,
         "told": answer.num_rows,
         "key_bytes": size,
+    }
+
+
+def _scatter(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: str) -> dict[str, Any]:
+    """The rows of one shard, each to the shard that a moving group sends it to."""
+    group = job.groups[stage.number]
+    shard = shared["shards"][index]
+    told = read_told([job.store.path(p) for p in shared["told"]], index)
+    schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(shared["schema"])))
+    chain = Chain([], job.recipe.seed, shard["shard"])
+    parts, to = [], []
+    for batch in itertools.chain([empty_batch(schema)], read_shard(job.store.path(shard["shard"]))):
+        routed = chain.route(group.name, group.transform, conform(batch, schema), told, job.recipe.seed)
+        parts.append(routed.batch.append_column(ORDER, pa.array(routed.order, pa.uint64())))
+        to.append(routed.to)
+    chain.check()
+    path = job.store.work(request, "moved.arrow")
+    table = pa.Table.from_batches(parts)
+    size = write_rows(job.store.path(path), table, np.concatenate(to), shared["to"])
+    files: dict[str, Any] = {"moved": {"path": path}}
+    _side(job, files, request, "dropped", chain.ledger())
+    counts = [c.to_dict() for c in chain.counts]
+    return {
+        "content": request,
+        "files": files,
+        "to": shared["to"],
+        "bytes": size,
+        "rows": table.num_rows,
+        "counts": counts,
     }
 
 

@@ -35,7 +35,10 @@ def string_buffers(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     begin = array.offset
     view = np.frombuffer(offsets, np.int32)[begin : begin + len(array) + 1]
     # an absent or empty data buffer must still be a valid array for the kernels' signatures
-    return view, np.frombuffer(data, np.uint8) if data is not None and data.size else _EMPTY
+    values = np.frombuffer(data, np.uint8) if data is not None and data.size else _EMPTY
+    # Arrow's buffers are mutable or not by where they come from: numba would compile each kernel once for either
+    view.flags.writeable = values.flags.writeable = False
+    return view, values
 
 
 def string_array(offsets: np.ndarray, data: np.ndarray) -> pa.Array:

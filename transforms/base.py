@@ -1,10 +1,11 @@
-"""The four kinds of transform. A transform is a frozen pydantic model: its fields are the recipe's YAML, the command
+"""The kinds of transform. A transform is a frozen pydantic model: its fields are the recipe's YAML, the command
 line, the JSON schema and the fingerprint; its behaviour is a pure function of (batch, keyed random generator).
 
     Map      batch -> batch, the same rows
     Filter   batch -> a verdict per row: kept (perhaps edited), or the rule that drops it and the value that broke it
     Expand   batch -> batch with more rows, which name their parent
     Group    needs keys from other shards: says which keys it emits, and what it decides from all rows of one key
+    Terminal all documents of a shard -> rows of another shape, as the last step (packed tokens)
 
 The same objects work on plain batches, so a Beam user writes `batches | beam.Map(Noise(delete=0.05))`.
 """
@@ -12,15 +13,20 @@ The same objects work on plain batches, so a Beam user writes `batches | beam.Ma
 from __future__ import annotations
 
 import abc
+import functools
 import hashlib
 import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
+from transforms.errors import RecipeError
 from transforms.random import Keyed
 
 Stability = Literal["record", "unit", "public", "cross", "private"]
@@ -39,13 +45,50 @@ class Transform(BaseModel, abc.ABC):
     stability: ClassVar[Stability] = "cross"
 
     def fingerprint(self) -> str:
-        """Hexadecimal digest of (name, version, fields): equal for equal results, on any machine."""
-        data = {"name": self.name, "version": self.version, "fields": self.model_dump(mode="json")}
+        """Hexadecimal digest of (name, version, fields): equal for equal results, on any machine. Of files that the fields
+        name, the content counts and not the path.
+
+        Raises:
+            RecipeError: a file that a field names cannot be read.
+        """
+        digests = {path: f"sha256:{_digest(path)}" for path in self.files()}
+        fields = _replace(self.model_dump(mode="json"), digests)
+        data = {"name": self.name, "version": self.version, "fields": fields}
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
 
     def files(self) -> list[str]:
-        """Paths in the fields whose content matters: the plan digests them into the fingerprint, resolved at the recipe."""
+        """Paths of local files in the fields, whose content decides the result."""
         return []
+
+    def resolved(self, folder: str) -> Self:
+        """The transform with its files' paths taken from `folder`, where they are relative."""
+        paths = {path: os.path.join(folder, os.path.expanduser(path)) for path in self.files()}
+        return type(self).model_validate(_replace(self.model_dump(), paths)) if paths else self
+
+
+def _replace(value: Any, by: dict[str, str]) -> Any:
+    """`value` with every string that is a key of `by` replaced, at any depth."""
+    if isinstance(value, str):
+        return by.get(value, value)
+    if isinstance(value, dict):
+        return {k: _replace(v, by) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_replace(v, by) for v in value]
+    return value
+
+
+def _digest(path: str) -> str:
+    try:
+        stat = os.stat(path)
+        return _digest_of(path, stat.st_size, stat.st_mtime_ns)
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}; a step names this file") from None
+
+
+@functools.lru_cache(256)
+def _digest_of(path: str, size: int, stamp: int) -> str:
+    with open(path, "rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 class Map(Transform):
@@ -121,6 +164,20 @@ class Decision:
 
     told: pa.Table
     tables: dict[str, pa.Table] = field(default_factory=dict)
+    shards: int | None = None
+    """Of a group that `moves`: how many shards the rows go to. Decided once, so all its keys must be equal."""
+
+
+@dataclass(frozen=True)
+class Routed:
+    """Where rows go. batch: m rows, in which a row of the input may stand several times (its epochs) or not at all; to:
+    uint32 [m], the number of a shard; order: uint64 [m], by which a shard's rows are sorted; applied: which rows of the
+    input are gone altogether (its `batch` is not looked at)."""
+
+    batch: pa.RecordBatch
+    to: np.ndarray
+    order: np.ndarray
+    applied: Applied
 
 
 @dataclass(frozen=True)
@@ -150,6 +207,8 @@ class Group(Transform):
 
     rounds: ClassVar[int] = 1
     gathered: ClassVar[frozenset[int]] = frozenset()
+    moves: ClassVar[bool] = False
+    """Whether rows leave their shard: `route` then says where each goes, in place of `apply`."""
 
     @abc.abstractmethod
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
@@ -169,6 +228,48 @@ class Group(Transform):
         """From what all partitions decided, with shard_rows int64 [shards] (staged rows a shard): whom to tell what."""
         raise TypeError(f"{self.name} lists round {rnd} in `gathered` without a `gather` method")
 
-    @abc.abstractmethod
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
         """Carry out what the last round told about rows of this batch (sorted by `row`); the columns stay as they are."""
+        raise TypeError(f"{self.name} has no `apply` method")
+
+    def route(self, batch: pa.RecordBatch, told: pa.Table, rng: Keyed) -> Routed:
+        """Of a group that `moves`: where the rows of this batch go. told: all that this shard was told, whatever the row;
+        `Decision.shards` says how many shards there are to go to. Works on a batch without rows."""
+        raise TypeError(f"{self.name} moves rows but has no `route` method")
+
+
+class Account(Protocol):
+    """What became of a shard's documents in a terminal step: documents = those used + those dropped, by reason."""
+
+    documents: int
+    rows: int
+    dropped: Counter[str]
+
+    @property
+    def used(self) -> int:
+        """Documents that stand in rows, whole or in part."""
+
+    def check(self, where: str) -> None:
+        """Raises ConservationError unless every document is used or dropped."""
+
+    def ledger(self) -> pa.Table:
+        """Dropped documents: id, source, reason, value, bytes."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able details for the funnel."""
+
+
+class Terminal(Transform):
+    """All documents of a shard to rows of another shape, which are no documents; only as the last step of a recipe.
+
+    Packing tokens is the case: a row holds several documents, a long document several rows, so no batch can be turned
+    into rows on its own. The rows name the documents that they are made of, in a column `documents`.
+    """
+
+    @abc.abstractmethod
+    def account(self) -> Account:
+        """A fresh account for one shard."""
+
+    @abc.abstractmethod
+    def finish(self, batches: Iterable[pa.RecordBatch], rng: Keyed, account: Account) -> Iterator[pa.RecordBatch]:
+        """Rows from all documents of a shard; at least one batch, if only an empty one. Fills `account` on the way."""

@@ -10,6 +10,7 @@
     ├── DatasetError            1  a dataset directory is missing, damaged or not ours
     │   ├── VerifyError            a published file differs from its digest
     │   └── LockedError        75  another process is writing the dataset
+    ├── TrainingError          1  training cannot go on: a loss that is not finite, a checkpoint that cannot be written
     └── MissingDependencyError  1  an optional package or data file is absent
 
 A message names the file, line or document, says what was wrong, and what to do.
@@ -68,6 +69,10 @@ class LockedError(DatasetError):
     """Another process holds the dataset's lock."""
 
     exit_code = 75
+
+
+class TrainingError(CorpusmillError):
+    """Training cannot go on; the last checkpoint is intact and the message names it."""
 
 
 class MissingDependencyError(CorpusmillError):

@@ -17,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from transforms.arrow import empty_batch
 from transforms.errors import EngineError
 from transforms.hashing import U, mix64_array
 
@@ -66,6 +67,35 @@ def _write(path: str, table: pa.Table, part: np.ndarray, parts: int) -> int:
         if os.path.exists(temporary):
             os.unlink(temporary)
     return int(table.nbytes)
+
+
+def write_rows(path: str, table: pa.Table, to: np.ndarray, shards: int) -> int:
+    """Write whole rows, one lz4-compressed record batch a receiving shard. Returns the bytes of the rows."""
+    order = np.argsort(to, kind="stable")
+    table = table.take(pa.array(order)).combine_chunks()
+    begins = np.searchsorted(to[order], np.arange(shards + 1))
+    temporary = os.path.join(os.path.dirname(path), f".tmp-{uuid.uuid4().hex}")
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    try:
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        with pa.OSFile(temporary, "wb") as sink, pa.ipc.new_file(sink, table.schema, options=options) as writer:
+            for begin, end in zip(begins[:-1], begins[1:], strict=True):
+                part = table.slice(begin, end - begin).combine_chunks().to_batches()
+                writer.write_batch(part[0] if part else empty_batch(table.schema))
+        os.replace(temporary, path)
+    finally:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+    return int(table.nbytes)
+
+
+def read_rows(paths: Sequence[str], shard: int) -> pa.Table:
+    """Whole rows that any of `paths` sends to `shard`, in the order of `paths`."""
+    batches = []
+    for path in paths:
+        with pa.memory_map(path) as source:
+            batches.append(pa.ipc.open_file(source).get_batch(shard))
+    return pa.Table.from_batches(batches)
 
 
 def read_slices(paths: Sequence[str], first: int, last: int, shards: Sequence[int] | None = None) -> pa.Table:

@@ -125,7 +125,7 @@ def _reason(reason: str, number: int, whole: int) -> list[Cell | str]:
         "",
         Cell(count(number), "dim"),
         "",
-        Cell(f"-{share(number, whole)}", "dim"),
+        Cell(f"-{share(number, whole)}".replace("-<", "<"), "dim"),
         "",
         "",
     ]

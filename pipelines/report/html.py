@@ -1,7 +1,7 @@
 """A snapshot's funnel and examples as one HTML page: no script, no reference to anything outside, text escaped.
 
-The page's Content-Security-Policy allows nothing but its own style, by the style's hash. Texts of sources that the recipe
-marks `private` do not go into it.
+The page's Content-Security-Policy allows nothing but its own style, by the style's hash. Texts and ids of sources that the
+recipe marks `private` do not go into it.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def page(dataset: Dataset, manifest: dict[str, Any]) -> str:
         total=funnels.total(manifest["funnel"]),
         advice=funnels.advice(manifest["funnel"]),
         rows=list(_rows(manifest["funnel"])),
-        dropped=_dropped(dataset, manifest),
+        dropped=_dropped(dataset, manifest, private),
         kept=_kept(dataset, manifest, private),
         private=bool(private),
     )
@@ -85,7 +85,7 @@ def _rows(funnel: dict[str, Any]) -> list[dict[str, Any]]:
             {
                 "name": reason,
                 "rows": count(n),
-                "share": share(n, step["rows_in"]),
+                "share": f"-{share(n, step['rows_in'])}".replace("-<", "<"),
                 "width": f"{max(1.0, WIDTH * n / top):.1f}",
             }
             for reason, n in sorted(step["dropped"].items(), key=lambda item: (-item[1], item[0]))
@@ -100,14 +100,14 @@ def _row(name: str, into: int, lost: int, out: int, text: int | None, heavy: boo
     return {"name": name, "kept": share(into - lost, into), "heavy": heavy, "reasons": [], **shown, **bars}
 
 
-def _dropped(dataset: Dataset, manifest: dict[str, Any]) -> list[dict[str, Any]]:
+def _dropped(dataset: Dataset, manifest: dict[str, Any], private: set[str]) -> list[dict[str, Any]]:
     """A few dropped documents of each reason, in the order of the steps."""
     order = {s["name"]: i for i, s in enumerate(manifest["funnel"]["steps"])}
     wanted = {(s["name"], r): min(n, EXAMPLES) for s in manifest["funnel"]["steps"] for r, n in s["dropped"].items()}
     found: list[dict[str, Any]] = []
     for file in manifest.get("tables", {}).get("dropped", []):
         for batch in read_shard(os.path.join(dataset.path, file["path"])):
-            for row in _firsts(batch, wanted):
+            for row in _firsts(batch, wanted, private):
                 value = row.get("value")
                 found.append({**row, "value": "" if value is None or value != value else f"{value:.4g}"})
         if not any(wanted.values()):
@@ -115,11 +115,13 @@ def _dropped(dataset: Dataset, manifest: dict[str, Any]) -> list[dict[str, Any]]
     return sorted(found, key=lambda d: (order.get(d["step"], len(order)), d["reason"], d["id"]))
 
 
-def _firsts(batch: pa.RecordBatch, wanted: dict[tuple[str, str], int]) -> list[dict[str, Any]]:
+def _firsts(batch: pa.RecordBatch, wanted: dict[tuple[str, str], int], private: set[str]) -> list[dict[str, Any]]:
     """The rows of `batch` that are still wanted; counts them off."""
     taken = []
-    for i, key in enumerate(zip(batch.column("step").to_pylist(), batch.column("reason").to_pylist())):
-        if wanted.get(key):
+    columns = (batch.column(name).to_pylist() for name in ("step", "reason", "source"))
+    for i, (step, reason, source) in enumerate(zip(*columns)):
+        key = (step, reason)
+        if wanted.get(key) and source not in private:
             wanted[key] -= 1
             taken += batch.slice(i, 1).to_pylist()
     return taken

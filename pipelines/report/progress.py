@@ -10,7 +10,7 @@ import click
 
 from pipelines.report.terminal import count, duration, is_rich
 
-EVERY = 5.0  # seconds between two lines about one stage
+FIRST, GROWTH, LONGEST = 5.0, 1.5, 60.0  # seconds to the first line about a stage; how the waits grow, and up to what
 
 
 class Event(Protocol):
@@ -33,7 +33,7 @@ class Display:
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
         self._begin: dict[str, float] = {}
-        self._said: dict[str, float] = {}
+        self._next: dict[str, tuple[float, float]] = {}  # when to say more of a stage, and how long to wait then
         self._finished: set[str] = set()
 
     def __enter__(self) -> Display:
@@ -73,9 +73,11 @@ class Display:
         now = time.monotonic()
         begin = self._begin.setdefault(event.stage, now)
         whole = event.done >= event.total
-        if event.stage in self._finished or (not whole and now - self._said.get(event.stage, begin) < EVERY):
+        due, wait = self._next.setdefault(event.stage, (begin + FIRST, FIRST))
+        if event.stage in self._finished or (not whole and now < due):
             return
-        self._said[event.stage] = now
+        wait = min(LONGEST, wait * GROWTH)
+        self._next[event.stage] = now + wait, wait
         reused = f", {count(event.reused)} reused" if event.reused else ""
         if whole:
             self._finished.add(event.stage)

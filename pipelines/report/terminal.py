@@ -136,14 +136,13 @@ def _pad(text: str, width: int, right: bool) -> str:
 
 
 def _rich_table(heads: list[Column], rows: list[list[Cell]]) -> str:
-    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    grid = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold underline")
     for head in heads:
-        grid.add_column(head.title, justify="right" if head.right else "left", no_wrap=head.right)
+        grid.add_column(head.title, justify="right" if head.right else "left", no_wrap=head.right, overflow="fold")
     for row in rows:
         grid.add_row(*(Text(c.text, style=STYLES.get(c.style, "")) for c in row))
     console = Console(force_terminal=True, highlight=False)

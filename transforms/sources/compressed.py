@@ -25,6 +25,32 @@ class Stream(Protocol):
         """At most n bytes, and none only at the end."""
 
 
+class _Xz:
+    """Streams of xz one after the other; `lzma.open` takes a damaged second one for padding and stops in silence."""
+
+    def __init__(self, f: Any) -> None:
+        self._f, self._decoder, self._rest = f, lzma.LZMADecompressor(), b""
+
+    def read(self, n: int) -> bytes:
+        while True:
+            if self._decoder.eof:
+                self._rest = self._decoder.unused_data.lstrip(b"\0")  # streams may be padded with zeros
+                while not self._rest:
+                    more = self._f.read(1 << 16)
+                    if not more:
+                        return b""
+                    self._rest = more.lstrip(b"\0")
+                self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
+            if self._decoder.needs_input and not self._rest:
+                self._rest = self._f.read(1 << 16)
+                if not self._rest:
+                    raise EOFError("ends before its end mark")
+            data = self._decoder.decompress(self._rest, n)
+            self._rest = b""
+            if data:
+                return data
+
+
 class _Checked:
     """Reads a stream, counts its decoded bytes, and turns every fault into one that names the file."""
 
@@ -59,8 +85,7 @@ def open_stream(path: str, budget: Budget, begin: int = 0) -> Iterator[Stream]:
         if budget.size == 0:
             raise BadFileError(path, f"is truncated or corrupt {codec} data (it is empty)")
         if codec == "xz":
-            with lzma.open(f) as stream:
-                yield _Checked(stream, path, codec, budget)
+            yield _Checked(_Xz(f), path, codec, budget)
             return
         try:
             stream = pa.CompressedInputStream(pa.PythonFile(f, "r"), codec)

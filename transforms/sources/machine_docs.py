@@ -15,6 +15,7 @@ import inspect
 import os
 import re
 import sysconfig
+import threading
 import warnings
 from collections.abc import Iterator
 
@@ -33,6 +34,9 @@ SCHEMA = pa.schema([("text", pa.string()), ("kind", pa.string()), ("path", pa.st
 MIN_CHARACTERS = 100
 MAX_FILE = 8 << 20
 MAN, DOC = "/usr/share/man", "/usr/share/doc"
+_PARSER = threading.Lock()
+"""CPython 3.11 counts the depth of syntax trees for all threads together, and fails when two threads build one at a time;
+the list of warning filters is one for all threads, too."""
 _LICENCE = re.compile(r"^(licen[cs]e|copying|notice)", re.IGNORECASE)
 _PROSE = re.compile(
     r"(^(readme|changelog|news|copyright|faq|todo|authors|thanks)|\.(txt|md|rst|html?)$)", re.IGNORECASE
@@ -130,7 +134,7 @@ def docstrings(source: bytes, module: str) -> Iterator[tuple[str, str]]:
     """
     if b'"""' not in source and b"'''" not in source:
         return
-    with warnings.catch_warnings():
+    with _PARSER, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = ast.parse(source)
     stack: list[tuple[ast.AST, str]] = [(tree, module)]

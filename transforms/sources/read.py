@@ -15,7 +15,7 @@ from transforms.errors import BadFileError, EngineError
 from transforms.sources import arrow, hf, jsonl, machine_docs, parquet, text
 from transforms.sources.bad import BadRows
 from transforms.sources.limits import Budget
-from transforms.sources.rows import Documents, Place, pieces, shifted, together
+from transforms.sources.rows import Documents, Place, decoded_bytes, pieces, shifted, together
 from transforms.sources.schema import conform, unify
 from transforms.sources.spec import SourceSpec
 from transforms.sources.spool import Spool
@@ -54,6 +54,8 @@ def _documents(
         names = tuple(batch.schema.names)
         if file_format in _INFERRED or names not in makers:
             makers[names] = Documents(spec, part.path, batch.schema, budget, lenient=file_format == "jsonl")
+        if any(pa.types.is_dictionary(f.type) or pa.types.is_run_end_encoded(f.type) for f in batch.schema):
+            budget.spend(decoded_bytes(batch))
         start = 0
         for piece in pieces(batch, rows, size):
             begin = start

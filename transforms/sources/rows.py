@@ -130,12 +130,12 @@ def together(batches: Iterator[pa.RecordBatch], size: int, rows: int) -> Iterato
 
 
 def _faulty_rows(column: pa.Array) -> list[int]:
-    """Rows of a column that fail validation, by bisection."""
+    """Rows of a nested column that fail validation, by bisection (a slice would keep its whole children)."""
     found, stack = [], [(0, len(column))]
     while stack:
         begin, end = stack.pop()
         try:
-            column.slice(begin, end - begin).validate(full=True)
+            column.take(pa.array(range(begin, end))).validate(full=True)
         except pa.ArrowInvalid:
             if end - begin == 1:
                 found.append(begin)
@@ -211,6 +211,10 @@ class Documents:
             if "UTF8" not in str(error):
                 raise BadFileError(self.path, f"column '{name}' is corrupt: {error}") from error
             if pa.types.is_nested(column.type):
+                try:
+                    column.view(_as_binary(column.type)).validate(full=True)
+                except pa.ArrowException as other:
+                    raise BadFileError(self.path, f"column '{name}' is corrupt: {other}") from error
                 for r in _faulty_rows(column):
                     reasons.setdefault(r, ("not-utf8", f"column '{name}' is not valid UTF-8"))
             elif isinstance(column, pa.DictionaryArray):
@@ -253,6 +257,17 @@ class Documents:
             if isinstance(column, pa.DictionaryArray):
                 column = column.dictionary.cast(pa.binary()).take(column.indices)
             return column.cast(pa.binary())[0].as_py() or b""
+
+
+def _as_binary(t: pa.DataType) -> pa.DataType:
+    """A nested type with bytes for strings: the same layout, without the demand for UTF-8."""
+    if pa.types.is_struct(t):
+        return pa.struct([f.with_type(_as_binary(f.type)) for f in t])
+    if pa.types.is_list(t):
+        return pa.list_(t.value_field.with_type(_as_binary(t.value_type)))
+    if pa.types.is_large_list(t):
+        return pa.large_list(t.value_field.with_type(_as_binary(t.value_type)))
+    return pa.binary() if pa.types.is_string(t) else pa.large_binary() if pa.types.is_large_string(t) else t
 
 
 def _nullable(schema: pa.Schema) -> pa.Schema:

@@ -7,9 +7,9 @@ import pytest
 from tests.transforms.sources.made import COMPRESS, read_source, write
 from transforms.document import text_ids
 from transforms.errors import BadFileError
+from transforms.sources.bad import BadRows
 from transforms.sources.listing import list_files
 from transforms.sources.read import read_unit, schema_of
-from transforms.sources.bad import BadRows
 from transforms.sources.schema import conform, unify
 from transforms.sources.spec import SourceSpec
 from transforms.sources.units import plan_units
@@ -29,7 +29,9 @@ def test_every_format_gives_the_same_documents(tmp_path, suffix):
         path.write_bytes(COMPRESS[suffix.removeprefix(".jsonl")](data))
     else:
         write(path, pa.Table.from_pylist(ROWS))
-    out, bad = read_source(tmp_path, path=f"*{suffix}", columns={"id": "url", "text": "content", "user": "who"}, priority=3)
+    out, bad = read_source(
+        tmp_path, path=f"*{suffix}", columns={"id": "url", "text": "content", "user": "who"}, priority=3
+    )
     assert out.schema.names == ["id", "text", "source", "priority", "user", "n", "source_"]
     assert out["text"].to_pylist() == [r["content"] for r in ROWS]
     assert out["id"].to_pylist() == [r["url"] for r in ROWS]
@@ -42,7 +44,11 @@ def test_every_format_gives_the_same_documents(tmp_path, suffix):
 
 
 def test_the_schema_is_not_taken_from_the_first_record(tmp_path):
-    lines = ['{"text": "a", "x": null, "y": 1, "z": 1}', '{"text": "b", "x": "s", "y": 1.5, "z": "two"}', '{"text": "c", "w": [1]}']
+    lines = [
+        '{"text": "a", "x": null, "y": 1, "z": 1}',
+        '{"text": "b", "x": "s", "y": 1.5, "z": "two"}',
+        '{"text": "c", "w": [1]}',
+    ]
     (tmp_path / "a.jsonl").write_text("\n".join(lines))
     out, bad = read_source(tmp_path, path="a.jsonl")
     assert bad.count == 0
@@ -84,7 +90,11 @@ def test_text_folder(tmp_path):
     for name, text in {"a.txt": "\ufeffone\r\ntwo", "d/b.md": "# 標題\n", "d/e/c.rst": "", "d/.h.txt": "no"}.items():
         (tmp_path / name).write_bytes(text.encode())
     out, bad = read_source(tmp_path, path=".")
-    assert dict(zip(out["path"].to_pylist(), out["text"].to_pylist())) == {"a.txt": "one\r\ntwo", "d/b.md": "# 標題\n", "d/e/c.rst": ""}
+    assert dict(zip(out["path"].to_pylist(), out["text"].to_pylist())) == {
+        "a.txt": "one\r\ntwo",
+        "d/b.md": "# 標題\n",
+        "d/e/c.rst": "",
+    }
     out, bad = read_source(tmp_path, path="a.txt", split="lines")
     assert out["text"].to_pylist() == ["one", "two"]
     assert bad.count == 0
@@ -127,7 +137,9 @@ def test_remote_sources(tmp_path):
 
 def test_other_types_of_text_and_id(tmp_path):
     text = pa.array(["a", "b", "a", None]).dictionary_encode()
-    table = pa.table({"text": text, "key": pa.array([1, 2, 3, 4], pa.int32()), "large": pa.array(list("wxyz"), pa.large_string())})
+    table = pa.table(
+        {"text": text, "key": pa.array([1, 2, 3, 4], pa.int32()), "large": pa.array(list("wxyz"), pa.large_string())}
+    )
     write(tmp_path / "a.parquet", table)
     write(tmp_path / "a.arrow", table)
     for name in ("a.parquet", "a.arrow"):
@@ -139,7 +151,9 @@ def test_other_types_of_text_and_id(tmp_path):
 
 def test_unify_and_conform():
     a = pa.schema([("t", pa.large_string()), ("x", pa.null()), ("s", pa.struct([("p", pa.int64())]))])
-    b = pa.schema([("t", pa.dictionary(pa.int32(), pa.string())), ("x", pa.int32()), ("s", pa.struct([("q", pa.string())]))])
+    b = pa.schema(
+        [("t", pa.dictionary(pa.int32(), pa.string())), ("x", pa.int32()), ("s", pa.struct([("q", pa.string())]))]
+    )
     schema = unify([a, b])
     assert schema.field("t").type == pa.string()
     assert schema.field("x").type == pa.int32()

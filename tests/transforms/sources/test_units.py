@@ -69,7 +69,7 @@ def test_a_large_file_is_split_and_read_once(tmp_path, name):
         write(tmp_path / name, table, **({"row_group_size": 100} if name == "x.parquet" else {}))
     spec = _spec(name)
     units = plan_units(spec, list_files(spec, str(tmp_path)), target_bytes=8000)
-    assert len(units) > 1 or name == "x.arrows" and len(units) > 1
+    assert len(units) > 1 or (name == "x.arrows" and len(units) > 1)
     out, bad = read_source(tmp_path, target=8000, path=name)
     assert bad.count == 0
     assert sorted(out["n"].to_pylist()) == list(range(2000))
