@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.arrow import set_column
-from transforms.base import Applied, Expand, Filter, Group, Map, Terminal, Transform, Verdict
+from transforms.base import Applied, Expand, Filter, Group, Map, Routed, Terminal, Transform, Verdict
 from transforms.errors import ConservationError, EngineError
 from transforms.random import Keyed
 from transforms.shards import text_bytes

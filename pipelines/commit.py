@@ -11,6 +11,7 @@ import json
 import os
 import time
 import uuid
+from collections import Counter
 from typing import Any
 
 from pipelines.card import readme
@@ -104,8 +105,12 @@ def _publish_shards(job: Job, outcomes: list[dict[str, Any]]) -> list[dict[str, 
         else [(u.source, u.key) for u in job.read_units()]
     )
     files = []
+    seen: Counter[str] = Counter()
     for (home, key), outcome in zip(homes, outcomes, strict=True):
         file = outcome["files"]["shard"]
+        seen[key] += 1
+        if seen[key] > 1:  # the same file lies twice in the source: its documents are there twice
+            key = f"{key}#{seen[key]}"
         if file["rows"]:
             suffix = os.path.splitext(file["path"])[1]
             # named by its bytes: two shards of equal bytes would be one file listed twice, so the unit's own name joins in
