@@ -180,6 +180,8 @@ class Chain:
         count.rows_out += routed.batch.num_rows
         count.bytes_out += text_bytes(routed.batch)
         count.derived += routed.batch.num_rows - (batch.num_rows - len(gone.dropped))
+        for name_of, number in routed.details.items():
+            count.details[name_of] = count.details.get(name_of, 0) + number
         return routed
 
     def _apply(

@@ -11,7 +11,8 @@ from pipelines.recipe import Recipe
 from pipelines.snapshot import Dataset, snapshot_numbers
 from pipelines.store import Store
 from transforms.sources.listing import list_files
-from transforms.sources.units import plan_units
+from transforms.sources.parquet import group_rows
+from transforms.sources.units import ReadUnit, plan_units
 
 MB = 1_000_000
 BASE_MEMORY = 330 * MB
@@ -112,7 +113,23 @@ def make(recipe: Recipe, workers: int) -> Plan:
         known = not todo
     largest = max((sum(p.end - p.begin for p in u.parts) for u in units), default=0)
     memory = BASE_MEMORY + workers * (BATCH_FACTOR * 16 * MB + min(largest, 64 * MB))
-    return Plan(job, stages, None, size, memory, len(units), same, _changes(job, same))
+    return Plan(job, stages, _documents(job, units), size, memory, len(units), same, _changes(job, same))
+
+
+def _documents(job: Job, units: list[ReadUnit]) -> int | None:
+    """Rows of the sources: from outcomes of units that are done, else from Parquet footers; None where neither tells."""
+    total = 0
+    for request, unit in zip(job.prepare(0).requests, units, strict=True):
+        outcome = job.store.outcome(request)
+        if outcome is not None:
+            total += outcome["read"]["rows"]
+        elif unit.format == "parquet":
+            for part in unit.parts:
+                rows = group_rows(part.path)
+                total += sum(rows if part.whole else rows[part.begin : part.end])
+        else:
+            return None
+    return total
 
 
 def _changes(job: Job, same: bool) -> list[str]:

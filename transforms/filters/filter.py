@@ -1,0 +1,111 @@
+"""A filter of the user's own."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import importlib.util
+import re
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, model_validator
+
+from transforms.base import Filter, Stability, Verdict
+from transforms.errors import RecipeError
+from transforms.filters.rules import Rules
+from transforms.random import Keyed
+
+_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+
+
+class UserFilter(Filter):
+    """Drop documents by a Python function of your own, named as `package.module:function`.
+
+    The function takes a record batch, and `options` as keyword arguments, and returns one value a row: bool (True is
+    kept), or a number to compare with `min_score` and `max_score`; an Arrow or numpy array or a list. It must depend on
+    nothing but the batch and its options, or the promise of equal bytes is void. The module's file is part of the
+    fingerprint, so that an edited function runs again. Null and nan are kept.
+
+    >>> import transforms.filters.filter as here
+    >>> here.long_enough = lambda batch, least: [len(t) >= least for t in batch.column("text").to_pylist()]
+    >>> f = UserFilter(call="transforms.filters.filter:long_enough", options={"least": 3})
+    >>> f(pa.record_batch({"id": ["a", "b"], "text": ["no", "yes"]})).column("id").to_pylist()
+    ['b']
+    """
+
+    name: ClassVar[str] = "filter"
+    version: ClassVar[int] = 1
+    # what the function reaches is not known: in a private run it counts as the worst
+    stability: ClassVar[Stability] = "cross"
+
+    call: str = Field(description="the function, as package.module:function, importable where the recipe runs")
+    min_score: float | None = Field(None, description="documents with a lower score are dropped")
+    max_score: float | None = Field(None, description="documents with a higher score are dropped")
+    options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the function")
+
+    @model_validator(mode="after")
+    def _importable_name(self) -> UserFilter:
+        if not _PATH.fullmatch(self.call):
+            raise ValueError(f"call is {self.call!r}: write it as package.module:function")
+        return self
+
+    def files(self) -> list[str]:
+        """The module's file."""
+        module = self.call.split(":")[0]
+        try:
+            spec = importlib.util.find_spec(module)
+        except (ImportError, ValueError):
+            spec = None
+        if spec is None:
+            raise RecipeError(f"filter: no module `{module}`. Install it, or put its folder on PYTHONPATH.")
+        return [spec.origin] if spec.origin and spec.has_location else []
+
+    def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
+        """Score: score."""
+        answer = _function(self.call)(batch, **self.options)
+        values = answer.combine_chunks() if isinstance(answer, pa.ChunkedArray) else answer
+        values = values if isinstance(values, pa.Array) else pa.array(values)
+        if len(values) != len(batch):
+            raise RecipeError(
+                f"filter: {self.call} returned {len(values)} values for {len(batch)} documents: return one each."
+            )
+        rules = Rules(len(batch))
+        if pa.types.is_boolean(values.type):
+            if self.min_score is not None or self.max_score is not None:
+                raise RecipeError(f"filter: {self.call} returns true or false: leave min_score and max_score out.")
+            kept = values.fill_null(True).to_numpy(zero_copy_only=False)
+            rules.scores["score"] = kept.astype(np.float64)
+            rules.broken("false", ~kept, rules.scores["score"])
+            return rules.verdict()
+        if len(batch) and self.min_score is None and self.max_score is None:
+            raise RecipeError(
+                f"filter: {self.call} returns {values.type}: set min_score or max_score, or return booleans."
+            )
+        try:
+            score = values.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise RecipeError(f"filter: {self.call} returns {values.type}: return booleans or numbers.") from error
+        rules.check("min_score", score, self.min_score)
+        rules.check("max_score", score, self.max_score)
+        return rules.verdict()
+
+
+@functools.cache
+def _find(call: str) -> Callable[..., Any]:
+    module, name = call.split(":")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError as error:
+        raise RecipeError(
+            f"filter: `{module}` cannot be imported ({error}). Install it, or mend PYTHONPATH."
+        ) from error
+    if not callable(found):
+        raise RecipeError(f"filter: module `{module}` has no function `{name}`.")
+    return found
+
+
+def _function(call: str) -> Callable[..., Any]:
+    return _find(call)

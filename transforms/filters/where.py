@@ -1,0 +1,81 @@
+"""Filter by the value of a column."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field, model_validator
+
+from transforms.base import Filter, Stability, Verdict
+from transforms.errors import RecipeError
+from transforms.filters.rules import Rules
+from transforms.random import Keyed
+
+Value = str | int | float | bool
+
+
+class Where(Filter):
+    """Keep the documents whose column has one of some values, or a value in a range.
+
+    Null counts as no value: it is dropped by `keep`, `min_value` and `max_value` and kept by `drop`. An unknown column, or
+    values of another type than the column's, are errors.
+
+    >>> batch = pa.record_batch({"id": ["a", "b", "c"], "text": ["", "", ""], "year": [2019, 2024, None]})
+    >>> Where(column="year", min_value=2020)(batch).column("id").to_pylist()
+    ['b']
+    """
+
+    name: ClassVar[str] = "where"
+    version: ClassVar[int] = 1
+    stability: ClassVar[Stability] = "record"
+
+    column: str = Field(min_length=1, description="the column to look at")
+    keep: tuple[Value, ...] | None = Field(None, description="documents with another value are dropped")
+    drop: tuple[Value, ...] | None = Field(None, description="documents with one of these values are dropped")
+    min_value: float | None = Field(None, description="documents with a smaller value are dropped")
+    max_value: float | None = Field(None, description="documents with a larger value are dropped")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Where:
+        if self.keep is None and self.drop is None and self.min_value is None and self.max_value is None:
+            raise ValueError("nothing is asked for: set keep, drop, min_value or max_value")
+        return self
+
+    def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
+        """Score: value, where the column is a number."""
+        if self.column not in batch.schema.names:
+            raise RecipeError(f"where: no column `{self.column}`; the documents have {', '.join(batch.schema.names)}.")
+        column = batch.column(self.column)
+        rules = Rules(len(batch))
+        value = np.full(len(batch), np.nan)
+        if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
+            value = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+            rules.scores["value"] = value
+        elif self.min_value is not None or self.max_value is not None:
+            raise RecipeError(
+                f"where: column `{self.column}` holds {column.type}, which min_value and max_value cannot bound."
+            )
+        if self.keep is not None:
+            rules.broken("keep", ~self._is_in(column, self.keep), value)
+        if self.drop is not None:
+            rules.broken("drop", self._is_in(column, self.drop), value)
+        with np.errstate(invalid="ignore"):
+            if self.min_value is not None:
+                rules.broken("min_value", ~(value >= self.min_value), value)
+            if self.max_value is not None:
+                rules.broken("max_value", ~(value <= self.max_value), value)
+        return rules.verdict()
+
+    def _is_in(self, column: pa.Array, values: tuple[Value, ...]) -> np.ndarray:
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        try:
+            wanted = pa.array(list(values), column.type) if values else pa.array([], column.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise RecipeError(
+                f"where: column `{self.column}` holds {column.type}, not {list(values)} ({error})."
+            ) from error
+        return pc.is_in(column, wanted).to_numpy(zero_copy_only=False)
