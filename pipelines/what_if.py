@@ -64,16 +64,18 @@ def _of_step(step: str, fields: dict[str, Any], scores: pa.Table) -> Iterator[di
         known = score[~np.isnan(score)]
         if len(known) == 0:
             continue
-        limits = {float(f"{x:.4g}") for x in np.quantile(known, QUANTILES)} | (
-            {float(current)} if current is not None else set()
-        )
+        # a field that counts takes whole numbers
+        exact = isinstance(current, int)
+        limits = {round(x) if exact else float(f"{x:.4g}") for x in np.quantile(known, QUANTILES)}
+        if current is not None:
+            limits.add(current)
         for limit in sorted(limits):
             good = able & _passes(rule, score, limit)
             yield {
                 "step": step,
                 "rule": rule,
                 "limit": limit,
-                "current": current is not None and limit == float(current),
+                "current": current is not None and limit == current,
                 "documents": int(good.sum()),
                 "bytes": int(size[good].sum()),
                 "share": float(good.mean()) if len(good) else 0.0,

@@ -1,0 +1,68 @@
+import multiprocessing
+import os
+
+import pytest
+
+from pipelines.store import Store, request_of
+from transforms.errors import LockedError
+
+
+def test_an_outcome_counts_only_while_its_files_are_there(tmp_path):
+    store = Store(str(tmp_path))
+    path = store.work("abcd", "x.txt")
+    assert store.outcome("r1") is None
+    os.makedirs(os.path.dirname(store.path(path)))
+    open(store.path(path), "w").close()
+    store.finish("r1", {"files": {"x": {"path": path}}, "rows": 3})
+    assert store.outcome("r1")["rows"] == 3
+    assert store.done("r1")
+    os.unlink(store.path(path))
+    assert store.outcome("r1") is None
+
+
+def test_a_torn_outcome_is_no_outcome(tmp_path):
+    store = Store(str(tmp_path))
+    store.finish("r1", {"files": {}, "rows": 3})
+    (file,) = (tmp_path / ".corpusmill" / "done").rglob("*.json")
+    file.write_text('{"rows": 3, "fil')
+    assert store.outcome("r1") is None
+
+
+def test_requests_follow_their_parts():
+    assert request_of("a", {"x": 1, "y": [2]}) == request_of("a", {"y": [2], "x": 1})
+    assert len({request_of("a", "b"), request_of("ab"), request_of("b", "a"), request_of(["a", "b"])}) == 4
+
+
+def test_plans_and_failures_come_back(tmp_path):
+    store = Store(str(tmp_path))
+    digest = store.save_plan({"a": [1, 2]})
+    assert store.save_plan({"a": [1, 2]}) == digest
+    assert store.load_plan(digest) == {"a": [1, 2]}
+    store.note_failure("BadFileError", "first")
+    store.note_failure("BadFileError", "second")
+    assert store.take_failure() == ("BadFileError", "first")
+    assert store.take_failure() is None
+    store.announce({"stage": 1})
+    assert store.announced() == {"stage": 1}
+    store.announce(None)
+    assert store.announced() is None
+
+
+def _hold(path, held, release):
+    with Store(path).lock():
+        held.set()
+        release.wait(30)
+
+
+def test_the_lock_names_its_holder_and_dies_with_it(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    process = context.Process(target=_hold, args=(str(tmp_path), held, release))
+    process.start()
+    assert held.wait(60)
+    with pytest.raises(LockedError, match=f"process {process.pid}"), Store(str(tmp_path)).lock():
+        pass
+    process.kill()
+    process.join()
+    with Store(str(tmp_path)).lock():
+        pass

@@ -1,0 +1,64 @@
+from typing import ClassVar
+
+import pyarrow as pa
+import pytest
+from pydantic import Field, ValidationError
+
+from transforms.base import Filter, Map, Verdict
+from transforms.errors import RecipeError
+
+
+class Words(Map):
+    name: ClassVar[str] = "words"
+    path: str = "words.txt"
+    more: dict[str, list[str]] = Field(default_factory=dict)
+
+    def files(self):
+        return [self.path, *self.more.get("files", [])]
+
+    def map(self, batch, rng):
+        return batch
+
+
+class Even(Filter):
+    name: ClassVar[str] = "even"
+
+    def judge(self, batch, rng):
+        import numpy as np
+
+        codes = np.arange(batch.num_rows) % 2 - 1
+        return Verdict(("odd",), codes.astype(np.int16), np.where(codes < 0, np.nan, 1.0))
+
+
+def test_fields_are_closed_and_frozen():
+    with pytest.raises(ValidationError):
+        Even(no_such=1)
+    with pytest.raises(ValidationError):
+        Even().keep_scores = True
+
+
+def test_the_fingerprint_follows_fields_version_and_the_content_of_files(tmp_path):
+    (tmp_path / "words.txt").write_text("a b")
+    (tmp_path / "other.txt").write_text("a b")
+    here = Words().resolved(str(tmp_path))
+    there = Words(path="other.txt").resolved(str(tmp_path))
+    assert here.path == str(tmp_path / "words.txt")
+    assert here.fingerprint() == there.fingerprint()
+    (tmp_path / "other.txt").write_text("a b c")
+    assert here.fingerprint() != there.fingerprint()
+    both = Words(more={"files": ["other.txt"]}).resolved(str(tmp_path))
+    assert both.more == {"files": [str(tmp_path / "other.txt")]}
+    with pytest.raises(RecipeError, match=r"gone\.txt"):
+        Words(path="gone.txt").fingerprint()
+    assert Even().fingerprint() != Even(keep_scores=True).fingerprint()
+
+    class Newer(Even):
+        version: ClassVar[int] = 2
+
+    assert Newer().fingerprint() != Even().fingerprint()
+
+
+def test_transforms_work_on_plain_batches():
+    batch = pa.record_batch({"id": ["a", "b", "c"], "text": ["x", "y", "z"], "source": ["s"] * 3})
+    assert Even()(batch).column("id").to_pylist() == ["a", "c"]
+    assert Words()(batch) is batch
