@@ -32,8 +32,9 @@ class Rules:
         self.scores: dict[str, np.ndarray] = {}
 
     def check(self, name: str, score: np.ndarray, limit: float | None, where: np.ndarray | None = None) -> None:
-        """Rule `min_X` or `max_X`; `limit` None switches it off (the score is still kept), `where` bool [n] restricts it."""
-        self.scores[name[4:]] = score
+        """Rule `min_X` or `max_X`; `limit` None switches it off (the score is still kept), `where` bool [n] restricts it:
+        the score of the other rows is nan."""
+        self.scores[name[4:]] = score if where is None else np.where(where, score, np.nan)
         if limit is None:
             return
         self.broken(name, score < limit if name.startswith("min_") else score > limit, score, where)

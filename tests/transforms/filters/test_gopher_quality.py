@@ -10,11 +10,17 @@ from transforms.random import Keyed
 ALPHABET = "aZ the of\n .#…-•3_é中文字，。「」かなไทยعر👍\u0301\ufe0f\u3000"
 
 
+# rules that do not apply to scripts without spaces have no score there
+NOT_APPLIED = ("word_length", "stop_words")
+
+
 def compare(texts, scripts="adapt"):
     verdict = GopherQuality(scripts_without_spaces=scripts).judge(batch(texts), Keyed())
     for i, text in enumerate(texts):
         for name, value in gopher_quality(text, scripts == "adapt").items():
-            assert verdict.scores[name][i] == pytest.approx(value), (name, text[:200])
+            if scripts == "adapt" and spaceless(text) and name in NOT_APPLIED:
+                value = float("nan")
+            assert verdict.scores[name][i] == pytest.approx(value, nan_ok=True), (name, text[:200])
 
 
 @pytest.mark.parametrize("scripts", ["adapt", "as-is"])
