@@ -6,9 +6,10 @@ import itertools
 from collections import Counter
 from typing import Any
 
-from pipelines.chain import kind_of
 from pipelines.job import Job
 from pipelines.snapshot import funnel_problems
+from pipelines.suppress import REASON, STEP
+from transforms.base import kind_of
 from transforms.errors import ConservationError
 
 
@@ -24,8 +25,8 @@ def build(job: Job) -> dict[str, Any]:
     for outcome in itertools.chain(*passes, *scattered):
         for count in outcome["counts"]:
             every[count["step"]].append(count)
-    steps = [_sum(s.name, kind_of(s.transform), every[s.name]) for s in job.recipe.steps]
     reads = [o["read"] for o in passes[0]]
+    steps = _suppressed(reads) + [_sum(s.name, kind_of(s.transform), every[s.name]) for s in job.recipe.steps]
     sources = []
     for spec in job.recipe.sources:
         mine = [r for r in reads if r["source"] == spec.name]
@@ -50,6 +51,21 @@ def build(job: Job) -> dict[str, Any]:
     return funnel
 
 
+def _suppressed(reads: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What the suppression list kept out, as a step before all others, where it kept out something."""
+    gone = sum(r.get("suppressed", 0) for r in reads)
+    if not gone:
+        return []
+    rows, size = sum(r["rows"] - r["bad"] for r in reads), sum(r["bytes"] for r in reads)
+    return [list_step(rows, gone, size, sum(r.get("suppressed_bytes", 0) for r in reads))]
+
+
+def list_step(rows: int, gone: int, size: int, gone_bytes: int) -> dict[str, Any]:
+    """The suppression list as a step of the funnel."""
+    sums = {"rows_in": rows, "rows_out": rows - gone, "derived": 0, "bytes_in": size, "bytes_out": size - gone_bytes}
+    return {"name": STEP, "kind": "filter", **sums, "dropped": {REASON: gone}}
+
+
 def _sum(name: str, kind: str, counts: list[dict[str, Any]]) -> dict[str, Any]:
     """The accounting of one step over all its shards."""
     dropped: Counter[str] = Counter()
@@ -60,4 +76,7 @@ def _sum(name: str, kind: str, counts: list[dict[str, Any]]) -> dict[str, Any]:
         details.update({k: v for k, v in c["details"].items() if isinstance(v, int)})
     sums = {k: sum(c[k] for c in counts) for k in ("rows_in", "rows_out", "derived", "bytes_in", "bytes_out")}
     found = {"name": name, "kind": kind, **sums, "dropped": dict(sorted(dropped.items()))}
-    return {**found, "details": dict(sorted(details.items()))} if details else found
+    # a text, such as the digest of a tokenizer, is told where all shards agree on it
+    texts = {k: {c["details"].get(k) for c in counts} for c in counts for k, v in c["details"].items() if isinstance(v, str)}
+    told = {k: v.pop() for k, v in texts.items() if len(v) == 1}
+    return {**found, "details": dict(sorted({**details, **told}.items()))} if details or told else found

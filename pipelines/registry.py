@@ -123,8 +123,7 @@ def _by_import_path(path: str, folder: Path | None) -> type[Transform]:
 
 def _checked(cls: object, key: str) -> type[Transform]:
     """`cls`, if the engine can use it."""
-    from pipelines.chain import kind_of
-    from transforms.base import Transform
+    from transforms.base import Transform, kind_of
 
     if not isinstance(cls, type) or not issubclass(cls, Transform):
         raise RecipeError(f"`{key}` is no transform: derive it from Map, Filter, Expand or Group of transforms.base")

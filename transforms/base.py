@@ -178,6 +178,8 @@ class Routed:
     to: np.ndarray
     order: np.ndarray
     applied: Applied
+    details: dict[str, int] = field(default_factory=dict)
+    """Figures for the funnel, summed over all batches."""
 
 
 @dataclass(frozen=True)
@@ -273,3 +275,11 @@ class Terminal(Transform):
     @abc.abstractmethod
     def finish(self, batches: Iterable[pa.RecordBatch], rng: Keyed, account: Account) -> Iterator[pa.RecordBatch]:
         """Rows from all documents of a shard; at least one batch, if only an empty one. Fills `account` on the way."""
+
+
+def kind_of(transform: Transform) -> str:
+    """The kind of a transform, in lower case."""
+    for kind in (Map, Filter, Expand, Group, Terminal):
+        if isinstance(transform, kind):
+            return kind.__name__.lower()
+    raise TypeError(f"{type(transform).__name__} is none of the kinds of transform")

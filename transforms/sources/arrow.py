@@ -8,11 +8,11 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.errors import BadFileError
+from transforms.sources.files import Part
 from transforms.sources.ipc import BATCH, DICTIONARY, SCHEMA, Message, Spliced, messages
 from transforms.sources.limits import Budget
 from transforms.sources.parquet import _first_line, _opened
 from transforms.sources.rows import Place, rows_from
-from transforms.sources.units import Part
 
 
 def _all(path: str, size: int) -> list[Message]:

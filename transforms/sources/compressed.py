@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.errors import BadFileError
+from transforms.sources.files import COMPRESSIONS, bare_extension
 from transforms.sources.limits import Budget
-from transforms.sources.listing import COMPRESSIONS, bare_extension
 
 FAULTS = (pa.ArrowException, OSError, ValueError, EOFError, lzma.LZMAError, zlib.error)
 

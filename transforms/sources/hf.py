@@ -11,11 +11,10 @@ import pyarrow as pa
 
 from transforms import storage
 from transforms.errors import BadFileError, MissingDependencyError, SourceError
+from transforms.sources.files import STREAMED, FileRef, Part, digest_of
 from transforms.sources.limits import Budget
-from transforms.sources.listing import STREAMED, FileRef, digest_of
 from transforms.sources.rows import Place, rows_from
 from transforms.sources.spec import SourceSpec
-from transforms.sources.units import Part
 
 
 def saved_files(folder: str, split: str | None) -> list[storage.Entry]:

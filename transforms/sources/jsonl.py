@@ -22,12 +22,12 @@ from transforms import storage
 from transforms.errors import BadFileError
 from transforms.sources.bad import BadRows
 from transforms.sources.compressed import open_stream
+from transforms.sources.files import Part
 from transforms.sources.limits import Budget
 from transforms.sources.lines import Block, blocks
 from transforms.sources.rows import AS_STRING, Place
 from transforms.sources.schema import MAX_DEPTH, depth, json_text
 from transforms.sources.spec import SourceSpec
-from transforms.sources.units import Part
 
 SLOW = 256 << 10
 """A block with a fault is cut in pieces down to this size before it is read line by line."""

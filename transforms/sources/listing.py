@@ -4,47 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 
 from transforms import storage
 from transforms.errors import SourceError
+from transforms.sources.files import STREAMED, FileRef, digest_of, format_of
 from transforms.sources.spec import SourceSpec
-
-EXTENSIONS = {
-    "parquet": (".parquet", ".pq"),
-    "arrow": (".arrow", ".arrows", ".feather", ".ipc"),
-    "jsonl": (".jsonl", ".ndjson", ".json"),
-    "text": (".txt", ".text", ".md", ".markdown", ".rst", ".html", ".htm", ".adoc", ".org", ".tex"),
-}
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
-STREAMED = "hf://"
-
-
-@dataclass(frozen=True, order=True)
-class FileRef:
-    """A file of a source. path: absolute path or URI; name: its path below the folder the recipe names, which is what a
-    document may show; digest: 32 hexadecimal digits that change when the content does."""
-
-    path: str
-    name: str
-    format: str
-    size: int
-    stamp: str
-    digest: str
-
-
-def bare_extension(path: str) -> tuple[str, str]:
-    """(extension without the compression's, compression's extension or ''), in lower case."""
-    stem, extension = os.path.splitext(path.lower())
-    if extension in COMPRESSIONS:
-        return os.path.splitext(stem)[1], extension
-    return extension, ""
-
-
-def format_of(path: str) -> str | None:
-    """The format that a file's name says, or None."""
-    extension, _ = bare_extension(path)
-    return next((f for f, known in EXTENSIONS.items() if extension in known), None)
 
 
 def _sniff(path: str) -> str | None:
@@ -65,11 +29,6 @@ def content_digest(path: str) -> str:
         while chunk := f.read(1 << 20):
             h.update(chunk)
     return h.hexdigest()[:32]
-
-
-def digest_of(*words: object) -> str:
-    """32 hexadecimal digits of a few words."""
-    return hashlib.sha256("\0".join(map(str, words)).encode("utf-8", "backslashreplace")).hexdigest()[:32]
 
 
 def _digest(entry: storage.Entry, cache: dict[str, str] | None) -> str:

@@ -24,11 +24,10 @@ import pyarrow as pa
 from transforms import storage
 from transforms.sources.bad import BadRows, printable
 from transforms.sources.compressed import open_stream
+from transforms.sources.files import FileRef, Part, digest_of
 from transforms.sources.limits import Budget
-from transforms.sources.listing import FileRef, digest_of
 from transforms.sources.rows import Place
 from transforms.sources.spec import SourceSpec
-from transforms.sources.units import Part
 
 SCHEMA = pa.schema([("text", pa.string()), ("kind", pa.string()), ("path", pa.string()), ("title", pa.string())])
 MIN_CHARACTERS = 100

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 
 from transforms import storage
 from transforms.errors import BadFileError
+from transforms.sources.files import Part
 from transforms.sources.limits import AT_ONCE, Budget
 from transforms.sources.pages import Chunk, scan
 from transforms.sources.rows import Place, layout, rows_from, together
 from transforms.sources.spec import SourceSpec
-from transforms.sources.units import Part
 
 AT_A_TIME = 128 << 20
 """Batches are made so small that no combination of values in the pages decodes to much more than this."""
@@ -41,6 +41,15 @@ def group_sizes(path: str) -> list[int]:
             meta = file.metadata
             groups = [meta.row_group(i) for i in range(meta.num_row_groups)]
             return [sum(g.column(j).total_compressed_size for j in range(g.num_columns)) for g in groups]
+    except (BadFileError, OSError):
+        return []
+
+
+def group_rows(path: str) -> list[int]:
+    """Rows of each row group, as the footer says; empty if it cannot be read."""
+    try:
+        with storage.open_input(path) as f, _open(path, f) as file:
+            return [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
     except (BadFileError, OSError):
         return []
 

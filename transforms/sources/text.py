@@ -9,11 +9,11 @@ import pyarrow as pa
 from transforms.errors import BadFileError
 from transforms.sources.bad import BadRows, printable
 from transforms.sources.compressed import Stream, open_stream
+from transforms.sources.files import Part
 from transforms.sources.limits import Budget
 from transforms.sources.lines import blocks
 from transforms.sources.rows import Place
 from transforms.sources.spec import SourceSpec
-from transforms.sources.units import Part
 
 SCHEMA = pa.schema([("text", pa.string()), ("path", pa.string())])
 

@@ -8,24 +8,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from transforms.sources.listing import FileRef, bare_extension
+from transforms.sources.files import FileRef, Part, bare_extension
 from transforms.sources.spec import SourceSpec
 
 TARGET = 64 << 20
-
-
-@dataclass(frozen=True, order=True)
-class Part:
-    """A file or a range of one. begin, end: row groups (Parquet), record batches (Arrow file), bytes (plain JSONL: the lines
-    that begin there), else 0 and the size; whole: the range is the file."""
-
-    path: str
-    name: str
-    size: int
-    digest: str
-    begin: int
-    end: int
-    whole: bool
 
 
 @dataclass(frozen=True)
