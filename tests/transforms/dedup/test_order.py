@@ -1,0 +1,68 @@
+import datetime
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from tests.transforms.dedup.harness import documents
+from transforms.dedup.order import document_ranks, order_columns, order_ranks
+from transforms.errors import RecipeError
+
+
+def ranked(table: pa.Table, keep: str) -> list[str]:
+    batch = table.combine_chunks().to_batches()[0]
+    ranks = order_ranks(pa.table(order_columns(batch, keep, "exact")))  # type: ignore[arg-type]
+    return [table["id"][int(i)].as_py() for i in np.argsort(ranks)]
+
+
+def test_first_is_the_smallest_id_in_byte_order() -> None:
+    assert ranked(documents(["x"] * 4, ["b", "B", "é", "a"]), "first") == ["B", "a", "b", "é"]
+
+
+def test_longest_counts_bytes() -> None:
+    assert ranked(documents(["aaa", "重复", "bbbb"], ["a", "b", "c"]), "longest") == ["b", "c", "a"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1, 3, None, 3],
+        [1.5, 3.5, None, 3.5],
+        ["2020-01-01", "2024-01-01", None, "2024-01-01"],
+        [datetime.datetime(2020, 1, 1), datetime.datetime(2024, 1, 1), None, datetime.datetime(2024, 1, 1)],
+        [datetime.date(2020, 1, 1), datetime.date(2024, 1, 1), None, datetime.date(2024, 1, 1)],
+    ],
+)
+@pytest.mark.parametrize(("keep", "role"), [("newest", "created"), ("priority", "priority")])
+def test_greatest_first_absent_last_ties_by_id(values: list, keep: str, role: str) -> None:
+    table = documents(["x"] * 4, ["d", "c", "a", "b"], **{role: values})
+    assert ranked(table, keep) == ["b", "c", "d", "a"]
+
+
+def test_a_dictionary_column_is_ordered_by_its_values() -> None:
+    created = pa.array(["b", "a", "c"]).dictionary_encode()
+    assert ranked(documents(["x"] * 3, ["1", "2", "3"], created=created), "newest") == ["3", "1", "2"]
+
+
+@pytest.mark.parametrize(("keep", "role"), [("newest", "created"), ("priority", "priority")])
+def test_a_missing_column_is_a_recipe_error_that_says_what_to_do(keep: str, role: str) -> None:
+    with pytest.raises(RecipeError, match=f"minhash.*`keep: {keep}`.*`{role}`.*columns: {{{role}:"):
+        order_columns(documents(["x"]).to_batches()[0], keep, "minhash")  # type: ignore[arg-type]
+
+
+def test_equal_ids_are_ordered_by_text_and_source() -> None:
+    table = documents(["one", "two"], ["same", "same"])
+    turned = table.take([1, 0])
+    order = [ranked_texts(table), ranked_texts(turned)]
+    assert order[0] == order[1]
+
+
+def ranked_texts(table: pa.Table) -> list[str]:
+    batch = table.combine_chunks().to_batches()[0]
+    ranks = order_ranks(pa.table(order_columns(batch, "first", "exact")))
+    return [table["text"][int(i)].as_py() for i in np.argsort(ranks)]
+
+
+def test_rows_of_one_document_share_its_rank() -> None:
+    table = pa.table({"id": ["b", "a", "b"], "tie": pa.array([1, 2, 1], pa.uint64())})
+    assert document_ranks(table, np.array([5, 6, 5], np.uint64)).tolist() == [1, 0, 1]

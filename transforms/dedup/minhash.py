@@ -1,0 +1,151 @@
+"""Near-duplicate documents: MinHash candidates, confirmed by true Jaccard similarity, clustered, one survivor a cluster."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from transforms.base import Applied, Decision, Group
+from transforms.dedup.candidates import CANDIDATES, band_pairs, candidates
+from transforms.dedup.cut import drop
+from transforms.dedup.grouping import column, told_of
+from transforms.dedup.order import KEEP_HELP, Keep, order_columns, order_ranks
+from transforms.dedup.shingles import shingle_sets
+from transforms.dedup.sketch import band_keys, sketch
+from transforms.dedup.verify import confirm, similarity_to_survivor
+
+_TOLD = pa.schema([("shard", pa.uint32()), ("row", pa.uint32()), ("survivor", pa.string()), ("jaccard", pa.float64())])
+_PAIRS = pa.schema([("id_a", pa.string()), ("id_b", pa.string()), ("jaccard", pa.float64()), ("survivor", pa.string())])
+
+
+class Minhash(Group):
+    """Drop near-duplicate documents: those whose word n-grams overlap with another's by at least `threshold`.
+
+    Source: Broder 1997, "On the resemblance and containment of documents"; sketches by Dahlgaard, Knudsen, Thorup 2017;
+    shingles as in Lee et al. 2022, "Deduplicating training data makes language models better", section 4.2.
+
+    Round 0 sends one 20-byte row a band; documents that share a band are candidates, equal documents are tied at once.
+    Their graph is gathered, and each of its components meets in round 1 with its shingles, where the pairs are compared:
+    J = |A and B| / |A or B|. Clusters are the components of the confirmed pairs, so a chain of similar documents is one
+    cluster; one document of each survives (`keep`). Equal means equal words in equal order: case, punctuation and white
+    space do not count. Documents without any word are equal only byte for byte.
+
+    Side table `pairs`: id_a < id_b, jaccard (null without `verify`), survivor of their cluster. In candidate components of
+    more than 64 documents the pairs are those that span the clusters, else all that reach the threshold.
+    Raises RecipeError if `keep` needs a column that is absent.
+
+    >>> Minhash(threshold=0.7).bands
+    32
+    """
+
+    name: ClassVar[str] = "minhash"
+    rounds: ClassVar[int] = 2
+    gathered: ClassVar[frozenset[int]] = frozenset({0})
+
+    threshold: float = Field(default=0.8, gt=0, le=1, description="Least Jaccard similarity of near-duplicates.")
+    ngram: int = Field(default=5, ge=1, le=64, description="Words a shingle; characters, in scripts without spaces.")
+    bands: int = Field(default=32, ge=1, le=1024, description="Bands of the sketch: more find more, at more cost.")
+    rows: int = Field(default=8, ge=1, le=64, description="Slots a band: more give fewer candidates.")
+    verify: bool = Field(default=True, description="Confirm candidates by the true similarity of their shingles.")
+    keep: Keep = Field(default="first", description=KEEP_HELP)
+
+    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
+        if rnd == 0:
+            order_columns(batch.slice(0, 0), self.keep, self.name)  # a missing column is an error now, not a pass later
+            slots, words, counts = sketch(batch.column("text"), self.bands * self.rows, self.ngram)
+            key, content, document = band_keys(slots, words, counts, self.bands, self.rows)
+            return pa.record_batch({"key": key, "row": rows.astype(np.uint32)[document], "content": content})
+        told = told_of(told, CANDIDATES)
+        at = np.searchsorted(rows, column(told, "row"))
+        chosen = batch.take(pa.array(at))
+        if self.verify:
+            compared = told.column("compared").combine_chunks()
+            # a document that is not compared sends none: its text is seen as absent
+            shingles = shingle_sets(pc.if_else(compared, chosen.column("text"), ""), self.ngram)
+        else:
+            shingles = pa.ListArray.from_arrays(np.zeros(len(at) + 1, np.int32), pa.array([], pa.uint32()))
+        return pa.record_batch(
+            {
+                "key": column(told, "component"),
+                "row": column(told, "row"),
+                "number": column(told, "number"),
+                "equal_to": column(told, "equal_to"),
+                "partners": told.column("partners").combine_chunks(),
+                "shingles": shingles,
+                **order_columns(chosen, self.keep, self.name),
+            }
+        )
+
+    def decide(self, rnd: int, keys: pa.Table) -> Decision:
+        return Decision(band_pairs(keys)) if rnd == 0 else self._clusters(keys)
+
+    def gather(self, rnd: int, told: pa.Table, shard_rows: np.ndarray) -> pa.Table:
+        return candidates(told)
+
+    def _clusters(self, keys: pa.Table) -> Decision:
+        if keys.num_rows == 0:
+            return Decision(_TOLD.empty_table(), {"pairs": _PAIRS.empty_table()})
+        by_rank = np.argsort(order_ranks(keys))
+        keys = keys.take(pa.array(by_rank)).combine_chunks()
+        n = keys.num_rows
+        number = column(keys, "number")
+        by_number = np.argsort(number)
+        sorted_numbers = number[by_number]
+
+        def row_of(numbers: np.ndarray) -> np.ndarray:
+            return by_number[np.searchsorted(sorted_numbers, numbers)]
+
+        shown = row_of(column(keys, "equal_to"))
+        classes, first = np.unique(shown, return_index=True)
+        best = np.empty(n, np.int64)
+        best[classes] = first
+        best = best[shown]
+        partners = keys.column("partners").combine_chunks()
+        x = best[np.repeat(np.arange(n), np.diff(partners.offsets.to_numpy()))]
+        y = best[row_of(partners.flatten().to_numpy())]
+        left, right = np.minimum(x, y), np.maximum(x, y)
+        order = np.lexsort((right, left))
+        _, component, sizes = np.unique(column(keys, "key"), return_inverse=True, return_counts=True)
+        shingles = keys.column("shingles").combine_chunks()
+        root, a, b, similarity = confirm(
+            best,
+            shown,
+            sizes[component],
+            left[order],
+            right[order],
+            shingles.offsets.to_numpy(),
+            shingles.values.to_numpy(),
+            self.threshold,
+            self.verify,
+        )
+        dropped = np.flatnonzero(root != np.arange(n))
+        ids = keys.column("id").combine_chunks()
+        closest = similarity_to_survivor(root, a, b, similarity)[dropped]
+        told = pa.table(
+            [
+                keys.column("shard").take(pa.array(dropped)),
+                keys.column("row").take(pa.array(dropped)),
+                ids.take(pa.array(root[dropped])),
+                pa.array(closest, from_pandas=True),
+            ],
+            schema=_TOLD,
+        )
+        id_a, id_b = ids.take(pa.array(a)), ids.take(pa.array(b))
+        swap = pc.greater(id_a, id_b)
+        pairs = pa.table(
+            [
+                pc.if_else(swap, id_b, id_a),
+                pc.if_else(swap, id_a, id_b),
+                pa.array(similarity, from_pandas=True),
+                ids.take(pa.array(root[a])),
+            ],
+            schema=_PAIRS,
+        )
+        return Decision(told, {"pairs": pairs.sort_by([("id_a", "ascending"), ("id_b", "ascending")])})
+
+    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
+        return drop(batch, rows, told, "near-duplicate", "jaccard")
