@@ -19,6 +19,8 @@ from numba import njit
 from transforms.hashing import GOLDEN, U, hash64, hash_text, mix64, mix64_array
 
 _MASK = (1 << 64) - 1
+EPOCH = "epoch"
+"""Column int32 of documents that were repeated: 0, 1, ... for each repeat of one id."""
 
 
 @njit(inline="always")
@@ -51,6 +53,16 @@ def uniform_array(keys: np.ndarray, counter: int = 0) -> np.ndarray:
     return (draw_array(keys, counter) >> U(11)).astype(np.float64) * (1.0 / 9007199254740992.0)
 
 
+def at_epochs(keys: np.ndarray, epochs: pa.Array) -> np.ndarray:
+    """`keys` of documents of which some are repeats: those of an epoch above 0 become streams of their own."""
+    number = epochs.fill_null(0).to_numpy(zero_copy_only=False)
+    later = number > 0
+    if not later.any():
+        return keys
+    with np.errstate(over="ignore"):
+        return np.where(later, mix64_array(keys + mix64_array(number.astype(np.uint64) * GOLDEN)), keys)
+
+
 @dataclass(frozen=True)
 class Keyed:
     """A source of random keys for one step: (recipe seed, step name, epoch).
@@ -69,8 +81,14 @@ class Keyed:
         return hash_text(f"{self.seed}\0{self.step}\0{self.epoch}")
 
     def keys(self, ids: pa.Array | pa.RecordBatch) -> np.ndarray:
-        """One key a document, uint64 [n], from its id (a string array, or a batch with a column `id`)."""
-        ids = ids.column("id") if isinstance(ids, pa.RecordBatch) else ids
+        """One key a document, uint64 [n], from its id (a string array, or a batch with a column `id`).
+
+        In a batch whose documents were repeated, the column `epoch` int32 enters, too; epoch 0 and null change nothing.
+        """
+        if isinstance(ids, pa.RecordBatch):
+            keys = self.keys(ids.column("id"))
+            i = ids.schema.get_field_index(EPOCH)
+            return keys if i < 0 or ids.schema.field(i).type != pa.int32() else at_epochs(keys, ids.column(i))
         return mix64_array(hash64(ids) ^ U(self.base))
 
     def key(self, document_id: str) -> int:

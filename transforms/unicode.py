@@ -4,14 +4,13 @@ A **word** is a maximal run of `\\w` characters (Python's definition: letters, d
 that follow them. A character of a script written without spaces (Han, kana, Thai, Lao, Khmer, Myanmar) is a word of its
 own, so that everything that cuts text works for Chinese and Japanese.
 
-Tables are indexed by code point and built once per process from `unicodedata` (0.1 s).
+Tables are indexed by code point and built once per process from `unicodedata` (0.1 CPU s).
 """
 
 from __future__ import annotations
 
 import functools
 import re
-import sys
 import unicodedata
 from typing import Any
 
@@ -36,8 +35,9 @@ _JAMO = ((0x1160, 0x11FF),)
 def tables() -> tuple[np.ndarray, np.ndarray]:
     """(flags uint16, lower int32), both [0x110000]: the flags of each code point and its simple lower case."""
     flags = np.zeros(0x110000, np.uint16)
-    points = np.array([c for c in range(sys.maxunicode + 1) if not 0xD800 <= c < 0xE000], np.int64)
-    everything = "".join(map(chr, points))
+    # nothing is assigned between plane 3 and the tags, nor behind the variation selectors but for private use
+    points = np.array([*range(0xD800), *range(0xE000, 0x40000), *range(0xE0000, 0xE01F0)], np.int64)
+    everything = "".join(map(chr, points.tolist()))
 
     def mark(pattern: str, flag: int) -> None:
         for m in re.finditer(pattern, everything):
@@ -49,23 +49,26 @@ def tables() -> tuple[np.ndarray, np.ndarray]:
     mark(r"\s+", SPACE)
     lower = np.arange(0x110000, dtype=np.int32)
     # cased letters, marks and punctuation end below 0x20000, but for tags and variation selectors
-    for c in [*range(0x20000), *range(0xE0000, 0xE01F0)]:
-        if 0xD800 <= c < 0xE000:
-            continue
-        char = chr(c)
-        category = unicodedata.category(char)
+    few = np.concatenate([points[points < 0x20000], points[points >= 0xE0000]]).tolist()
+    chars = "".join(map(chr, few))
+    for c, category in zip(few, map(unicodedata.category, chars)):
         if category[0] == "M":
             # variation selectors and enclosing marks stand on symbols: alone they are no word
             joins = category != "Me" and not 0xFE00 <= c <= 0xFE0F and c < 0xE0000
             flags[c] = (int(flags[c]) & ~WORD) | (MARK if joins else 0) | NFC_CHECK
         elif category[0] == "P":
             flags[c] |= PUNCT
-        small = char.lower()
-        if len(small) == 1 and small != char:
+    for c, char, small in zip(few, chars, map(str.lower, chars)):
+        if small != char and len(small) == 1:
             lower[c] = ord(small)
             flags[c] |= UPPER
-        if not unicodedata.is_normalized("NFC", char):
-            flags[c] |= NFC_CHECK
+    # what is part of a normal string is normal itself: characters are looked at one by one where their block is not
+    for i in range(0, len(everything), 64):
+        block = everything[i : i + 64]
+        if not unicodedata.is_normalized("NFC", block):
+            for c, char in zip(points[i : i + 64].tolist(), block):
+                if not unicodedata.is_normalized("NFC", char):
+                    flags[c] |= NFC_CHECK
     for first, last in _JAMO:
         flags[first : last + 1] |= NFC_CHECK
     flags[0xF900:0xFB00] |= NFC_CHECK

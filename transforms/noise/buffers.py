@@ -1,0 +1,30 @@
+"""Growing output buffers in numba kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+
+@njit(nogil=True, cache=True)
+def room(out: Any, used: int, need: int) -> Any:
+    """`out`, or a longer copy of it, with room for `need` more bytes behind the `used` first."""
+    if used + need <= len(out):
+        return out
+    longer = np.empty((used + need) * 3 // 2 + 64, np.uint8)
+    longer[:used] = out[:used]
+    return longer
+
+
+@njit(nogil=True, cache=True)
+def put(out: Any, used: int, data: Any, start: int, stop: int) -> int:
+    """Write data[start:stop] at out[used:]; the position behind it. There must be room."""
+    n = stop - start
+    if n > 64:
+        out[used : used + n] = data[start:stop]
+    else:
+        for k in range(n):
+            out[used + k] = data[start + k]
+    return used + n

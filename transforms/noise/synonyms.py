@@ -1,0 +1,134 @@
+"""Synonym replacement."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numba import njit
+from pydantic import Field
+
+from transforms.errors import RecipeError
+from transforms.hashing import U, mix64
+from transforms.noise.buffers import put, room
+from transforms.noise.copies import Copies, Plan, text_buffers, written
+from transforms.noise.wordnet import FILES, find_entry, load_synonyms, put_like
+from transforms.noise.words import word_spans
+from transforms.random import draw
+from transforms.unicode import tables
+
+
+class WithWordNet(Copies):
+    """What the transforms that draw synonyms share: where WordNet is, and which of its senses count."""
+
+    senses: int = Field(1, ge=1, description="How many of a word's senses, the most frequent first, give synonyms.")
+    phrases: bool = Field(False, description="Also use synonyms of several words.")
+    langs: tuple[str, ...] = Field(
+        ("en",),
+        description="Where there is a column `lang`: its values whose documents get synonyms; a null counts as one.",
+    )
+    wordnet: str | None = Field(None, description="Folder of a WordNet database; by default NLTK's `wordnet` data.")
+
+    def files(self) -> list[str]:
+        return [str(Path(self.wordnet) / name) for name in FILES] if self.wordnet else []
+
+    def resolved(self, folder: str) -> Self:
+        """With WordNet's folder taken from `folder`, where it is relative."""
+        if self.wordnet is None:
+            return self
+        return self.model_copy(update={"wordnet": os.path.join(folder, os.path.expanduser(self.wordnet))})
+
+    def fingerprint(self) -> str:
+        """As of every transform; of WordNet the content counts, not where it is."""
+        plain = super(WithWordNet, self.model_copy(update={"wordnet": None})).fingerprint()
+        if self.wordnet is None:
+            return plain
+        digest = hashlib.sha256(plain.encode())
+        for path in self.files():
+            try:
+                digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
+            except OSError as error:
+                raise RecipeError(f"{path}: cannot be read: {error.strerror}; a step names this file") from None
+        return digest.hexdigest()[:32]
+
+    def spoken(self, batch: pa.RecordBatch) -> np.ndarray:
+        """bool [n]: rows in a language with synonyms."""
+        if "lang" not in batch.schema.names:
+            return np.ones(batch.num_rows, np.bool_)
+        known = pc.is_in(batch.column("lang").cast(pa.string()), pa.array(self.langs, pa.string()))
+        return pc.or_(known, batch.column("lang").is_null()).to_numpy(zero_copy_only=False).astype(np.bool_)
+
+
+class Synonyms(WithWordNet):
+    """Replaces words by synonyms from WordNet, drawn from a table frozen once per worker.
+
+    Source: WordNet (Fellbaum 1998) through NLTK's data or a database folder; the replacement of Zhang et al. 2015,
+    "Character-level convolutional networks for text classification", section 2.3. English only.
+    Each word that has synonyms is replaced with probability `rate`, keyed by (seed, step, document id, epoch, copy, word);
+    the case of the first letter, or of all, is kept.
+    Raises MissingDependencyError, with the command to run, where WordNet is absent.
+    """
+
+    name: ClassVar[str] = "synonyms"
+    version: ClassVar[int] = 1
+
+    rate: float = Field(0.1, gt=0, le=1, description="Share of the words with synonyms that are replaced.")
+
+    def untouched(self, batch: pa.RecordBatch) -> np.ndarray:
+        return super().untouched(batch) | ~self.spoken(batch)
+
+    def noisy(self, batch: pa.RecordBatch, plan: Plan) -> tuple[pa.Array, np.ndarray]:
+        table = load_synonyms(self.wordnet, self.senses, self.phrases)
+        offsets, data, edits = _synonyms(
+            *text_buffers(batch), plan.rows, plan.copies, plan.keys, self.rate, tables()[0], *table.arrays
+        )
+        return written(offsets, data), edits
+
+
+@njit(nogil=True, cache=True)
+def _synonyms(
+    offsets: Any, data: Any, rows: Any, copies: Any, keys: Any, rate: float, flags: Any,
+    slots: Any, hashes: Any, first: Any, s_offsets: Any, s_data: Any,
+) -> tuple[Any, Any, Any]:  # fmt: skip
+    m = len(rows)
+    threshold = U(rate * 4294967296.0)
+    longest, total = 0, 0
+    for r in range(m):
+        n = offsets[rows[r] + 1] - offsets[rows[r]]
+        longest = max(longest, n)
+        total += n
+    starts = np.empty(longest // 2 + 2, np.int32)
+    ends = np.empty(longest // 2 + 2, np.int32)
+    out = np.empty(total + total // 16 + 64, np.uint8)
+    bounds = np.zeros(m + 1, np.int64)
+    edits = np.zeros(m, np.int64)
+    o = 0
+    for r in range(m):
+        begin, stop = np.int64(offsets[rows[r]]), np.int64(offsets[rows[r] + 1])
+        out = room(out, o, stop - begin)
+        n = word_spans(data, begin, stop, flags, starts, ends) if copies[r] > 0 else 0
+        done = begin
+        for k in range(n):
+            d = draw(keys[r], k)
+            if (d >> U(32)) >= threshold:
+                continue
+            entry = find_entry(data, starts[k], ends[k], slots, hashes)
+            if entry < 0:
+                continue
+            s = mix64(d ^ U(0xD6E8FEB86659FD93))
+            pick = first[entry] + np.int64(((s >> U(32)) * U(first[entry + 1] - first[entry])) >> U(32))
+            a, b = s_offsets[pick], s_offsets[pick + 1]
+            out = room(out, o, starts[k] - done + b - a)
+            o = put(out, o, data, done, starts[k])
+            o = put_like(out, o, s_data, a, b, data, starts[k], ends[k])
+            done = np.int64(ends[k])
+            edits[r] += 1
+        out = room(out, o, stop - done)
+        o = put(out, o, data, done, stop)
+        bounds[r + 1] = o
+    return bounds, out, edits

@@ -1,0 +1,108 @@
+"""Redaction of personal values."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import ClassVar, Literal, Self
+
+import numpy as np
+import pyarrow as pa
+from pydantic import Field, field_validator
+
+from transforms.arrow import set_column
+from transforms.base import Map, Stability
+from transforms.errors import SourceError
+from transforms.random import Keyed
+from transforms.redact.detect import TYPES, Found, detect
+from transforms.redact.keys import pseudonym, read_key
+from transforms.redact.names import detect_names
+from transforms.redact.splice import splice
+
+
+class Redact(Map):
+    """Replaces e-mail addresses, phone numbers, IP addresses, cards, IBANs and national ids by tags or pseudonyms.
+
+    Sources: RFC 5322 and 5321 (addresses, the common part), E.164 (phone), ISO/IEC 7812-1 (cards, Luhn), ISO 13616 with
+    ISO 7064 MOD 97-10 (IBAN), and the issuers' rules for identity numbers: United States, United Kingdom, China, Korea,
+    Brazil, Spain, France, India. A tag is `<EMAIL>`; a pseudonym `<EMAIL_0f3a...>` holds 16 hexadecimal digits of
+    HMAC-SHA256(key, type NUL canonical value), so that one value has one pseudonym in all documents and formats, and nobody
+    without the key can tell or try which. The key comes from an environment variable or a file, never from the recipe; the
+    fingerprint has a hash of it. Values are found by pattern and checksum, names (`names: true`) by Presidio.
+    Raises RecipeError without a key, MissingDependencyError without Presidio, SourceError for a column that is not there.
+
+    >>> batch = pa.record_batch({"id": ["a"], "text": ["Write to ann@example.org (192.0.2.7)."], "source": ["s"]})
+    >>> Redact()(batch).column("text")[0].as_py()
+    'Write to <EMAIL> (<IP>).'
+    """
+
+    name: ClassVar[str] = "redact"
+    version: ClassVar[int] = 1
+    stability: ClassVar[Stability] = "record"
+
+    types: tuple[str, ...] = Field(TYPES, description=f"What to replace, of {', '.join(TYPES)}.")
+    replace_by: Literal["tag", "pseudonym"] = Field(
+        "tag", description="`<EMAIL>`, or a pseudonym that is the same everywhere."
+    )
+    columns: tuple[str, ...] = Field(("text",), description="Text columns to redact.")
+    key_variable: str = Field("CORPUSMILL_REDACT_KEY", description="Environment variable with the key of pseudonyms.")
+    key_file: str | None = Field(None, description="File with the key of pseudonyms, instead of the variable.")
+    names: bool = Field(False, description="Replace names of persons too, found by Presidio (slow).")
+    language: str = Field("en", description="Presidio's language.")
+    min_score: float = Field(0.5, ge=0, le=1, description="Names with a lower score are left (Presidio's score).")
+    count: bool = Field(
+        False, description="Add a column `redacted` with the number of values replaced in each document."
+    )
+
+    @field_validator("types")
+    @classmethod
+    def _known(cls, types: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [t for t in types if t not in TYPES]
+        if unknown:
+            raise ValueError(f"unknown type {', '.join(unknown)}: choose of {', '.join(TYPES)}")
+        return types
+
+    def fingerprint(self) -> str:
+        """As of every transform, with a hash of the key where there is one: another key gives other results."""
+        plain = self.model_copy(update={"key_file": None})
+        digest = super(Redact, plain).fingerprint()
+        if self.replace_by == "tag":
+            return digest
+        key = read_key(self.key_variable, self.key_file)
+        return hashlib.sha256(f"{digest}\0{pseudonym(key, 'fingerprint', digest)}".encode()).hexdigest()[:32]
+
+    def resolved(self, folder: str) -> Self:
+        """With the path of the key's file taken from `folder`. It is no part of `files`: nobody shall read the key but this."""
+        if self.key_file is None:
+            return self
+        return self.model_copy(update={"key_file": os.path.join(folder, os.path.expanduser(self.key_file))})
+
+    def map(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:
+        key = read_key(self.key_variable, self.key_file) if self.replace_by == "pseudonym" else b""
+        counts = np.zeros(batch.num_rows, np.int32)
+        for column in self.columns:
+            if column not in batch.schema.names:
+                raise SourceError(
+                    f"redact: no column {column!r} among {', '.join(batch.schema.names)}. Correct `columns`."
+                )
+            texts = batch.column(column)
+            found = detect(texts, self.types)
+            if self.names:
+                found = _merged(found, detect_names(texts, self.language, self.min_score))
+            if found:
+                spans = np.array([(f.row, f.start, f.stop) for f in found], np.int64)
+                by = pa.array([self._stand_in(key, f) for f in found], pa.string())
+                batch = set_column(batch, column, splice(texts, spans, by))
+                counts += np.bincount([f.row for f in found], minlength=batch.num_rows).astype(np.int32)
+        return set_column(batch, "redacted", pa.array(counts)) if self.count else batch
+
+    def _stand_in(self, key: bytes, found: Found) -> str:
+        name = found.type.upper()
+        return f"<{name}_{pseudonym(key, found.type, found.value)}>" if key else f"<{name}>"
+
+
+def _merged(found: list[Found], names: list[Found]) -> list[Found]:
+    """Both lists in order; a name that overlaps another value gives way."""
+    taken = [f for n in names for f in found if f.start < n.stop and n.start < f.stop]
+    blocked = {(n.start, n.stop) for n in names for f in taken if f.start < n.stop and n.start < f.stop}
+    return sorted([*found, *(n for n in names if (n.start, n.stop) not in blocked)], key=lambda f: f.start)
