@@ -9,8 +9,11 @@
     │   └── ConservationError      rows in and rows accounted for differ
     ├── DatasetError            1  a dataset directory is missing, damaged or not ours
     │   ├── VerifyError            a published file differs from its digest
-    │   └── LockedError        75  another process is writing the dataset
+    │   ├── LockedError        75  another process is writing the dataset
+    │   └── ExpectationError        the snapshot would not be what the recipe's `expect` demands
     ├── TrainingError          1  training cannot go on: a loss that is not finite, a checkpoint that cannot be written
+    ├── PrivacyError           1  a guarantee would not hold; nothing was released
+    │   └── BudgetError            it would cost more than what is left of the privacy budget
     └── MissingDependencyError  1  an optional package or data file is absent
 
 A message names the file, line or document, says what was wrong, and what to do.
@@ -71,8 +74,20 @@ class LockedError(DatasetError):
     exit_code = 75
 
 
+class ExpectationError(DatasetError):
+    """What would be committed breaks an expectation of the recipe; nothing is committed."""
+
+
 class TrainingError(CorpusmillError):
     """Training cannot go on; the last checkpoint is intact and the message names it."""
+
+
+class PrivacyError(CorpusmillError):
+    """What was asked would break the privacy guarantee; nothing was released."""
+
+
+class BudgetError(PrivacyError):
+    """What was asked costs more than is left of the privacy budget; no data was touched."""
 
 
 class MissingDependencyError(CorpusmillError):

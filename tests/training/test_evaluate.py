@@ -1,0 +1,75 @@
+"""Bits per byte by hand, per domain, and independent of the batch size."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.training.conftest import sentences, write_shards
+from training import build, commands
+from training.evaluate import measure
+from training.loop import train
+from training.objectives import Causal
+from training.parallel import Parallel
+from training.vocabulary import Vocabulary
+
+
+class Uniform(torch.nn.Module):
+    """Every token is equally likely."""
+
+    def forward(self, input_ids: torch.Tensor, **_: object) -> torch.Tensor:
+        return torch.zeros(*input_ids.shape, 512)
+
+
+def test_uniform_model_by_hand(make, tmp_path: Path, tokenizer: Path) -> None:
+    """Each target costs 9 bits; bytes are those of the documents without their first token."""
+    vocabulary = Vocabulary(tokenizer)
+    texts = {"a": sentences(12, 1), "b": sentences(7, 2)}
+    texts = {name: [t for t in part if len(vocabulary.encode([t])[0]) < 31] for name, part in texts.items()}
+    for name, part in texts.items():
+        write_shards(tmp_path / "held" / name, tokenizer, part, name, files=1)
+    settings = make()
+    data = build.rows_of(str(tmp_path / "held"), settings, vocabulary)
+    result = measure(Uniform(), Causal(), data, vocabulary, Parallel(settings.runtime), settings)
+    targets = size = 0
+    for name, part in texts.items():
+        lengths = vocabulary.bytes_of_tokens()
+        rows = vocabulary.encode(part)
+        mine = sum(len(row) for row in rows)  # the end token is a target, the first one is not
+        text = sum(len(t.encode()) for t in part) - sum(int(lengths[row[0]]) for row in rows)
+        domain = result["domains"][name]
+        assert (domain["targets"], domain["bytes"]) == (mine, text)
+        assert domain["bits_per_byte"] == pytest.approx(9 * mine / text)
+        targets, size = targets + mine, size + text
+    assert result["loss"] == pytest.approx(math.log(512))
+    assert result["bits_per_byte"] == pytest.approx(9 * targets / size)
+
+
+def test_bytes_of_tokens(tokenizer: Path) -> None:
+    vocabulary = Vocabulary(tokenizer)
+    lengths = vocabulary.bytes_of_tokens()
+    for text in ("the red fox", "数据 很 好", "naïve — 😀\n\t x"):
+        assert lengths[vocabulary.encode([text])[0]].sum() == len(text.encode())
+        assert vocabulary.decode(vocabulary.encode([text])[0]) == text
+    assert lengths[vocabulary.end] == 0
+    assert lengths[vocabulary.size :].sum() == 0
+
+
+def test_batch_size_does_not_matter(make, shards: Path) -> None:
+    settings = make(steps=3, data__validation=str(shards))
+    train(settings)
+    loaded = build.load(settings.output)
+    data = build.rows_of(str(shards), settings, loaded.vocabulary)
+    results = []
+    for rows in (1, 7, 64):
+        sized = settings.model_copy(update={"batch": settings.batch.model_copy(update={"rows": rows})})
+        results.append(measure(loaded.model, Causal(), data, loaded.vocabulary, Parallel(settings.runtime), sized))
+    for other in results[1:]:
+        assert other["targets"] == results[0]["targets"]
+        assert other["bits_per_byte"] == pytest.approx(results[0]["bits_per_byte"], rel=1e-6)
+    again = commands.evaluate(settings.output)
+    assert again["loss"] == pytest.approx(results[0]["loss"], rel=1e-6)
+    assert commands.evaluate(settings.output, rows=5)["targets"] < again["targets"]

@@ -1,0 +1,109 @@
+"""Export with equal logits, and Hugging Face models in our loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from training import build, checkpoint, commands
+from training.huggingface import Adapter, export
+from training.loop import train
+from training.model import Transformer
+from training.settings import ModelSettings
+from transforms.errors import RecipeError
+
+transformers = pytest.importorskip("transformers")
+
+
+@pytest.mark.parametrize("tie", [False, True])
+def test_equal_logits(tmp_path: Path, tie: bool) -> None:
+    config = ModelSettings(
+        layers=2, width=32, heads=4, vocabulary=60, tie=tie, rope_base=500.0, norm_eps=1e-6, max_length=64
+    )
+    ours = Transformer(config, seed=3).eval()
+    for parameter in ours.parameters():
+        torch.nn.init.normal_(parameter, std=0.2, generator=torch.Generator().manual_seed(parameter.numel()))
+    export(ours, tmp_path / "llama")
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "llama").eval()
+    assert type(theirs).__name__ == "LlamaForCausalLM"
+    ids = torch.randint(0, 60, (3, 40), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(ids).logits, ours(ids), atol=1e-5, rtol=1e-5)
+        # packed rows through the adapter see their own document only, too
+        segments = torch.tensor([[1] * 15 + [2] * 20 + [0] * 5]).expand(3, -1)
+        positions = torch.cat([torch.arange(15), torch.arange(20), torch.zeros(5, dtype=torch.long)]).expand(3, -1)
+        a, b = Adapter(theirs)(ids, segments, positions), ours(ids, segments, positions)
+    torch.testing.assert_close(a[:, :35], b[:, :35], atol=1e-5, rtol=1e-5)
+
+
+def test_a_trained_run_is_exported_with_its_tokenizer(make, tmp_path: Path) -> None:
+    settings = make(steps=3)
+    train(settings)
+    folder = commands.export(settings.output, tmp_path / "out")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    ids = tokenizer("the red fox 数据", return_tensors="pt")["input_ids"]
+    loaded = build.load(settings.output)
+    assert ids[0].tolist() == loaded.vocabulary.encode(["the red fox 数据"])[0].tolist()
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(theirs(ids).logits, loaded.model(ids), atol=1e-5, rtol=1e-5)
+    assert theirs.generation_config.eos_token_id == loaded.vocabulary.end
+
+
+def test_only_decoders(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="only a decoder"):
+        export(Transformer(ModelSettings(kind="encoder", layers=1, width=8, heads=2, vocabulary=9)), tmp_path)
+
+
+def _folder(path: Path, kind: str, tokenizer: Path) -> Path:
+    size = {
+        "vocab_size": 420,
+        "hidden_size": 16,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 2,
+        "intermediate_size": 32,
+    }
+    if kind == "bert":
+        model = transformers.BertForMaskedLM(transformers.BertConfig(**size))
+    elif kind == "t5":
+        config = transformers.T5Config(vocab_size=420, d_model=16, d_kv=8, d_ff=32, num_layers=1, num_heads=2)
+        model = transformers.T5ForConditionalGeneration(config)
+    else:
+        model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**size))
+    model.save_pretrained(path)
+    (path / "tokenizer.json").write_bytes(tokenizer.read_bytes())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "task", "method"),
+    [
+        ("llama", "causal", "full"),
+        ("llama", "causal", "lora"),
+        ("bert", "masked", "full"),
+        ("t5", "text-to-text", "full"),
+    ],
+)
+def test_hugging_face_models_train(make, tmp_path: Path, tokenizer: Path, kind: str, task: str, method: str) -> None:
+    base = _folder(tmp_path / kind, kind, tokenizer)
+    values: dict = {"tune__base": f"hf:{base}", "tune__method": method, "tune__targets": ["q_proj", "v_proj"]}
+    if task == "text-to-text":
+        import json
+
+        lines = [json.dumps({"text": f"the {w}", "target": f"{w} hill"}) for w in ("red", "blue", "seven")]
+        (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
+        values["data__train"] = str(tmp_path / "pairs.jsonl")
+    settings = make(objective__name=task, steps=12, **values)
+    result = train(settings)
+    from training.loop import read_metrics
+
+    losses = [line["loss"] for line in read_metrics(settings.output)]
+    assert losses[-1] < losses[0]
+    assert result["step"] == 12
+    again = build.load(settings.output)
+    assert isinstance(again.model, Adapter)
+    if method == "lora":
+        saved = checkpoint.read_tensors(checkpoint.newest(settings.output) / "model.safetensors")
+        assert all(".up." in name or ".down." in name for name in saved)

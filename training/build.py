@@ -1,0 +1,201 @@
+"""From settings to a model and its objective, and from a checkpoint back to a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from training import checkpoint, huggingface
+from training.data import Rows, Shards
+from training.finetune import lora
+from training.finetune.classify import Classification, Classifier
+from training.finetune.documents import Documents, is_documents
+from training.finetune.soft_prompt import SoftPrompt
+from training.model import Transformer
+from training.objectives import Causal, Masked, Objective, PrefixLM, Seq2Seq, SpanCorruption
+from training.settings import ModelSettings, TrainSettings
+from training.vocabulary import Vocabulary
+from transforms.errors import DatasetError, RecipeError
+
+
+@dataclass
+class Loaded:
+    """A trained model and what belongs to it."""
+
+    model: nn.Module
+    vocabulary: Vocabulary
+    settings: TrainSettings
+    classes: list[str]
+    state: dict[str, Any]
+    path: Path
+
+
+def vocabulary_of(settings: TrainSettings) -> Vocabulary:
+    """The tokenizer that the settings name, or the one beside the shards or in the base."""
+    named = settings.data.tokenizer
+    places = [Path(named)] if named else [Path(settings.data.train) / "tokenizer.json"]
+    base = settings.tune.base
+    if base and not named:
+        places.append((Path(base[3:]) if base.startswith("hf:") else checkpoint.find(base)) / "tokenizer.json")
+    for place in places:
+        if place.exists() or named:
+            return Vocabulary(place)
+    raise RecipeError(
+        f"data.tokenizer: {places[0]} does not exist. Name the tokenizer.json that the data was tokenised with."
+    )
+
+
+def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes: list[str] | None = None) -> Rows:
+    """Packed shards or documents; the tokenizer is checked against the shards'."""
+    tuned = settings.objective.name in ("classification", "text-to-text", "instruction")
+    if is_documents(path):
+        if not tuned:
+            raise RecipeError(
+                f"{path}: {settings.objective.name} trains on a folder of packed shards; run `pack` on this file."
+            )
+        return Documents(path, settings, vocabulary, classes)
+    shards = Shards(path, settings.data.snapshot, settings.data.domain)
+    if settings.objective.name == "classification":
+        raise RecipeError(
+            f"{path}: classification trains on a file of documents with columns text and label, not on shards."
+        )
+    if shards.tokenizer_digest and shards.tokenizer_digest != vocabulary.digest:
+        raise DatasetError(
+            f"{path}: was tokenised with another tokenizer ({shards.tokenizer_digest[:12]}) than {vocabulary.path} "
+            f"({vocabulary.digest[:12]}). Name the right one in data.tokenizer, or tokenise again."
+        )
+    return shards
+
+
+def objective_of(settings: TrainSettings, vocabulary: Vocabulary) -> Objective:
+    """The objective that the settings name, for their kind of model."""
+    task, both = settings.objective, settings.model.kind == "encoder-decoder"
+    objective: Objective
+    match task.name:
+        case "masked":
+            objective = Masked(vocabulary, task.rate)
+        case "span":
+            objective = SpanCorruption(vocabulary, task.rate, task.mean_span)
+        case "prefix":
+            objective = PrefixLM(vocabulary)
+        case "classification":
+            objective = Classification()
+        case "text-to-text" | "instruction" if both:
+            objective = Seq2Seq(vocabulary)
+        case _:
+            objective = Causal()
+    if settings.model.kind not in objective.kinds:
+        raise RecipeError(
+            f"objective {task.name} trains {' or '.join(objective.kinds)}; model.kind is {settings.model.kind}."
+        )
+    return objective
+
+
+def resolve(settings: TrainSettings, vocabulary: Vocabulary, length: int) -> TrainSettings:
+    """The settings with the model's shape complete: from the base where there is one, else from tokenizer and data."""
+    base = settings.tune.base
+    if base and base.startswith("hf:"):
+        return settings.model_copy(update={"model": huggingface.shape(base[3:], settings.objective.name)})
+    if base:
+        shape = ModelSettings.model_validate(checkpoint.read_state(checkpoint.find(base))["model"])
+        dropout = settings.model.dropout
+        return settings.model_copy(update={"model": shape.model_copy(update={"dropout": dropout})})
+    needed = max(vocabulary.size, objective_of(settings, vocabulary).highest_id + 1)
+    if settings.objective.name in ("text-to-text", "instruction", "classification"):
+        needed = max(needed, vocabulary.end + 1)
+    size = settings.model.vocabulary or needed
+    if size < needed:
+        raise RecipeError(
+            f"model.vocabulary: {size} is below the {needed} ids that the tokenizer and the objective use."
+        )
+    shape = settings.model.model_copy(update={"vocabulary": size, "max_length": settings.model.max_length or length})
+    return settings.model_copy(update={"model": shape})
+
+
+def build(settings: TrainSettings, classes: list[str], start: bool = True) -> nn.Module:
+    """The model of resolved settings, with the base's weights; its parameters that require gradients are what trains.
+
+    start: False where a checkpoint overwrites all weights, so that a full fine-tune no longer needs its base.
+    """
+    tune = settings.tune
+    model: Any
+    if tune.base and tune.base.startswith("hf:"):
+        model = huggingface.load(tune.base[3:], settings.objective.name, len(classes))
+    else:
+        needs_base = tune.base and (start or tune.method != "full")
+        model = base_of(str(tune.base), settings) if needs_base else Transformer(settings.model, settings.seed)
+        if settings.objective.name == "classification":
+            model = Classifier(model, len(classes), settings.seed)
+    if tune.method == "lora":
+        lora.adapt(model, tune.rank, tune.alpha, tune.targets, settings.seed)
+    elif tune.method == "soft-prompt":
+        if not isinstance(model, Transformer):
+            raise RecipeError("tune.method: soft prompts train before our own language models; use lora or full here.")
+        model = SoftPrompt(model, tune.vectors, settings.seed)
+    return model
+
+
+def base_of(path: str, settings: TrainSettings) -> Transformer:
+    """The Transformer of a run, its adapters merged; a classifier's has no output layer left and is refused."""
+    found = load(path)
+    model = lora.merge(found.model)
+    if not isinstance(model, Transformer):
+        raise RecipeError(f"tune.base: {path} holds a {type(model).__name__}. Start from a pretrained language model.")
+    model.requires_grad_(True)
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = settings.model.dropout
+    return model
+
+
+def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
+    """The parameters that train, by name; shared ones once."""
+    return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def load(path: str | Path) -> Loaded:
+    """The model of a run or checkpoint, in evaluation mode on the CPU.
+
+    Raises DatasetError where there is none, or where the base of adapters has changed or gone.
+    """
+    folder = checkpoint.find(path)
+    state = checkpoint.read_state(folder)
+    settings = TrainSettings.model_validate(state["train"])
+    vocabulary = Vocabulary(folder / "tokenizer.json")
+    base = settings.tune.base
+    if base and settings.tune.method != "full" and state["digests"]["base"] != base_digest(base):
+        raise DatasetError(f"{folder}: was trained on another base than {base} holds now. Restore that base.")
+    model = build(settings, state["classes"], start=False)
+    fill(model, folder)
+    return Loaded(model.eval(), vocabulary, settings, state["classes"], state, folder)
+
+
+@torch.no_grad()
+def fill(model: nn.Module, folder: Path) -> None:
+    """Write a checkpoint's parameters into a model of the same shape."""
+    saved = checkpoint.read_tensors(folder / "model.safetensors")
+    wanted = trainable(model)
+    if set(saved) != set(wanted):
+        odd = sorted(set(saved) ^ set(wanted))
+        raise DatasetError(
+            f"{folder}: holds other parameters than the model: {', '.join(odd[:5])}. Was the base replaced?"
+        )
+    for name, parameter in wanted.items():
+        parameter.copy_(saved[name])
+
+
+def base_digest(base: str) -> str:
+    """SHA-256 of the base's weights files."""
+    import hashlib
+
+    folder = Path(base[3:]) if base.startswith("hf:") else checkpoint.find(base)
+    seen = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        if file.name != "optimizer.safetensors":
+            with file.open("rb") as f:
+                seen.update(hashlib.file_digest(f, "sha256").digest())
+    return seen.hexdigest()

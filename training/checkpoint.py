@@ -1,0 +1,168 @@
+"""Checkpoints: safetensors and JSON, written whole or not at all. No pickle.
+
+    OUTPUT/checkpoints/step-00000500/
+        model.safetensors       the parameters that train (all of them, the adapters, or the prompt)
+        optimizer.safetensors   AdamW's two means of each of them, NAME.exp_avg and NAME.exp_avg_sq
+        state.json              step, epoch, digests of data, tokenizer and settings, best loss, model shape
+        tokenizer.json          so that the folder serves on its own
+
+A folder is written beside its place under another name, flushed to disk, and renamed: a crash leaves the last one intact.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from transforms.errors import BadFileError, DatasetError, TrainingError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+FOLDER = "checkpoints"
+FORMAT = 1
+
+
+def step_name(step: int) -> str:
+    """Name of the folder of a step's checkpoint."""
+    return f"step-{step:08}"
+
+
+def newest(output: str | Path) -> Path | None:
+    """The last checkpoint of a run, or None."""
+    found = sorted((Path(output) / FOLDER).glob("step-*"))
+    return found[-1] if found else None
+
+
+def find(path: str | Path) -> Path:
+    """The checkpoint that `path` means: itself, or the newest of a run's folder.
+
+    Raises DatasetError where there is none.
+    """
+    path = Path(path)
+    if (path / "state.json").exists():
+        return path
+    found = newest(path)
+    if found is None:
+        raise DatasetError(f"{path}: holds no checkpoint. Give a run's folder or one of its checkpoints/step-*.")
+    return found
+
+
+def write(
+    output: str | Path,
+    model: dict[str, Tensor],
+    optimizer: dict[str, Tensor],
+    state: dict[str, Any],
+    tokenizer: bytes | None,
+    keep: int,
+    protect: int | None = None,
+) -> Path:
+    """Write the checkpoint of step `state["step"]`, then delete all but the `keep` newest and that of step `protect`.
+
+    Raises TrainingError when the disk refuses; earlier checkpoints are untouched.
+    """
+    from safetensors.torch import save_file
+
+    folder = Path(output) / FOLDER
+    target = folder / step_name(state["step"])
+    part = folder / f".part-{target.name}-{os.getpid()}"
+    try:
+        part.mkdir(parents=True)
+        save_file(model, part / "model.safetensors")
+        save_file(optimizer, part / "optimizer.safetensors")
+        (part / "state.json").write_text(
+            json.dumps({"format": FORMAT, **state}, indent=1, sort_keys=True), encoding="utf-8"
+        )
+        if tokenizer is not None:
+            (part / "tokenizer.json").write_bytes(tokenizer)
+        for file in [*part.iterdir(), part]:
+            _flush(file)
+        if target.exists():  # written by a run that was told to start over
+            target.rename(part.with_name(f"{part.name}-old"))
+        part.rename(target)
+        _flush(folder)
+    except Exception as error:  # safetensors has an error type of its own for a full disk
+        shutil.rmtree(part, ignore_errors=True)
+        last = newest(output)
+        kept = f"the last checkpoint, {last}, is intact" if last else "there is no earlier checkpoint"
+        raise TrainingError(
+            f"{target}: the checkpoint could not be written ({error}); {kept}. Free space and resume."
+        ) from error
+    for old in sorted(folder.glob("step-*"))[:-keep]:
+        if protect is None or old.name != step_name(protect):
+            shutil.rmtree(old, ignore_errors=True)
+    for left in folder.glob(".part-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return target
+
+
+def _flush(path: Path) -> None:
+    """Force a file's or folder's content to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_state(path: Path) -> dict[str, Any]:
+    """`state.json` of a checkpoint."""
+    try:
+        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadFileError(
+            str(path / "state.json"), f"cannot be read ({error})", "resume from an earlier checkpoint"
+        ) from error
+    if state.get("format") != FORMAT:
+        raise DatasetError(
+            f"{path}: has format {state.get('format')}, this version reads {FORMAT}. Use the version that wrote it."
+        )
+    return state
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file, on the CPU."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as error:
+        raise BadFileError(
+            str(file), f"is not a whole safetensors file ({error})", "use an earlier checkpoint"
+        ) from error
+
+
+def check_same(
+    path: Path, state: dict[str, Any], digests: dict[str, str], allowed: dict[str, bool], shaping: Any
+) -> None:
+    """Refuse to resume over another snapshot, tokenizer or recipe, and say what differs."""
+    for name, digest in digests.items():
+        if state["digests"].get(name) == digest or allowed.get(name):
+            continue
+        if name == "settings":
+            changes = "; ".join(differences(state["settings"], shaping))
+            raise DatasetError(
+                f"{path}: was trained with other settings: {changes}. Train into another folder, or set "
+                "allow_other_settings: true."
+            )
+        raise DatasetError(
+            f"{path}: was trained on another {name} ({state['digests'].get(name, 'none')[:12]}, now {digest[:12]}). Name the "
+            "one it was trained on, train into another folder, or set allow_other_data: true."
+        )
+
+
+def differences(old: Any, new: Any, key: str = "") -> list[str]:
+    """ "key: old -> new" for each value that differs.
+
+    >>> differences({"a": {"b": 1}}, {"a": {"b": 2}})
+    ['a.b: 1 -> 2']
+    """
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            d for k in sorted({*old, *new}) for d in differences(old.get(k), new.get(k), f"{key}.{k}" if key else k)
+        ]
+    return [] if old == new else [f"{key}: {old} -> {new}"]

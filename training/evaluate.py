@@ -1,0 +1,85 @@
+"""How good a model is on rows it was not trained on: loss, accuracy, and bits per byte, in all and per domain.
+
+Bits per byte = sum of losses / (ln 2 * UTF-8 bytes of the target tokens): models with different tokenizers compare.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from training.data import Rows, in_order
+from training.objectives import IGNORE, Objective, row_losses
+from training.parallel import Parallel
+from training.settings import TrainSettings
+from training.vocabulary import Vocabulary
+
+
+@torch.no_grad()
+def measure(
+    model: nn.Module,
+    objective: Objective,
+    data: Rows,
+    vocabulary: Vocabulary,
+    parallel: Parallel,
+    settings: TrainSettings,
+) -> dict[str, Any]:
+    """{loss, accuracy, targets, bits_per_byte, bytes, domains: {source: the same}} over `data`.
+
+    loss: nats a target. accuracy: share of targets that are the most likely label. Masked language models and
+    encoder-decoders are scored on their targets only, so their bits per byte are of the hidden text. Each process takes
+    a part of the rows. The figures do not depend on the batch size beyond rounding.
+    """
+    count = min(len(data), settings.evaluation.rows or len(data))
+    mine = np.arange(count)[parallel.rank :: parallel.world]
+    rows = settings.batch.micro_rows or max(1, settings.batch.rows // parallel.world)
+    lengths = vocabulary.bytes_of_tokens()
+    domains = len(data.sources)
+    sums = np.zeros((domains + 1, 4))  # losses, targets, right ones, bytes; the last line: rows of several sources
+    was = model.training
+    model.eval()
+    # every process makes as many passes as the first: sharded models gather parameters in each
+    passes = -(-len(np.arange(count)[:: parallel.world]) // rows)
+    for part, batch in _padded(in_order(data, objective, mine, rows), passes, data, objective):
+        tensors = parallel.put(batch)
+        with parallel.autocast():
+            logits = objective.logits(model, tensors)
+        labels = tensors["labels"]
+        losses, targets = row_losses(logits, labels)
+        right = ((logits.argmax(-1) == labels) & (labels != IGNORE)).reshape(len(labels), -1)
+        if not len(part):
+            continue
+        wanted = batch["labels"].reshape(len(part), -1)
+        text = lengths[np.where((wanted < 0) | (wanted >= len(lengths)), 0, wanted)] * (wanted != IGNORE)
+        columns = (losses, targets, right.sum(1))
+        figures = [column.double().cpu().numpy() for column in columns] + [text.sum(1).astype(np.float64)]
+        place = data.source_of[part]
+        np.add.at(sums, np.where(place < 0, domains, place), np.stack(figures, 1))
+    model.train(was)
+    sums = np.array(parallel.sum(*sums.ravel().tolist())).reshape(sums.shape)
+    is_text = settings.objective.name != "classification"
+    result = _figures(sums.sum(0), is_text)
+    named = {name: _figures(sums[i], is_text) for i, name in enumerate(data.sources) if name and sums[i, 1]}
+    return result | {"domains": named} if named else result
+
+
+def _figures(sums: np.ndarray, is_text: bool) -> dict[str, Any]:
+    losses, targets, right, size = sums.tolist()
+    out = {"loss": losses / max(targets, 1), "accuracy": right / max(targets, 1), "targets": int(targets)}
+    if is_text and size:
+        out |= {"bits_per_byte": losses / math.log(2) / size, "bytes": int(size)}
+    return out
+
+
+def _padded(batches: Any, passes: int, data: Rows, objective: Objective) -> Any:
+    """The batches, then batches of row 0 that count for nothing, until there are `passes`."""
+    done = 0
+    for item in batches:
+        done += 1
+        yield item
+    for _ in range(passes - done):
+        yield np.empty(0, np.int64), objective.prepare(data.rows(np.zeros(1, np.int64)), np.zeros(1, np.uint64))

@@ -1,0 +1,168 @@
+"""Documents to fine-tune on: Parquet, Arrow or JSONL with the columns of the task, tokenised once into rows in memory.
+
+classification   text, label                     one document a row, `label` the number of its class
+text-to-text     text, target                    encoder reads text, decoder writes target; or one after the other
+instruction      the columns that templates name  z = [instruction; input] -> y, loss on y only
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from training.data import pad
+from training.finetune import templates
+from training.objectives import Batch
+from training.settings import TrainSettings
+from training.vocabulary import Vocabulary
+from transforms.document import text_ids
+from transforms.errors import BadFileError, DatasetError, RecipeError
+from transforms.random import Keyed
+
+MULTIPLE = 8
+"""Rows are padded to a multiple of this: fewer shapes for compiled and fused kernels."""
+
+
+def is_documents(path: str) -> bool:
+    """Whether `path` is a file of documents, not a folder of packed shards."""
+    return Path(path).suffix in (".parquet", ".jsonl", ".arrow", ".feather", ".ipc") and not Path(path).is_dir()
+
+
+def read_table(path: str) -> pa.Table:
+    """The table in a Parquet, Arrow IPC or JSONL file."""
+    suffix = Path(path).suffix
+    try:
+        if suffix == ".parquet":
+            import pyarrow.parquet as pq
+
+            return pq.read_table(path)
+        if suffix == ".jsonl":
+            import pyarrow.json
+
+            return pyarrow.json.read_json(path)
+        with pa.memory_map(path) as source:
+            try:
+                return pa.ipc.open_file(source).read_all()
+            except pa.ArrowInvalid:
+                source.seek(0)
+                return pa.ipc.open_stream(source).read_all()
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: there is no such file. Correct data.train or data.validation.") from None
+    except pa.ArrowException as error:
+        raise BadFileError(path, f"cannot be read as {suffix[1:]} ({error})", "write the file again") from error
+
+
+class Documents:
+    """Rows made of documents (see `training.data.Rows`). `classes`: names of the labels, in order.
+
+    A longer document is cut at `data.length` tokens; of a prompt too long for its answer the beginning is cut off, and
+    `cut` counts both.
+    """
+
+    def __init__(
+        self, path: str, settings: TrainSettings, vocabulary: Vocabulary, classes: list[str] | None = None
+    ) -> None:
+        self.path, self.cut = path, 0
+        task, length = settings.objective.name, settings.data.length
+        table = read_table(path)
+        for role, column in settings.data.columns.items():
+            if column not in table.column_names:
+                raise RecipeError(
+                    f"data.columns.{role}: {path} has no column {column}, but {', '.join(table.column_names)}."
+                )
+            table = table.append_column(role, table.column(column)) if role not in table.column_names else table
+        wanted = {"classification": ("text", "label"), "text-to-text": ("text", "target")}.get(task, ())
+        for name in wanted:
+            if name not in table.column_names:
+                raise RecipeError(f"{path}: {task} needs a column {name}. Name it in data.columns: {{{name}: YOURS}}.")
+        if not len(table):
+            raise DatasetError(f"{path}: holds no documents.")
+        self.columns: dict[str, list[np.ndarray]] = {}
+        self.labels: np.ndarray | None = None
+        self.classes = classes or []
+        if task == "classification":
+            self._classify(table, vocabulary, length)
+        else:
+            self._pairs(table, vocabulary, settings, length)
+        domain = settings.data.domain
+        found = table.column(domain) if domain in table.column_names else pa.nulls(len(table), pa.string())
+        coded = pa.array(pc.fill_null(pc.cast(found, pa.string()), "").to_pylist()).dictionary_encode()
+        self.sources: list[str] = coded.dictionary.to_pylist()
+        self.source_of: np.ndarray = coded.indices.to_numpy().astype(np.int32)
+        seen = hashlib.sha256()
+        for rows in self.columns.values():
+            for row in rows:
+                seen.update(len(row).to_bytes(8, "little") + row.tobytes())
+        self.digest = (
+            seen.hexdigest()
+            if self.labels is None
+            else hashlib.sha256(seen.digest() + self.labels.tobytes()).hexdigest()
+        )
+
+    def __len__(self) -> int:
+        return len(self.columns["input_ids"])
+
+    def rows(self, index: np.ndarray) -> Batch:
+        """The columns of rows `index`, int64 [n, T], padded to the longest; `label` int64 [n]."""
+        out: Batch = {}
+        for name, column in self.columns.items():
+            out[name] = pad([column[i] for i in index], multiple=MULTIPLE)
+        out["segment_ids"] = pad(
+            [np.ones(len(self.columns["input_ids"][i]), np.int64) for i in index], multiple=MULTIPLE
+        )
+        if "target_ids" in self.columns:
+            ones = [np.ones(len(self.columns["target_ids"][i]), np.int64) for i in index]
+            out["target_segment_ids"] = pad(ones, multiple=MULTIPLE)
+        if self.labels is not None:
+            out["label"] = self.labels[index]
+        return out
+
+    def _classify(self, table: pa.Table, vocabulary: Vocabulary, length: int) -> None:
+        ids = vocabulary.encode(_texts(table, "text"))
+        self.cut = sum(len(row) > length for row in ids)
+        # a document without a token is read as one end token, so that every row has something to attend to
+        self.columns["input_ids"] = [row[:length] if len(row) else np.array([vocabulary.end]) for row in ids]
+        names = [str(label) for label in table.column("label").to_pylist()]
+        self.classes = self.classes or sorted(set(names))
+        place = {name: i for i, name in enumerate(self.classes)}
+        unknown = sorted(set(names) - set(place))
+        if unknown:
+            raise DatasetError(
+                f"{self.path}: labels {', '.join(unknown[:5])} are not among the {len(place)} trained on."
+            )
+        self.labels = np.array([place[name] for name in names], np.int64)
+
+    def _pairs(self, table: pa.Table, vocabulary: Vocabulary, settings: TrainSettings, length: int) -> None:
+        if settings.objective.name == "text-to-text":
+            pairs = list(zip(_texts(table, "text"), _texts(table, "target")))
+        else:
+            kinds = templates.load(settings.objective.templates)
+            rng = Keyed(settings.seed, "templates")
+            if "id" not in table.column_names:
+                texts = pa.array([str(row) for row in table.to_pylist()])
+                table = table.append_column("id", text_ids(Path(self.path).name, texts))
+            pairs = [templates.render(kinds, row, rng) for row in table.to_pylist()]
+        asked = vocabulary.encode([prompt for prompt, _ in pairs])
+        answers = vocabulary.encode([answer for _, answer in pairs])
+        end = np.array([vocabulary.end], np.int64)
+        answers = [np.concatenate((a[: length - 1], end)) for a in answers]
+        if settings.model.kind == "encoder-decoder":
+            self.cut = sum(len(x) > length for x in asked)
+            self.columns["input_ids"] = [np.concatenate((x[: length - 1], end)) for x in asked]
+            self.columns["target_ids"] = answers
+            return
+        room = [max(1, length - len(y)) for y in answers]
+        self.cut = sum(len(x) > r for x, r in zip(asked, room))
+        asked = [x[-r:] for x, r in zip(asked, room)]
+        self.columns["input_ids"] = [np.concatenate((x, y)) for x, y in zip(asked, answers)]
+        self.columns["loss_mask"] = [
+            np.concatenate((np.zeros(len(x), np.int64), np.ones(len(y), np.int64))) for x, y in zip(asked, answers)
+        ]
+
+
+def _texts(table: pa.Table, name: str) -> list[str]:
+    return pc.fill_null(pc.cast(table.column(name), pa.string()), "").to_pylist()

@@ -1,0 +1,190 @@
+"""Hugging Face models in our loop, and our decoder as a Llama checkpoint that `transformers`, vLLM and others load.
+
+`transformers` is imported only to train its models; the export needs nothing but safetensors.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from training.model import Transformer, attention_mask
+from training.settings import ModelSettings
+from transforms.errors import DatasetError, MissingDependencyError, RecipeError
+
+_CLASSES = {
+    "causal": "AutoModelForCausalLM",
+    "instruction": "AutoModelForCausalLM",
+    "masked": "AutoModelForMaskedLM",
+    "span": "AutoModelForSeq2SeqLM",
+    "prefix": "AutoModelForSeq2SeqLM",
+    "text-to-text": "AutoModelForSeq2SeqLM",
+    "classification": "AutoModelForSequenceClassification",
+}
+_KINDS: dict[str, Any] = {
+    "AutoModelForCausalLM": "decoder",
+    "AutoModelForMaskedLM": "encoder",
+    "AutoModelForSeq2SeqLM": "encoder-decoder",
+    "AutoModelForSequenceClassification": "encoder",
+}
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise MissingDependencyError("Hugging Face models need `transformers`: pip install transformers") from error
+    return transformers
+
+
+class Adapter(nn.Module):
+    """A model of `transformers` behind the interface of `Transformer`: ids, segments and positions in, logits out."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        segment_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        target_ids: Tensor | None = None,
+        target_segment_ids: Tensor | None = None,
+        target_position_ids: Tensor | None = None,
+    ) -> Tensor:
+        values: dict[str, Any] = {
+            "input_ids": input_ids,
+            "attention_mask": self._mask(segment_ids, target_ids is not None),
+        }
+        if position_ids is not None and target_ids is None and _accepts(self.model, "position_ids"):
+            values["position_ids"] = position_ids
+        if target_ids is not None:
+            if target_segment_ids is not None and int(target_segment_ids.max()) > 1:
+                raise RecipeError(
+                    "Hugging Face encoder-decoders read one document a row; pack without packing documents together."
+                )
+            values["decoder_input_ids"] = target_ids
+        elif _accepts(self.model, "use_cache"):
+            values["use_cache"] = False
+        return self.model(**values).logits
+
+    def _mask(self, segment_ids: Tensor | None, seq2seq: bool) -> Tensor | None:
+        """A mask of padding, or where rows hold several documents the additive one [B, 1, T, T]."""
+        if segment_ids is None:
+            return None
+        if seq2seq or int(segment_ids.max()) <= 1:
+            return (segment_ids != 0).long()
+        causal = "CausalLM" in type(self.model).__name__ or "LMHead" in type(self.model).__name__
+        allowed = attention_mask(segment_ids, segment_ids, causal)
+        kind = next(self.model.parameters()).dtype
+        return torch.zeros(allowed.shape, dtype=kind, device=allowed.device).masked_fill(
+            ~allowed, torch.finfo(kind).min
+        )
+
+
+def _accepts(model: nn.Module, name: str) -> bool:
+    import inspect
+
+    return name in inspect.signature(model.forward).parameters
+
+
+def _name(task: str) -> str:
+    if task not in _CLASSES:
+        raise RecipeError(f"objective {task} is not for Hugging Face models.")
+    return _CLASSES[task]
+
+
+def shape(path: str, task: str) -> ModelSettings:
+    """What our settings must know of a Hugging Face folder: the kind of model and the size of its vocabulary."""
+    config = _transformers().AutoConfig.from_pretrained(path)
+    return ModelSettings(kind=_KINDS[_name(task)], layers=1, width=2, heads=1, vocabulary=config.vocab_size)
+
+
+def load(path: str, task: str, classes: int = 0) -> Adapter:
+    """The model in a Hugging Face folder (or of that name in its cache), for an objective. Raises DatasetError."""
+    transformers = _transformers()
+    options = {"num_labels": classes} if task == "classification" else {}
+    try:
+        model = getattr(transformers, _name(task)).from_pretrained(path, **options)
+    except (OSError, ValueError) as error:
+        raise DatasetError(
+            f"hf:{path}: cannot be loaded for {task} ({error}). Give a folder with config.json."
+        ) from error
+    return Adapter(model.float())
+
+
+_NAMES = {
+    "attention.query": "self_attn.q_proj",
+    "attention.key": "self_attn.k_proj",
+    "attention.value": "self_attn.v_proj",
+    "attention.output": "self_attn.o_proj",
+    "attention_norm": "input_layernorm",
+    "feed_norm": "post_attention_layernorm",
+    "feed.gate": "mlp.gate_proj",
+    "feed.up": "mlp.up_proj",
+    "feed.down": "mlp.down_proj",
+}
+
+
+def export(model: Transformer, folder: str | Path, tokenizer: str | Path | None = None, end: int | None = None) -> Path:
+    """Write a decoder as a Llama checkpoint: config.json, model.safetensors and the tokenizer. Logits are equal.
+
+    Raises RecipeError for a model that is no decoder.
+    """
+    from safetensors.torch import save_file
+
+    config = model.config
+    if not isinstance(model, Transformer) or config.kind != "decoder":
+        raise RecipeError(f"export: only a decoder has a Llama-style checkpoint; this model's kind is {config.kind}.")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {}
+    for name, value in model.state_dict().items():
+        part, _, kind = name.rpartition(".")
+        if name.startswith("decoder.blocks."):
+            number, inner = part.removeprefix("decoder.blocks.").split(".", 1)
+            name = f"model.layers.{number}.{_NAMES[inner]}.{kind}"
+        else:
+            name = {"embedding": "model.embed_tokens", "decoder.norm": "model.norm", "head": "lm_head"}[
+                part
+            ] + f".{kind}"
+        if not (config.tie and name.startswith("lm_head")):
+            tensors[name] = value.detach().cpu().contiguous()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    values = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "attention_bias": False,
+        "bos_token_id": end,
+        "eos_token_id": end,
+        "head_dim": config.width // config.heads,
+        "hidden_act": "silu",
+        "hidden_size": config.width,
+        "intermediate_size": config.feed_forward,
+        "max_position_embeddings": config.max_length or 2048,
+        "mlp_bias": False,
+        "num_attention_heads": config.heads,
+        "num_hidden_layers": config.layers,
+        "num_key_value_heads": config.heads,
+        "rms_norm_eps": config.norm_eps,
+        "rope_theta": config.rope_base,  # read by transformers 4, the next by 5
+        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_base},
+        "tie_word_embeddings": config.tie,
+        "torch_dtype": "float32",
+        "vocab_size": config.vocabulary,
+    }
+    (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n")
+    if tokenizer is not None:
+        shutil.copyfile(tokenizer, folder / "tokenizer.json")
+        tokens = {
+            token["id"]: token["content"] for token in json.loads(Path(tokenizer).read_text()).get("added_tokens", [])
+        }
+        about = {"tokenizer_class": "PreTrainedTokenizerFast"} | ({"eos_token": tokens[end]} if end in tokens else {})
+        (folder / "tokenizer_config.json").write_text(json.dumps(about, indent=2) + "\n")
+    return folder

@@ -1,0 +1,294 @@
+"""The training loop, from settings to the last checkpoint, in one function that reads from top to bottom.
+
+A step: batches of rows, forward and backward on each, one division by the number of targets over all processes, one clip,
+one update. Everything random is a function of (seed, step), so a run that was stopped anywhere goes on bit for bit.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from training import build, checkpoint
+from training.data import Loader, Rows
+from training.evaluate import measure
+from training.metrics import Metrics
+from training.objectives import IGNORE, Batch
+from training.order import Order
+from training.parallel import Parallel, fill, whole
+from training.schedule import rate
+from training.settings import TrainSettings
+from transforms.errors import DatasetError, RecipeError, TrainingError
+from transforms.hashing import hash_text
+
+
+def train(
+    settings: TrainSettings, stop_at: int | None = None, data: Rows | None = None, validation: Rows | None = None
+) -> dict[str, Any]:
+    """Train to `settings.steps` (or pause after `stop_at` steps); the result says what came of it.
+
+    data, validation: rows at hand (`training.data.Arrays`) instead of those that the settings name.
+
+    Under torchrun every process calls it. Returns {step, loss (of the last step), checkpoint, stopped,
+    best_step, parameters}, and the last evaluation as `validation`.
+    Raises RecipeError, DatasetError, and TrainingError when the loss is not finite or the disk is full.
+    """
+    parallel = Parallel(settings.runtime)
+    try:
+        return _train(settings, parallel, stop_at, data, validation)
+    finally:
+        parallel.close()
+
+
+def _train(
+    settings: TrainSettings, parallel: Parallel, stop_at: int | None, data: Rows | None, validation: Rows | None
+) -> dict[str, Any]:
+    # what is trained on
+    vocabulary = build.vocabulary_of(settings)
+    if settings.tune.base:  # the base says which kind of model the documents are for
+        settings = build.resolve(settings, vocabulary, 0)
+    data = build.rows_of(settings.data.train, settings, vocabulary) if data is None else data
+    classes: list[str] = getattr(data, "classes", [])
+    if validation is None and settings.data.validation:
+        validation = build.rows_of(settings.data.validation, settings, vocabulary, classes)
+    if not settings.tune.base:
+        settings = build.resolve(settings, vocabulary, getattr(data, "length", 0) or settings.data.length)
+    objective = build.objective_of(settings, vocabulary)
+    loader = Loader(
+        data,
+        objective,
+        _order(data, settings),
+        settings.batch.rows,
+        settings.batch.micro_rows,
+        parallel.rank,
+        parallel.world,
+    )
+
+    # what is trained
+    raw = build.build(settings, classes)
+    model = parallel.wrap(raw)
+    parameters = build.trainable(raw)
+    optimizer = _optimizer(parameters, settings, parallel)
+    vocabulary_size = settings.model.vocabulary or 0
+
+    # where it stands
+    digests = {"data": data.digest, "tokenizer": vocabulary.digest, "settings": settings.digest()}
+    if settings.tune.base:
+        digests["base"] = build.base_digest(settings.tune.base)
+    state: dict[str, Any] = {"step": 0, "targets": 0, "best": None, "best_step": 0, "bad": 0}
+    last = checkpoint.newest(settings.output)
+    if last is not None:
+        if not settings.resume:
+            raise RecipeError(
+                f"{settings.output}: already holds {last.name}. Set resume: true, or train into another folder."
+            )
+        found = checkpoint.read_state(last)
+        other = settings.allow_other_data
+        allowed = {"data": other, "tokenizer": other, "base": other, "settings": settings.allow_other_settings}
+        checkpoint.check_same(last, found, digests, allowed, settings.shaping())
+        state = {name: found[name] for name in state}
+        _restore(last, parameters, optimizer, state["step"])
+    steps = settings.steps if stop_at is None else min(stop_at, settings.steps)
+    result: dict[str, Any] = {"step": state["step"], "checkpoint": str(last) if last else None, "stopped": None}
+
+    def save() -> None:
+        """All processes gather, the first one writes; all of them fail if it does."""
+        tensors = {name: whole(p) for name, p in parameters.items()}
+        means = {
+            f"{name}.{key}": whole(optimizer.state[p][key])
+            for name, p in parameters.items()
+            if p in optimizer.state  # a part that the objective never reaches has none
+            for key in ("exp_avg", "exp_avg_sq")
+        }
+        error: Exception | None = None
+        if parallel.rank == 0:
+            full = {
+                **state,
+                "epoch": loader.state(state["step"])["epoch"],
+                "digests": digests,
+                "settings": settings.shaping(),
+                "train": settings.model_dump(mode="json"),
+                "model": settings.model.model_dump(mode="json"),
+                "classes": classes,
+                "world": parallel.world,
+                "torch": torch.__version__,
+            }
+            protect = state["best_step"] if settings.evaluation.patience else None
+            try:
+                path = checkpoint.write(
+                    settings.output,
+                    tensors,
+                    means,
+                    full,
+                    Path(vocabulary.path).read_bytes(),
+                    settings.checkpoint.keep,
+                    protect,
+                )
+                result["checkpoint"] = str(path)
+            except TrainingError as caught:
+                error = caught
+        if parallel.sum(float(error is not None))[0]:
+            raise error or TrainingError("process 0 could not write the checkpoint")
+
+    began = time.monotonic()
+    saved = state["step"]
+    with Metrics(settings, state["step"], steps, parallel.rank == 0) as metrics, _on_sigterm() as asked:
+        for step, batches in zip(range(state["step"], steps), loader.steps(state["step"], steps)):
+            _check_ids(batches, vocabulary_size, settings)
+            share = rate(settings.schedule, step, settings.steps)
+            for group in optimizer.param_groups:
+                group["lr"] = settings.optimizer.lr * share
+
+            # one divisor for all processes and micro-batches: a token weighs the same wherever it falls
+            counts = float(sum((batch["labels"] != IGNORE).sum() for batch in batches))
+            targets, stop = parallel.sum(counts, float(asked.is_set()))
+            total = torch.zeros((), device=parallel.device)
+            model.train()
+            for i, batch in enumerate(batches):
+                parallel.seed(hash_text(f"{settings.seed}\0dropout\0{step}\0{i}\0{parallel.rank}") >> 1)
+                with parallel.accumulate(model, last=i == len(batches) - 1):
+                    with parallel.autocast():
+                        losses, _ = objective.loss(model, parallel.put(batch))
+                    # processes' gradients are averaged, hence their number; a step without targets changes nothing
+                    (losses * (parallel.world / max(targets, 1.0))).backward()
+                total += losses.detach()
+            norm = nn.utils.clip_grad_norm_(parameters.values(), settings.optimizer.max_norm or math.inf)
+            norm = norm.full_tensor() if hasattr(norm, "full_tensor") else norm
+
+            # nothing is updated unless loss and gradients are numbers
+            loss = parallel.sum(total.item())[0] / max(targets, 1.0)
+            if not (math.isfinite(loss) and math.isfinite(norm.item())):
+                raise TrainingError(_not_finite(step, loss, norm.item(), result["checkpoint"], settings))
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+            state["step"], state["targets"] = step + 1, state["targets"] + int(targets)
+            result.update(step=step + 1, loss=loss)
+            done = step + 1 == settings.steps
+            if done or (step + 1) % settings.runtime.log_every == 0:
+                values = {"loss": loss, "lr": settings.optimizer.lr * share, "grad_norm": norm.item()}
+                metrics.write(
+                    step + 1, values | {"targets": state["targets"], "seconds": round(time.monotonic() - began, 3)}
+                )
+            metrics.advance(step + 1, loss)
+
+            if validation is not None and (done or (step + 1) % settings.evaluation.every == 0):
+                measured = measure(model, objective, validation, vocabulary, parallel, settings)
+                metrics.write(step + 1, {f"validation_{name}": value for name, value in measured.items()})
+                result["validation"] = measured
+                better = state["best"] is None or measured["loss"] < state["best"]
+                state["bad"] = 0 if better else state["bad"] + 1
+                if better:
+                    state["best"], state["best_step"] = measured["loss"], step + 1
+                if settings.evaluation.patience and state["bad"] >= settings.evaluation.patience:
+                    result["stopped"] = (
+                        f"no better loss in {state['bad']} evaluations; best at step {state['best_step']}"
+                    )
+                elif settings.evaluation.patience and better:
+                    save()
+                    saved = step + 1
+            if stop:
+                result["stopped"] = "SIGTERM"
+            due = done or result["stopped"] or step + 1 == steps or (step + 1) % settings.checkpoint.every == 0
+            if due and saved != step + 1:
+                save()
+                saved = step + 1
+            if result["stopped"]:
+                break
+    if validation is not None and "validation" not in result:  # a run that was complete before, or paused
+        result["validation"] = measure(model, objective, validation, vocabulary, parallel, settings)
+    return result | {"best_step": state["best_step"], "parameters": sum(p.numel() for p in raw.parameters())}
+
+
+def _order(data: Rows, settings: TrainSettings) -> Order:
+    """The order of rows: all alike, or the asked shares of the sources."""
+    weights = settings.data.weights
+    if not weights:
+        return Order([np.arange(len(data))], None, settings.seed)
+    unknown = sorted(set(weights) - set(data.sources))
+    if unknown:
+        have = ", ".join(sorted(data.sources)) or "none"
+        raise RecipeError(f"data.weights: no row is of source {', '.join(unknown)}; the sources are {have}.")
+    groups = [np.flatnonzero(data.source_of == data.sources.index(name)) for name in weights]
+    return Order(groups, list(weights.values()), settings.seed)
+
+
+def _optimizer(parameters: dict[str, nn.Parameter], settings: TrainSettings, parallel: Parallel) -> torch.optim.AdamW:
+    """AdamW; matrices decay, norms and biases do not."""
+    adam = settings.optimizer
+    matrices = [p for p in parameters.values() if p.dim() >= 2]
+    others = [p for p in parameters.values() if p.dim() < 2]
+    groups = [{"params": matrices, "weight_decay": adam.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    groups = [group for group in groups if group["params"]]
+    return torch.optim.AdamW(groups, lr=adam.lr, betas=(adam.beta1, adam.beta2), fused=True)
+
+
+def _restore(folder: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, step: int) -> None:
+    """Parameters and AdamW's means of a checkpoint, on every process its own part."""
+    weights = checkpoint.read_tensors(folder / "model.safetensors")
+    means = checkpoint.read_tensors(folder / "optimizer.safetensors")
+    shapes = {name: tuple(p.shape) for name, p in parameters.items()}
+    if {name: tuple(w.shape) for name, w in weights.items()} != shapes:
+        raise DatasetError(f"{folder}: holds a model of another shape. Train into another folder.")
+    for name, parameter in parameters.items():
+        fill(parameter.data, weights[name])
+        if f"{name}.exp_avg" not in means:
+            continue
+        entry = {"step": torch.tensor(float(step), device=parameter.device)}
+        for key in ("exp_avg", "exp_avg_sq"):
+            entry[key] = torch.zeros_like(parameter.data)
+            fill(entry[key], means[f"{name}.{key}"])
+        optimizer.state[parameter] = entry
+
+
+def _check_ids(batches: list[Batch], size: int, settings: TrainSettings) -> None:
+    """Refuse ids outside the vocabulary before they reach the embedding, which on a GPU would abort the process."""
+    for batch in batches:
+        for name in ("input_ids", "target_ids"):
+            if name in batch and size and (highest := int(batch[name].max(initial=0))) >= size:
+                raise RecipeError(
+                    f"{settings.data.train}: holds token id {highest}, but the model has {size} ids. The shards were made "
+                    "with another tokenizer: name theirs in data.tokenizer."
+                )
+
+
+def _not_finite(step: int, loss: float, norm: float, last: str | None, settings: TrainSettings) -> str:
+    what = f"loss {loss}, gradient norm {norm}"
+    kept = f"the last checkpoint, {last}, is intact" if last else "there is no checkpoint yet"
+    lr = settings.optimizer.lr
+    return (
+        f"step {step + 1}: {what}; weights were not updated, {kept}. Lower optimizer.lr ({lr}), lengthen schedule.warmup or "
+        "lower optimizer.max_norm, and look at the rows of this step."
+    )
+
+
+@contextlib.contextmanager
+def _on_sigterm() -> Iterator[threading.Event]:
+    """An event that SIGTERM sets, while the context lasts; the loop looks at it once a step."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def read_metrics(output: str | Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics.jsonl."""
+    path = Path(output) / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if os.path.exists(path) else []

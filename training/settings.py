@@ -1,0 +1,329 @@
+"""The settings of a training run: `train.yaml`, or the `train:` section of a recipe. Imports no torch.
+
+    output: runs/docs
+    data: {train: out/docs, validation: out/held-out, tokenizer: out/docs/tokenizer.json}
+    model: {kind: decoder, layers: 6, width: 384, heads: 6}
+    objective: {name: causal}
+    steps: 2000
+    optimizer: {lr: 6.0e-4}
+    schedule: {name: cosine, warmup: 100}
+
+Relative paths are relative to the file that names them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from transforms.errors import RecipeError
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are errors, values cannot change."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ModelSettings(Section):
+    """Shape of the Transformer. `vocabulary` and `max_length` are filled in from the tokenizer and the data when left out."""
+
+    kind: Literal["decoder", "encoder", "encoder-decoder"] = Field(
+        default="decoder", description="which stacks the model has"
+    )
+    layers: int = Field(default=6, ge=1, description="blocks in each stack")
+    width: int = Field(default=384, ge=2, description="size of the hidden states")
+    heads: int = Field(default=6, ge=1, description="attention heads; width / heads must be an even number")
+    hidden: int | None = Field(
+        default=None, ge=1, description="inner size of the feed-forward layer; 8/3 of width when left out"
+    )
+    vocabulary: int | None = Field(
+        default=None, ge=2, description="number of token ids; from the tokenizer when left out"
+    )
+    max_length: int = Field(
+        default=0, ge=0, description="longest row seen in training, for the exported config; 0: from the data"
+    )
+    rope_base: float = Field(default=10000.0, gt=1, description="base of the rotary frequencies")
+    norm_eps: float = Field(default=1e-5, gt=0, description="epsilon of RMSNorm")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="share of residual values dropped in training")
+    tie: bool = Field(
+        default=False, description="share the embedding with the output layer (cannot be trained privately)"
+    )
+
+    @model_validator(mode="after")
+    def _even_heads(self) -> ModelSettings:
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width {self.width} must be a multiple of twice heads ({2 * self.heads})")
+        return self
+
+    @property
+    def feed_forward(self) -> int:
+        """Inner size of the gated feed-forward layer, a multiple of 8."""
+        return self.hidden or -(-8 * self.width // 24) * 8
+
+
+class DataSettings(Section):
+    """Where the rows come from."""
+
+    train: str = Field(
+        description="folder of packed shards, or a Parquet, Arrow or JSONL file of documents to fine-tune on"
+    )
+    validation: str | None = Field(default=None, description="the same for evaluation; never trained on")
+    tokenizer: str | None = Field(default=None, description="tokenizer.json; the one beside the shards when left out")
+    snapshot: int | None = Field(
+        default=None, ge=1, description="number of the dataset's snapshot; the newest when left out"
+    )
+    domain: str = Field(
+        default="source", description="column of a row's domain, for weights and figures (pack's `separate`)"
+    )
+    weights: dict[str, float] | None = Field(
+        default=None, description="share of the rows by source; as they are when left out"
+    )
+    length: int = Field(default=256, ge=2, description="longest row made from a document, in tokens (fine-tuning only)")
+    columns: dict[str, str] = Field(default_factory=dict, description="role: column of a document (fine-tuning only)")
+
+
+class ObjectiveSettings(Section):
+    """What the model learns."""
+
+    name: Literal["causal", "masked", "span", "prefix", "classification", "text-to-text", "instruction"] = "causal"
+    rate: float = Field(default=0.15, gt=0, lt=1, description="share of tokens masked or cut out (masked, span)")
+    mean_span: float = Field(default=3.0, ge=1, description="mean length of a span that is cut out, in tokens (span)")
+    templates: str | None = Field(default=None, description="YAML file of prompt templates (instruction)")
+
+
+class TuneSettings(Section):
+    """Which parameters train."""
+
+    base: str | None = Field(
+        default=None, description="run, checkpoint, or hf:FOLDER to start from; from scratch when left out"
+    )
+    method: Literal["full", "lora", "soft-prompt"] = Field(
+        default="full", description="what trains: all, adapters, prompt vectors"
+    )
+    rank: int = Field(default=8, ge=1, description="rank of the adapters (lora)")
+    alpha: float = Field(default=16.0, gt=0, description="scale of the adapters: alpha / rank (lora)")
+    targets: tuple[str, ...] = Field(
+        default=("query", "value"), description="names of the linear layers adapted (lora)"
+    )
+    vectors: int = Field(default=16, ge=1, description="prompt vectors (soft-prompt)")
+
+
+class OptimizerSettings(Section):
+    """AdamW (Loshchilov and Hutter 2019)."""
+
+    lr: float = Field(default=6e-4, gt=0, description="highest learning rate")
+    beta1: float = Field(default=0.9, ge=0, lt=1, description="decay of the gradient's mean")
+    beta2: float = Field(default=0.95, ge=0, lt=1, description="decay of the gradient's square")
+    weight_decay: float = Field(default=0.1, ge=0, description="applied to matrices, not to norms and biases")
+    max_norm: float = Field(default=1.0, ge=0, description="gradients of a larger norm are scaled down to it; 0: never")
+
+
+class ScheduleSettings(Section):
+    """The learning rate over the steps."""
+
+    name: Literal["cosine", "wsd", "constant"] = Field(default="cosine", description="wsd: warm up, stay, decay")
+    warmup: int = Field(default=100, ge=0, description="steps of linear growth from 0")
+    decay: int | None = Field(
+        default=None, ge=0, description="steps of the final decay (wsd); a fifth of all when left out"
+    )
+    min_ratio: float = Field(default=0.1, ge=0, le=1, description="rate at the end, as a share of lr")
+
+
+class BatchSettings(Section):
+    """Rows of one optimiser step over all processes, and how many go through the model at once on each."""
+
+    rows: int = Field(default=32, ge=1, description="rows of one step, over all processes")
+    micro_rows: int = Field(default=0, ge=0, description="rows in one pass of one process; 0: as many as a process has")
+
+
+class EvaluationSettings(Section):
+    """When the model is measured on data.validation."""
+
+    every: int = Field(default=200, ge=1, description="steps between evaluations")
+    rows: int = Field(default=0, ge=0, description="rows looked at; 0: all")
+    patience: int = Field(default=0, ge=0, description="stop after so many evaluations without a better loss; 0: never")
+
+
+class CheckpointSettings(Section):
+    """When the state is written."""
+
+    every: int = Field(default=500, ge=1, description="steps between checkpoints; the last step always writes one")
+    keep: int = Field(default=2, ge=1, description="checkpoints kept, newest first")
+
+
+class RuntimeSettings(Section):
+    """Where and how it runs; nothing here changes what is learnt beyond rounding."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="auto: bfloat16 on CUDA, else float32"
+    )
+    compile: bool = Field(default=False, description="torch.compile the model")
+    parallel: Literal["ddp", "fsdp"] = Field(
+        default="ddp", description="how processes started by torchrun share the work"
+    )
+    log_every: int = Field(default=10, ge=1, description="steps between lines of metrics")
+    tensorboard: bool = Field(default=True, description="write TensorBoard files too, where it is installed")
+
+
+class TrainSettings(Section):
+    """One training run."""
+
+    output: str = Field(description="folder of checkpoints and metrics")
+    seed: int = Field(default=1, ge=0, description="of the initial weights, the order of rows, masks and dropout")
+    steps: int = Field(default=2000, ge=1, description="optimiser steps")
+    data: DataSettings
+    model: ModelSettings = Field(default_factory=lambda: ModelSettings())
+    objective: ObjectiveSettings = Field(default_factory=lambda: ObjectiveSettings())
+    tune: TuneSettings = Field(default_factory=lambda: TuneSettings())
+    optimizer: OptimizerSettings = Field(default_factory=lambda: OptimizerSettings())
+    schedule: ScheduleSettings = Field(default_factory=lambda: ScheduleSettings())
+    batch: BatchSettings = Field(default_factory=lambda: BatchSettings())
+    evaluation: EvaluationSettings = Field(default_factory=lambda: EvaluationSettings())
+    checkpoint: CheckpointSettings = Field(default_factory=lambda: CheckpointSettings())
+    runtime: RuntimeSettings = Field(default_factory=lambda: RuntimeSettings())
+    resume: bool = Field(default=True, description="go on from the newest checkpoint in output, if there is one")
+    allow_other_data: bool = Field(
+        default=False, description="resume although the snapshot or tokenizer is another one"
+    )
+    allow_other_settings: bool = Field(
+        default=False, description="resume although settings that shape the result changed"
+    )
+
+    def shaping(self) -> dict[str, Any]:
+        """The settings that shape the result, without paths and without what only says where and how it runs."""
+        kept = self.model_dump(
+            mode="json", include={"seed", "steps", "model", "objective", "tune", "optimizer", "schedule"}
+        )
+        kept["batch"] = {"rows": self.batch.rows}  # micro_rows and the number of processes change rounding only
+        kept["data"] = {
+            "domain": self.data.domain,
+            "weights": self.data.weights,
+            "length": self.data.length,
+            "columns": self.data.columns,
+        }
+        kept["patience"] = self.evaluation.patience
+        for path in (("objective", "templates"), ("tune", "base")):
+            kept[path[0]][path[1]] = None if kept[path[0]][path[1]] is None else Path(kept[path[0]][path[1]]).name
+        return kept
+
+    def digest(self) -> str:
+        """Hexadecimal digest of `shaping`: equal for runs that must give equal weights."""
+        return hashlib.sha256(json.dumps(self.shaping(), sort_keys=True).encode()).hexdigest()[:32]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without aliases, which let a small file grow without bound, and without keys given twice."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed; write the value out", mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key `{key.value}` is given twice", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def load(path: str | Path, overrides: Iterable[str] = ()) -> TrainSettings:
+    """The settings in YAML file `path`, with `overrides` such as "optimizer.lr=1e-3" (the value is YAML) on top.
+
+    Raises RecipeError, which names every wrong key and value at once.
+    """
+    path = Path(path)
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be read ({error.strerror}). Give the path of a train.yaml.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise RecipeError(f"{path}: is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path}: holds no settings. It needs at least `output` and `data`.")
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise RecipeError(f"override {text!r}: write it as key=value, such as optimizer.lr=1e-3.")
+        *sections, last = key.strip().split(".")
+        place = values
+        for section in sections:
+            place = place.setdefault(section, {})
+            if not isinstance(place, dict):
+                raise RecipeError(f"override {text!r}: {section} is a value, not a section.")
+        place[last] = yaml.safe_load(value)
+    return from_mapping(values, path.parent, str(path))
+
+
+def from_mapping(values: Mapping[str, Any], folder: str | Path = ".", where: str = "train") -> TrainSettings:
+    """Settings from a mapping (a recipe's `train:` section); relative paths are made relative to `folder`."""
+    try:
+        settings = TrainSettings.model_validate(values)
+    except ValidationError as error:
+        raise RecipeError("\n".join(_explain(where, item) for item in error.errors())) from None
+    root = Path(folder)
+
+    def at(path: str | None) -> str | None:
+        if path is None:
+            return None
+        return (
+            f"hf:{at(path[3:]) if (root / path[3:]).exists() else path[3:]}" if path[:3] == "hf:" else str(root / path)
+        )
+
+    data = {name: at(getattr(settings.data, name)) for name in ("train", "validation", "tokenizer")}
+    return settings.model_copy(
+        update={
+            "output": at(settings.output),
+            "data": settings.data.model_copy(update=data),
+            "objective": settings.objective.model_copy(update={"templates": at(settings.objective.templates)}),
+            "tune": settings.tune.model_copy(update={"base": at(settings.tune.base)}),
+        }
+    )
+
+
+def from_recipe(
+    values: Mapping[str, Any], folder: str | Path, dataset: str, tokenizer: str | None = None
+) -> TrainSettings:
+    """Settings from a recipe's `train:` section: the data is the recipe's own output unless the section names another.
+
+    folder: the recipe's; dataset: the output's path; tokenizer: that of the `pack` step. Without `output` the run goes
+    beside the dataset, into DATASET-model.
+    """
+    data = {"train": str(Path(dataset).absolute())} | (
+        {"tokenizer": str(Path(tokenizer).absolute())} if tokenizer else {}
+    )
+    filled = {
+        "output": str(Path(dataset).absolute()) + "-model",
+        **values,
+        "data": data | dict(values.get("data") or {}),
+    }
+    return from_mapping(filled, folder)
+
+
+def _explain(where: str, item: Any) -> str:
+    """One line for one of pydantic's errors, with the nearest known key for an unknown one."""
+    place = [str(part) for part in item["loc"]]
+    key = ".".join(place)
+    if item["type"] == "extra_forbidden":
+        section: Any = TrainSettings
+        for part in place[:-1]:
+            section = section.model_fields[part].annotation
+        near = difflib.get_close_matches(place[-1], section.model_fields, 1)
+        known = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(section.model_fields)}."
+        return f"{where}: {key}: unknown key; {known}"
+    if item["type"] == "missing":
+        return f"{where}: {key}: is missing."
+    return f"{where}: {key}: {item['msg']} (it is {item['input']!r})."
