@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numba import njit
 
 from transforms.arrow import string_buffers
-from transforms.unicode import needs_nfc, next_word, tables
+from transforms.unicode import NFC_CHECK, needs_nfc, next_word, tables
 
 FLAGS, LOWER = tables()
 
@@ -68,3 +68,14 @@ def test_text_that_is_not_flagged_is_in_nfc(text):
 @pytest.mark.parametrize("text", ["cafe\u0301", "\u212b", "\u1100\u1161", "\uf900"])
 def test_text_out_of_nfc_is_flagged(text):
     assert needs_nfc(*string_buffers(pa.array([text])), FLAGS)[0]
+
+
+def test_the_short_cuts_pass_over_nothing_that_nfc_looks_at():
+    for c in [*range(0x300), *range(0x4000, 0xA000)]:
+        assert not FLAGS[c] & NFC_CHECK, hex(c)
+
+
+@given(st.text(alphabet="aé中文ab가\u0301\u1161\u3099か\uf900👍", max_size=30))
+def test_text_is_flagged_exactly_where_a_character_is(text):
+    want = any(FLAGS[ord(c)] & NFC_CHECK for c in text)
+    assert needs_nfc(*string_buffers(pa.array([text])), FLAGS)[0] == want

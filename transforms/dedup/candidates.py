@@ -18,7 +18,7 @@ from transforms.dedup.grouping import column, places, repeated
 from transforms.dedup.union_find import components
 from transforms.hashing import U
 
-ALL, NEXT = 24, 4
+ALL, NEXT = 8, 3
 
 PAIRS = pa.schema(
     [
@@ -85,18 +85,60 @@ def band_pairs(keys: pa.Table) -> pa.Table:
     return pa.table([pa.array(c.astype(np.uint32)) for c in columns] + [pa.array(pairs[:, 2] == 1)], schema=PAIRS)
 
 
+_AT_ONCE = 1 << 18
+
+
+class _Distinct:
+    """The distinct values of many arrays, sorted; holds about twice as many values as are distinct."""
+
+    def __init__(self) -> None:
+        self._seen = np.empty(0, np.uint64)
+        self._held: list[np.ndarray] = []
+        self._size = 0
+
+    def add(self, values: np.ndarray) -> None:
+        self._held.append(np.unique(values))
+        self._size += len(self._held[-1])
+        if self._size > max(len(self._seen) // 2, _AT_ONCE):
+            self.all()
+
+    def all(self) -> np.ndarray:
+        values = np.concatenate([self._seen, *self._held])
+        self._held, self._size = [], 0
+        values.sort()
+        fresh = np.ones(len(values), np.bool_)
+        np.not_equal(values[1:], values[:-1], out=fresh[1:])
+        self._seen = values[fresh]
+        return self._seen
+
+
 def candidates(pairs: pa.Table) -> pa.Table:
     """One row (`CANDIDATES`) a document of any pair: its component of the graph of all pairs, which document it is equal
     to (itself if it is compared with others on its own account), and its partners of a greater number.
 
-    A document's number is its place, (shard << 32) + row; a component's the smallest of its documents'.
+    A document's number is its place, (shard << 32) + row; a component's the smallest of its documents'. A pair comes once
+    for each band that it shares: the rows are taken in a part at a time, so that memory goes with the pairs that differ.
     """
-    a = places(pairs)
-    b = (column(pairs, "other_shard").astype(np.uint64) << U(32)) | column(pairs, "other_row")
-    same = column(pairs, "same")
-    numbers, local = np.unique(np.concatenate([a, b]), return_inverse=True)
+
+    def ends(part: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+        return places(part), (column(part, "other_shard").astype(np.uint64) << U(32)) | column(part, "other_row")
+
+    parts = [pa.Table.from_batches([b]) for b in pairs.to_batches(max_chunksize=_AT_ONCE)]
+    found = _Distinct()
+    for part in parts:
+        for values in ends(part):
+            found.add(values)
+    numbers = found.all()
     n = len(numbers)
-    left, right = np.minimum(local[: len(a)], local[len(a) :]), np.maximum(local[: len(a)], local[len(a) :])
+    found = _Distinct()  # (smaller, greater, same) in one number: below 2^64 up to three billion documents
+    for part in parts:
+        a, b = (np.searchsorted(numbers, e).astype(np.uint64) for e in ends(part))
+        pair = np.minimum(a, b) * U(max(n, 1)) + np.maximum(a, b)
+        found.add((pair << U(1)) | column(part, "same").astype(np.uint64))
+    codes = found.all()
+    same = (codes & U(1)) == 1
+    left = ((codes >> U(1)) // U(max(n, 1))).astype(np.int64)
+    right = ((codes >> U(1)) % U(max(n, 1))).astype(np.int64)
     component = components(n, left, right)
     equal_to = components(n, left[same], right[same])
     # unique pairs of different documents, sorted by the left one
