@@ -72,7 +72,6 @@ def _write(path: str, table: pa.Table, part: np.ndarray, parts: int) -> int:
 def write_rows(path: str, table: pa.Table, to: np.ndarray, shards: int) -> int:
     """Write whole rows, one lz4-compressed record batch a receiving shard. Returns the bytes of the rows."""
     order = np.argsort(to, kind="stable")
-    table = table.take(pa.array(order)).combine_chunks()
     begins = np.searchsorted(to[order], np.arange(shards + 1))
     temporary = os.path.join(os.path.dirname(path), f".tmp-{uuid.uuid4().hex}")
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -80,7 +79,9 @@ def write_rows(path: str, table: pa.Table, to: np.ndarray, shards: int) -> int:
         options = pa.ipc.IpcWriteOptions(compression="lz4")
         with pa.OSFile(temporary, "wb") as sink, pa.ipc.new_file(sink, table.schema, options=options) as writer:
             for begin, end in zip(begins[:-1], begins[1:], strict=True):
-                part = table.slice(begin, end - begin).combine_chunks().to_batches()
+                part = table.take(pa.array(order[begin:end])).combine_chunks().to_batches()
+                if len(part) > 1:
+                    raise EngineError(f"{path}: more than 2 GiB of one column go to one shard; ask for more shards")
                 writer.write_batch(part[0] if part else empty_batch(table.schema))
         os.replace(temporary, path)
     finally:

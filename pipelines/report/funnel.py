@@ -20,12 +20,13 @@ WEB = {
     "fineweb": "its thresholds are made for web pages",
     "refinedweb-lines": "its rules are made for web pages",
 }
+USED = "used"  # the reason under which a terminal step lists the documents that stand in its rows
 DUPLICATES = {"exact", "minhash", "lines", "paragraphs", "substring"}
 
 
 def render(funnel: Funnel) -> str:
     """The whole funnel as a table, with advice below it on the steps that drop most."""
-    top = max([funnel["rows_in"], *(s["rows_out"] for s in funnel["steps"]), 1])
+    top = max([funnel["rows_in"], *(s["rows_out"] for s in funnel["steps"] if s.get("kind") != "terminal"), 1])
     columns: list[Column | str] = [
         "",
         Column("in", True),
@@ -53,7 +54,7 @@ def render(funnel: Funnel) -> str:
         if bad:
             rows.append(_reason("quarantined", bad, source["rows"]))
     for step in funnel["steps"]:
-        lost, into = sum(step["dropped"].values()), step["rows_in"]
+        into, lost = step["rows_in"], losses(step)
         heavy = is_heavy(step)
         rows.append(
             [
@@ -62,13 +63,17 @@ def render(funnel: Funnel) -> str:
                 Cell(count(lost) if lost else "", "loss" if heavy else ""),
                 count(step["rows_out"]),
                 Cell(share(into - lost, into), "loss" if heavy else ""),
-                size(step.get("bytes_out")),
-                Cell(bar(step["rows_out"], top), "loss" if heavy else "good"),
+                "" if step.get("kind") == "terminal" else size(step.get("bytes_out")),
+                Cell("" if step.get("kind") == "terminal" else bar(step["rows_out"], top), "loss" if heavy else "good"),
             ]
         )
         if step.get("derived"):
-            rows.append([Cell(f"    + {count(step['derived'])} derived", "good"), "", "", "", "", "", ""])
+            made = {"terminal": "rows", "group": "repeats"}.get(step.get("kind", ""), "derived")
+            rows.append([Cell(f"    + {count(step['derived'])} {made}", "good"), "", "", "", "", "", ""])
         for reason, n in sorted(step["dropped"].items(), key=lambda item: (-item[1], item[0])):
+            if step.get("kind") == "terminal" and reason == USED:
+                rows.append([Cell("    used in rows", "dim"), "", "", Cell(count(n), "dim"), "", "", ""])
+                continue
             rows.append(_reason(reason, n, into))
     lines = [table(columns, rows)]
     lines.append("")
@@ -79,18 +84,29 @@ def render(funnel: Funnel) -> str:
 
 def total(funnel: Funnel) -> str:
     """What became of all rows, in one line whose sum holds."""
-    dropped = sum(sum(s["dropped"].values()) for s in funnel["steps"])
-    derived = sum(s.get("derived", 0) for s in funnel["steps"])
+    dropped = sum(losses(s) for s in funnel["steps"])
+    last = funnel["steps"][-1] if funnel["steps"] else {}
+    packed = last["derived"] if last.get("kind") == "terminal" else 0
+    derived = sum(s.get("derived", 0) for s in funnel["steps"]) - packed
     parts = [f"{count(funnel['rows_in'])} read"]
     parts += [f"- {count(funnel['quarantined'])} quarantined"] if funnel["quarantined"] else []
     parts += [f"- {count(dropped)} dropped"]
     parts += [f"+ {count(derived)} derived"] if derived else []
+    if packed:
+        used = last["dropped"].get(USED, 0)
+        return f"{' '.join(parts)} = {count(used)} documents, in {count(packed)} rows"
     return f"{' '.join(parts)} = {count(funnel['rows_out'])} documents ({share(funnel['rows_out'], funnel['rows_in'])})"
 
 
 def is_heavy(step: dict[str, Any]) -> bool:
     """Whether a step drops more than half of what reaches it."""
-    return sum(step["dropped"].values()) > HEAVY * step["rows_in"] > 0
+    return losses(step) > HEAVY * step["rows_in"] > 0
+
+
+def losses(step: dict[str, Any]) -> int:
+    """Rows that a step drops; documents that stand in the rows of a terminal step are none of them."""
+    used = step["dropped"].get(USED, 0) if step.get("kind") == "terminal" else 0
+    return int(sum(step["dropped"].values()) - used)
 
 
 def advice(funnel: Funnel) -> list[str]:
@@ -100,7 +116,7 @@ def advice(funnel: Funnel) -> list[str]:
         if not is_heavy(step):
             continue
         name, kind = step["name"], step["name"].partition("#")[0]
-        lost = sum(step["dropped"].values())
+        lost = losses(step)
         main = max(step["dropped"], key=lambda reason: (step["dropped"][reason], reason))
         text = f"{name} drops {share(lost, step['rows_in'])}, most of it for {main}"
         if kind in WEB:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from pipelines.packed import is_packed
 from pipelines.report import funnel as funnels
 from pipelines.report.terminal import count, share, size
 from pipelines.snapshot import Dataset
@@ -78,7 +79,7 @@ def _rows(funnel: dict[str, Any]) -> list[dict[str, Any]]:
             _row(f"source {source['name']}", source["rows"], bad, source["rows"] - bad, source.get("bytes"), False, top)
         )
     for step in funnel["steps"]:
-        lost = sum(step["dropped"].values())
+        lost = funnels.losses(step)
         heavy = funnels.is_heavy(step)
         row = _row(step["name"], step["rows_in"], lost, step["rows_out"], step.get("bytes_out"), heavy, top)
         row["reasons"] = [
@@ -89,6 +90,7 @@ def _rows(funnel: dict[str, Any]) -> list[dict[str, Any]]:
                 "width": f"{max(1.0, WIDTH * n / top):.1f}",
             }
             for reason, n in sorted(step["dropped"].items(), key=lambda item: (-item[1], item[0]))
+            if step.get("kind") != "terminal" or reason != funnels.USED
         ]
         rows.append(row)
     return rows
@@ -129,7 +131,7 @@ def _firsts(batch: pa.RecordBatch, wanted: dict[tuple[str, str], int], private: 
 
 def _kept(dataset: Dataset, manifest: dict[str, Any], private: set[str]) -> list[dict[str, str]]:
     """The first documents of evenly spread shards, without those of private sources."""
-    shards = manifest["files"]
+    shards = [] if is_packed(manifest.get("schema") or []) else manifest["files"]
     picked = [shards[i * len(shards) // min(KEPT, len(shards))] for i in range(min(KEPT, len(shards)))]
     each = -(-KEPT // max(1, len(picked)))
     found: list[dict[str, str]] = []

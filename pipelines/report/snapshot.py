@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipelines.packed import packing
 from pipelines.report import funnel as funnels
-from pipelines.report.terminal import Column, count, size, styled, table
+from pipelines.report.terminal import Column, count, share, size, styled, table
 from pipelines.yaml_marks import printable
 
 
@@ -44,8 +45,7 @@ def render_show(directory: str, manifest: dict[str, Any]) -> str:
         ("dataset", f"{manifest['name']} in {directory}"),
         ("snapshot", f"{manifest['number']}" + (f", after {parent['number']}" if parent else "")),
         ("created", manifest.get("created") or "?"),
-        ("documents", count(manifest["documents"])),
-        ("text", size(manifest["bytes"])),
+        *_content(manifest),
         ("shards", _shards(manifest["files"])),
         ("recipe", str(manifest.get("recipe_digest", ""))[:12]),
     ]
@@ -54,6 +54,17 @@ def render_show(directory: str, manifest: dict[str, Any]) -> str:
         facts.append(("columns", ", ".join(f"{c['name']} {c['type']}" for c in columns)))
     lines = [f"{name:<10} {printable(value)}" for name, value in facts]
     return "\n".join([*lines, "", funnels.render(manifest["funnel"])])
+
+
+def _content(manifest: dict[str, Any]) -> list[tuple[str, str]]:
+    packed = packing(manifest)
+    if packed is None:
+        return [("documents", count(manifest["documents"])), ("text", size(manifest["bytes"]))]
+    tokens = f"{count(packed['tokens'])}, {share(packed['padding'], packed['tokens'] + packed['padding'])} of the rows is padding"
+    cut = f"{count(packed['packed'])}, {share(packed['cut'], packed['packed'])} of them cut"
+    lost = f", {count(packed['lost_tokens'])} tokens lost to min_fill" if packed.get("lost_tokens") else ""
+    rows = [("rows", count(manifest["documents"])), ("tokens", tokens + lost), ("documents", cut)]
+    return [*rows, ("tokenizer", f"SHA-256 {packed['tokenizer']}")]
 
 
 def _shards(files: list[dict[str, Any]]) -> str:
@@ -90,7 +101,7 @@ def render_why(found: dict[str, Any]) -> str:
             f"{document}: no document of this id was read for snapshot {number}. "
             "Ids are compared whole: `corpusmill diff` and the files in data/ and dropped/ hold them."
         )
-    style = {"kept": "good", "dropped": "loss"}.get(found["outcome"], "head")
+    style = {"kept": "good", "packed": "good", "dropped": "loss"}.get(found["outcome"], "head")
     lines = [f"{document}: {styled(found['outcome'], style)} in snapshot {number}"]
     for event in found["history"]:
         lines.append(f"  {printable(_sentence(event))}")
@@ -112,7 +123,18 @@ def _sentence(event: dict[str, Any]) -> str:
         return f"{event['child']} is derived from it by {event['derived_by']}, in {event['file']}"
     if event["outcome"] == "quarantined":
         return f"from {event.get('source')}: quarantined, {event.get('reason')}"
-    lineage = f", derived from {event['parent']} by {event.get('derived_by')}" if event.get("parent") else ""
+    if event["outcome"] == "packed":
+        where = f"row {event['row']} of {event['file']} ({event['in']}), tokens {event['start']} to "
+        part = f", its tokens from {event['offset']} on" if event["offset"] else ""
+        return f"packed into {where}{event['start'] + event['length'] - 1}{part}{passed}"
+    if event["outcome"] == "row":
+        ids = [d["id"] for d in event.get("documents", [])]
+        more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+        return f"row {event['row']} of {event['file']}: packed from {', '.join(ids[:5])}{more}"
+    repeat = f", epoch {event['epoch']}" if event.get("epoch") else ""
+    lineage = (
+        f"{repeat}, derived from {event['parent']} by {event.get('derived_by')}" if event.get("parent") else repeat
+    )
     return (
         f"from {event['source']}: kept{passed}, row {event['row']} of {event['file']}, {size(event['bytes'])}{lineage}"
     )

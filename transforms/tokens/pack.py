@@ -168,7 +168,10 @@ class Pack(Terminal):
         if not len(document):
             return
         ids, values = _one(about["id"]), _one(about["group"])
-        keys = at_epochs(rng.keys(ids), _one(about["epoch"]))  # repeats of a document are drawn apart
+        # repeats of a document are drawn apart, and rows of different repeats have different names
+        epochs = _one(about["epoch"])
+        keys = at_epochs(rng.keys(ids), epochs)
+        hashes = np.stack([at_epochs(half, epochs) for half in hash128(ids).T], axis=1)
         # documents in the order of their draws: what follows does not depend on how they came
         document = document[np.argsort(keys[document], kind="stable")]
         groups = values.dictionary_encode(null_encoding="encode").indices.to_numpy()[document].astype(np.int64)
@@ -185,7 +188,7 @@ class Pack(Terminal):
         report.fill(used, self.length)
         first = np.zeros(len(used) + 1, np.int64)
         np.cumsum(np.bincount(row, minlength=len(used)), out=first[1:])
-        names = hex128(distinct(row_hashes(first, which, offset, hash128(ids))))
+        names = hex128(distinct(row_hashes(first, which, offset, hashes)))
         step = max(1, BATCH_TOKENS // self.length)
         for r in range(0, len(used), step):
             cut = first[r : r + step + 1]

@@ -168,8 +168,8 @@ def test_mistakes_name_the_field(tokenizer_path: str, documents: pa.RecordBatch)
         Pack(tokenizer="absent.json")(documents)
 
 
-def test_fields_enter_the_fingerprint() -> None:
-    assert Pack(tokenizer="a.json").fingerprint() != Pack(tokenizer="a.json", length=512).fingerprint()
+def test_fields_enter_the_fingerprint(tokenizer_path: str) -> None:
+    assert Pack(tokenizer=tokenizer_path).fingerprint() != Pack(tokenizer=tokenizer_path, length=512).fingerprint()
     assert Pack(tokenizer="a.json").files() == ["a.json"]
 
 

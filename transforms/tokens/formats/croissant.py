@@ -106,8 +106,6 @@ def croissant(
         raise RecipeError(f"output.format: {form!r} is none of {', '.join(MEDIA)}")
     if not files:
         raise RecipeError(f"croissant: the dataset {name!r} has no files to describe")
-    suffixes = sorted({"." + file.path.rpartition(".")[2] for file in files})
-    folders = sorted({file.path.rpartition("/")[0] for file in files})
     objects = [
         {
             "@type": "cr:FileObject",
@@ -126,7 +124,8 @@ def croissant(
         "name": "shards",
         "description": f"all {len(files)} files",
         "encodingFormat": MEDIA[form],
-        "includes": [f"{folder}/*{suffix}".lstrip("/") for folder in folders for suffix in suffixes],
+        # one by one: beside them may lie the shards of other snapshots
+        "includes": [file.path for file in files],
     }
     made: dict[str, Any] = {
         "@context": CONTEXT,

@@ -41,7 +41,7 @@ def test_files_and_columns_are_described(rows: pa.Table, step: Pack, tmp_path: P
     assert made["datePublished"] == "2026-01-02"
     first, _, shards = made["distribution"]
     assert (first["@id"], first["encodingFormat"]) == ("data/part-00000.parquet", "application/x-parquet")
-    assert shards["includes"] == ["data/*.parquet"]
+    assert shards["includes"] == ["data/part-00000.parquet", "data/part-00001.parquet"]
     fields = {f["name"]: f for f in made["recordSet"][0]["field"]}
     assert fields["rows/input_ids"]["arrayShape"] == "96"
     assert [s["dataType"] for s in fields["rows/documents"]["subField"]] == ["sc:Text"] + ["sc:Integer"] * 3
@@ -65,7 +65,7 @@ def test_columns_of_other_kinds_have_types(tmp_path: Path) -> None:
     schema = pa.schema({"t": pa.timestamp("us"), "b": pa.bool_(), "x": pa.float64(), "l": pa.list_(pa.string())})
     made = croissant("n", "d", schema, [File("a.parquet", 1, "0" * 64)], "parquet", "MIT", date(2026, 1, 2))
     assert [f["dataType"] for f in made["recordSet"][0]["field"]] == ["sc:Date", "sc:Boolean", "sc:Float", "sc:Text"]
-    assert made["distribution"][-1]["includes"] == ["*.parquet"]
+    assert made["distribution"][-1]["includes"] == ["a.parquet"]
 
 
 def test_mistakes(step: Pack) -> None:
