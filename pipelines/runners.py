@@ -1,64 +1,197 @@
-"""How a job's graph is run: which Beam runner, with which options, and how its faults are told.
+"""How a job's graph is run: on which engine, with which Beam options, and how its faults are told.
 
-`local` names FnApiRunner with worker threads in this process: kernels and Arrow release the GIL, nothing is started, no
-port is opened. (`DirectRunner` would first look for a Prism binary on the network.) For work that holds the GIL,
-`-- --direct_running_mode=multi_processing` starts worker processes.
+    local      threads of this process, or with `-- --direct_running_mode=multi_processing` processes of this machine
+    dask       a Dask cluster: `-- --dask_client_address=tcp://host:8786`, or worker processes started for the run
+    portable   any job service that speaks Beam's portability API (Flink, Spark, Prism): `-- --job_endpoint=host:8099`
+    dataflow   Google Cloud Dataflow: `-- --project=P --region=R --temp_location=gs://B/tmp`
+
+An engine is a class with `check`, which refuses before anything runs what it would do wrong, and `run`. What decides the
+result lies in the units and their files, so every engine gives the same bytes.
 """
 
 from __future__ import annotations
 
+import abc
+import importlib
 import logging
 import os
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.job import Job
-from transforms.errors import CorpusmillError, RecipeError
+from transforms.errors import CorpusmillError, MissingDependencyError, RecipeError
 
-RUNNERS = ("local",)
+if TYPE_CHECKING:
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+ENGINES = {
+    "local": "pipelines.runners:Local",
+    "dask": "pipelines.engines.dask:Dask",
+    "portable": "pipelines.engines.portable:Portable",
+    "dataflow": "pipelines.engines.dataflow:Dataflow",
+}
+RUNNERS = tuple(ENGINES)
 
 
-def run_stages(job: Job, workers: int, runner: str, options: Sequence[str]) -> None:
-    """Run all stages of a job to the end.
+class Engine(abc.ABC):
+    """Runs the stages of a job. workers: as asked on the command line, or None; options: Beam's, behind `--`."""
+
+    name: ClassVar[str]
+
+    def __init__(self, workers: int | None, options: Sequence[str]) -> None:
+        self.workers, self.flags = workers, list(options)
+
+    @abc.abstractmethod
+    def check(self, job: Job) -> None:
+        """Raises CorpusmillError if this engine cannot run the job, or not rightly. Runs nothing."""
+
+    @abc.abstractmethod
+    def run(self, job: Job) -> None:
+        """Run all stages to the end. Raises what a unit raised, as it raised it."""
+
+    def option(self, name: str) -> str | None:
+        """The value of a Beam option as given, the last one if it is repeated."""
+        found = [f.split("=", 1)[1] for f in self.flags if f.startswith(f"--{name}=")]
+        pairs = zip(self.flags, self.flags[1:], strict=False)
+        found += [b for a, b in pairs if a == f"--{name}" and not b.startswith("--")]
+        return found[-1] if found else None
+
+
+def engine_of(name: str, workers: int | None, options: Sequence[str]) -> Engine:
+    """The engine behind `--runner`.
+
+    Raises:
+        RecipeError: there is none of this name.
+        MissingDependencyError: what it needs is not installed.
+    """
+    if name not in ENGINES:
+        raise RecipeError(f"--runner {name}: unknown. Runners: {', '.join(RUNNERS)}.")
+    module, _, cls = ENGINES[name].partition(":")
+    engine: Engine = getattr(importlib.import_module(module), cls)(workers, options)
+    return engine
+
+
+def run_stages(job: Job, workers: int | None, runner: str, options: Sequence[str]) -> None:
+    """Check that the runner can do the job, and run all stages to the end.
 
     Raises:
         CorpusmillError: what a unit raised, as it raised it.
     """
-    if runner not in RUNNERS:
-        raise RecipeError(f"--runner {runner}: unknown. Runners: {', '.join(RUNNERS)}.")
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-    from apache_beam.runners.portability.fn_api_runner import FnApiRunner, worker_handlers
+    engine = engine_of(runner, workers, options)
+    engine.check(job)
+    from pipelines.graph import take_failure
 
-    from pipelines.graph import RunStages, take_failure
-
-    # a second thread flushes and clears the buffer while the first writes to it; without the timer nothing is lost
-    worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    flags = [f"--direct_num_workers={workers}", "--direct_running_mode=in_memory", *options]
-    _check_options(flags)
     take_failure(job)
-    pipeline = beam.Pipeline(runner=FnApiRunner(), options=PipelineOptions(flags))
-    # built outside a `with` block: an error in the graph must not be covered by one in the run
-    _ = pipeline | "start" >> beam.Create([0]) | "stages" >> RunStages(job)
     try:
-        pipeline.run().wait_until_finish()
+        engine.run(job)
     except Exception as error:
         cause = take_failure(job)
         if cause is not None:
             raise cause from None
+        if isinstance(error, CorpusmillError):
+            raise
         raise CorpusmillError(
-            f"the runner failed: {error}. Finished shards are kept: the same command goes on."
+            f"the runner {runner} failed: {type(error).__name__}: {_short(error)}. "
+            "Finished shards are kept: the same command goes on."
         ) from error
 
 
-def _check_options(flags: Sequence[str]) -> None:
-    """Refuse options that Beam would silently ignore."""
+def _short(error: Exception) -> str:
+    """A message without the traces that runners paste into it."""
+    text = str(error).strip()
+    return text if len(text) < 800 else f"{text[:200]} ... {text[-600:]}"
+
+
+class Local(Engine):
+    """FnApiRunner with worker threads in this process: kernels and Arrow release the GIL, nothing is started, no port is
+    opened. (`DirectRunner` would first look for a Prism binary on the network.)"""
+
+    name = "local"
+
+    def check(self, job: Job) -> None:
+        """Options that Beam does not know are refused; one machine sees its own files."""
+        self._options()
+
+    def _options(self) -> PipelineOptions:
+        flags = [f"--direct_num_workers={self.workers or cores()}", "--direct_running_mode=in_memory", *self.flags]
+        return pipeline_options(flags)
+
+    def run(self, job: Job) -> None:
+        """One graph of all stages."""
+        import apache_beam as beam
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner, worker_handlers
+
+        from pipelines.graph import RunStages
+
+        # a second thread flushes and clears the buffer while the first writes to it; without the timer nothing is lost
+        worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
+        pipeline = beam.Pipeline(runner=FnApiRunner(), options=self._options())
+        # built outside a `with` block: an error in the graph must not be covered by one in the run
+        _ = pipeline | "start" >> beam.Create([0]) | "stages" >> RunStages(job)
+        pipeline.run().wait_until_finish()
+
+
+def pipeline_options(flags: Sequence[str]) -> PipelineOptions:
+    """Beam's options from flags.
+
+    Raises:
+        RecipeError: a flag that Beam would silently ignore, or a value that it does not take.
+    """
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    known = PipelineOptions(list(flags)).get_all_options(drop_default=False, retain_unknown_options=False)
-    unknown = [f for f in flags if f.startswith("--") and f[2:].split("=")[0].replace("-", "_") not in known]
+    made = PipelineOptions(list(flags))
+    try:
+        known = made.get_all_options(drop_default=False, retain_unknown_options=False)
+    except SystemExit:  # argparse has said on standard error what is wrong
+        raise RecipeError(f"a Beam option behind `--` has a value that it does not take: {' '.join(flags)}") from None
+    names = set(known) | _flag_names()
+    unknown = [f for f in flags if f.startswith("--") and f[2:].split("=")[0].replace("-", "_") not in names]
     if unknown:
         raise RecipeError(f"unknown Beam option{'s' if len(unknown) > 1 else ''} behind `--`: {' '.join(unknown)}")
+    return made
+
+
+def _flag_names() -> set[str]:
+    """Every flag of every options class that is loaded: a flag may set a value of another name (`--labels`)."""
+    import argparse
+
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, conflict_handler="resolve")
+    for cls in PipelineOptions.__subclasses__():
+        cls._add_argparse_args(_Values(parser))
+    return {s[2:].replace("-", "_") for action in parser._actions for s in action.option_strings if s.startswith("--")}
+
+
+class _Values:
+    """An argument parser whose value-provider arguments are plain ones."""
+
+    def __init__(self, parser: Any) -> None:
+        self._parser = parser
+
+    def add_argument(self, *names: str, **fields: Any) -> None:
+        self._parser.add_argument(*names, **fields)
+
+    add_value_provider_argument = add_argument
+
+    def add_mutually_exclusive_group(self, **fields: Any) -> _Values:
+        return _Values(self._parser.add_mutually_exclusive_group(**fields))
+
+
+def need(module: str, extra: str, runner: str) -> Any:
+    """A module that an engine needs.
+
+    Raises:
+        MissingDependencyError: it is not installed; the message says what to install.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise MissingDependencyError(
+            f"--runner {runner} needs {module.partition('.')[0]}, which is not here: {error}. "
+            f"To go on: pip install 'corpusmill[{extra}]'."
+        ) from error
 
 
 def cores() -> int:

@@ -1,0 +1,54 @@
+"""Verbs for jobs that nobody waits for: submit and commit."""
+
+from __future__ import annotations
+
+import click
+
+from pipelines.commands import DATASET, JSON, RECIPE, SET, WORKERS, print_json
+
+
+@click.command(short_help="Hand RECIPE to an engine that goes on alone.")
+@RECIPE
+@SET
+@WORKERS
+@click.option("--runner", required=True, metavar="NAME", help="portable or dataflow.")
+@JSON
+@click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM OPTIONS]")
+def submit(
+    recipe: str,
+    overrides: tuple[str, ...],
+    workers: int | None,
+    runner: str,
+    as_json: bool,
+    options: tuple[str, ...],
+) -> None:
+    """Hand RECIPE to an engine and return at once; the job's last step commits the snapshot."""
+    if options and not options[0].startswith("-"):
+        raise click.UsageError(f"one recipe a run, but `{options[0]}` follows; Beam options come behind `--`")
+    from pipelines import detached
+    from pipelines.recipe import load
+
+    loaded = load(recipe, overrides)
+    run, job = detached.submit(loaded, runner, workers, options)
+    if as_json:
+        print_json({"run": run, "job": job, "dataset": str(loaded.output_dir)})
+        return
+    click.echo(f"Run {run} is submitted{f' as {job}' if job else ''}. Its last step commits the snapshot;")
+    click.echo(f"`corpusmill commit {loaded.output_dir} --run {run}` does so too, any number of times.")
+
+
+@click.command(short_help="Commit a submitted run that is done.")
+@DATASET
+@click.option("--run", "run", metavar="ID", help="Id of the run; default: the newest.")
+@JSON
+def commit(dataset: str, run: str | None, as_json: bool) -> None:
+    """Commit a submitted run of DIR whose units are all done, or find that it is committed."""
+    from pipelines import detached
+
+    job = detached.load_run(dataset, run)
+    with job.store.lock():
+        manifest = detached.commit_once(job)
+    if as_json:
+        print_json({"run": detached.run_id(job), "snapshot": manifest["number"], "documents": manifest["documents"]})
+    else:
+        click.echo(f"Snapshot {manifest['number']} of {dataset} is committed: {manifest['documents']:,} documents.")

@@ -1,0 +1,121 @@
+"""What a corpus would cost on many workers, from what its units cost when they ran: nothing is guessed from a table.
+
+Each finished unit's outcome holds its CPU seconds. For each stage, CPU seconds and key bytes per byte of source measured on
+what is done scale to all that the recipe reads, or to a size that is named. Stages that work in one unit (`gather`) do not
+get faster by workers. A stage no unit of which ever ran has no figure, and the estimate says so.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipelines.job import Job
+from pipelines.plan import open_job
+from pipelines.reach import unit_memory
+from pipelines.recipe import Recipe
+from transforms.errors import DatasetError
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """cpu_seconds, key_bytes: for the whole corpus; serial: works in one unit, whatever the workers."""
+
+    name: str
+    cpu_seconds: float
+    key_bytes: int
+    serial: bool
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """measured_bytes: source bytes behind the figures; bytes: of the corpus they are scaled to; mb_per_cpu_second: 10^6
+    bytes of source; seconds: of the clock, all workers busy; memory: of one worker, with its formula; cost: CPU hours times
+    price, or None without one."""
+
+    stages: list[StageCost]
+    measured_bytes: int
+    bytes: int
+    cpu_hours: float
+    mb_per_cpu_second: float
+    shuffle_bytes: int
+    seconds: float
+    workers: int
+    memory: int
+    formula: str
+    cost: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return asdict(self)
+
+
+def estimate(recipe: Recipe, workers: int, price: float | None = None, size: int | None = None) -> Estimate:
+    """The estimate for `workers` single-core workers. price: of a CPU hour, in any currency; size: bytes of source to scale
+    to, instead of what the recipe reads.
+
+    Raises:
+        DatasetError: this recipe never ran to the end of its last stage, so there is nothing measured.
+    """
+    job = open_job(recipe)
+    measured, stages = _measured(job)
+    units = job.read_units()
+    total = sum(u.size for u in units) if size is None else size
+    factor = total / measured
+    scaled = [StageCost(s.name, s.cpu_seconds * factor, round(s.key_bytes * factor), s.serial) for s in stages]
+    cpu = sum(s.cpu_seconds for s in scaled)
+    seconds = sum(s.cpu_seconds if s.serial else s.cpu_seconds / workers for s in scaled)
+    memory, formula = unit_memory(job)
+    return Estimate(
+        scaled,
+        measured,
+        total,
+        cpu / 3600,
+        total / 1e6 / cpu if cpu else 0.0,
+        sum(s.key_bytes for s in scaled),
+        seconds,
+        workers,
+        memory,
+        formula,
+        None if price is None else price * cpu / 3600,
+    )
+
+
+def _measured(job: Job) -> tuple[int, list[StageCost]]:
+    """(bytes of source that were read, the cost of each stage) of a job whose units are all done."""
+    stages = []
+    for number, stage in enumerate(job.stages):
+        ready = job.refresh(number)
+        if ready.pending:
+            raise DatasetError(
+                f"{job.dataset}: {len(ready.pending)} of {len(ready.requests)} units of `{stage.label(job)}` never ran, so "
+                "there is nothing to estimate from. Run the recipe on a sample first (a few files are enough)."
+            )
+        outcomes = job.outcomes(number)
+        cpu = sum(o.get("cpu_seconds", 0.0) for o in outcomes)
+        # a gather unit, and a decide unit that all keys go to, is one unit by its nature, not for want of data
+        stages.append(
+            StageCost(stage.label(job), cpu, sum(o.get("key_bytes", 0) for o in outcomes), stage.kind == "gather")
+        )
+    size = sum(u.size for u in job.read_units())
+    if not size:
+        raise DatasetError(f"{job.dataset}: the sources are empty, so there is nothing to estimate from.")
+    return size, stages
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `500GB`, `1.5 TB`, `100MB` (powers of ten).
+
+    >>> parse_size("1.5 TB")
+    1500000000000
+
+    Raises:
+        ValueError: it is no size.
+    """
+    units = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "B": 1}
+    word = text.strip().upper()
+    unit = next((u for u in units if word.endswith(u)), "")
+    value = float(word.removesuffix(unit)) * units.get(unit, 1)
+    if not 0 < value < 1e19:
+        raise ValueError(f"{text}: a size is more than nothing, as in 500GB")
+    return int(value)

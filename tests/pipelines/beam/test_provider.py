@@ -1,0 +1,38 @@
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.beam import provider
+from tests.corpora import rows, write_shards
+
+
+def test_every_map_filter_and_expand_is_provided():
+    (entry,) = provider.provider()
+    assert entry["type"] == "python"
+    assert {"CorpusmillClean", "CorpusmillGopherQuality", "CorpusmillNoise"} <= set(entry["transforms"])
+    assert "CorpusmillExact" not in entry["transforms"]
+
+
+def test_a_yaml_pipeline_cleans_and_filters_shards(tmp_path):
+    pytest.importorskip("docstring_parser", reason="apache-beam[yaml] is not installed")
+    import apache_beam as beam
+    import yaml
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+    from apache_beam.yaml.yaml_provider import parse_providers
+    from apache_beam.yaml.yaml_transform import YamlTransform
+
+    docs = [{**d, "source": "raw"} for d in rows(40)]
+    path = write_shards(tmp_path / "raw", docs, 1)[0]
+    table = pq.read_table(path)
+    pq.write_table(table.append_column("source", [["raw"] * table.num_rows]), path)
+    spec = {
+        "type": "chain",
+        "transforms": [
+            {"type": "Create", "config": {"elements": [{"path": str(path), "rows": 40, "bytes": 0}]}},
+            {"type": "CorpusmillClean", "config": {"folder": str(tmp_path / "cleaned")}},
+            {"type": "CorpusmillGopherQuality", "config": {"folder": str(tmp_path / "kept"), "min_words": 5}},
+        ],
+    }
+    with beam.Pipeline(runner=FnApiRunner()) as pipeline:
+        _ = pipeline | YamlTransform(yaml.safe_dump(spec), providers=parse_providers("", provider.provider()))
+    (out,) = (tmp_path / "kept").glob("*.parquet")
+    assert 0 < pq.read_table(out).num_rows < 40
