@@ -1,0 +1,56 @@
+"""Canaries: made-up rows, each put into training by a coin, whose scores tell how much a model keeps of single rows."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from transforms.errors import BadFileError, DatasetError, PrivacyError
+
+_SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
+
+
+def write(folder: str | Path, count: int, words: int = 12) -> tuple[Path, Path]:
+    """Write `canaries.jsonl`, a source for a recipe with the canaries that are in, and `members.jsonl` with all of them.
+
+    Texts are random words of two to three syllables, so that nothing but training can teach them; texts and coins come from
+    the operating system. Raises PrivacyError where either file exists: coins are thrown once.
+    """
+    folder = Path(folder)
+    source, members = folder / "canaries.jsonl", folder / "members.jsonl"
+    if source.exists() or members.exists():
+        raise PrivacyError(f"{folder}: holds canaries already. An audit throws its coins once; name another folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = secrets.SystemRandom()
+    rows = []
+    for i in range(count):
+        text = " ".join("".join(draw.choices(_SYLLABLES, k=draw.randint(2, 3))) for _ in range(words))
+        rows.append({"id": f"canary-{i:06}", "text": text, "member": draw.random() < 0.5})
+    inside = [{k: r[k] for k in ("id", "text")} | {"user": r["id"]} for r in rows if r["member"]]
+    for path, some in ((source, inside), (members, rows)):
+        path.write_text("".join(json.dumps(r) + "\n" for r in some), encoding="utf-8")
+    return source, members
+
+
+def read_scores(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
+    """(scores of members, scores of others) of a Parquet or JSONL file with columns `score` and `member`."""
+    import pyarrow as pa
+    import pyarrow.json
+    import pyarrow.parquet as pq
+
+    path = str(path)
+    try:
+        table: Any = pq.read_table(path) if path.endswith(".parquet") else pyarrow.json.read_json(path)
+    except FileNotFoundError:
+        raise DatasetError(f"{path}: there is no such file of scores.") from None
+    except (OSError, pa.ArrowInvalid) as error:
+        raise BadFileError(path, f"holds no scores ({error})", "write Parquet or JSONL") from error
+    if not {"score", "member"} <= set(table.column_names):
+        raise BadFileError(path, f"has the columns {', '.join(table.column_names)}", "give `score` and `member`")
+    member = table["member"].cast(pa.bool_()).to_numpy(zero_copy_only=False).astype(np.bool_)
+    score = table["score"].cast(pa.float64()).to_numpy(zero_copy_only=False)
+    return score[member], score[~member]

@@ -1,0 +1,34 @@
+"""The `privacy` section of a training run: what is protected, and what it may cost. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+
+class PrivacySettings(BaseModel):
+    """Differentially private training: `privacy: {ledger: out/docs, units: 10000, epsilon: 3}`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ledger: str = Field(min_length=1, description="privacy.jsonl of the population, or the folder that it lies in")
+    unit: str = Field(default="document", min_length=1, description="unit of privacy: `document`, or the user column")
+    units: int = Field(ge=1, description="public number of units; batch.rows / units is the sampling rate of a step")
+    epsilon: float | None = Field(
+        default=None, gt=0, description="what the ledger may stand at after this run; the noise follows from it"
+    )
+    sigma: float | None = Field(default=None, gt=0, description="the noise itself, in place of epsilon")
+    clip: float = Field(default=1.0, gt=0, description="clipping norm of a unit's gradient")
+    clipping: Literal["fixed", "adaptive", "per-layer"] = Field(default="fixed", description="how the norm is set")
+    mode: Literal["hooks", "fast", "ghost"] = Field(
+        default="hooks", description="how gradients of units are found; ghost needs the least memory"
+    )
+    max_rows: int = Field(default=1, ge=1, description="rows of one unit; units with more are refused")
+    what: str = Field(default="private training", description="what the ledger says the run was for")
+
+    @model_validator(mode="after")
+    def _one_noise(self) -> PrivacySettings:
+        if (self.epsilon is None) == (self.sigma is None):
+            raise ValueError("give `epsilon` or `sigma`: one follows from the other")
+        return self

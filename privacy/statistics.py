@@ -1,0 +1,111 @@
+"""Counts of units by group that may be published: how much text of which domain, language or length a private source has.
+
+Each unit counts once in at most `max_groups` groups, chosen by a keyed draw; every group's count gets normal noise, and a group
+is named only if its noisy count passes a threshold, so that a group which one unit alone makes up is named with probability at
+most `delta`. Which groups exist is then private too (partition selection: Korolova et al. 2009; Gaussian thresholding as in
+Desfontaines et al. 2022, "Differentially private partition selection", section 4).
+
+    sensitivity  sqrt(k): a unit changes k counts by 1 each             sigma_count = sigma * sqrt(k)
+    threshold    1 + sigma_count * Phi^-1((1 - delta)^(1 / k))          k = max_groups
+
+Cost: one `gaussian` event of noise sigma, and one `approximate` event of (0, delta).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from privacy.accounting import Event, sigma_for
+from privacy.ledger import Ledger
+from privacy.secret import COUNT, Secret
+from transforms.errors import PrivacyError
+from transforms.hashing import hash64
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Groups that may be named, with noisy numbers of units. deviation: of each number's noise."""
+
+    table: pa.Table
+    deviation: float
+    threshold: float
+
+
+def cost(sigma: float, delta: float) -> list[Event]:
+    """What one set of counts costs."""
+    return [Event(kind="gaussian", sigma=sigma), Event(kind="approximate", epsilon=0.0, delta=delta)]
+
+
+def sigma_of(epsilon: float, delta: float) -> float:
+    """The noise by which counts cost `epsilon` at `delta`, of which half is for naming groups."""
+    return sigma_for(epsilon, delta / 2, 1.0, 1, tolerance=1e-3)
+
+
+def count_units(
+    groups: pa.Table,
+    units: pa.Array,
+    sigma: float,
+    delta: float,
+    max_groups: int = 1,
+    ledger: Ledger | None = None,
+    unit: str = "document",
+    what: str = "counts",
+    secret: Secret | None = None,
+) -> Counts:
+    """Noisy counts of units by the columns of `groups`.
+
+    groups: one row a document, the columns to group by; units: the unit of each row. sigma, delta: see `cost`; the ledger
+    is charged before the data is looked at. Raises BudgetError where it has less left.
+    """
+    if sigma <= 0 or not 0 < delta < 1:
+        raise PrivacyError("counts need noise above 0 and a delta between 0 and 1.")
+    if ledger is not None:
+        for event in cost(sigma, delta):
+            ledger.spend(event, what, unit)
+    secret = secret or Secret()
+    names = groups.column_names
+    distinct = groups.append_column("\0unit", units).group_by([*names, "\0unit"], use_threads=False).aggregate([])
+    kept = distinct.take(pa.array(_chosen(distinct, names, max_groups, secret)))
+    found = kept.group_by(names, use_threads=False).aggregate([([], "count_all")])
+    found = found.sort_by([(name, "ascending") for name in names])  # draws go to groups in a fixed order
+    deviation = sigma * math.sqrt(max_groups)
+    threshold = 1 + deviation * NormalDist().inv_cdf((1 - delta) ** (1 / max_groups))
+    noisy = found["count_all"].to_numpy() + deviation * secret.normal(0, found.num_rows, purpose=COUNT)
+    passed = noisy > threshold
+    table = found.select(names).filter(pa.array(passed)).append_column("units", pa.array(np.round(noisy[passed], 1)))
+    return Counts(table, deviation, threshold)
+
+
+def _chosen(distinct: pa.Table, names: list[str], max_groups: int, secret: Secret) -> np.ndarray:
+    """Rows of (group, unit) pairs that stay: at most `max_groups` a unit."""
+    if not distinct.num_rows:
+        return np.zeros(0, np.int64)
+    unit = pc.rank(distinct["\0unit"].combine_chunks(), tiebreaker="dense").to_numpy().astype(np.int64)
+    label = pa.array([""] * distinct.num_rows)
+    for name in names:
+        label = pc.binary_join_element_wise(label, pc.fill_null(distinct[name].cast(pa.string()), ""), "\0")
+    key = secret.words(COUNT, 1, 0, 1)[0]
+    draws = hash64(label.combine_chunks() if isinstance(label, pa.ChunkedArray) else label) ^ key
+    draws = draws * np.uint64(0x9E3779B97F4A7C15) ^ unit.astype(np.uint64) * key
+    order = np.lexsort((draws, unit))
+    u = unit[order]
+    first = np.ones(len(u), np.bool_)
+    first[1:] = u[1:] != u[:-1]
+    begin = np.maximum.accumulate(np.where(first, np.arange(len(u)), 0))
+    return np.sort(order[np.arange(len(u)) - begin < max_groups])
+
+
+def lengths(texts: pa.Array) -> pa.Array:
+    """The group of a text's length: the power of two at or below its bytes.
+
+    >>> lengths(pa.array(["", "abc", "x" * 1000])).to_pylist()
+    [0, 2, 512]
+    """
+    size = pc.binary_length(texts).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    return pa.array(np.where(size > 0, 1 << np.log2(np.maximum(size, 1)).astype(np.int64), 0))

@@ -1,0 +1,133 @@
+"""A private run from settings to the last checkpoint, on documents."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from privacy.accounting import epsilon
+from privacy.ledger import Ledger
+from privacy.settings import PrivacySettings
+from tests.training.conftest import sentences, tokenizer  # noqa: F401
+from training import build
+from training.private import train
+from training.settings import from_mapping
+from transforms.errors import BudgetError, PrivacyError, RecipeError
+
+
+@pytest.fixture
+def run(tmp_path, tokenizer):  # noqa: F811
+    texts = sentences(120)
+    labels = ["has rain" if "rain" in t else "dry" for t in texts]
+    users = [f"u{i % 60}" for i in range(120)]
+    ids = [f"d{i}" for i in range(120)]
+    pq.write_table(pa.table({"id": ids, "text": texts, "label": labels, "user": users}), tmp_path / "docs.parquet")
+    Ledger.create(tmp_path, "letters", "user", 4.0, 1e-4)
+
+    def settings(**more):
+        tree = {
+            "output": str(tmp_path / "run"),
+            "steps": 12,
+            "data": {"train": str(tmp_path / "docs.parquet"), "tokenizer": str(tokenizer), "length": 24},
+            "model": {"kind": "encoder", "layers": 1, "width": 16, "heads": 2},
+            "objective": {"name": "classification"},
+            "optimizer": {"lr": 0.02},
+            "batch": {"rows": 20, "micro_rows": 16},
+            "checkpoint": {"every": 4},
+            "runtime": {"log_every": 1, "tensorboard": False},
+        }
+        return from_mapping({**tree, **more})
+
+    def privacy(**more):
+        return PrivacySettings(
+            **{"ledger": str(tmp_path), "unit": "user", "units": 60, "epsilon": 3.0, "max_rows": 2, **more}
+        )
+
+    return tmp_path, settings, privacy
+
+
+def test_a_run_spends_what_it_says_and_writes_nothing_else_of_private_rows(run):
+    folder, settings, privacy = run
+    result = train(settings(), privacy())
+    assert result["step"] == 12
+    assert 2.97 <= result["epsilon"] <= 3.0
+    ledger = Ledger(folder)
+    assert ledger.entries()[0][1].rate == 20 / 60
+    assert not ledger.entries()[0][2]  # closed
+    assert result["epsilon"] == pytest.approx(epsilon(ledger.events(), 1e-4))
+    lines = [json.loads(x) for x in (folder / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert not any("loss" in key for line in lines for key in line)
+    assert not (folder / "run" / "secret").exists()
+    assert build.load(folder / "run").classes == ["dry", "has rain"]
+    with pytest.raises(PrivacyError, match="finished private run"):
+        train(settings(), privacy())
+
+
+def test_a_run_that_was_stopped_goes_on_bit_for_bit_and_is_charged_once(run, monkeypatch):
+    folder, settings, privacy = run
+    key = bytes(range(32))
+    monkeypatch.setattr("privacy.secret.os.urandom", lambda n: key[:n])
+    train(settings(), privacy(sigma=2.0, epsilon=None), stop_at=8)
+    assert (folder / "run" / "secret").exists()
+    assert Ledger(folder).entries()[0][2]
+    train(settings(), privacy(sigma=2.0, epsilon=None))
+    assert len(Ledger(folder).entries()) == 1
+    Ledger(folder).path.rename(folder / "old.jsonl")
+    Ledger.create(folder, "letters", "user", 4.0, 1e-4)
+    train(settings(output=str(folder / "other")), privacy(sigma=2.0, epsilon=None))
+    a, b = (build.load(folder / name).model.state_dict() for name in ("run", "other"))
+    assert all(np.array_equal(a[name].numpy(), b[name].numpy()) for name in a)
+
+
+def test_a_resume_on_other_data_is_refused(run):
+    folder, settings, privacy = run
+    train(settings(), privacy(sigma=2.0, epsilon=None), stop_at=4)
+    table = pq.read_table(folder / "docs.parquet")
+    pq.write_table(table.slice(1), folder / "docs.parquet")
+    with pytest.raises(PrivacyError, match="without noise"):
+        train(settings(), privacy(sigma=2.0, epsilon=None))
+
+
+def test_a_budget_that_does_not_suffice_is_refused_before_data_is_read(run):
+    folder, settings, privacy = run
+    (folder / "docs.parquet").unlink()
+    with pytest.raises(BudgetError, match="No data was touched"):
+        train(settings(), privacy(sigma=0.3, epsilon=None))
+    with pytest.raises(PrivacyError, match="keeps account for the unit `user`"):
+        train(settings(), privacy(unit="document"))
+
+
+def test_what_breaks_the_guarantee_is_refused(run):
+    _, settings, privacy = run
+    with pytest.raises(RecipeError, match="patience"):
+        train(settings(evaluation={"patience": 2}), privacy())
+    with pytest.raises(RecipeError, match="tie"):
+        train(settings(model={"tie": True}), privacy())
+    with pytest.raises(RecipeError, match=r"more than privacy\.units"):
+        train(settings(), privacy(units=10))
+    with pytest.raises(PrivacyError, match="more than 1 rows"):
+        train(settings(), privacy(max_rows=1))
+    with pytest.raises(ValueError, match="one follows from the other"):
+        privacy(sigma=1.0)
+
+
+def test_the_section_privacy_of_a_train_yaml_makes_a_run_private(run):
+    from training import commands, loop
+
+    folder, settings, _ = run
+    section = {"ledger": str(folder), "unit": "user", "units": 60, "sigma": 2.0, "max_rows": 2, "what": "by section"}
+    result = commands.train(settings(privacy=section))
+    assert Ledger(folder).entries()[0][0]["what"] == "by section"
+    assert result["sigma"] == 2.0
+    with pytest.raises(RecipeError, match="without noise"):
+        loop.train(settings(privacy=section))
+    with pytest.raises(RecipeError, match="did you mean `sigma`"):
+        settings(privacy={**section, "sigmas": 1.0})
+    assert (
+        from_mapping(
+            {"output": "a", "data": {"train": "b"}, "privacy": {**section, "ledger": "l"}}, "/x"
+        ).privacy.ledger
+        == "/x/l"
+    )

@@ -1,0 +1,268 @@
+"""Differentially private training: the loop of `training.loop` with the steps of `privacy.sgd`.
+
+Before data is read the ledger reserves what the whole run will spend. Rows come by Poisson sampling of units and not by the
+order of plain training, so a step has `batch.rows` rows only in expectation. Nothing that is written says anything about
+private rows but the parameters: metrics hold the step, the rate and the clipping norm, and no training loss. The run's secret
+lies beside the checkpoints (OUTPUT/secret, readable by its owner alone) until the last step has run, and is deleted then.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from privacy.accounting import sigma_for
+from privacy.ledger import Ledger
+from privacy.secret import Secret
+from privacy.settings import PrivacySettings
+from privacy.sgd import Plan, Private
+from privacy.units import Units, names_of
+from training import build, checkpoint
+from training.data import Rows
+from training.evaluate import measure
+from training.finetune.documents import is_documents, read_table
+from training.metrics import Metrics
+from training.objectives import Objective, row_losses
+from training.parallel import Parallel
+from training.schedule import rate as rate_at
+from training.settings import TrainSettings
+from transforms.errors import DatasetError, PrivacyError, RecipeError
+from transforms.random import Keyed, draw_array
+
+SECRET = "secret"
+
+
+def train(
+    settings: TrainSettings,
+    privacy: PrivacySettings,
+    data: Rows | None = None,
+    units: Units | None = None,
+    validation: Rows | None = None,
+    stop_at: int | None = None,
+) -> dict[str, Any]:
+    """Train privately to `settings.steps`, or pause after `stop_at`. Returns {step, checkpoint, epsilon, validation, ...}.
+
+    data, units, validation: rows at hand and their units, instead of those that the settings name. The validation rows are
+    taken to be public. Raises BudgetError, before data is read, where the ledger has less left than the run would spend;
+    PrivacyError where the guarantee would not hold.
+    """
+    _refuse(settings)
+    parallel = Parallel(settings.runtime)
+    try:
+        # what it may cost, before data is touched
+        ledger = Ledger(privacy.ledger)
+        secret = _secret(Path(settings.output), parallel)
+        plan = _plan(settings, privacy, ledger, secret)
+        spend = ledger.reserve(secret.name, plan.event(), privacy.what, privacy.unit) if parallel.rank == 0 else None
+        parallel.barrier()
+
+        # what is trained on
+        vocabulary = build.vocabulary_of(settings)
+        if settings.tune.base:
+            settings = build.resolve(settings, vocabulary, 0)
+        data = build.rows_of(settings.data.train, settings, vocabulary) if data is None else data
+        units = _units(settings, privacy) if units is None else units
+        if len(units.number) != len(data):
+            raise PrivacyError(f"{len(data):,} rows have {len(units.number):,} units: each row needs one.")
+        classes: list[str] = getattr(data, "classes", [])
+        if validation is None and settings.data.validation:
+            validation = build.rows_of(settings.data.validation, settings, vocabulary, classes)
+        if not settings.tune.base:
+            settings = build.resolve(settings, vocabulary, getattr(data, "length", 0) or settings.data.length)
+        objective = build.objective_of(settings, vocabulary)
+
+        # what is trained
+        model = build.build(settings, classes).to(parallel.device).train()
+        parameters = build.trainable(model)
+        adam = settings.optimizer
+        optimizer = torch.optim.AdamW(
+            parameters.values(), lr=adam.lr, betas=(adam.beta1, adam.beta2), weight_decay=adam.weight_decay
+        )
+        digests = {"data": data.digest, "tokenizer": vocabulary.digest, "settings": settings.digest()}
+        if settings.tune.base:
+            digests["base"] = build.base_digest(settings.tune.base)
+        fingerprint = "\n".join(f"{k} {v}" for k, v in sorted(digests.items()))
+        private = Private(model, plan, units, secret, spend, fingerprint, parallel.rank, parallel.world)
+        draws = Keyed(settings.seed, "private")
+
+        def batch_of(rows: np.ndarray, step: int) -> dict[str, Tensor]:
+            keys = draw_array(
+                rows.astype(np.uint64) ^ np.uint64(draws.base), step
+            )  # masks and the like, a stream a row
+            return parallel.put(objective.prepare(data.rows(rows), keys))
+
+        def losses(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+            return _row_means(objective, model, batch)
+
+        # where it stands
+        last = checkpoint.newest(settings.output)
+        if last is not None:
+            found = checkpoint.read_state(last)
+            private.restore(found.get("privacy") or {})
+            _restore(last, parameters, optimizer, private.step)
+        if len(data) < 2:
+            raise PrivacyError("private training needs at least two rows.")
+        private.check(losses, batch_of(_two(data), 0))
+
+        steps = settings.steps if stop_at is None else min(stop_at, settings.steps)
+        result: dict[str, Any] = {"step": private.step, "checkpoint": str(last) if last else None, "stopped": None}
+        with Metrics(settings, private.step, steps, parallel.rank == 0) as metrics:
+            for step in range(private.step, steps):
+                share = rate_at(settings.schedule, step, settings.steps)
+                for group in optimizer.param_groups:
+                    group["lr"] = adam.lr * share
+                for i, rows in enumerate(private.begin(step)):
+                    parallel.seed((draws.base ^ step * 1_000_003 ^ i) >> 1)
+                    private.add(partial(losses, model, batch_of(rows, step)), rows)
+                private.finish()
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                result["step"] = step + 1
+                if (step + 1) % settings.runtime.log_every == 0 or step + 1 == settings.steps:
+                    metrics.write(step + 1, {"lr": adam.lr * share, "clip": private.clip})
+                if validation is not None and (step + 1) % settings.evaluation.every == 0 and step + 1 < steps:
+                    measured = measure(model, objective, validation, vocabulary, parallel, settings)
+                    metrics.write(step + 1, {f"validation_{k}": v for k, v in measured.items()})
+                    model.train()
+                if step + 1 == steps or (step + 1) % settings.checkpoint.every == 0:
+                    if parallel.rank == 0:
+                        state = {
+                            "step": step + 1, "targets": 0, "best": None, "best_step": 0, "bad": 0, "epoch": 0,
+                            "digests": digests, "settings": settings.shaping(), "classes": classes,
+                            "train": settings.model_dump(mode="json"), "model": settings.model.model_dump(mode="json"),
+                            "world": parallel.world, "torch": torch.__version__, "privacy": private.state(),
+                        }  # fmt: skip
+                        result["checkpoint"] = str(_save(settings, parameters, optimizer, state, vocabulary.path))
+                    parallel.barrier()
+        if private.step == settings.steps:
+            private.close()
+            if parallel.rank == 0:
+                (Path(settings.output) / SECRET).unlink(missing_ok=True)
+        else:
+            private.gradients.close()
+        if validation is not None:
+            result["validation"] = measure(model, objective, validation, vocabulary, parallel, settings)
+        return result | {"epsilon": ledger.spent(), "delta": ledger.budget["delta"], "sigma": plan.sigma}
+    finally:
+        parallel.close()
+
+
+def _refuse(settings: TrainSettings) -> None:
+    if settings.evaluation.patience:
+        raise RecipeError(
+            "evaluation.patience: private training runs all its steps, for stopping on validation data is one more question to "
+            "it. Set patience: 0."
+        )
+    if settings.model.tie:
+        raise RecipeError("model.tie: tied weights have no exact per-sample gradients in every mode. Set tie: false.")
+    if settings.data.weights:
+        raise RecipeError("data.weights: private training samples units at one public rate. Leave the weights out.")
+    if settings.runtime.compile or settings.runtime.parallel == "fsdp":
+        raise RecipeError("runtime: private training needs the bare model: compile: false, parallel: ddp.")
+
+
+def _row_means(objective: Objective, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    """The mean loss of each row over its own targets: [B]."""
+    sums, counts = row_losses(objective.logits(model, batch), batch["labels"])
+    return sums / counts.clamp(min=1)
+
+
+def _secret(output: Path, parallel: Parallel) -> Secret:
+    """The run's secret; a new one where nothing was trained yet. All processes read the same file."""
+    path = output / SECRET
+    if parallel.rank == 0 and not path.exists():
+        if checkpoint.newest(output) is not None:
+            raise PrivacyError(
+                f"{output}: holds a finished private run, or one whose secret is gone: going on would draw its noise anew "
+                "without account. Train into another folder."
+            )
+        output.mkdir(parents=True, exist_ok=True)
+        Secret().save(path)
+    parallel.barrier()
+    return Secret.load(path)
+
+
+def _plan(settings: TrainSettings, privacy: PrivacySettings, ledger: Ledger, secret: Secret) -> Plan:
+    rate = settings.batch.rows / privacy.units
+    if rate > 1:
+        raise RecipeError(f"batch.rows: {settings.batch.rows} is more than privacy.units ({privacy.units}).")
+    entries = ledger.entries()
+    mine = [event for line, event, _ in entries if line.get("run") == secret.name]
+    if privacy.sigma is not None:
+        sigma = privacy.sigma
+    elif mine:  # the noise that was chosen when the run began
+        sigma = mine[0].sigma
+    else:
+        before = [event for _, event, _ in entries]
+        sigma = sigma_for(float(privacy.epsilon or 0), ledger.budget["delta"], rate, settings.steps, before)
+    return Plan(
+        steps=settings.steps,
+        rate=rate,
+        sigma=sigma,
+        units=privacy.units,
+        clip=privacy.clip,
+        clipping=privacy.clipping,
+        mode=privacy.mode,
+        max_rows=privacy.max_rows,
+        micro_rows=settings.batch.micro_rows or min(settings.batch.rows, 64),
+    )
+
+
+def _units(settings: TrainSettings, privacy: PrivacySettings) -> Units:
+    if not is_documents(settings.data.train):
+        raise PrivacyError(
+            f"{settings.data.train}: packed rows do not say whose they are. Train privately on a file of documents (Parquet, "
+            "Arrow or JSONL)."
+        )
+    return Units.of(names_of([_with_ids(read_table(settings.data.train))], privacy.unit))
+
+
+def _with_ids(table: Any) -> Any:
+    """A file without ids: each row is a document of its own."""
+    import pyarrow as pa
+
+    if "id" in table.column_names:
+        return table
+    return table.append_column("id", pa.array([str(i) for i in range(len(table))]))
+
+
+def _two(data: Rows) -> np.ndarray:
+    """Two rows that differ, for the check of gradients."""
+    for other in range(1, min(len(data), 1000)):
+        both = data.rows(np.array([0, other]))
+        if any(not np.array_equal(column[0], column[1]) for column in both.values()):
+            return np.array([0, other])
+    raise PrivacyError(
+        "the first thousand rows are all equal: there is nothing to learn, and nothing to check gradients with."
+    )
+
+
+def _save(
+    settings: TrainSettings,
+    parameters: dict[str, nn.Parameter],
+    optimizer: torch.optim.AdamW,
+    state: dict[str, Any],
+    tokenizer: str | Path,
+) -> Path:
+    tensors = {name: p.detach().cpu().contiguous() for name, p in parameters.items()}
+    means = {f"{n}.{k}": optimizer.state[p][k].cpu() for n, p in parameters.items() for k in ("exp_avg", "exp_avg_sq")}
+    kept = settings.checkpoint.keep
+    return checkpoint.write(settings.output, tensors, means, state, Path(tokenizer).read_bytes(), kept)
+
+
+def _restore(folder: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, step: int) -> None:
+    weights = checkpoint.read_tensors(folder / "model.safetensors")
+    means = checkpoint.read_tensors(folder / "optimizer.safetensors")
+    if {n: w.shape for n, w in weights.items()} != {n: p.shape for n, p in parameters.items()}:
+        raise DatasetError(f"{folder}: holds a model of another shape. Train into another folder.")
+    with torch.no_grad():
+        for name, p in parameters.items():
+            p.copy_(weights[name])
+            entry: dict[str, Any] = {"step": torch.tensor(float(step))}
+            entry |= {key: means[f"{name}.{key}"].to(p.device) for key in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[p] = entry
