@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint bench faults clean
+.PHONY: install demo test lint bench effects faults clean
 
 install: $(STAMP)
 
@@ -29,6 +29,10 @@ lint: $(STAMP)
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.run $(if $(PEERS),--peers) $(BENCH_ARGS)
+
+# does prepared data train better models? 25 CPU minutes, kept in build/effects; writes tests/benchmarks/EFFECTS.md
+effects: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.effects $(EFFECTS_ARGS)
 
 # long campaigns: kill -9 in every stage, many times
 faults: $(STAMP)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pipelines.packed import packing
+
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
@@ -36,11 +38,12 @@ configs:
         for s in manifest["funnel"]["sources"]
     )
     columns = ", ".join(f"`{f['name']}` {f['type']}" for f in manifest["schema"])
+    mixed = _mixture(manifest)
     glob = f"data/*.{form}"
     return f"""{head}
 # {manifest["name"]}
 
-Snapshot {manifest["number"]}: {manifest["documents"]:,} documents, {manifest["bytes"]:,} bytes of text in {len(files)} shards.
+Snapshot {manifest["number"]}: {_content(manifest)} in {len(files)} shards.
 Columns: {columns}.
 
 ## How to read it
@@ -69,9 +72,35 @@ table = pyarrow.dataset.dataset(files, format="{"parquet" if form == "parquet" e
 |---|---|---|---|
 {rows}
 
-What was dropped stands in `dropped/`, row by row with step, reason, value and survivor; `corpusmill why DIR ID` reads it.
+{mixed}What was dropped stands in `dropped/`, row by row with step, reason, value and survivor; `corpusmill why DIR ID` reads it.
 Made by corpusmill from recipe {manifest["recipe_digest"]}; `SHA256SUMS` covers every file of the snapshot.
 """
+
+
+def _mixture(manifest: dict[str, Any]) -> str:
+    """The mixture as asked, planned and written, or nothing."""
+    if not manifest.get("mixture"):
+        return ""
+    rows = "\n".join(
+        f"| {_cell(m['domain'])} | {m['size']:,} | {m['epochs']:.3f} | {m['asked_share']:.2%} | {m['planned_share']:.2%} | "
+        f"{m['realised_share']:.2%} | {m['realised_size']:,} |"
+        for m in manifest["mixture"]
+    )
+    unit = manifest["mixture"][0]["unit"]
+    head = f"| domain | {unit} | epochs | asked | planned | realised | {unit} |"
+    return f"{head}\n|---|---|---|---|---|---|---|\n{rows}\n\n"
+
+
+def _content(manifest: dict[str, Any]) -> str:
+    """What a snapshot holds, in figures."""
+    packed = packing(manifest)
+    if packed is None:
+        return f"{manifest['documents']:,} documents, {manifest['bytes']:,} bytes of text"
+    return (
+        f"{manifest['documents']:,} rows of {packed['tokens']:,} tokens ({packed['waste']:.2%} padding) from "
+        f"{packed['packed']:,} documents, of which {packed['cut_share']:.2%} are cut, by the tokenizer of SHA-256 "
+        f"{packed['tokenizer']},"
+    )
 
 
 def _cell(text: str) -> str:

@@ -17,13 +17,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.arrow import set_column
-from transforms.base import Applied, Expand, Filter, Group, Map, Routed, Terminal, Transform, Verdict
+from transforms.base import Applied, Expand, Filter, Group, Map, Routed, Terminal, Verdict, kind_of
 from transforms.errors import ConservationError, EngineError
 from transforms.random import Keyed
 from transforms.shards import text_bytes
 
 if TYPE_CHECKING:
     from pipelines.recipe import Step
+    from pipelines.suppress import Suppression
 
 LEDGER = pa.schema(
     [
@@ -34,17 +35,11 @@ LEDGER = pa.schema(
         pa.field("value", pa.float64()),
         pa.field("survivor", pa.string()),
         pa.field("bytes", pa.int64()),
+        pa.field("parent", pa.string()),
     ]
 )
-"""Columns of the ledger of dropped rows; `bytes` is the document's text."""
-
-
-def kind_of(transform: Transform) -> str:
-    """The kind of a transform, in lower case."""
-    for kind in (Map, Filter, Expand, Group, Terminal):
-        if isinstance(transform, kind):
-            return kind.__name__.lower()
-    raise EngineError(f"{type(transform).__name__} is none of the kinds of transform")
+"""Columns of the ledger of dropped rows; `bytes` is the document's text; `parent` is null but for derived documents, so
+that every document that was ever derived names its parent, here or in a shard."""
 
 
 @dataclass
@@ -77,14 +72,22 @@ class Count:
 class Chain:
     """The steps of one pass over one shard, with their counts, ledger and side tables.
 
-    head: the group whose decisions are applied before the first step, with its step name, or None.
+    head: the group whose decisions are applied before the first step, with its step name, or None; suppression: the list
+    by which derived rows are dropped where a step makes them, or None.
     """
 
-    def __init__(self, steps: list[Step], seed: int, where: str, head: tuple[str, Group] | None = None) -> None:
+    def __init__(
+        self,
+        steps: list[Step],
+        seed: int,
+        where: str,
+        head: tuple[str, Group] | None = None,
+        suppression: Suppression | None = None,
+    ) -> None:
         every = [(s.name, s.transform, Keyed(seed, s.name)) for s in steps]
         self._steps = [s for s in every if not isinstance(s[1], Terminal)]
         self._terminal = next(((n, t, r) for n, t, r in every if isinstance(t, Terminal)), None)
-        self._head, self._where = head, where
+        self._head, self._where, self._suppression = head, where, suppression
         self.counts = [Count(head[0], "group")] if head else []
         self.counts += [Count(name, kind_of(transform)) for name, transform, _ in self._steps]
         self._dropped: list[pa.RecordBatch] = []
@@ -113,6 +116,7 @@ class Chain:
             elif isinstance(transform, Expand):
                 batch = transform.expand(batch, rng)
                 self._expanded(name, before, batch, count)
+                batch = self._without_suppressed(batch, count)
             count.rows_out += batch.num_rows
             count.bytes_out += text_bytes(batch)
         return batch
@@ -137,7 +141,7 @@ class Chain:
         ledger = account.ledger()
         for batch in ledger.to_batches():
             step, none = pa.array([name] * batch.num_rows, pa.string()), pa.nulls(batch.num_rows, pa.string())
-            columns = [batch["id"], batch["source"], step, batch["reason"], batch["value"], none, batch["bytes"]]
+            columns = [batch["id"], batch["source"], step, batch["reason"], batch["value"], none, batch["bytes"], none]
             self._dropped.append(pa.RecordBatch.from_arrays(columns, schema=LEDGER))
         self.counts.append(count)
 
@@ -221,6 +225,22 @@ class Chain:
         self._note(count, batch.take(pa.array(lost)), names, verdict.values[lost], None)
         return changed.filter(pa.array(kept))
 
+    def _without_suppressed(self, batch: pa.RecordBatch, count: Count) -> pa.RecordBatch:
+        """The batch without derived rows that are on the suppression list; the ledger counts them and names none."""
+        if self._suppression is None or not self._suppression.count("derived"):
+            return batch
+        gone = self._suppression.mask("derived", batch.column("id"))
+        if not gone.any():
+            return batch
+        lost = pa.Table.from_batches([batch.filter(pa.array(gone))])
+        count.dropped["suppressed"] += lost.num_rows
+        n, nothing = lost.num_rows, pa.nulls(lost.num_rows, pa.string())
+        fixed = [pa.array([v] * n, pa.string()) for v in (count.step, "suppressed")]
+        numbers = [pa.array(np.full(n, np.nan)), nothing, pa.array(np.zeros(n, np.int64)), nothing]
+        columns = [nothing, lost.column("source").combine_chunks(), *fixed, *numbers]
+        self._dropped.append(pa.record_batch(columns, schema=LEDGER))
+        return batch.filter(pa.array(~gone))
+
     def _note(self, count: Count, gone: pa.RecordBatch, reasons: pa.Array, values: Any, survivors: Any) -> None:
         """Write dropped rows to the ledger and count them by reason."""
         for pair in pc.value_counts(reasons).to_pylist():
@@ -236,6 +256,7 @@ class Chain:
                     pa.array(np.asarray(values, np.float64)),
                     pa.nulls(n, pa.string()) if survivors is None else pa.array(survivors, pa.string()),
                     pc.binary_length(gone.column("text")).cast(pa.int64()),
+                    gone.column("parent") if "parent" in gone.schema.names else pa.nulls(n, pa.string()),
                 ],
                 schema=LEDGER,
             )

@@ -1,4 +1,5 @@
-"""The command line. Exit codes: 0 done, 3 nothing new, 75 locked, 78 bad recipe, 2 wrong usage, 130 interrupted, 1 failed.
+"""The command line. Exit codes: 0 done, 3 nothing new, 75 locked, 78 bad recipe, 2 wrong usage, 130 interrupted,
+143 training stopped by SIGTERM, 1 failed.
 
 Starting up imports click and nothing else; each verb imports what it needs when it runs.
 """
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 
 import click
 
-from pipelines.commands import author, build, read
+from pipelines.commands import author, build, cluster, live, look, privacy, read, secure, selftrain, tokens, train
 from transforms.errors import CorpusmillError, EngineError
 
 INTERRUPTED = 130
@@ -133,11 +134,30 @@ for verb in (
     author.check,
     build.plan,
     build.run,
+    cluster.submit,
+    cluster.commit,
     read.log,
     read.show,
     read.diff,
     read.why,
     read.verify,
+    look.look,
+    tokens.tokenizer,
+    tokens.export,
+    live.history,
+    live.rollback,
+    live.forget,
+    live.gc,
+    live.schedule,
+    train.train,
+    train.evaluate,
+    train.generate,
+    train.chat,
+    train.export_model,
+    selftrain.selftrain,
+    privacy.privacy,
+    secure.party,
+    secure.secure,
     author.schema,
 ):
     cli.add_command(verb)

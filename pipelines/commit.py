@@ -14,9 +14,12 @@ import uuid
 from collections import Counter
 from typing import Any
 
+from pipelines import expect
 from pipelines.card import readme
 from pipelines.funnel import build
+from pipelines.gc import remember
 from pipelines.job import Job
+from pipelines.mixture import mixture
 from pipelines.snapshot import Dataset, manifest_name, snapshot_numbers
 from pipelines.store import request_of
 from transforms.errors import DatasetError, LockedError
@@ -30,12 +33,15 @@ def commit(job: Job) -> dict[str, Any]:
 
     Raises:
         ConservationError: rows do not add up; nothing is committed.
+        ExpectationError: the recipe expects something else; nothing is committed.
         LockedError: another process committed meanwhile; the same command commits on top of it.
     """
     funnel = build(job)
     outcomes = job.published()
     numbers = snapshot_numbers(job.dataset)
     parent = Dataset(job.dataset).manifest(numbers[-1]) if numbers else None
+    expect.check(job, funnel, parent)
+    remember(job)
     files = _publish_shards(job, outcomes)
     tables = _publish_tables(job)
     manifest = {
@@ -54,14 +60,31 @@ def commit(job: Job) -> dict[str, Any]:
         "work": job.work_digest(),
         "inputs": job.store.load_plan(job.reads)["inputs"],
     }
-    number = numbers[-1] + 1 if numbers else 1
-    data = (json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-    os.makedirs(os.path.join(job.dataset, "snapshots"), exist_ok=True)
-    if not create_exclusive(os.path.join(job.dataset, manifest_name(number)), data):
+    mixed = mixture(job.dataset, tables, funnel)
+    if mixed:
+        manifest["mixture"] = mixed
+    if job.suppressed:
+        manifest["suppressed"] = {"lists": job.suppressed, "digest": job.suppression.digest}
+    return publish_manifest(job.dataset, numbers[-1] + 1 if numbers else 1, manifest)
+
+
+def manifest_bytes(manifest: dict[str, Any]) -> bytes:
+    """A manifest as it is written."""
+    return (json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def publish_manifest(dataset: str, number: int, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Commit a manifest whose files are all there, by compare-and-set on its number.
+
+    Raises:
+        LockedError: another process took the number.
+    """
+    os.makedirs(os.path.join(dataset, "snapshots"), exist_ok=True)
+    if not create_exclusive(os.path.join(dataset, manifest_name(number)), manifest_bytes(manifest)):
         raise LockedError(
-            f"{job.dataset}: another process committed snapshot {number} meanwhile. Run the same command again."
+            f"{dataset}: another process committed snapshot {number} meanwhile. Run the same command again."
         )
-    return finish(job.dataset)
+    return finish(dataset)
 
 
 def finish(dataset: str) -> dict[str, Any]:

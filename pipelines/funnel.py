@@ -77,6 +77,8 @@ def _sum(name: str, kind: str, counts: list[dict[str, Any]]) -> dict[str, Any]:
     sums = {k: sum(c[k] for c in counts) for k in ("rows_in", "rows_out", "derived", "bytes_in", "bytes_out")}
     found = {"name": name, "kind": kind, **sums, "dropped": dict(sorted(dropped.items()))}
     # a text, such as the digest of a tokenizer, is told where all shards agree on it
-    texts = {k: {c["details"].get(k) for c in counts} for c in counts for k, v in c["details"].items() if isinstance(v, str)}
+    texts = {
+        k: {c["details"].get(k) for c in counts} for c in counts for k, v in c["details"].items() if isinstance(v, str)
+    }
     told = {k: v.pop() for k, v in texts.items() if len(v) == 1}
     return {**found, "details": dict(sorted({**details, **told}.items()))} if details or told else found

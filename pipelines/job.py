@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import pyarrow as pa
 
+import training.openers  # noqa: F401  where steps find their models
+from pipelines import suppress
 from pipelines.store import Store, request_of
-from transforms.base import Group
+from transforms.base import Expand, Group
 from transforms.errors import EngineError, TooManyBadRowsError
 from transforms.exchange import FINE
 from transforms.sources.units import ReadUnit
@@ -79,14 +81,27 @@ class Job:
     dataset: str
     reads: str
     """Digest of the stored list of read units."""
+    suppressed: int = 0
+    """How many files of the dataset's suppression list are obeyed."""
     _prepared: dict[int, Prepared] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"recipe": self.recipe, "dataset": self.dataset, "reads": self.reads, "_prepared": {}}
+        return {
+            "recipe": self.recipe,
+            "dataset": self.dataset,
+            "reads": self.reads,
+            "suppressed": self.suppressed,
+            "_prepared": {},
+        }
 
     @property
     def store(self) -> Store:
         return Store(self.dataset)
+
+    @property
+    def suppression(self) -> suppress.Suppression:
+        """Which documents must not be in the dataset."""
+        return suppress.load(self.dataset, self.suppressed)
 
     @property
     def groups(self) -> list[GroupStep]:
@@ -134,7 +149,10 @@ class Job:
         """Digest of everything that decides the snapshot's bytes: listing, steps, versions, output."""
         names = [s.name for s in self.recipe.sources]
         units = sorted((names.index(u.source), u.key) for u in self.read_units())
-        return request_of("work", units, [pass_fingerprint(self, n) for n in range(len(self.groups) + 1)])
+        listed = [self.suppression.digest] if self.suppressed else []
+        read = [source_fingerprint(s) for s in self.recipe.sources]
+        passes = [pass_fingerprint(self, n) for n in range(len(self.groups) + 1)]
+        return request_of("work", units, read, passes, *listed)
 
     def prepare(self, stage: int) -> Prepared:
         """Work out the units of a stage; the stage before must be complete."""
@@ -189,7 +207,9 @@ class Job:
         if stage.number == 0:
             units = self.read_units()
             specs = {s.name: source_fingerprint(s) for s in self.recipe.sources}
-            requests = [request_of("pass", fingerprint, specs[u.source], u.key) for u in units]
+            # with a suppression list, a unit first looks which of its rows the list concerns
+            listed = [self.suppression.digest] if self.suppressed else []
+            requests = [request_of("pass", fingerprint, specs[u.source], u.key, *listed) for u in units]
             return (
                 {"units": [u.to_json() for u in units]},
                 requests,
@@ -299,7 +319,11 @@ def source_fingerprint(spec: SourceSpec) -> str:
 def pass_fingerprint(job: Job, number: int) -> list[Any]:
     """What decides the bytes of a pass, but its input: seed, steps, and what it emits or how it is written."""
     groups = job.groups
+    # ids that steps make are looked for where they are made; all others, where documents are read
+    derives = job.suppressed and any(isinstance(s.transform, Expand) for s in job.fused(number))
+    listed = [job.suppression.digest] if derives and job.suppression.count("derived") else []
     return [
+        *listed,
         job.recipe.seed,
         [_step_fingerprint(groups[number - 1])] if number else [],
         [_step_fingerprint(s) for s in job.fused(number)],
@@ -314,6 +338,8 @@ def unified_schema(outcomes: list[dict[str, Any]]) -> pa.Schema:
     from transforms.sources.schema import unify
 
     wires = sorted({o["schema"] for o in outcomes})
+    if len(wires) == 1:  # as it is: packed rows are lists of a fixed size, which have no common type but their own
+        return pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(wires[0])))
     return unify([pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(w))) for w in wires])
 
 

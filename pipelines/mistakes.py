@@ -12,7 +12,7 @@ from pipelines.yaml_marks import Marked, Path, Problem, word_for
 
 Model = TypeVar("Model", bound=BaseModel)
 
-LATER = ("train", "privacy", "schedule", "expect")
+LATER = ("privacy",)
 
 _WANTED = {
     "int": "a whole number",

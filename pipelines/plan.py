@@ -6,6 +6,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pipelines import suppress
 from pipelines.job import Job
 from pipelines.recipe import Recipe
 from pipelines.snapshot import Dataset, snapshot_numbers
@@ -70,7 +71,7 @@ def open_job(recipe: Recipe) -> Job:
     reads = store.save_plan({"units": [u.to_json() for u in units], "inputs": inputs})
     if seen != cache:
         store.save_listing(seen)
-    return Job(recipe, store.dataset, reads)
+    return Job(recipe, store.dataset, reads, suppress.current(store.dataset).number)
 
 
 def _shown(path: str, base: str) -> str:
@@ -147,6 +148,10 @@ def _changes(job: Job, same: bool) -> list[str]:
         changes.append(f"{len(new - old)} new or changed files")
     if old - new:
         changes.append(f"{len(old - new)} files are gone or changed")
+    if job.suppressed != before.get("suppressed", {"lists": 0})["lists"]:
+        changes.append("the suppression list is longer")
+    if before.get("rollback"):
+        changes.append(f"the newest snapshot is a rollback to {before['rollback']['to']}")
     changes += _recipe_changes(before["recipe"], job.recipe.canonical())
     return changes or ["corpusmill or one of its transforms changed its version"]
 

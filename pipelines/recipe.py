@@ -10,23 +10,27 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
 from pipelines import yaml_marks
+from pipelines.expect import Expect
 from pipelines.mistakes import Mistakes, render
 from pipelines.overrides import apply_override
 from pipelines.path_checks import check_input, check_output
 from pipelines.registry import load as load_transform
+from pipelines.schedule import Schedule
+from pipelines.train_section import TrainSection, wrong
 from pipelines.yaml_marks import Marked, Problem
-from transforms.base import Transform
+from transforms.base import Terminal, Transform
 from transforms.errors import RecipeError
 from transforms.sources.spec import SourceSpec
 
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-SECTIONS = ("name", "seed", "sources", "steps", "output")
+SECTIONS = ("name", "seed", "sources", "steps", "output", "expect", "schedule", "train")
 
 
 class Output(BaseModel):
@@ -81,6 +85,9 @@ class Recipe(_Head):
 
     sources: list[SourceSpec] = Field(min_length=1, description="Where documents come from.")
     steps: list[Step] = Field(default_factory=list, description="What is done to them, in this order.")
+    expect: Expect | None = Field(None, description="What the next snapshot must be like, or it is not committed.")
+    schedule: Schedule | None = Field(None, description="When the recipe runs: see `corpusmill schedule export`.")
+    train: TrainSection | None = Field(None, description="The model that `run` trains on what it has committed.")
     base_dir: Path = Field(default=Path(), exclude=True, description="What relative paths are relative to.")
 
     @model_validator(mode="after")
@@ -107,9 +114,11 @@ class Recipe(_Head):
 
     def canonical(self) -> dict[str, Any]:
         """The recipe as JSON data with every default written out and every version pinned, without its folder."""
+        later = {"expect": self.expect, "schedule": self.schedule, "train": self.train}
         return {
             "name": self.name,
             "seed": self.seed,
+            **{k: v.model_dump(mode="json", exclude_defaults=True) for k, v in later.items() if v is not None},
             "sources": [s.model_dump(mode="json") for s in self.sources],
             "steps": [
                 {"name": s.name, "transform": s.key, "fields": s.transform.model_dump(mode="json")} for s in self.steps
@@ -118,8 +127,9 @@ class Recipe(_Head):
         }
 
     def digest(self) -> str:
-        """32 hexadecimal digits of what makes the content: all but the folders that the recipe and its output are in."""
-        data = self.canonical()
+        """32 hexadecimal digits of what makes the content: all but the folders that the recipe and its output are in, what is
+        expected of the content, when it is made, and what is trained on it."""
+        data = {k: v for k, v in self.canonical().items() if k not in ("expect", "schedule", "train")}
         del data["output"]["path"]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -217,6 +227,11 @@ def _read(marked: Marked, found: Mistakes, base_dir: Path, overrides: list[str],
     head = found.validate(_Head, {k: v for k, v in raw.items() if k in _Head.model_fields}, (), "the recipe")
     sources = _sources(raw, found)
     steps = _steps(raw, found, classes)
+    expect = found.validate(Expect, raw["expect"] or {}, ("expect",), "`expect`") if "expect" in raw else None
+    schedule = (
+        found.validate(Schedule, raw["schedule"] or {}, ("schedule",), "`schedule`") if "schedule" in raw else None
+    )
+    train = _train(raw, found, classes, head)
     if head is not None:
         check_output(head.output.path, [p for _, s in sources for p in s.paths], found, base_dir)
     if check_paths:
@@ -226,7 +241,11 @@ def _read(marked: Marked, found: Mistakes, base_dir: Path, overrides: list[str],
         for i, step in steps:
             for path in step.files():
                 field = next((f for f, v in step.model_dump().items() if v == path), "files")
+                before = len(found.problems)
                 check_input(path, ("steps", i, classes[i][2], field), found, base_dir, field)
+                if field == "tokenizer" and len(found.problems) > before:
+                    last = found.problems.pop()
+                    found.problems.append(replace(last, advice="`corpusmill tokenizer RECIPE` trains one"))
     if found.problems or head is None:
         return None
     made = make_steps([t for _, t in steps], [marked.find(("steps", i), key=True).line for i, _ in steps])
@@ -236,8 +255,22 @@ def _read(marked: Marked, found: Mistakes, base_dir: Path, overrides: list[str],
         output=head.output,
         sources=[s for _, s in sources],
         steps=made,
+        expect=expect,
+        schedule=schedule,
+        train=train,
         base_dir=base_dir,
     )
+
+
+def restored(data: dict[str, Any], base_dir: Path) -> Recipe:
+    """The recipe whose `canonical()` form a manifest holds, in its folder.
+
+    Raises:
+        RecipeError: this corpusmill has another version of a step, or a step is a class of the user's own.
+    """
+    transforms = [load_transform(s["transform"], base_dir).model_validate(s["fields"]) for s in data["steps"]]
+    rest = {k: v for k, v in data.items() if k != "steps"}
+    return Recipe(**rest, steps=make_steps(transforms), base_dir=base_dir)
 
 
 def _step_classes(raw: dict, found: Mistakes, base_dir: Path) -> list[tuple[type[Transform] | None, str, str]]:
@@ -284,7 +317,25 @@ def _steps(
             step = found.validate(cls, {} if fields is None else fields, ("steps", i, key), f"the step `{name}`")
             if step is not None:
                 steps.append((i, step))
+            if issubclass(cls, Terminal) and i < len(classes) - 1:
+                behind = classes[i + 1][2]
+                what = f"`{name}` makes rows that are no documents, but the step `{behind}` follows"
+                found.add(("steps", i, key), what, f"put `{name}` last", key=True)
     return steps
+
+
+def _train(
+    raw: dict, found: Mistakes, classes: list[tuple[type[Transform] | None, str, str]], head: _Head | None
+) -> TrainSection | None:
+    if "train" not in raw:
+        return None
+    section = found.validate(TrainSection, raw["train"] or {}, ("train",), "`train`")
+    if section is not None and head is not None:
+        last = classes[-1][0] if classes else None
+        problem = wrong(section, last.name if last else "", head.output.format)
+        if problem:
+            found.add(("train",), *problem, key=True)
+    return section
 
 
 def _sources(raw: dict, found: Mistakes) -> list[tuple[int, SourceSpec]]:

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines import history
 from pipelines.commit import commit, finish
 from pipelines.job import Job
 from pipelines.plan import nothing_new, open_job
 from pipelines.recipe import Recipe
-from pipelines.runners import cores, run_stages
-from pipelines.snapshot import Dataset
+from pipelines.runners import run_stages
+from pipelines.snapshot import Dataset, snapshot_numbers
 from pipelines.store import Store
+from transforms.errors import DatasetError
 
 
 @dataclass(frozen=True)
@@ -46,14 +48,41 @@ def run(
     runner: str = "local",
     options: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
+    metrics: str | None = None,
 ) -> RunResult:
     """Run a recipe and commit the next snapshot of its dataset, or find that nothing is new.
 
+    metrics: a file that gets the history of runs as Prometheus metrics, whatever becomes of the run.
+
     Raises:
         LockedError: another process is writing the dataset.
+        ExpectationError: the snapshot would not be what the recipe's `expect` demands; nothing was committed.
         CorpusmillError: nothing was committed; finished units are kept, and the same command goes on from them.
     """
-    wall, cpu = time.perf_counter(), time.process_time()
+    begin, dataset = history.Begin.now(), str(recipe.output_dir)
+    try:
+        new, manifest = _run(recipe, workers, runner, options, progress)
+    except BaseException as error:
+        with contextlib.suppress(DatasetError):  # what went wrong is worth more than that it cannot be noted
+            history.record(dataset, begin, None, False, f"{type(error).__name__}: {error}")
+            if metrics:
+                newest = Dataset(dataset).manifest() if snapshot_numbers(dataset) else None
+                history.write_metrics(metrics, dataset, recipe.name, newest)
+        raise
+    entry = history.record(dataset, begin, manifest, new)
+    if metrics:
+        history.write_metrics(metrics, dataset, recipe.name, manifest)
+    return RunResult(new, manifest["number"], manifest["funnel"], manifest, entry["seconds"], entry["cpu_seconds"])
+
+
+def _run(
+    recipe: Recipe,
+    workers: int | None,
+    runner: str,
+    options: Sequence[str],
+    progress: Callable[[Progress], None] | None,
+) -> tuple[bool, dict[str, Any]]:
+    """(whether a snapshot was committed, the newest manifest)."""
     store = Store(str(recipe.output_dir))
     with store.lock():
         job = open_job(recipe)
@@ -61,13 +90,11 @@ def run(
         if new:
             if any(job.refresh(0).pending) or not _complete(job):
                 with _Watch(job, progress):
-                    run_stages(job, workers or cores(), runner, options)
+                    run_stages(job, workers, runner, options)
             manifest = commit(job)
         else:
             manifest = finish(job.dataset)
-    return RunResult(
-        new, manifest["number"], manifest["funnel"], manifest, time.perf_counter() - wall, time.process_time() - cpu
-    )
+    return new, manifest
 
 
 def _complete(job: Job) -> bool:

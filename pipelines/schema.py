@@ -11,8 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from pipelines.expect import Expect
 from pipelines.recipe import SLUG, Output, _Head
 from pipelines.registry import usable
+from pipelines.schedule import Schedule
+from pipelines.train_section import TrainSection
 from transforms.sources.spec import SourceSpec
 
 IMPORT_PATH = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*(@[1-9]\d*)?$"
@@ -57,6 +60,9 @@ def recipe_schema() -> dict[str, Any]:
         },
         "steps": {"description": "What is done to them, in this order.", "type": "array", "items": step},
         "output": _define(Output, "output", definitions),
+        "expect": _define(Expect, "expect", definitions),
+        "schedule": _define(Schedule, "schedule", definitions),
+        "train": _define(TrainSection, "train", definitions),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

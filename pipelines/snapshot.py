@@ -3,6 +3,7 @@
     data/*.parquet          shards, named by their content, never changed
     snapshots/000001.json   the manifest: shards with counts and SHA-256, funnel, recipe, inputs, parent and its digest
     dropped/ quarantine/ pairs/ ...   what was left out and why, Parquet
+    suppressed/000001.json  salted hashes of what was taken out and must not come back
     README.md               dataset card; its YAML lists the newest snapshot's shards, which `load_dataset` obeys
     SHA256SUMS  events.jsonl
 
@@ -21,6 +22,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipelines.packed import is_packed, pieces_of, row_digests
 from transforms.errors import BadFileError, DatasetError
 from transforms.hashing import hash128
 from transforms.shards import read_shard
@@ -117,6 +119,12 @@ class Dataset:
         Only shards that stand in one of the two are read.
         """
         old, new = self.manifest(a), self.manifest(b)
+        forms = ["packed rows" if is_packed(m["schema"]) else "documents" for m in (old, new)]
+        if forms[0] != forms[1] and old["documents"] and new["documents"]:
+            raise DatasetError(
+                f"{self.path}: snapshot {a} holds {forms[0]} and snapshot {b} {forms[1]}, which do not compare; "
+                f"`corpusmill why {self.path} ID` finds one document in either"
+            )
         same = {f["path"] for f in old["files"]} & {f["path"] for f in new["files"]}
         before, after = self._texts(old, same), self._texts(new, same)
         added = {k: v for k, v in after.items() if k not in before}
@@ -150,12 +158,19 @@ class Dataset:
 
     def _texts(self, manifest: dict[str, Any], without: set[str]) -> dict[str, tuple[str, bytes]]:
         found: dict[str, tuple[str, bytes]] = {}
+        names = [f["name"] for f in manifest["schema"]]
+        wanted = None if is_packed(manifest["schema"]) else [n for n in ("id", "source", "text", "epoch") if n in names]
         for file in manifest["files"]:
             if file["path"] in without:
                 continue
-            for batch in read_shard(os.path.join(self.path, file["path"]), ["id", "source", "text"]):
-                digests = hash128(batch.column("text"))
-                ids, sources = batch.column("id").to_pylist(), batch.column("source").to_pylist()
+            for batch in read_shard(os.path.join(self.path, file["path"]), wanted):
+                packed = "text" not in batch.schema.names
+                digests = row_digests(batch) if packed else hash128(batch.column("text"))
+                ids = batch.column("id").to_pylist()
+                sources = ["rows"] * len(ids) if packed else batch.column("source").to_pylist()
+                if "epoch" in batch.schema.names:  # repeats of one document share its id
+                    epochs = batch.column("epoch").to_pylist()
+                    ids = [f"{i}, epoch {e}" if e else i for i, e in zip(ids, epochs, strict=True)]
                 found.update({i: (s, d.tobytes()) for i, s, d in zip(ids, sources, digests, strict=True)})
         return found
 
@@ -167,6 +182,7 @@ class Dataset:
         """What happened to one document: where it is, or which step dropped it, why, and in favour of which."""
         manifest = self.manifest(number)
         steps = [s["name"] for s in manifest["funnel"]["steps"]]
+        packed = is_packed(manifest["schema"])
         found: dict[str, Any] = {"id": document, "snapshot": manifest["number"], "outcome": "unknown", "history": []}
         for batch in self._side(manifest, "dropped"):
             for row in batch.filter(pc.equal(batch.column("id"), document)).to_pylist():
@@ -177,6 +193,12 @@ class Dataset:
             first = 0
             for batch in read_shard(os.path.join(self.path, file["path"])):
                 mine = pc.equal(batch.column("id"), document)
+                if packed:
+                    for piece in pieces_of(batch, document):
+                        place = {"file": file["path"], "row": first + piece.pop("position")}
+                        place["passed"] = steps[:-1]
+                        found["outcome"] = "packed"
+                        found["history"].append({"outcome": "packed", **place, **piece})
                 if "parent" in batch.schema.names:
                     children = pc.equal(batch.column("parent"), document)
                     for row in batch.filter(children).to_pylist():
@@ -184,8 +206,14 @@ class Dataset:
                         found["history"].append({**child, "file": file["path"]})
                 for position in pc.indices_nonzero(pc.fill_null(mine, False)).to_pylist():
                     row = batch.slice(position, 1).to_pylist()[0]
-                    place = {"file": file["path"], "row": first + position, "source": row["source"], "passed": steps}
-                    lineage = {k: row[k] for k in ("parent", "derived_by") if row.get(k) is not None}
+                    place = {"file": file["path"], "row": first + position}
+                    if packed:  # the id is a row's
+                        found["outcome"] = "row"
+                        about = {k: row[k] for k in ("n_tokens", "documents") if k in row}
+                        found["history"].append({"outcome": "row", **place, **about})
+                        continue
+                    place |= {"source": row["source"], "passed": steps}
+                    lineage = {k: row[k] for k in ("parent", "derived_by", "epoch") if row.get(k) is not None}
                     found["outcome"] = "kept"
                     found["history"].append({"outcome": "kept", **place, **lineage, "bytes": len(row["text"].encode())})
                 first += batch.num_rows
@@ -231,15 +259,16 @@ class Dataset:
             problems.append(f"{rows} documents in the shards, the manifest says {manifest['documents']}")
         problems += funnel_problems(manifest["funnel"])
         parent = manifest["parent"]
-        if (
-            parent
-            and parent["number"] in self.numbers
-            and self.manifest(parent["number"])["digest"] != parent["digest"]
-        ):
+        if parent and parent["number"] in self.numbers and not self._followed(parent):
             problems.append(
                 f"{manifest_name(parent['number'])}: not the manifest that snapshot {manifest['number']} followed"
             )
         return problems
+
+    def _followed(self, parent: dict[str, Any]) -> bool:
+        """Whether a manifest is the one that a snapshot followed, or was it before documents were purged from it."""
+        now = self.manifest(parent["number"])
+        return parent["digest"] in (now["digest"], *now.get("purged", {}).get("was", []))
 
 
 def snapshot_numbers(path: str) -> list[int]:

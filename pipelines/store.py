@@ -5,7 +5,8 @@ A unit's **request** is a digest of (kind of work, parameters, requests it build
 file it names is whole. Resuming after a crash, retrying and refreshing are all the same look-up.
 
 Layout, below `<dataset>/.corpusmill/`: `done/<aa>/<request>.json`, `work/<aa>/<content>.<what>`, `plans/<digest>.json`,
-`listing.json` (digests of source files by path, size and time), `lock`.
+`listing.json` (digests of source files by path, size and time), `used/<work>.json` (what a snapshot of this work was made
+from: see `pipelines.gc`), `recipe.json` (where the recipe's folder is), `lock`.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import Any
 from transforms.errors import LockedError
 from transforms.storage import write_atomic
 
-ENGINE_VERSION = 1
+ENGINE_VERSION = 2
 """Raised when the engine itself would give other bytes for the same recipe."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -17,14 +18,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from pipelines import suppress
 from pipelines.chain import Chain
-from pipelines.job import GroupStep, Job, Stage, pass_fingerprint
+from pipelines.job import GroupStep, Job, Stage, pass_fingerprint, source_fingerprint
 from pipelines.store import request_of
 from transforms.arrow import empty_batch, logical_digest
 from transforms.base import Group
 from transforms.document import CORE
 from transforms.errors import ConservationError, EngineError
 from transforms.exchange import read_rows, read_slices, read_told, write_keys, write_rows, write_told
+from transforms.generate.cache import REQUESTS
+from transforms.generate.model import cache_in
 from transforms.shards import SUFFIX, ShardWriter, read_shard, shard_schema
 from transforms.sources.bad import BadRows
 from transforms.sources.read import read_unit
@@ -48,7 +52,8 @@ def execute(job: Job, stage: int, plan: str, index: int) -> None:
     run = {"pass": _pass, "keys": _keys, "decide": _decide, "gather": _gather}
     run |= {"scatter": _scatter, "conform": _conform}
     begin = time.thread_time()
-    outcome = run[what.kind](job, what, shared, index, request)
+    with cache_in(os.path.join(job.store.root, REQUESTS)):  # made when a step asks a model
+        outcome = run[what.kind](job, what, shared, index, request)
     outcome.setdefault("cpu_seconds", time.thread_time() - begin)
     job.store.finish(request, outcome)
 
@@ -88,12 +93,7 @@ class _Keys:
 
 def _pass(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: str) -> dict[str, Any]:
     if stage.number == 0:
-        unit = ReadUnit.from_json(shared["units"][index])
-        bad = BadRows(unit.source)
-        # what an empty file would have held is not known; the schema of the other shards completes it
-        nothing = empty_batch(pa.schema([(name, pa.string()) for name in CORE]))
-        read = itertools.chain(read_unit(unit, job.source(unit.source), bad), [nothing])
-        return _stream(job, stage, request, request, ((b, None) for b in read), bad=bad, where=_name(unit))
+        return _read(job, stage, ReadUnit.from_json(shared["units"][index]), request)
     if "moved" in shared:
         rows = read_rows([job.store.path(p) for p in shared["moved"]], index)
         order = rows.column(ORDER).to_numpy()
@@ -116,6 +116,32 @@ def _pass(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: s
     head = job.groups[stage.number - 1]
     outcome = _stream(job, stage, content, request, told_batches, schema=schema, where=shard["shard"], head=head)
     job.store.finish(content, outcome)
+    return outcome
+
+
+def _read(job: Job, stage: Stage, unit: ReadUnit, request: str) -> dict[str, Any]:
+    """Pass 0: the documents of one unit of reading, without those on the suppression list."""
+    spec = job.source(unit.source)
+    about = source_fingerprint(spec)
+    base = request_of("pass", pass_fingerprint(job, 0), about, unit.key)
+    index = job.store.work(request_of("index", about, unit.key), "ids.arrow")
+    if job.suppressed and os.path.exists(job.store.path(index)):
+        # which rows the list concerns, not how long it is: most units are as they were
+        mask = suppress.index_mask(job.suppression, job.store.path(index), unit.source)
+        known = job.store.outcome(suppress.content_of(base, mask))
+        if known is not None:
+            return known
+    bad = BadRows(unit.source)
+    gate = suppress.Gate(job.suppression, spec, job.store.path(index))
+    # what an empty file would have held is not known; the schema of the other shards completes it
+    nothing = empty_batch(pa.schema([(name, pa.string()) for name in CORE]))
+    read = itertools.chain(gate.pass_on(read_unit(unit, spec, bad)), [nothing])
+    batches = ((b, None) for b in read)
+    outcome = _stream(job, stage, request, request, batches, bad=bad, gate=gate, where=_name(unit))
+    outcome["files"]["ids"] = {"path": index}
+    outcome["content"] = suppress.content_of(base, gate.mask)
+    if outcome["content"] != request:
+        job.store.finish(outcome["content"], outcome)
     return outcome
 
 
@@ -165,13 +191,14 @@ def _stream(
     where: str,
     schema: pa.Schema | None = None,
     bad: BadRows | None = None,
+    gate: suppress.Gate | None = None,
     head: GroupStep | None = None,
 ) -> dict[str, Any]:
     """One shard through one pass."""
     store, number = job.store, stage.number
     last = job.last_pass(number)
     emits = None if last else job.groups[number].transform
-    chain = Chain(job.fused(number), job.recipe.seed, where, head)
+    chain = Chain(job.fused(number), job.recipe.seed, where, head, job.suppression if job.suppressed else None)
     keys = _Keys(emits, 0) if emits else None
     form = job.recipe.output.format if last else "stage"
     path = store.work(content, "shard" + SUFFIX[form])
@@ -182,6 +209,8 @@ def _stream(
     with contextlib.ExitStack() as stack:
         writer: ShardWriter | None = None
         rows_out = 0
+        if gate is not None:
+            stack.enter_context(gate.writer)
         for out in chain.finish(_worked(chain, batches, seen)):
             out = out.replace_schema_metadata(None)
             if writer is None:
@@ -192,6 +221,7 @@ def _stream(
             writer.write(out)
         if writer is None:
             raise EngineError(f"{where}: the reader gave no batch, not even an empty one")
+        quarantine = None if gate is None or bad is None else gate.quarantined(bad)
     chain.check()
     files: dict[str, Any] = {"shard": _shard_file(path, writer)}
     outcome: dict[str, Any] = {
@@ -205,19 +235,24 @@ def _stream(
     }
     if keys:
         files["keys"], outcome["key_bytes"] = keys.write(job, content)
-    _side(job, files, content, "dropped", chain.ledger())
+    dropped = chain.ledger()
+    if gate is not None and bad is not None and gate.dropped:
+        dropped = pa.concat_tables([suppress.ledger(bad.source, gate.dropped, dropped.schema), dropped])
+    _side(job, files, content, "dropped", dropped)
     for step, table in chain.scores().items():
         _side(job, files, content, f"scores.{step}", table)
-    if bad is not None:
-        if bad.rows_seen != seen.rows + bad.count:
+    if bad is not None and gate is not None and quarantine is not None:
+        if bad.rows_seen != seen.rows + gate.dropped + bad.count:
             raise ConservationError(
-                f"{where}: {bad.rows_seen} rows read, but {seen.rows} passed on and {bad.count} quarantined. Please report this."
+                f"{where}: {bad.rows_seen} rows read, but {seen.rows} passed on, {gate.dropped} suppressed and {bad.count} "
+                "quarantined. Please report this."
             )
-        text = chain.counts[0].bytes_in if chain.counts else outcome["bytes"]
-        table = bad.to_table()
+        text = (chain.counts[0].bytes_in if chain.counts else outcome["bytes"]) + gate.bytes
         outcome["read"] = {"source": bad.source, "rows": bad.rows_seen, "bytes": text, "bad": bad.count}
-        outcome["read"]["example"] = _example(table)
-        _side(job, files, content, "quarantine", table)
+        outcome["read"]["example"] = _example(quarantine)
+        if gate.dropped:
+            outcome["read"] |= {"suppressed": gate.dropped, "suppressed_bytes": gate.bytes}
+        _side(job, files, content, "quarantine", quarantine)
     return outcome
 
 

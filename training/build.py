@@ -11,6 +11,7 @@ from torch import nn
 
 from training import checkpoint, huggingface
 from training.data import Rows, Shards
+from training.distill import Distillation, OwnTeacherRows, TeacherRows
 from training.finetune import lora
 from training.finetune.classify import Classification, Classifier
 from training.finetune.documents import Documents, is_documents
@@ -68,6 +69,10 @@ def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes:
             f"{path}: was tokenised with another tokenizer ({shards.tokenizer_digest[:12]}) than {vocabulary.path} "
             f"({vocabulary.digest[:12]}). Name the right one in data.tokenizer, or tokenise again."
         )
+    if settings.objective.name == "distillation" and path == settings.data.train:
+        if not settings.objective.teacher:
+            return OwnTeacherRows(shards)
+        return TeacherRows(shards, settings.objective.teacher, vocabulary.digest)
     return shards
 
 
@@ -84,6 +89,8 @@ def objective_of(settings: TrainSettings, vocabulary: Vocabulary) -> Objective:
             objective = PrefixLM(vocabulary)
         case "classification":
             objective = Classification()
+        case "distillation":
+            objective = Distillation(task.temperature, task.hard)
         case "text-to-text" | "instruction" if both:
             objective = Seq2Seq(vocabulary)
         case _:

@@ -28,6 +28,10 @@ def train(settings: str | Path | TrainSettings, overrides: Iterable[str] = ()) -
     if not isinstance(settings, settings_module.TrainSettings):
         settings = settings_module.load(settings, overrides)
     _need_torch()
+    if settings.privacy is not None:
+        from training.private import train as run_privately
+
+        return run_privately(settings, settings.privacy)
     from training.loop import train as run
 
     return run(settings)

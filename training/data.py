@@ -68,6 +68,7 @@ class Shards:
     def __init__(self, path: str | Path, snapshot: int | None = None, domain: str = "source") -> None:
         self.path = Path(path)
         files, manifest = _files(self.path, snapshot)
+        self.files = files
         said = {self.path / f["path"]: f.get("source") for f in manifest.get("files", []) if isinstance(f, dict)}
         self.tokenizer_digest = _tokenizer_digest(manifest)
         self.batches: list[dict[str, _Column]] = []

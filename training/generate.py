@@ -27,12 +27,14 @@ def generate(
     top_k: int = 0,
     top_p: float = 1.0,
     allowed: int | None = None,
+    width: int = 0,
 ) -> list[np.ndarray]:
     """New token ids for each prompt, int64 arrays that stop before `end`.
 
     A decoder continues the prompt; an encoder-decoder reads it and writes an answer.
     keys: uint64 [n] from `Keyed.keys`, one a record; None or temperature 0 is greedy. top_k 0: all tokens. top_p: the
     fewest most likely tokens whose probability reaches it (Holtzman et al. 2020). allowed: ids below it (and `end`) only.
+    width: prompts are padded to as many tokens at least, so that the shape of a pass need not depend on the other prompts.
     """
     base = model.base if isinstance(model, SoftPrompt) else model
     if not isinstance(base, Transformer) or base.decoder is None:
@@ -46,10 +48,14 @@ def generate(
     base.eval()
     cache = Cache(base.config.layers)
     memory = memory_segments = None
-    ids, segments = _left_padded(prompts if base.encoder is None else [np.array([end])] * len(prompts), end, device)
+    ids, segments = (
+        _left_padded(prompts, end, device, width)
+        if base.encoder is None
+        else _left_padded([np.array([end])] * len(prompts), end, device)
+    )
     embedded = base.embed(ids)
     if base.encoder is not None:
-        source, memory_segments = _left_padded(prompts, end, device)
+        source, memory_segments = _left_padded(prompts, end, device, width)
         read = base.embed(source)
         if isinstance(model, SoftPrompt):
             read, memory_segments = _prompted(model, read, memory_segments)
@@ -97,10 +103,10 @@ def choose(logits: Tensor, uniforms: np.ndarray | None, temperature: float, top_
     return ids.gather(1, place)[:, 0]
 
 
-def _left_padded(rows: list[np.ndarray], fill: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _left_padded(rows: list[np.ndarray], fill: int, device: torch.device, width: int = 0) -> tuple[Tensor, Tensor]:
     """(ids, segments): int64 [n, T] each; segment 0 before a row's first token. An empty row is one token `fill`."""
     rows = [row if len(row) else np.array([fill]) for row in rows]
-    width = max(len(row) for row in rows)
+    width = max(width, *(len(row) for row in rows))
     ids, segments = np.zeros((len(rows), width), np.int64), np.zeros((len(rows), width), np.int64)
     for i, row in enumerate(rows):
         ids[i, width - len(row) :], segments[i, width - len(row) :] = row, 1

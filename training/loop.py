@@ -45,6 +45,8 @@ def train(
     best_step, parameters}, and the last evaluation as `validation`.
     Raises RecipeError, DatasetError, and TrainingError when the loss is not finite or the disk is full.
     """
+    if settings.privacy is not None:
+        raise RecipeError("privacy: this loop trains without noise; `training.private.train` is the private one.")
     parallel = Parallel(settings.runtime)
     try:
         return _train(settings, parallel, stop_at, data, validation)

@@ -18,11 +18,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from privacy.settings import PrivacySettings
 from transforms.errors import RecipeError
 
 
@@ -93,10 +94,23 @@ class DataSettings(Section):
 class ObjectiveSettings(Section):
     """What the model learns."""
 
-    name: Literal["causal", "masked", "span", "prefix", "classification", "text-to-text", "instruction"] = "causal"
+    name: Literal[
+        "causal", "masked", "span", "prefix", "classification", "text-to-text", "instruction", "distillation"
+    ] = "causal"
     rate: float = Field(default=0.15, gt=0, lt=1, description="share of tokens masked or cut out (masked, span)")
     mean_span: float = Field(default=3.0, ge=1, description="mean length of a span that is cut out, in tokens (span)")
     templates: str | None = Field(default=None, description="YAML file of prompt templates (instruction)")
+    teacher: str | None = Field(
+        default=None,
+        description="folder of the teacher's shards for data.train; data.train's own columns when left out (distillation)",
+    )
+    temperature: float = Field(default=1.0, gt=0, description="of teacher and student (distillation)")
+    hard: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="weight of cross-entropy on the text; the rest is the teacher's (distillation)",
+    )
 
 
 class TuneSettings(Section):
@@ -190,6 +204,9 @@ class TrainSettings(Section):
     evaluation: EvaluationSettings = Field(default_factory=lambda: EvaluationSettings())
     checkpoint: CheckpointSettings = Field(default_factory=lambda: CheckpointSettings())
     runtime: RuntimeSettings = Field(default_factory=lambda: RuntimeSettings())
+    privacy: PrivacySettings | None = Field(
+        default=None, description="train with differential privacy, spending from a ledger"
+    )
     resume: bool = Field(default=True, description="go on from the newest checkpoint in output, if there is one")
     allow_other_data: bool = Field(
         default=False, description="resume although the snapshot or tokenizer is another one"
@@ -211,6 +228,11 @@ class TrainSettings(Section):
             "columns": self.data.columns,
         }
         kept["patience"] = self.evaluation.patience
+        if self.objective.name != "distillation":  # so that the digests of other runs stay what they were
+            for name in ("teacher", "temperature", "hard"):
+                del kept["objective"][name]
+        elif self.objective.teacher:
+            kept["objective"]["teacher"] = Path(self.objective.teacher).name
         for path in (("objective", "templates"), ("tune", "base")):
             kept[path[0]][path[1]] = None if kept[path[0]][path[1]] is None else Path(kept[path[0]][path[1]]).name
         return kept
@@ -288,8 +310,11 @@ def from_mapping(values: Mapping[str, Any], folder: str | Path = ".", where: str
         update={
             "output": at(settings.output),
             "data": settings.data.model_copy(update=data),
-            "objective": settings.objective.model_copy(update={"templates": at(settings.objective.templates)}),
+            "objective": settings.objective.model_copy(
+                update={"templates": at(settings.objective.templates), "teacher": at(settings.objective.teacher)}
+            ),
             "tune": settings.tune.model_copy(update={"base": at(settings.tune.base)}),
+            "privacy": settings.privacy and settings.privacy.model_copy(update={"ledger": at(settings.privacy.ledger)}),
         }
     )
 
@@ -321,6 +346,7 @@ def _explain(where: str, item: Any) -> str:
         section: Any = TrainSettings
         for part in place[:-1]:
             section = section.model_fields[part].annotation
+            section = (get_args(section) or (section,))[0]  # of a section that may be left out
         near = difflib.get_close_matches(place[-1], section.model_fields, 1)
         known = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(section.model_fields)}."
         return f"{where}: {key}: unknown key; {known}"

@@ -13,7 +13,8 @@
     │   └── ExpectationError        the snapshot would not be what the recipe's `expect` demands
     ├── TrainingError          1  training cannot go on: a loss that is not finite, a checkpoint that cannot be written
     ├── PrivacyError           1  a guarantee would not hold; nothing was released
-    │   └── BudgetError            it would cost more than what is left of the privacy budget
+    │   ├── BudgetError            it would cost more than what is left of the privacy budget
+    │   └── ProtocolError          another owner's party is absent, or sent what it must not; no result is written
     └── MissingDependencyError  1  an optional package or data file is absent
 
 A message names the file, line or document, says what was wrong, and what to do.
@@ -88,6 +89,10 @@ class PrivacyError(CorpusmillError):
 
 class BudgetError(PrivacyError):
     """What was asked costs more than is left of the privacy budget; no data was touched."""
+
+
+class ProtocolError(PrivacyError):
+    """A joint computation cannot go on: a party is absent, or sent what it must not; no result is written."""
 
 
 class MissingDependencyError(CorpusmillError):

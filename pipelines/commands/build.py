@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines.commands import JSON, RECIPE, SET, WORKERS, print_json
+
+if TYPE_CHECKING:
+    from pipelines.recipe import Recipe
 
 NOTHING_NEW = 3
 
@@ -18,9 +22,18 @@ NOTHING_NEW = 3
 @WORKERS
 @click.option("--what-if", is_flag=True, help="Kept documents and bytes by threshold, from scores that were kept.")
 @click.option("--step", metavar="NAME", help="With --what-if: of this step only.")
+@click.option("--price", type=click.FloatRange(0), metavar="X", help="Of a CPU hour: what it costs on --workers.")
+@click.option("--for", "size", metavar="SIZE", help="What it takes for this much source, as in 1TB.")
 @JSON
 def plan(
-    recipe: str, overrides: tuple[str, ...], workers: int | None, what_if: bool, step: str | None, as_json: bool
+    recipe: str,
+    overrides: tuple[str, ...],
+    workers: int | None,
+    what_if: bool,
+    step: str | None,
+    price: float | None,
+    size: str | None,
+    as_json: bool,
 ) -> None:
     """Say what `run` would do and why, what it would reuse, and its documents, bytes and memory; runs nothing."""
     from pipelines.recipe import load
@@ -35,6 +48,17 @@ def plan(
         rows = scores(loaded.output_dir, step)
         print_json(rows) if as_json else click.echo(render_what_if(rows))
         return
+    if price is not None or size is not None:
+        from pipelines.estimate import estimate, parse_size
+        from pipelines.report.estimate import render as render_estimate
+
+        try:
+            wanted = parse_size(size) if size else None
+        except ValueError:
+            raise click.UsageError(f"--for {size}: a size is a number and MB, GB or TB, as in 1TB") from None
+        found = estimate(loaded, workers or cores(), price, wanted).to_dict()
+        print_json(found) if as_json else click.echo(render_estimate(found))
+        return
     from pipelines.plan import make
 
     made = make(loaded, workers=workers or cores())
@@ -45,7 +69,8 @@ def plan(
 @RECIPE
 @SET
 @WORKERS
-@click.option("--runner", default="local", metavar="NAME", show_default=True, help="Beam runner.")
+@click.option("--runner", default="local", metavar="NAME", show_default=True, help="local, dask, portable or dataflow.")
+@click.option("--metrics", metavar="FILE", help="Write Prometheus metrics of the dataset's runs.")
 @JSON
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM OPTIONS]")
 def run(
@@ -53,10 +78,14 @@ def run(
     overrides: tuple[str, ...],
     workers: int | None,
     runner: str,
+    metrics: str | None,
     as_json: bool,
     options: tuple[str, ...],
 ) -> None:
-    """Run RECIPE and commit a snapshot; what is finished already is reused. Exits with 3 if nothing is new."""
+    """Run RECIPE and commit a snapshot; what is finished already is reused. Exits with 3 if nothing is new.
+
+    With a section `train` a model is trained on the snapshot after that, or goes on from its newest checkpoint.
+    """
     if options and not options[0].startswith("-"):
         raise click.UsageError(f"one recipe a run, but `{options[0]}` follows; Beam options come behind `--`")
     from pipelines.recipe import load
@@ -66,22 +95,38 @@ def run(
     # Beam says on every import that clients of a cloud are not installed, whether or not the recipe names one
     logging.getLogger().addFilter(_no_cloud_notice)
     from pipelines import run as engine
+    from pipelines.commands.train import tell
     from pipelines.report.funnel import render
     from pipelines.report.terminal import duration, styled
 
     with Display() as display:
-        result = engine.run(loaded, workers=workers, runner=runner, options=list(options), progress=display.update)
-    if as_json:
-        data = {"committed": result.committed, "snapshot": result.snapshot, "dataset": str(loaded.output_dir)}
-        print_json(data | {"funnel": result.funnel, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds})
-    elif not result.committed:
+        result = engine.run(
+            loaded, workers=workers, runner=runner, options=list(options), progress=display.update, metrics=metrics
+        )
+    if not as_json and not result.committed:
         click.echo(f"Nothing new: snapshot {result.snapshot} of {loaded.output_dir} is what this recipe gives.")
-    else:
+    elif not as_json:
         click.echo(render(result.funnel))
         time = f"{duration(result.seconds)}, {duration(result.cpu_seconds)} of CPU"
         click.echo(styled(f"Snapshot {result.snapshot} of {loaded.output_dir} is committed ({time}).", "good"))
-    if not result.committed:
+    trained = _train(loaded, result.snapshot) if loaded.train else None
+    if as_json:
+        data = {"committed": result.committed, "snapshot": result.snapshot, "dataset": str(loaded.output_dir)}
+        data |= {"funnel": result.funnel, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds}
+        print_json(data | ({"train": trained} if trained else {}))
+    if trained:
+        tell(trained, quiet=as_json)
+    elif not result.committed:
         raise click.exceptions.Exit(NOTHING_NEW)
+
+
+def _train(recipe: Recipe, snapshot: int) -> dict[str, Any] | None:
+    """Train as the recipe's section says; None if that is done already."""
+    from pipelines.train_section import is_trained, settings_of
+    from training import commands
+
+    settings = settings_of(recipe, snapshot)
+    return None if is_trained(settings) else commands.train(settings)
 
 
 def _no_cloud_notice(record: logging.LogRecord) -> bool:

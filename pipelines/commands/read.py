@@ -46,6 +46,10 @@ def show(dataset: str, snapshot: int | None, html: str | None, as_json: bool) ->
         print_json(manifest)
     elif not html:
         click.echo(render_show(dataset, manifest))
+        if manifest.get("mixture"):
+            from pipelines.report import mixture
+
+            click.echo("\n" + mixture.render(manifest["mixture"]))
 
 
 @click.command(short_help="Compare snapshots A and B of DIR.")

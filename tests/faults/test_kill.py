@@ -32,7 +32,7 @@ def published(folder):
     names = sorted(
         p.relative_to(out).as_posix() for p in out.rglob("*") if p.is_file() and ".corpusmill" not in p.parts
     )
-    return {n: (out / n).read_bytes() for n in names if n != "events.jsonl"}
+    return {n: (out / n).read_bytes() for n in names if n not in ("events.jsonl", "history.jsonl")}
 
 
 def done(folder):

@@ -95,6 +95,7 @@ def test_every_row_is_accounted_for_and_the_ledger_says_why():
         "value": 9.0,
         "survivor": None,
         "bytes": 9,
+        "parent": None,
     }
 
 

@@ -55,7 +55,7 @@ def test_good_steps(validator, steps) -> None:
     [
         {"name": "a b"},
         {"seed": "x"},
-        {"train": {}},
+        {"train": {"stpes": 3}},
         {"steps": ["minhahs"]},
         {"steps": [{"minhash": {"treshold": 1}}]},
         {"steps": [{"minhash": {"threshold": 1.7}}]},

@@ -10,7 +10,9 @@ ROOT = Path(__file__).resolve().parents[2]
 def cache_of(folder: Path, **environment: str) -> str:
     clean = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | environment
     code = "import os, transforms; print(os.environ['NUMBA_CACHE_DIR'])"
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=clean, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=clean, capture_output=True, text=True, check=True
+    )
     return done.stdout.strip()
 
 

@@ -83,7 +83,12 @@ def list_machine(spec: SourceSpec) -> list[FileRef]:
 
 
 def read(part: Part, spec: SourceSpec, budget: Budget, bad: BadRows) -> Iterator[tuple[pa.RecordBatch, Place]]:
-    """The documents of one file: none, one, or (docstrings) many."""
+    """The documents of one file: none, one, or (docstrings) many. A package that is upgraded meanwhile takes files away: they
+    are quarantined, for nobody chose them by name."""
+    if not os.path.exists(part.path):
+        bad.saw(1)
+        bad.add(part.path, 0, "bad-file", "gone since the machine's files were listed")
+        return
     kind, _, rest = part.name.partition("/")
     chunks, size = [], 0
     with open_stream(part.path, budget) as stream:

@@ -1,0 +1,162 @@
+"""Verbs around a model: train, eval, generate, chat, export-model."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import click
+
+from pipelines.commands import JSON, print_json
+
+TERMINATED = 143
+"""What a run that SIGTERM stopped exits with, behind its checkpoint: 128 + 15, as if the signal itself had ended it."""
+
+MODEL = click.argument("model", metavar="RUN")
+SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, metavar="N", help="Seed of draws.")
+
+
+@click.command(short_help="Train a model as a train.yaml says.")
+@click.argument("settings", metavar="SETTINGS")
+@click.option("--set", "overrides", metavar="A.B=C", multiple=True, help="Override a setting; repeatable.")
+@JSON
+def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Train as SETTINGS (a train.yaml) says; goes on from the newest checkpoint in its output.
+
+    SIGTERM writes a checkpoint and exits with 143. Under torchrun: `torchrun --nproc-per-node 8 -m pipelines.cli train ...`.
+    """
+    from training import commands
+
+    result = commands.train(settings, overrides)
+    if as_json:
+        print_json(result)
+    tell(result, quiet=as_json)
+
+
+@click.command("eval", short_help="Measure a model: loss and bits per byte.")
+@MODEL
+@click.option("--data", metavar="PATH", help="Shards or a file of documents; default: the run's own validation data.")
+@click.option("--rows", type=click.IntRange(0), default=0, metavar="N", help="Rows to look at. [default: all]")
+@JSON
+def evaluate(model: str, data: str | None, rows: int, as_json: bool) -> None:
+    """Loss, accuracy and bits per byte of RUN (a run's folder or one of its checkpoints), in all and per domain."""
+    from training import commands
+
+    result = commands.evaluate(model, data, rows)
+    if as_json:
+        print_json(result)
+        return
+    click.echo(f"{result['checkpoint']} on {result['data']}")
+    click.echo(render(result))
+
+
+@click.command(short_help="Continue prompts with a model.")
+@MODEL
+@click.argument("prompts", nargs=-1, metavar="[PROMPT]...")
+@click.option("--max-tokens", type=click.IntRange(1), default=128, show_default=True, metavar="N", help="Longest text.")
+@click.option("--temperature", type=click.FloatRange(0), default=0.8, show_default=True, metavar="T", help="0: greedy.")
+@click.option("--top-k", type=click.IntRange(0), default=0, show_default=True, metavar="K", help="Best tokens; 0: all.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus.")
+@SEED
+@JSON
+def generate(
+    model: str,
+    prompts: tuple[str, ...],
+    max_tokens: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Continue each PROMPT (without any: each line of standard input). The same prompt and seed give the same text."""
+    from training import commands
+
+    asked = list(prompts) or [line.rstrip("\n") for line in sys.stdin]
+    if not asked:
+        raise click.UsageError("give a prompt, or lines on standard input")
+    texts = commands.generate(model, asked, max_tokens, temperature, top_k, top_p, seed)
+    if as_json:
+        print_json([{"prompt": prompt, "text": text} for prompt, text in zip(asked, texts)])
+        return
+    for prompt, text in zip(asked, texts):
+        click.echo(prompt + text)
+
+
+@click.command(short_help="Answer line by line.")
+@MODEL
+@click.option("--max-tokens", type=click.IntRange(1), default=256, show_default=True, metavar="N", help="Longest text.")
+@click.option("--temperature", type=click.FloatRange(0), default=0.7, show_default=True, metavar="T", help="0: greedy.")
+@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus.")
+@SEED
+def chat(model: str, max_tokens: int, temperature: float, top_p: float, seed: int) -> None:
+    """Answer each line of the terminal (or of standard input) on its own; ends with the end of input."""
+    from training import commands
+
+    for answer in commands.chat(model, _lines(), max_tokens, temperature, top_p, seed):
+        click.echo(answer)
+
+
+@click.command("export-model", short_help="Write a model for transformers and servers.")
+@MODEL
+@click.argument("out", metavar="OUT")
+def export_model(model: str, out: str) -> None:
+    """Write RUN's decoder to OUT as a Llama checkpoint of safetensors; adapters are merged first."""
+    from training import commands
+
+    click.echo(f"{commands.export(model, out)} is written.")
+
+
+def _lines() -> Iterator[str]:
+    """Lines as they come, with a prompt sign where someone types them."""
+    stream = sys.stdin
+    while True:
+        if stream.isatty():
+            click.echo("> ", nl=False, err=True)
+        line = stream.readline()
+        if not line:
+            return
+        yield line
+
+
+def tell(result: dict[str, Any], quiet: bool = False) -> None:
+    """Say what came of a training run; exits with 143 if SIGTERM stopped it."""
+    if not quiet:
+        click.echo(_summary(result))
+    if result["stopped"] == "SIGTERM":
+        raise click.exceptions.Exit(TERMINATED)
+
+
+def _summary(result: dict[str, Any]) -> str:
+    loss = f", loss {result['loss']:.4f}" if "loss" in result else ""
+    lines = [f"{result['checkpoint']}: step {result['step']:,}{loss}, {result['parameters']:,} parameters."]
+    if result["stopped"] == "SIGTERM":
+        lines.append("Stopped by SIGTERM; the same command goes on from this checkpoint.")
+    elif result["stopped"]:
+        lines.append(f"Stopped: {result['stopped']}.")
+    if "validation" in result:
+        lines.append(render(result["validation"]))
+    return "\n".join(lines)
+
+
+def render(measured: dict[str, Any]) -> str:
+    """A table of what `training.evaluate.measure` found: all rows, then each domain."""
+    from pipelines.report.terminal import Column, count, table
+
+    figures = [("all", measured), *sorted(measured.get("domains", {}).items())]
+    columns: list[str | Column] = [
+        "domain",
+        *(Column(n, True) for n in ("targets", "loss", "accuracy", "bits per byte")),
+    ]
+    rows = [
+        [
+            name,
+            count(f["targets"]),
+            f"{f['loss']:.4f}",
+            f"{f['accuracy']:.3f}",
+            f"{f['bits_per_byte']:.4f}" if "bits_per_byte" in f else "",
+        ]
+        for name, f in figures
+    ]
+    return table(columns, rows)

@@ -1,0 +1,336 @@
+"""Self-training: rounds of teacher and student, each kept only if held-out labels say so (Noisy Student: Xie et al. 2020).
+
+    OUTPUT/unlabelled/part-00000.parquet           the documents, in shards
+    OUTPUT/rounds/00/{model, result.json}          the first teacher, trained on the labels alone
+    OUTPUT/rounds/01/{labels/, pseudo.parquet, train.parquet, model, result.json}
+    OUTPUT/report.json                             accuracies, the gate's verdicts, and why the run stopped
+
+In a round the teacher labels the unlabelled documents, some are selected, and a student is trained on them and on the labels
+with noise on its input. It becomes the run's model if it beats the one kept so far by the gate's measure. Each student teaches
+the next round, kept or not, until `gate.patience` rounds in a row were refused: small gains add up before they show. Every part
+is stored when it is done, so a run that was killed goes on where it stood and never asks a model twice. The held-out documents
+decide and therefore flatter a little: `test`, which decides nothing, is measured once at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field
+
+import training.openers  # noqa: F401
+from transforms.document import text_ids
+from transforms.errors import DatasetError, RecipeError
+from transforms.generate.calibrate import calibration_error, fit_temperature, predict, threshold
+from transforms.generate.model import open_model
+from transforms.generate.select import balanced, gate
+from transforms.noise.noise import Noise
+from transforms.random import Keyed
+from transforms.storage import write_atomic
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Select(_Section):
+    """Which of the teacher's labels the student learns from."""
+
+    by: Literal["rank", "threshold"] = Field(
+        default="rank",
+        description="rank: the most confident of each class, equally many; threshold: all from a confidence on",
+    )
+    share: float = Field(
+        default=0.2, gt=0, le=1, description="share of the unlabelled documents taken in the first round (rank)"
+    )
+    growth: float = Field(default=0.2, ge=0, le=1, description="added to the share in each later round (rank)")
+    min_precision: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="the confidence from which this share of held-out labels is right (threshold)",
+    )
+
+
+class Linear(_Section):
+    """A linear classifier on words and pairs of words, trained in seconds."""
+
+    l2: float = Field(default=1e-5, ge=0, description="weight of the squared weights in the loss")
+    steps: int = Field(default=100, ge=1, description="steps of L-BFGS at most")
+
+
+class Gate(_Section):
+    """When a student takes its teacher's place."""
+
+    min_gain: float = Field(default=0.0, ge=0, lt=1, description="held-out accuracy must gain more than this")
+    min_errors: float = Field(
+        default=1.0, ge=0, description="and at least so many standard errors of the paired difference"
+    )
+    patience: int = Field(
+        default=5,
+        ge=1,
+        description="stop after so many refused rounds in a row; until then a refused student may still teach the next",
+    )
+
+
+class SelfTrain(_Section):
+    """What `corpusmill selftrain` reads."""
+
+    output: str = Field(min_length=1, description="folder of rounds, models and report")
+    labelled: str = Field(description="documents with columns text and label")
+    held_out: str = Field(description="the same; decides whether a student is kept, never trained on")
+    unlabelled: str = Field(description="documents with a column text; a column label is not looked at")
+    test: str | None = Field(
+        default=None, description="documents with labels, measured once at the end; decide nothing"
+    )
+    seed: int = Field(default=1, ge=0, description="of noise, order and initial weights")
+    rounds: int = Field(default=8, ge=1, description="students trained at most")
+    select: Select = Field(default=Select(), description="which of the teacher's labels are learnt from")
+    gate: Gate = Field(default=Gate(), description="when a student takes its teacher's place")
+    noise: Noise | None = Field(
+        default=None, description="noise on the student's input, as the step `noise`; none by default"
+    )
+    linear: Linear = Field(default=Linear(), description="the model, where there is no section `train`")
+    train: dict[str, Any] | None = Field(
+        default=None, description="settings of a classifier as in train.yaml, without output, data.train and objective"
+    )
+    shard_rows: int = Field(
+        default=20_000, ge=1, description="unlabelled documents in a shard: what a killed run may redo"
+    )
+
+
+def load(path: str | Path, overrides: tuple[str, ...] = ()) -> SelfTrain:
+    """The settings in a YAML file, paths relative to it. Raises one RecipeError that lists every mistake."""
+    from pipelines import yaml_marks
+    from pipelines.mistakes import Mistakes, render
+    from pipelines.overrides import apply_override
+
+    file = Path(path)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise RecipeError(f"{file}: cannot be read: {error.strerror}; name a YAML file of self-training") from None
+    marked = yaml_marks.parse(data, str(path))
+    found = Mistakes(marked)
+    for override in overrides:
+        apply_override(override, marked, found, [])
+    made = found.validate(SelfTrain, marked.value, (), "self-training")
+    if made is None or found.problems:
+        raise RecipeError(render(found.ordered()))
+    root = file.resolve().parent
+    names = ("output", "labelled", "held_out", "unlabelled", "test")
+    return made.model_copy(update={n: str(root / v) for n in names if (v := getattr(made, n)) is not None})
+
+
+def selftrain(settings: SelfTrain, workers: int = 1, tell: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Run, or go on; returns the report, which lies in `report.json`, too. tell: gets a line for each round.
+
+    Raises:
+        DatasetError: a file lacks a column or a label, or `output` holds the rounds of other settings or data.
+    """
+    from training.finetune.documents import read_table
+
+    out = Path(settings.output)
+    labelled, held = (_documents(read_table(p), p, True) for p in (settings.labelled, settings.held_out))
+    unlabelled = _documents(read_table(settings.unlabelled), settings.unlabelled, False)
+    test = _documents(read_table(settings.test), settings.test, True) if settings.test else None
+    about = _about(settings, labelled, held, unlabelled)
+    _claim(out, about)
+    shards = _shards(out / "unlabelled", unlabelled, settings.shard_rows)
+
+    def right(model: str, table: pa.Table) -> np.ndarray:
+        opened = open_model(model)
+        found = np.array([*opened.classes, ""])[opened.classify(table["text"].to_pylist()).argmax(axis=1)]
+        return found == np.array(table["label"].to_pylist())
+
+    best = _trained(settings, out / "rounds" / "00", labelled)
+    first, best_round, teaching, refused = best, 0, best, 0
+    now = right(best, held)
+    lines = [
+        {"round": 0, "model": best, "digest": open_model(best).digest, "held_out": float(now.mean()), "kept": True}
+    ]
+    tell(f"round 0: {len(labelled):,} labels, held-out accuracy {now.mean():.4f}")
+    stopped = f"all {settings.rounds} rounds were run"
+    for number in range(1, settings.rounds + 1):
+        folder = out / "rounds" / f"{number:02}"
+        teacher = open_model(teaching)
+        wanted = np.array([teacher.classes.index(x) if x in teacher.classes else -1 for x in held["label"].to_pylist()])
+        logits = teacher.classify(held["text"].to_pylist())
+        temperature = fit_temperature(logits[wanted >= 0], wanted[wanted >= 0])
+        classes, confidence = label_all(shards, teaching, temperature, folder, workers)
+        taken, chosen = _select(settings, number, logits, wanted, temperature, classes, confidence, unlabelled, teacher)
+        about_round = {"teacher": teacher.digest, "round": number, "seed": settings.seed, "temperature": temperature}
+        pseudo = _pseudo(unlabelled, taken, classes, confidence, teacher.classes, about_round)
+        _write(folder / "pseudo.parquet", pseudo)
+        line: dict[str, Any] = {**about_round, **chosen, "selected": len(taken)}
+        if not len(taken):
+            stopped = f"round {number}: no document was selected; {chosen['because']}"
+            lines.append(line | {"kept": False, "because": stopped})
+            break
+        student = _trained(
+            settings, folder, pa.concat_tables([labelled, pseudo.select(["id", "text", "label"])]), number
+        )
+        after = right(student, held)
+        verdict = gate(now, after, settings.gate.min_gain, settings.gate.min_errors)
+        line |= {"model": student, "digest": open_model(student).digest, "held_out": verdict.after, **asdict(verdict)}
+        lines.append(line)
+        tell(
+            f"round {number}: {len(taken):,} pseudo-labels; {'kept' if verdict.kept else 'refused'}: {verdict.because}"
+        )
+        teaching, refused = student, 0 if verdict.kept else refused + 1
+        if verdict.kept:
+            best, best_round, now = student, number, after
+        elif refused == settings.gate.patience:
+            stopped = f"{refused} rounds in a row were refused, the last one because of {verdict.because}"
+            break
+    else:
+        if refused:
+            stopped += f", the last {refused} of them refused: {lines[-1]['because']}"
+    report: dict[str, Any] = {
+        "about": about,
+        "rounds": lines,
+        "best_round": best_round,
+        "model": best,
+        "stopped": stopped,
+    }
+    if test is not None:
+        before, after = right(first, test), right(best, test)
+        report["test"] = {**asdict(gate(before, after)), "documents": len(test)}
+        del report["test"]["kept"], report["test"]["because"]
+    tell(f"stopped: {stopped}; the model is {best}")
+    write_atomic(str(out / "report.json"), json.dumps(report, indent=1, sort_keys=True).encode(), fsync=False)
+    return report
+
+
+def label_all(
+    shards: list[str], teacher: str, temperature: float, folder: Path, workers: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """The teacher's classes and confidences for all shards, by `pipelines.labelling`."""
+    from pipelines.labelling import label
+
+    return label(shards, teacher, temperature, str(folder / "labels"), workers)
+
+
+def _select(
+    settings: SelfTrain, number: int, logits: np.ndarray, wanted: np.ndarray, temperature: float, classes: np.ndarray,
+    confidence: np.ndarray, unlabelled: pa.Table, teacher: Any,
+) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+    """(rows taken, what the report says of the choice)."""
+    held_class, held_confidence = predict(logits, temperature)
+    said: dict[str, Any] = {"calibration_error": calibration_error(held_confidence, held_class == wanted)}
+    if settings.select.by == "rank":
+        share = min(1.0, settings.select.share + (number - 1) * settings.select.growth)
+        order = Keyed(settings.seed, f"selftrain\0{number}").keys(unlabelled["id"].combine_chunks())
+        return balanced(classes, confidence, order, share, len(teacher.classes)), said | {"share": share}
+    limit = threshold(held_confidence, held_class == wanted, settings.select.min_precision)
+    said |= {
+        "threshold": limit if np.isfinite(limit) else None,
+        "because": f"no confidence promises a precision of {settings.select.min_precision:g} on the held-out labels",
+    }
+    return np.flatnonzero(confidence >= limit), said
+
+
+def _pseudo(
+    unlabelled: pa.Table,
+    taken: np.ndarray,
+    classes: np.ndarray,
+    confidence: np.ndarray,
+    names: list[str],
+    about: dict[str, Any],
+) -> pa.Table:
+    """The selected documents with the teacher's label, its confidence, and where the label is from."""
+    rows = unlabelled.select(["id", "text"]).take(pa.array(taken))
+    labels = pa.array([names[c] for c in classes[taken]], pa.string())
+    made_by = json.dumps({"transform": "selftrain", **about}, sort_keys=True)
+    rows = rows.append_column("label", labels).append_column("confidence", pa.array(confidence[taken]))
+    return rows.append_column("labelled_by", pa.array([made_by] * len(taken), pa.string()))
+
+
+def _trained(settings: SelfTrain, folder: Path, table: pa.Table, number: int = 0) -> str:
+    """The model of a round, trained unless it is there. Students read noisy copies beside the documents."""
+    if number and settings.noise is not None:
+        batch = table.append_column("source", pa.array(["selftrain"] * len(table))).combine_chunks().to_batches()[0]
+        noisy = settings.noise.expand(batch, Keyed(settings.seed, f"noise\0{number}"))
+        table = pa.Table.from_batches([noisy]).select(["id", "text", "label"])
+    _write(folder / "train.parquet", table)
+    if settings.train is None:
+        from training.linear import ABOUT, Linear
+
+        model = folder / "model"
+        if not (model / ABOUT).exists():
+            texts, labels = table["text"].to_pylist(), table["label"].to_pylist()
+            Linear.train(texts, labels, settings.linear.l2, settings.linear.steps).save(model)
+        return f"linear:{model}"
+    from training.commands import train
+    from training.settings import from_mapping
+
+    values = {"seed": settings.seed, **settings.train, "objective": {"name": "classification"}}
+    values["output"] = str(folder / "model")
+    values["data"] = {**(settings.train.get("data") or {}), "train": str(folder / "train.parquet")}
+    train(from_mapping(values, where="train"))
+    return str(folder / "model")
+
+
+def _documents(table: pa.Table, path: str, labels: bool) -> pa.Table:
+    """Columns id, text (and label, as strings). Documents without an id get one of their text."""
+    for name in ("text", "label") if labels else ("text",):
+        if name not in table.column_names:
+            raise DatasetError(f"{path}: has no column {name}; it has {', '.join(table.column_names)}")
+    text = pc.fill_null(table["text"].cast(pa.string()), "").combine_chunks()
+    ids = table["id"].cast(pa.string()) if "id" in table.column_names else text_ids("selftrain", text)
+    columns = {"id": ids, "text": text}
+    if labels:
+        if table["label"].null_count or not len(table):
+            raise DatasetError(
+                f"{path}: {table['label'].null_count} of {len(table)} documents have no label; each needs one"
+            )
+        columns["label"] = table["label"].cast(pa.string())
+    return pa.table(columns)
+
+
+def _about(settings: SelfTrain, *tables: pa.Table) -> str:
+    """Digest of what decides the result: settings without where they lie, and the documents."""
+    from transforms.arrow import logical_digest
+
+    kept = settings.model_dump(mode="json", exclude={"output", "labelled", "held_out", "unlabelled", "test", "rounds"})
+    said = json.dumps([kept, *[logical_digest(t) for t in tables]], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def _claim(out: Path, about: str) -> None:
+    path = out / "about.json"
+    out.mkdir(parents=True, exist_ok=True)
+    if path.exists() and json.loads(path.read_text())["about"] != about:
+        raise DatasetError(
+            f"{out}: holds rounds of other settings or documents. Name another output, or delete the folder."
+        )
+    write_atomic(str(path), json.dumps({"about": about}).encode(), fsync=False)
+
+
+def _shards(folder: Path, table: pa.Table, rows: int) -> list[str]:
+    paths = []
+    for number, first in enumerate(range(0, len(table), rows)):
+        path = folder / f"part-{number:05}.parquet"
+        _write(path, table.slice(first, rows))
+        paths.append(str(path))
+    return paths
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file whole, unless it is there: what stands in it follows from the settings."""
+    if path.exists():
+        return
+    os.makedirs(path.parent, exist_ok=True)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_atomic(str(path), sink.getvalue().to_pybytes(), fsync=False)

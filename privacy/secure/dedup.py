@@ -1,0 +1,298 @@
+"""Deduplication across owners: which of its documents each owner drops, without anybody seeing another's text.
+
+Exact: one element a document, the 128-bit hash of the normalised text. MinHash: one element a band of the sketch
+(Dahlgaard, Knudsen, Thorup 2017; `transforms/dedup/sketch.py`) and one for the words as a whole. Elements meet as tags in
+`intersection.py`. The aggregator then decides with the same code as the steps `exact` and `minhash` decide on pooled data:
+an earlier owner (in the job's order) keeps a duplicate, within one owner the smallest id (or the most bytes) does.
+
+With `confirm`, candidates are compared by their sketches before they count: for the documents that have a candidate, the
+slots come to the aggregator as 32-bit values under a key (AES) that only owners have, and the share of equal slots
+estimates their Jaccard similarity without bias (deviation sqrt(J (1 - J) / slots)). As sets of e equal of t slots have a
+similarity of e / (2 t - e), the threshold s is s / (2 - s) among them. A pooled `minhash` compares shingles themselves.
+
+Who learns what (honest but curious), beyond `intersection.py`:
+    an owner        the sizes of the other sets, and which of its documents to drop: so that another owner, or it itself,
+                    has one like it
+    the aggregator  number of documents of each owner, the graph of who shares how many bands with whom, and estimated
+                    similarities; no text, no id, no hash that it could try guesses on
+Collusion: the aggregator and one owner together have the key of the slots and can test guesses of a whole document against
+those that have candidates. Deduplication has no differential privacy claim for documents: whether a document is dropped
+depends on one other document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+
+from privacy.secure.intersection import match, receive_tags, send_elements, shuffled
+from privacy.secure.node import Node
+from privacy.secure.settings import Dedup
+from transforms.dedup.candidates import band_pairs, candidates
+from transforms.dedup.exact import Exact
+from transforms.dedup.grouping import column
+from transforms.dedup.minhash import Minhash
+from transforms.dedup.order import order_columns, order_ranks
+from transforms.dedup.sketch import band_keys, sketch
+from transforms.errors import MissingDependencyError, ProtocolError, SourceError
+from transforms.hashing import mix64_array
+from transforms.shards import read_shard
+
+ROWS = 1 << 20
+"""Element numbers a message."""
+SLOT_BYTES = 1 << 23
+
+
+class Documents(NamedTuple):
+    """An owner's documents in their order of survival: ids, and of each how many elements; all elements, document by
+    document (uint64 [m, 2], the words as a whole first); slots uint64 [n, slots] where they will be compared."""
+
+    ids: pa.Array
+    counts: np.ndarray
+    elements: np.ndarray
+    slots: np.ndarray
+
+
+def prepare(batches: Iterable[pa.RecordBatch], settings: Dedup) -> Documents:
+    """The elements of all documents. Raises SourceError if two have the same id."""
+    ranks, pieces = [], []
+    for batch in batches:
+        if batch.num_rows:
+            ranks.append(pa.table(order_columns(batch, settings.keep, "secure dedup")))
+            pieces.append(_elements(batch.column("text"), settings))
+    if not pieces:
+        empty = np.empty((0, 2), np.uint64)
+        return Documents(pa.array([], pa.string()), np.empty(0, np.uint32), empty, np.empty((0, 0), np.uint64))
+    table = pa.concat_tables(ranks).combine_chunks()
+    ids = table.column("id").combine_chunks().cast(pa.string())
+    if len(ids.unique()) < len(ids):
+        raise SourceError(
+            "two documents have the same id, so a list of ids could not say which to drop; make ids unique."
+        )
+    order = np.argsort(order_ranks(table))
+    counts = np.concatenate([p[0] for p in pieces])
+    elements = np.concatenate([p[1] for p in pieces])
+    slots = np.concatenate([p[2] for p in pieces])
+    begins = np.cumsum(counts) - counts
+    taken = counts[order]
+    within = np.arange(taken.sum()) - np.repeat(np.cumsum(taken) - taken, taken)
+    return Documents(
+        ids.take(pa.array(order)),
+        taken.astype(np.uint32),
+        elements[np.repeat(begins[order], taken) + within],
+        slots[order],
+    )
+
+
+def _elements(texts: pa.Array, settings: Dedup) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    n = len(texts)
+    if settings.method == "exact":
+        hashes = Exact(normalize=settings.normalize).hashes(texts)
+        return np.ones(n, np.int64), hashes, np.empty((n, 0), np.uint64)
+    slots, whole, shingles = sketch(texts, settings.bands * settings.rows, settings.ngram)
+    key, _, document = band_keys(slots, whole, shingles, settings.bands, settings.rows)
+    counts = np.bincount(document, minlength=n) + 1
+    first = np.cumsum(counts) - counts
+    elements = np.zeros((len(key) + n, 2), np.uint64)
+    words = np.zeros(len(elements), np.bool_)
+    words[first] = True
+    elements[words, 0], elements[words, 1] = whole, 1  # 1: the words as a whole, 0: a band
+    elements[~words, 0] = key
+    slots[shingles == 0] = 0
+    return counts, elements, slots if settings.confirm else np.empty((n, 0), np.uint64)
+
+
+def as_owner(node: Node, documents: Documents, settings: Dedup) -> pa.Array:
+    """An owner's part; the ids of its documents that are to be dropped."""
+    hub, store = node.job.parties.aggregator, node.store
+    distinct, inverse = _distinct(documents.elements)
+    seed = store.once("order", lambda: {"seed": np.frombuffer(_random(32), np.uint8)})["seed"]
+    order = shuffled(distinct, seed)
+    place = np.empty(len(order), np.uint32)
+    place[order] = np.arange(len(order), dtype=np.uint32)
+    send_elements(node, distinct[order])
+    node.send(hub, "rows", documents.counts, 0)
+    where = place[inverse]
+    for part, begin in enumerate(range(0, len(where), ROWS), 1):
+        node.send(hub, "rows", where[begin : begin + ROWS], part)
+    if settings.method == "minhash" and settings.confirm:
+        _send_slots(node, documents)
+    dropped = node.receive(hub, "drop")
+    if len(dropped) and int(dropped.max()) >= len(documents.ids):
+        raise ProtocolError(f"{hub} names a document that {node.name} does not have. Nothing is written.")
+    return documents.ids.take(pa.array(dropped))
+
+
+def _send_slots(node: Node, documents: Documents) -> None:
+    owners, hub = node.job.parties.owners, node.job.parties.aggregator
+    if node.name == owners[0]:
+        key = node.store.once("slot-key", lambda: {"key": np.frombuffer(_random(32), np.uint8)})["key"]
+        for other in owners[1:]:
+            node.send(other, "slot-key", key)
+    else:
+        key = node.receive(owners[0], "slot-key")
+    compared = node.receive(hub, "compared")
+    if len(compared) and int(compared.max()) >= len(documents.ids):
+        raise ProtocolError(f"{hub} asks for a document that {node.name} does not have. Nothing is written.")
+    for part, rows in enumerate(_slot_chunks(compared, documents.slots.shape[1])):
+        node.send(hub, "slots", keyed_slots(documents.slots[rows], bytes(key)), part)
+
+
+def keyed_slots(slots: np.ndarray, key: bytes) -> np.ndarray:
+    """32 bits of AES-256 of (slot's value, its number), each row rising: uint32 [n, slots]."""
+    try:
+        from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+    except ImportError as error:
+        raise MissingDependencyError("comparing sketches needs cryptography: pip install 'corpusmill[mpc]'") from error
+    n, t = slots.shape
+    blocks = np.empty((n, t, 2), "<u8")
+    blocks[:, :, 0], blocks[:, :, 1] = slots, np.arange(t, dtype=np.uint64)
+    # every block occurs once in a row and stands for itself: the mode without chaining is a keyed hash here
+    sealed = Cipher(algorithms.AES(key), modes.ECB()).encryptor().update(blocks.tobytes())
+    return np.sort(np.frombuffer(sealed, "<u4").reshape(n, t, 4)[:, :, 0], axis=1)
+
+
+def as_aggregator(node: Node, settings: Dedup) -> dict[str, int]:
+    """The aggregator's part; documents that each owner drops."""
+    owners = node.job.parties.owners
+    tags = receive_tags(node)
+    numbers = match(tags)
+    counts, rows = [], []
+    for owner, own in zip(owners, numbers, strict=True):
+        per = node.receive(owner, "rows", 0).astype(np.int64)
+        total = int(per.sum())
+        chunks = [node.receive(owner, "rows", 1 + i) for i in range(-(-total // ROWS))]
+        where = np.concatenate(chunks) if chunks else np.empty(0, np.uint32)
+        if len(where) != total or (total and int(where.max()) >= len(own)):
+            raise ProtocolError(f"{owner} sent documents whose elements are not those it announced.")
+        counts.append(per)
+        rows.append(own[where])
+
+    def slots_of(owner: int, compared: np.ndarray) -> np.ndarray:
+        node.send(owners[owner], "compared", compared)
+        width = settings.bands * settings.rows
+        found = [node.receive(owners[owner], "slots", i) for i, _ in enumerate(_slot_chunks(compared, width))]
+        out = np.concatenate(found) if found else np.empty((0, width), np.uint32)
+        if out.shape != (len(compared), width):
+            raise ProtocolError(f"{owners[owner]} sent {out.shape} slots for {len(compared)} documents.")
+        return out
+
+    dropped = Decider(settings, counts, rows).decide(slots_of)
+    for owner, drop in zip(owners, dropped, strict=True):
+        node.send(owner, "drop", drop)
+    return {owner: len(drop) for owner, drop in zip(owners, dropped, strict=True)}
+
+
+class Decider:
+    """What the aggregator decides from element numbers; the same on pooled data without any cryptography.
+
+    counts: int64 [n] of each owner, elements a document; rows: int64 [m] of each, the numbers of these elements.
+    """
+
+    def __init__(self, settings: Dedup, counts: list[np.ndarray], rows: list[np.ndarray]) -> None:
+        self.settings, self.counts, self.rows = settings, counts, rows
+
+    def decide(self, slots_of: object) -> list[np.ndarray]:
+        """uint32 of each owner: the documents to drop, rising. slots_of(owner, documents): keyed slots, with `confirm`."""
+        shard = np.repeat(np.arange(len(self.counts)), [len(c) for c in self.counts])
+        row = np.concatenate([np.arange(len(c)) for c in self.counts])
+        if self.settings.method == "exact":
+            number = np.concatenate(self.rows)
+            _, first = np.unique(number, return_index=True)  # the first in the agreed order survives
+            lost = np.ones(len(number), np.bool_)
+            lost[first] = False
+            return [row[lost & (shard == o)].astype(np.uint32) for o in range(len(self.counts))]
+        return self._similar(shard, row, slots_of)
+
+    def _similar(self, shard: np.ndarray, row: np.ndarray, slots_of: object) -> list[np.ndarray]:
+        per = np.concatenate(self.counts)
+        number = np.concatenate(self.rows).astype(np.uint64)
+        first = np.cumsum(per) - per
+        whole = np.zeros(len(number), np.bool_)
+        whole[first] = True
+        bands = per - 1
+        document = np.repeat(np.arange(len(per)), bands)
+        key = mix64_array(number[~whole] + np.uint64(1))
+        begins = np.cumsum(bands) - bands
+        at = np.arange(len(key)) - np.repeat(begins, bands)
+        following = key[np.repeat(begins, bands) + (at + 1) % np.maximum(bands[document], 1)]
+        words = number[whole] << np.uint64(1)
+        content = (following >> np.uint64(48) << np.uint64(48)) | words[document] | (at == 0).astype(np.uint64)
+        keys = pa.table(
+            {
+                "key": key,
+                "content": content,
+                "shard": shard[document].astype(np.uint32),
+                "row": row[document].astype(np.uint32),
+            }
+        )
+        told = candidates(band_pairs(keys))
+        s = self.settings
+        group = Minhash(threshold=s.threshold / (2 - s.threshold), bands=s.bands, rows=s.rows, verify=s.confirm)
+        owner, number_of = column(told, "shard"), column(told, "row")
+        shingles = self._shingles(told, slots_of)
+        ids = pa.array([f"{n:010d}" for n in number_of.tolist()], pa.string())
+        decided = group.decide(1, pa.table({
+            "key": told.column("component"),
+            "shard": told.column("shard"),
+            "row": told.column("row"),
+            "number": told.column("number"),
+            "equal_to": told.column("equal_to"),
+            "partners": told.column("partners"),
+            "shingles": shingles,
+            "rank": pa.array(-owner.astype(np.int64)),
+            "id": ids,
+            "tie": pa.array(np.zeros(len(ids), np.uint64)),
+        }))  # fmt: skip
+        lost_shard, lost_row = column(decided.told, "shard"), column(decided.told, "row")
+        return [np.sort(lost_row[lost_shard == o]).astype(np.uint32) for o in range(len(self.counts))]
+
+    def _shingles(self, told: pa.Table, slots_of: object) -> pa.ListArray:
+        owner, row = column(told, "shard"), column(told, "row")
+        width = self.settings.bands * self.settings.rows if self.settings.confirm else 0
+        # a document without words has one band and no sketch: it is equal, or it is not
+        per = np.zeros(len(row), np.int64)
+        values = np.empty((0, width), np.uint32)
+        if width:
+            compared = told.column("compared").combine_chunks().to_numpy(zero_copy_only=False)
+            found = []
+            for o in range(len(self.counts)):
+                mine = np.flatnonzero(compared & (owner == o))
+                per[mine] = width
+                found.append(slots_of(o, row[mine].astype(np.uint32)))  # type: ignore[operator]
+            values = np.concatenate(found)
+        order = np.argsort(owner[per > 0], kind="stable")
+        back = np.empty(len(order), np.int64)
+        back[order] = np.arange(len(order))
+        offsets = np.concatenate([[0], np.cumsum(per)]).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values[back].reshape(-1)))
+
+
+def documents(files: Iterable[str], columns: list[str]) -> Iterator[pa.RecordBatch]:
+    """Batches of all files, in their order."""
+    for file in files:
+        yield from read_shard(file, columns)
+
+
+def _slot_chunks(compared: np.ndarray, width: int) -> list[np.ndarray]:
+    step = max(1, SLOT_BYTES // max(4 * width, 1))
+    return [compared[begin : begin + step] for begin in range(0, len(compared), step)]
+
+
+def _distinct(elements: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    order = np.lexsort((elements[:, 1], elements[:, 0]))
+    ranked = elements[order]
+    fresh = np.ones(len(ranked), np.bool_)
+    fresh[1:] = (ranked[1:] != ranked[:-1]).any(axis=1)
+    inverse = np.empty(len(ranked), np.int64)
+    inverse[order] = np.cumsum(fresh) - 1
+    return ranked[fresh], inverse
+
+
+def _random(count: int) -> bytes:
+    import os
+
+    return os.urandom(count)

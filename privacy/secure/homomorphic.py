@@ -1,0 +1,206 @@
+"""Homomorphic encryption: contexts whose parameters are checked, and exact sums under encryption.
+
+Schemes: BFV (Brakerski 2012; Fan, Vercauteren 2012) for integers, CKKS (Cheon et al. 2017) for real numbers, by Microsoft SEAL
+through TenSEAL. Security: the bits of the whole coefficient modulus are at most what the Homomorphic Encryption Standard
+(Albrecht et al. 2018, table 1, ternary secrets) allows for 128 bits at the ring's degree. Whoever gets a context checks it:
+a context of lesser parameters, or one that holds a secret key, is refused.
+
+Sums when owners cannot be online together: the key holder, an owner, gives its public context to the aggregator, which hands it
+on; every owner leaves ciphertexts with the aggregator, which adds them without a key; the key holder decrypts the sum alone.
+
+Who learns what (honest but curious): all parties the sum and who took part; the aggregator ciphertexts; the key holder the sum.
+Collusion: the aggregator and the key holder together read every owner's vector, so they are never the same party (refused),
+and owners must trust them not to collude; for a threshold of owners instead, use masks (`aggregation.py`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from privacy.secure.node import Node
+from transforms.errors import MissingDependencyError, PrivacyError, ProtocolError
+
+MAX_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
+"""Bits of the coefficient modulus for 128-bit security, by degree of the ring."""
+DEGREE = 8192
+PLAIN = 1125899906826241
+"""A prime of 50 bits that is 1 modulo 16,384: 8,192 counters a ciphertext, sums below 2^49."""
+
+
+def library() -> Any:
+    """TenSEAL, with the parts of SEAL that tell the parameters."""
+    try:
+        import tenseal
+        import tenseal.sealapi
+    except ImportError as error:
+        raise MissingDependencyError("encrypted sums and scores need tenseal: pip install 'corpusmill[he]'") from error
+    return tenseal
+
+
+def bfv() -> Any:
+    """A fresh private context for sums of integers."""
+    ts = library()
+    return ts.context(ts.SCHEME_TYPE.BFV, poly_modulus_degree=DEGREE, plain_modulus=PLAIN)
+
+
+def public_bytes(context: Any) -> bytes:
+    """The context without its secret key: with it one can encrypt and add, not decrypt."""
+    public = context.copy()
+    public.make_context_public()
+    return bytes(public.serialize(save_galois_keys=False, save_relin_keys=False))
+
+
+def parameters(context: Any) -> dict[str, Any]:
+    """Scheme, degree, bits of the coefficient modulus, and whether they give 128 bits of security."""
+    parms = context.seal_context().data.key_context_data().parms()
+    degree = int(parms.poly_modulus_degree())
+    bits = sum(int(m.bit_count()) for m in parms.coeff_modulus())
+    scheme = str(parms.scheme()).rpartition(".")[2].lower()
+    return {"scheme": scheme, "degree": degree, "coefficient_bits": bits, "secure_128": bits <= MAX_BITS.get(degree, 0)}
+
+
+def checked(data: bytes | np.ndarray, scheme: str, of: str) -> Any:
+    """The public context in `data`. Raises ProtocolError if it is none, weak, of another scheme, or holds a secret key."""
+    ts = library()
+    try:
+        context = ts.context_from(bytes(data))
+        found = parameters(context)
+    except Exception as error:
+        raise ProtocolError(
+            f"{of} sent a context that cannot be read ({type(error).__name__}); it was refused."
+        ) from None
+    if context.is_private():
+        raise ProtocolError(
+            f"{of} sent a context with its secret key: whoever has it reads all. It was refused; make a new one."
+        )
+    if found["scheme"] != scheme or not found["secure_128"]:
+        raise ProtocolError(
+            f"{of} sent a context of {found['scheme']}, degree {found['degree']}, {found['coefficient_bits']} bits, where "
+            f"{scheme} with 128 bits of security was agreed: at most {MAX_BITS.get(found['degree'], 0)} bits. It was refused."
+        )
+    return context
+
+
+def encrypt(context: Any, vector: np.ndarray, owners: int) -> list[bytes]:
+    """Ciphertexts of a vector of counts, 8,192 in each. Raises PrivacyError if a sum of `owners` such could overflow."""
+    ts = library()
+    values = np.ascontiguousarray(vector, np.int64)
+    if len(values) and (values.min() < 0 or int(values.max()) >= (PLAIN // 2) // owners):
+        raise PrivacyError(
+            f"an encrypted sum takes counts from 0 to {(PLAIN // 2) // owners - 1:,}: count in larger units."
+        )
+    return [ts.bfv_vector(context, values[i : i + DEGREE].tolist()).serialize() for i in range(0, len(values), DEGREE)]
+
+
+def add(context: Any, columns: list[list[bytes]]) -> list[bytes]:
+    """The sum of several owners' ciphertexts, chunk by chunk. Raises ProtocolError for what is no ciphertext."""
+    ts = library()
+    out = []
+    for pieces in zip(*columns, strict=True):
+        total = None
+        for data in pieces:
+            try:
+                one = ts.bfv_vector_from(context, data)
+                total = one if total is None else total + one
+            except Exception as error:
+                raise ProtocolError(f"a ciphertext that does not fit the context was refused ({error}).") from None
+        out.append(bytes(total.serialize()))  # type: ignore[union-attr]
+    return out
+
+
+def decrypt(context: Any, pieces: list[bytes]) -> tuple[np.ndarray, int]:
+    """(the vector int64, bits of noise budget that are left). Raises ProtocolError if the noise has eaten the budget."""
+    ts = library()
+    parts, budget = [np.empty(0, np.int64)], 1 << 30
+    for data in pieces:
+        vector = ts.bfv_vector_from(context, data)
+        parts.append(np.array(vector.decrypt(), np.int64))
+        budget = min(budget, noise_budget(context, vector))
+    if pieces and budget <= 0:
+        raise ProtocolError(
+            "an encrypted sum has no noise budget left, so its numbers cannot be trusted. Nothing is written."
+        )
+    return np.concatenate(parts), budget if pieces else 0
+
+
+def noise_budget(context: Any, vector: Any) -> int:
+    """Bits until decryption fails, least over the vector's ciphertexts (SEAL's invariant noise budget)."""
+    ts = library()
+    decryptor = ts.sealapi.Decryptor(context.seal_context().data, context.secret_key().data)
+    return min(int(decryptor.invariant_noise_budget(c)) for c in vector.ciphertext())
+
+
+def add_up(node: Node, vector: np.ndarray) -> tuple[np.ndarray, list[str], dict[str, Any]]:
+    """An owner's part in an encrypted sum: (sum, who is in it, what is known of the noise)."""
+    parties = node.job.parties
+    hub, holder = parties.aggregator, parties.key_holder
+    found: dict[str, Any] = {}
+    context: Any = None
+    if node.name == holder:
+        ts = library()
+
+        def fresh() -> dict[str, np.ndarray]:
+            context = bfv()
+            private = np.frombuffer(context.serialize(save_secret_key=True), np.uint8)
+            return {"private": private, "public": np.frombuffer(public_bytes(context), np.uint8)}
+
+        keys = node.store.once("context", fresh)
+        context, public = ts.context_from(bytes(keys["private"])), keys["public"]
+        node.send(hub, "context", public)
+    else:
+        public = node.receive(hub, "context")
+    # encryption is random: stored, so that what is sent again is the same
+    n = len(parties.owners)
+    pieces = node.store.once("ciphers", lambda: _numbered(encrypt(checked(public, "bfv", holder), vector, n)))
+    for i in range(len(pieces)):
+        node.send(hub, "cipher", pieces[f"{i:08d}"], i)
+    if node.name == holder:
+        count = -(-len(vector) // DEGREE)
+        total, budget = decrypt(context, [bytes(node.receive(hub, "cipher", i)) for i in range(count)])
+        found = {**parameters(context), "noise_budget_bits": budget}
+        node.send(hub, "plain-sum", total[: len(vector)].astype(np.uint64))
+    alive = node.receive(hub, "alive")
+    total = node.receive(hub, "plain-sum").astype(np.int64) if node.name != holder else total[: len(vector)]
+    if len(total) != len(vector):
+        raise ProtocolError(
+            f"the sum has {len(total):,} numbers where {len(vector):,} were agreed. Nothing is written."
+        )
+    return total, [parties.owners[i] for i in alive.tolist() if i < n], found
+
+
+def collect(node: Node, length: int) -> tuple[np.ndarray, list[str]]:
+    """The aggregator's part in an encrypted sum. Raises ProtocolError below the threshold, or without the key holder."""
+    parties = node.job.parties
+    public = node.receive(parties.key_holder, "context")
+    context = checked(public, "bfv", parties.key_holder)
+    others = [o for o in parties.owners if o != parties.key_holder]
+    node.send_each({o: [("context", public)] for o in others})
+    count = -(-length // DEGREE)
+
+    def came() -> dict[str, np.ndarray]:
+        last = node.wait(parties.owners, "cipher", max(count - 1, 0))
+        return {"alive": np.array([i for i, o in enumerate(parties.owners) if o in last], np.uint16)}
+
+    listed = node.store.once("alive", came)["alive"]
+    alive = [parties.owners[i] for i in listed.tolist()]
+    if len(alive) < parties.least:
+        raise ProtocolError(
+            f"only {len(alive)} owners sent ciphertexts where {parties.least} are needed. Nothing is written."
+        )
+    columns = [[bytes(node.receive(owner, "cipher", i)) for i in range(count)] for owner in alive]
+    total = node.store.once("total", lambda: _numbered(add(context, columns)))
+    for i in range(count):
+        node.send(parties.key_holder, "cipher", total[f"{i:08d}"], i)
+    found = node.receive(parties.key_holder, "plain-sum")
+    if len(found) != length:
+        raise ProtocolError(f"the sum has {len(found):,} numbers where {length:,} were agreed. Nothing is written.")
+    node.send_each(
+        {parties.key_holder: [("alive", listed)], **{o: [("alive", listed), ("plain-sum", found)] for o in others}}
+    )
+    return found.astype(np.int64), alive
+
+
+def _numbered(pieces: list[bytes]) -> dict[str, np.ndarray]:
+    return {f"{i:08d}": np.frombuffer(p, np.uint8) for i, p in enumerate(pieces)}

@@ -1,0 +1,337 @@
+"""One party on the network: it listens, keeps what it is sent, and sends until the other side has it.
+
+Every connection is TLS 1.3 with certificates on both ends, from the parties' own authority; the name in a certificate must
+be the sender of each message (`wire.py`) and one of the job's parties, in a role that may send that kind. A message is
+written to disk before it is acknowledged (`store.py`) and sent again until it is, so parties may start in any order, and
+a party that is killed and started again goes on. A party from which nothing comes for `timeout` seconds is lost.
+
+TLS hides content from the network, not sizes and times. It does not make a party honest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from privacy.secure.settings import Job, Party
+from privacy.secure.store import Store
+from privacy.secure.wire import HEAD, Message, allowed, decode, digest, encode
+from transforms.errors import DatasetError, ProtocolError, RecipeError
+
+OK, NO = b"\x01", b"\x00"
+FIRST_PAUSE, LAST_PAUSE = 0.02, 1.0  # seconds between attempts to connect
+LAST_WORDS = 5.0  # seconds for what is being received when this party is done
+STOPPED = 1
+
+
+class _RefusedError(Exception):
+    """The other side took the message and said no."""
+
+
+class Node:
+    """This party in one job. Use as a context: it listens inside."""
+
+    def __init__(self, party: Party, job: Job, store: Store) -> None:
+        if party.name not in job.parties.everyone:
+            raise RecipeError(
+                f"{party.name} takes no part in the job {job.job}; it names {', '.join(job.parties.everyone)}."
+            )
+        missing = set(job.parties.everyone) - {party.name} - set(party.addresses)
+        if missing:
+            raise RecipeError(f"`addresses` of {party.name} does not say where {', '.join(sorted(missing))} listens.")
+        self.party, self.job, self.store = party, job, store
+        self.name, self.session, self.timeout = party.name, job.session, party.timeout
+        self.max_bytes = party.max_message_mb << 20
+        self._server_tls = self._tls(ssl.PROTOCOL_TLS_SERVER)
+        self._client_tls = self._tls(ssl.PROTOCOL_TLS_CLIENT)
+        self._have = set(store.kept())
+        self._heard: dict[str, float] = {}
+        self._stopped: set[str] = set()
+        self._refused: list[str] = []
+        self._changed = threading.Condition()
+        self._writing = {name: threading.Lock() for name in job.parties.everyone}  # one message at a time to each
+        self._out: dict[str, Any] = {}
+        self._in: list[Any] = []
+        self._taking = 0
+        self._closed = False
+
+    def role(self, name: str) -> str:
+        """`aggregator` or `owner`."""
+        return "aggregator" if name == self.job.parties.aggregator else "owner"
+
+    # life
+
+    def __enter__(self) -> Node:
+        host, port = address(self.party.listen)
+        try:
+            self._socket = socket.create_server((host, port), backlog=128)
+        except OSError as error:
+            raise RecipeError(f"{self.party.listen}: cannot be listened on ({error.strerror}).") from error
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if error is not None and not isinstance(error, GeneratorExit):
+            self._say_stop()
+        self._closed = True
+        with self._changed:
+            self._changed.wait_for(lambda: self._taking == 0, LAST_WORDS)
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        for s in [self._socket, *self._out.values(), *self._in]:
+            with contextlib.suppress(OSError):
+                s.close()
+
+    def _say_stop(self) -> None:
+        others = [o for o in self.job.parties.everyone if o != self.name]
+        self.send_each({o: [("stop", np.array([STOPPED], np.uint8))] for o in others}, timeout=0.5)
+
+    def _tls(self, protocol: int) -> ssl.SSLContext:
+        folder = Path(self.party.certificates)
+        context = ssl.SSLContext(protocol)
+        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        try:
+            context.load_verify_locations(folder / "authority.pem")
+            context.load_cert_chain(folder / f"{self.name}.pem", folder / f"{self.name}.key.pem")
+        except (OSError, ssl.SSLError) as error:
+            raise DatasetError(
+                f"{folder}: authority.pem, {self.name}.pem and {self.name}.key.pem cannot be used ({error}). "
+                "`corpusmill party certificates` makes them."
+            ) from error
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.check_hostname = protocol == ssl.PROTOCOL_TLS_CLIENT
+        return context
+
+    # receiving
+
+    def _accept(self) -> None:
+        while not self._closed:
+            try:
+                plain, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
+
+    def _serve(self, plain: socket.socket) -> None:
+        try:
+            plain.settimeout(self.timeout)
+            with self._server_tls.wrap_socket(plain, server_side=True) as tls:
+                names = dict(field[0] for field in tls.getpeercert()["subject"])  # type: ignore[index,misc]
+                peer = str(names["commonName"])
+                self._in.append(tls)
+                while not self._closed:
+                    first = _exactly(tls, HEAD.size)
+                    with self._busy():
+                        try:
+                            self._take(decode(_Read(tls, first), self.max_bytes, lambda h: self._admit(h, peer)))
+                        except ProtocolError as error:
+                            self._refuse(tls, error)
+                            return  # what follows cannot be told from the refused message's body
+                        tls.sendall(OK)
+        except (OSError, KeyError, EOFError, ValueError):
+            return  # a stranger, or a party that went away: the sender tries again
+
+    @contextlib.contextmanager
+    def _busy(self) -> Iterator[None]:
+        """While a message is taken: this party does not leave between keeping one and saying so."""
+        with self._changed:
+            self._taking += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._taking -= 1
+                self._changed.notify_all()
+
+    def _refuse(self, tls: Any, error: ProtocolError) -> None:
+        with self._changed:
+            self._refused.append(str(error))
+        reason = str(error).encode()[:500]
+        with contextlib.suppress(OSError):
+            tls.sendall(NO + len(reason).to_bytes(2, "little") + reason)
+
+    def _admit(self, header: dict[str, Any], peer: str) -> None:
+        sender, kind = header["sender"], header["kind"]
+        if sender != peer:
+            raise ProtocolError(
+                f"a message in the name of `{sender}` came with the certificate of `{peer}` and was refused."
+            )
+        if sender not in self.job.parties.everyone or sender == self.name or header["to"] != self.name:
+            raise ProtocolError(f"a message from `{sender}` to `{header['to']}` was refused by {self.name}.")
+        if header["session"] != self.session:
+            raise ProtocolError(
+                f"{self.name} refused a message of another job. The job files of {sender} and {self.name} differ, or one of "
+                "them works on another job: all parties need the same file."
+            )
+        if not allowed(kind, self.role(sender), self.role(self.name)):
+            raise ProtocolError(f"a message `{kind}` from `{sender}` was refused: its role may not send it.")
+
+    def _take(self, message: Message) -> None:
+        with self._changed:
+            self._heard[message.sender] = time.monotonic()
+            self._stopped.discard(message.sender)
+            if message.kind == "stop":
+                self._stopped.add(message.sender)
+            elif message.name in self._have:
+                if digest(self.store.load(message.name)) != digest(message):
+                    raise ProtocolError(
+                        f"a second message {message.kind}/{message.part} of {message.sender} that differs from the first was "
+                        "refused. A party whose state is lost cannot take the job up again: start it under a new name."
+                    )
+            else:
+                self.store.keep(message)
+                self._have.add(message.name)
+            self._changed.notify_all()
+
+    def receive(self, sender: str, kind: str, part: int = 0, timeout: float | None = None) -> np.ndarray:
+        """The array of a message, as soon as it is there.
+
+        Raises ProtocolError if the sender has stopped, or nothing came from it for `timeout` seconds.
+        """
+        if not self.wait([sender], kind, part, timeout):
+            why = "has stopped" if sender in self._stopped else f"was not heard of for {timeout or self.timeout:g} s"
+            refused = f" Refused meanwhile: {self._refused[-1]}" if self._refused else ""
+            raise ProtocolError(
+                f"{self.name} waits for `{kind}` of {sender}, which {why}. Nothing is written. Start {sender} again, then "
+                f"{self.name}: both go on from where they were.{refused}"
+            )
+        return self.store.load((sender, kind, part)).array
+
+    def has(self, sender: str, kind: str, part: int = 0) -> bool:
+        """Whether a message has come."""
+        return (sender, kind, part) in self._have
+
+    def wait(self, senders: Iterable[str], kind: str, part: int = 0, timeout: float | None = None) -> list[str]:
+        """Those of `senders` whose message has come, after all have sent it, stopped or been silent for `timeout` seconds."""
+        senders, limit, begin = list(senders), timeout or self.timeout, time.monotonic()
+        with self._changed:
+            while True:
+                now = time.monotonic()
+                missing = [s for s in senders if (s, kind, part) not in self._have and s not in self._stopped]
+                # the clock starts at the wait: a party may be silent while this one is at work
+                left = [limit - (now - max(self._heard.get(s, 0.0), begin)) for s in missing]
+                came = [s for s in senders if (s, kind, part) in self._have]
+                if not missing or max(left) <= 0:
+                    return came
+                self._changed.wait(max(0.01, max(left)))
+
+    # sending
+
+    def send(self, to: str, kind: str, array: np.ndarray, part: int = 0, timeout: float | None = None) -> None:
+        """Send an array and return when `to` has it on its disk. What it has already is not sent again.
+
+        Raises ProtocolError if it cannot be reached for `timeout` seconds, or refuses the message.
+        """
+        if self.store.sent(to, kind, part):
+            return
+        message = Message(self.session, self.name, to, kind, part, np.ascontiguousarray(array))
+        data = encode(message)
+        limit = time.monotonic() + (timeout or self.timeout)
+        pause, reason = FIRST_PAUSE, "no answer"
+        with self._writing[to]:
+            while True:
+                try:
+                    self._exchange(to, data, max(0.1, limit - time.monotonic()))
+                    break
+                except _RefusedError as error:
+                    self._drop(to)
+                    raise ProtocolError(f"{to} refused `{kind}` of {self.name}: {error}") from None
+                except ssl.SSLCertVerificationError as error:
+                    self._drop(to)
+                    raise ProtocolError(
+                        f"{self.party.addresses[to]} is not {to}: {error.verify_message}. Check `addresses` and certificates."
+                    ) from None
+                except (OSError, EOFError) as error:
+                    self._drop(to)
+                    reason = str(error) or reason
+                if time.monotonic() + pause > limit or self._closed:
+                    raise ProtocolError(
+                        f"{self.name} cannot send `{kind}` to {to} at {self.party.addresses[to]}: {reason}."
+                    )
+                time.sleep(pause)
+                pause = min(2 * pause, LAST_PAUSE)
+        if kind != "stop":
+            self.store.note(message, len(data), digest(message))
+
+    def _exchange(self, to: str, data: bytes, timeout: float) -> None:
+        tls = self._out.get(to)
+        if tls is None:
+            plain = socket.create_connection(address(self.party.addresses[to]), min(timeout, 5.0))
+            tls = self._out[to] = self._client_tls.wrap_socket(plain, server_hostname=to)
+        tls.settimeout(timeout)
+        failed: OSError | None = None
+        try:
+            tls.sendall(data)
+        except OSError as error:
+            failed = error  # the receiver may have refused before it read all: its answer says why
+        answer = _exactly(tls, 1)
+        if answer == NO:
+            raise _RefusedError(_exactly(tls, int.from_bytes(_exactly(tls, 2), "little")).decode(errors="replace"))
+        if failed:
+            raise failed
+
+    def _drop(self, to: str) -> None:
+        tls = self._out.pop(to, None)
+        if tls is not None:
+            with contextlib.suppress(OSError):
+                tls.close()
+
+    def send_each(
+        self, messages: Mapping[str, Sequence[tuple[str, np.ndarray]]], part: int = 0, timeout: float | None = None
+    ) -> list[str]:
+        """Send (kind, array) to several parties at the same time, each in order; those that were reached. For parties that
+        may be gone: who is not reached in `timeout` seconds, or refuses, is left out."""
+
+        def some(to: str) -> bool:
+            try:
+                for kind, array in messages[to]:
+                    if to in self._stopped:
+                        return False
+                    self.send(to, kind, array, part, timeout)
+            except ProtocolError:
+                return False
+            return True
+
+        if not messages:
+            return []
+        with ThreadPoolExecutor(len(messages)) as pool:
+            return [to for to, reached in zip(messages, pool.map(some, messages), strict=True) if reached]
+
+
+class _Read:
+    """Reads from a connection, what was read already first."""
+
+    def __init__(self, tls: Any, first: bytes) -> None:
+        self.tls, self.first = tls, first
+
+    def __call__(self, count: int) -> bytes:
+        first, self.first = self.first, b""
+        return first or _exactly(self.tls, count)
+
+
+def _exactly(tls: Any, count: int) -> bytes:
+    data = bytearray(count)
+    view, got = memoryview(data), 0
+    while got < count:
+        n = tls.recv_into(view[got:], min(count - got, 1 << 20))
+        if n == 0:
+            raise EOFError("the connection was closed")
+        got += n
+    return bytes(data)
+
+
+def address(text: str) -> tuple[str, int]:
+    """HOST:PORT as a pair. Raises RecipeError."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise RecipeError(f"`{text}` is no HOST:PORT.")
+    return host.strip("[]"), int(port)

@@ -1,0 +1,129 @@
+"""One party's part of one job, from its files to its result.
+
+The result is written whole or not at all, into the party's `output` (default: the job's folder below `state`):
+
+    dedup   owners: JOB.drop.parquet, the ids to drop, for `corpusmill forget DIR --ids`
+    count   all: JOB.counts.parquet, one row a cell that is not empty
+    mix     all: JOB.weights.json, shares and weights of the cells
+    score   the owner of documents: JOB.scores.parquet
+
+and everywhere JOB.report.json: what was computed, with whom, what each learned, what it cost. Keys and messages of a finished
+job are removed; its transcript stays.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from privacy.secure.node import Node
+from privacy.secure.settings import Dedup, Job, Party
+from privacy.secure.store import Store
+from transforms.storage import write_atomic
+
+
+def run(job: Job, party: Party, files: Sequence[str]) -> dict[str, Any]:
+    """Take part in `job` until its end; the report, which is also written. A finished job is not run again.
+
+    files: the owner's shard files. Raises ProtocolError when the parties cannot finish; the same call goes on from there.
+    """
+    folder = Path(party.state) / job.job
+    output = Path(party.output) if party.output else folder
+    told = output / f"{job.job}.report.json"
+    session = folder / "session"
+    if told.exists():
+        report = json.loads(told.read_text(encoding="utf-8"))
+        _same(job, report["session"], told)
+        return report
+    store = Store(folder)
+    try:
+        if session.exists():
+            _same(job, session.read_text(encoding="utf-8").strip(), session)
+        write_atomic(str(session), job.session.encode() + b"\n")
+        output.mkdir(parents=True, exist_ok=True)
+        begin, cpu = time.perf_counter(), time.process_time()
+        with Node(party, job, store) as node:
+            found = _RUNS[job.kind](node, job, list(files), output)
+            lines = store.transcript()
+            kinds = Counter(r["kind"] for r in lines)
+            report = {
+                "job": job.job,
+                "kind": job.kind,
+                "session": job.session,
+                "party": party.name,
+                "role": node.role(party.name),
+                **found,
+                "sent": {"messages": dict(sorted(kinds.items())), "bytes": sum(r["bytes"] for r in lines)},
+                "seconds": round(time.perf_counter() - begin, 3),
+                "cpu_seconds": round(time.process_time() - cpu, 3),
+            }
+        write_atomic(str(told), (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+        store.forget_secrets()
+        return report
+    finally:
+        store.close()
+
+
+def _same(job: Job, session: str, where: Path) -> None:
+    if session != job.session:
+        from transforms.errors import RecipeError
+
+        raise RecipeError(f"{where}: the job {job.job} was run with another job file. Give a changed job a new name.")
+
+
+def _dedup(node: Node, job: Job, files: list[str], output: Path) -> dict[str, Any]:
+    from privacy.secure import dedup
+
+    settings = job.dedup or Dedup()
+    if node.role(node.name) == "aggregator":
+        return {"dropped": dedup.as_aggregator(node, settings)}
+    documents = dedup.prepare(dedup.documents(files, ["id", "text"]), settings)
+    ids = dedup.as_owner(node, documents, settings)
+    path = output / f"{job.job}.drop.parquet"
+    _write(path, pa.table({"id": ids}))
+    return {"documents": len(documents.ids), "dropped": len(ids), "result": str(path)}
+
+
+def _count(node: Node, job: Job, files: list[str], output: Path) -> dict[str, Any]:
+    from privacy.secure import counts
+
+    assert job.count is not None  # the job's own validation
+    total, more = counts.joint(node, job.count, files)
+    path = output / f"{job.job}.counts.parquet"
+    _write(path, counts.table(job.count, total))
+    found: dict[str, Any] = {**more, "total": int(total.sum()), "result": str(path)}
+    if job.kind == "mix":
+        found["result"] = str(output / f"{job.job}.weights.json")
+        weights = counts.weights(job.count, total)
+        write_atomic(found["result"], (json.dumps(weights, indent=2, ensure_ascii=False) + "\n").encode())
+    return found
+
+
+def _score(node: Node, job: Job, files: list[str], output: Path) -> dict[str, Any]:
+    from privacy.secure import scoring
+
+    assert job.score is not None  # the job's own validation
+    if node.role(node.name) == "aggregator":
+        return scoring.as_model_owner(node, job.score, files)
+    if node.name != job.parties.owners[0]:
+        return {"documents": 0}
+    scores, found = scoring.as_owner(node, job.score, files)
+    path = output / f"{job.job}.scores.parquet"
+    _write(path, scores)
+    return {**found, "result": str(path)}
+
+
+_RUNS: dict[str, Any] = {"dedup": _dedup, "count": _count, "mix": _count, "score": _score}
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_atomic(str(path), sink.getvalue().to_pybytes())

@@ -1,0 +1,211 @@
+"""What a party knows of itself (`party.yaml`) and what all parties agreed to compute (the job's file).
+
+    party.yaml: one a party, its own            job.yaml: the same at every party
+        name: north                                 job: dedup-2026-11
+        listen: 0.0.0.0:7001                        kind: dedup
+        certificates: certs                         parties:
+        addresses: {south: host:7001, ...}              owners: [north, south, east]
+        state: state                                    aggregator: hub
+        data: out/docs                              minhash: {threshold: 0.8}
+
+The job's digest is the session of every message: parties whose job files differ in one field refuse each other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from privacy.secure.certificates import NAME
+from transforms.errors import RecipeError
+
+Kind = Literal["dedup", "count", "mix", "score"]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Party(_Model):
+    """One party's own settings; paths are relative to its file."""
+
+    name: str = Field(description="This party, as in its certificate.")
+    listen: str = Field(default="127.0.0.1:7001", description="HOST:PORT where the other parties find it.")
+    addresses: dict[str, str] = Field(description="HOST:PORT of every other party.")
+    certificates: str = Field(description="Folder with authority.pem, NAME.pem and NAME.key.pem.")
+    state: str = Field(description="Folder of this party's own, where jobs are resumed from; holds secrets.")
+    data: str = Field(default="", description="Documents: a dataset, a folder, a shard file or a glob; owners only.")
+    output: str = Field(default="", description="Folder of the results; default: the job's folder below `state`.")
+    jobs: tuple[str, ...] = Field(default=(), description="Job files that `corpusmill party` runs, in this order.")
+    timeout: float = Field(default=120, gt=0, description="Seconds without a word after which a party counts as lost.")
+    max_message_mb: int = Field(default=64, ge=1, le=1024, description="Larger messages are refused.")
+    workers: int = Field(default=1, ge=1, le=256, description="Threads for the arithmetic.")
+
+
+class Parties(_Model):
+    """Who takes part, and as what. The order of owners is the agreed order: an earlier owner keeps a duplicate."""
+
+    owners: tuple[str, ...] = Field(min_length=1, max_length=100, description="Owners, in the agreed order.")
+    aggregator: str = Field(description="Adds, or matches, what owners have masked; no owner.")
+    key_holder: str = Field(default="", description="Encrypted sums: who can decrypt; never the aggregator.")
+    threshold: int = Field(default=0, ge=0, description="Sums: owners that must remain; default: more than half.")
+
+    @model_validator(mode="after")
+    def _apart(self) -> Parties:
+        names = [*self.owners, self.aggregator]
+        if bad := [n for n in names if not NAME.match(n)]:
+            raise ValueError(f"{bad[0]!r} cannot name a party: use lower-case letters, digits and hyphens")
+        if len(set(names)) < len(names):
+            raise ValueError("a party is named twice; the aggregator is no owner, or it could take its own part out")
+        if self.key_holder and self.key_holder == self.aggregator:
+            raise ValueError(
+                "the key holder must not be the aggregator: it could decrypt what each owner sends. Name an owner"
+            )
+        if self.key_holder and self.key_holder not in self.owners:
+            raise ValueError(f"the key holder {self.key_holder!r} is no owner")
+        if self.threshold and not len(self.owners) / 2 < self.threshold <= len(self.owners):
+            raise ValueError(
+                f"threshold {self.threshold}: must be more than half of {len(self.owners)} owners and at most all"
+            )
+        return self
+
+    @property
+    def least(self) -> int:
+        """Owners that a sum needs."""
+        return self.threshold or len(self.owners) // 2 + 1
+
+    @property
+    def everyone(self) -> tuple[str, ...]:
+        """All parties, owners first."""
+        return (*self.owners, self.aggregator)
+
+
+class Dedup(_Model):
+    """Deduplication across owners."""
+
+    method: Literal["exact", "minhash"] = Field(default="minhash", description="Equal, or similar documents.")
+    normalize: Literal["none", "space", "words"] = Field(default="space", description="exact: what does not count.")
+    threshold: float = Field(default=0.8, gt=0, le=1, description="minhash: least estimated Jaccard similarity.")
+    ngram: int = Field(default=5, ge=1, le=64, description="minhash: words a shingle.")
+    bands: int = Field(default=32, ge=1, le=1024, description="minhash: bands of a sketch.")
+    rows: int = Field(default=8, ge=1, le=64, description="minhash: slots a band.")
+    confirm: bool = Field(default=True, description="minhash: estimate the similarity of candidates before they count.")
+    keep: Literal["first", "longest"] = Field(
+        default="first", description="Among one owner's documents: smallest id, or most bytes."
+    )
+
+
+class Dimension(_Model):
+    """One axis of a joint count: a column with agreed values, or a number with agreed bounds."""
+
+    column: str = Field(description="Column of the documents; `length` is the bytes of the text.")
+    values: tuple[str, ...] = Field(default=(), max_length=100_000, description="Values; all others count as one more.")
+    bounds: tuple[float, ...] = Field(default=(), max_length=10_000, description="Rising bounds of bins of a number.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Dimension:
+        if bool(self.values) == bool(self.bounds):
+            raise ValueError(f"dimension `{self.column}`: give either `values` or `bounds`")
+        if list(self.bounds) != sorted(set(self.bounds)) or len(set(self.values)) < len(self.values):
+            raise ValueError(f"dimension `{self.column}`: values must differ, and bounds must rise")
+        return self
+
+    @property
+    def size(self) -> int:
+        """Cells along this axis."""
+        return len(self.values or self.bounds) + 1
+
+
+class Count(_Model):
+    """Joint counts over all owners' documents."""
+
+    by: tuple[Dimension, ...] = Field(min_length=1, max_length=8, description="Axes of the table.")
+    unit: Literal["documents", "bytes"] = Field(default="documents", description="What is counted.")
+    method: Literal["masks", "encrypted"] = Field(
+        default="masks", description="Masks need all owners at one time; encrypted needs a `key_holder`."
+    )
+    temperature: float = Field(default=1.0, gt=0, description="mix: weight of a cell is its share to the power 1/T.")
+
+    @model_validator(mode="after")
+    def _few(self) -> Count:
+        if self.cells > 10_000_000:
+            raise ValueError(f"{self.cells:,} cells are more than 10,000,000: give fewer values or bounds")
+        return self
+
+    @property
+    def cells(self) -> int:
+        """Cells of the table."""
+        cells = 1
+        for d in self.by:
+            cells *= d.size
+        return cells
+
+
+class Score(_Model):
+    """Encrypted scoring: `owner` encrypts features, the aggregator holds the model and sees neither text nor score."""
+
+    features: int = Field(ge=1, le=4096, description="Numbers a document.")
+    column: str = Field(default="embedding", description="Column of the features: a list of `features` numbers.")
+    degree: Literal[1, 2] = Field(default=1, description="2: the model has quadratic terms.")
+
+
+class Job(_Model):
+    """What all parties agreed to compute."""
+
+    job: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Its name; a new run needs a new one.")
+    kind: Kind = Field(description="dedup, count, mix or score.")
+    parties: Parties
+    dedup: Dedup | None = None
+    count: Count | None = None
+    score: Score | None = None
+
+    @model_validator(mode="after")
+    def _section(self) -> Job:
+        section = "count" if self.kind == "mix" else self.kind
+        given = {s for s in ("dedup", "count", "score") if getattr(self, s) is not None}
+        if given - {section} or (section != "dedup" and not given):
+            raise ValueError(f"a job of kind `{self.kind}` has the section `{section}` and no other")
+        if self.kind != "score" and len(self.parties.owners) < 2:
+            raise ValueError(f"a job of kind `{self.kind}` needs at least two owners")
+        if self.count and (self.count.method == "encrypted") != bool(self.parties.key_holder):
+            raise ValueError("`parties.key_holder` goes with `count.method: encrypted`, and only with it")
+        return self
+
+    @property
+    def session(self) -> str:
+        """Name of the computation in every message: a digest of all that was agreed."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(b"corpusmill job 1\0" + canonical.encode()).hexdigest()[:32]
+
+
+def load_party(path: str | Path) -> Party:
+    """The party in a file, its paths made absolute."""
+    party = _load(path, Party)
+    base = Path(path).resolve().parent
+    paths = {k: str(base / v) for k in ("certificates", "state", "data", "output") if (v := getattr(party, k))}
+    jobs = tuple(str(base / j) for j in party.jobs)
+    return party.model_copy(update={**paths, "jobs": jobs})
+
+
+def load_job(path: str | Path) -> Job:
+    """The job in a file."""
+    return _load(path, Job)
+
+
+def _load(path: str | Path, model: Any) -> Any:
+    try:
+        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return model.model_validate(values)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: cannot be read ({error}).") from error
+    except ValidationError as error:
+        lines = [
+            f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
+            for e in error.errors()
+        ]
+        raise RecipeError(f"{path}: is not right:\n" + "\n".join(lines)) from error

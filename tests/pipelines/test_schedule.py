@@ -1,0 +1,230 @@
+"""Schedules: cron expressions, and what six schedulers are given, checked by their own tools where those are here."""
+
+import shutil
+import stat
+import subprocess
+
+import pytest
+import yaml
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipelines.cli import cli
+from pipelines.recipe import load
+from pipelines.schedule import TARGETS, Places, calendars, export, five_fields, parse_cron, seconds
+from tests.corpora import write_recipe
+from transforms.errors import RecipeError
+
+PLACES = Places("registry/corpusmill:1", "data", "project", "europe-west1", "runner@project.iam.gserviceaccount.com")
+SCHEDULE = {"cron": "30 2 * * mon-fri", "timezone": "Europe/Berlin", "retries": 2, "retry_delay": "5m", "timeout": "6h"}
+
+
+def exported(folder, target, **changes):
+    path = write_recipe(folder, [], schedule=SCHEDULE | changes)
+    return export(load(path, check_paths=False), path, target, PLACES, folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("* * * *", "4 fields"),
+        ("60 * * * *", "not from 0 to 59"),
+        ("5-1 * * * *", "backwards"),
+        ("*/0 * * * *", "not a cron field"),
+        ("a * * * *", "not from 0 to 59"),
+        ("* * * * *-3", "not a cron field"),
+    ],
+)
+def test_wrong_expressions(tmp_path, text, said):
+    with pytest.raises(RecipeError, match=said):
+        load(write_recipe(tmp_path, [], schedule={"cron": text}), check_paths=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [({"timezone": "Berlin"}, "no time zone"), ({"timeout": "6 hours"}, "no span"), ({"retries": -1}, "0")],
+)
+def test_other_mistakes(tmp_path, changes, said):
+    with pytest.raises(RecipeError, match=said):
+        load(write_recipe(tmp_path, [], schedule={"cron": "@daily", **changes}), check_paths=False)
+
+
+def test_expressions():
+    assert parse_cron("0 0 1,15 * 7").weekdays == (0,)
+    assert parse_cron("5/20 * * * *").minutes == (5, 25, 45)
+    assert five_fields("*/30 0-2 * feb *") == "0,30 0,1,2 * 2 *"
+    assert seconds("2d") == 172_800
+    # where both kinds of day are restricted, cron takes either
+    assert calendars("0 1 13 * fri", "UTC") == ["*-*-13 01:00:00 UTC", "Fri *-*-* 01:00:00 UTC"]
+
+
+FIELD = st.sampled_from(["*", "1", "1-3", "*/2", "2,4"])
+
+
+@given(st.tuples(FIELD, FIELD, FIELD, FIELD, FIELD))
+def test_plain_fields_mean_the_same(parts):
+    text = " ".join(parts)
+    assert parse_cron(five_fields(text)) == parse_cron(text)
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@pytest.mark.parametrize("cron", ["30 2 * * 1-5", "*/15 * * * *", "0 1 13 * fri", "0 0 1 jan *", "@weekly"])
+def test_calendars_are_systemds(cron):
+    for line in calendars(cron, "Europe/Berlin"):
+        done = subprocess.run(["systemd-analyze", "calendar", line], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+def test_systemd_units_verify(tmp_path):
+    folder = tmp_path / "with space % and $"
+    folder.mkdir()
+    files = exported(folder, "systemd")
+    assert set(files) == {"corpusmill-test.service", "corpusmill-test.timer"}
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    paths = [str(tmp_path / name) for name in files]
+    done = subprocess.run(["systemd-analyze", "verify", "--man=no", *paths], capture_output=True, text=True)
+    complaints = [line for line in done.stderr.splitlines() if "corpusmill-test" in line]
+    assert complaints == []
+    service, timer = files["corpusmill-test.service"], files["corpusmill-test.timer"]
+    assert "SuccessExitStatus=3\n" in service
+    assert "RestartPreventExitStatus=2 78\n" in service
+    assert "OnCalendar=Mon,Tue,Wed,Thu,Fri *-*-* 02:30:00 Europe/Berlin\n" in timer
+    assert "Persistent=true\n" in timer
+    assert "Persistent=false\n" in exported(folder, "systemd", catch_up=False)["corpusmill-test.timer"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "left", "calls"),
+    [([0], 0, 1), ([3], 0, 1), ([75, 0], 0, 2), ([78], 78, 1), ([1, 1, 1], 1, 3), ([2], 2, 1)],
+)
+def test_the_cron_script_understands_exit_codes(tmp_path, monkeypatch, codes, left, calls):
+    """The script is run for real, with a command that ends as told."""
+    fake = tmp_path / "fake"
+    queue = tmp_path / "codes"
+    queue.write_text("\n".join(map(str, codes)) + "\n")
+    fake.write_text(
+        f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\ncode=$(head -1 {queue})\nsed -i 1d {queue}\nexit $code\n'
+    )
+    fake.chmod(0o755)
+    monkeypatch.setattr("pipelines.schedule.command", lambda: [str(fake)])
+    script = exported(tmp_path, "cron", retry_delay="1s")["corpusmill-test.sh"]
+    path = tmp_path / "run.sh"
+    path.write_text(script.replace("sleep 1", "sleep 0"))
+    assert subprocess.run(["/bin/sh", str(path)], check=False).returncode == left
+    lines = (tmp_path / "calls").read_text().splitlines()
+    assert lines == [f"run {tmp_path}/recipe.yaml"] * calls
+
+
+def test_the_crontab(tmp_path):
+    text = exported(tmp_path, "cron")["corpusmill-test.crontab"]
+    entries = [line for line in text.splitlines() if not line.startswith("#")]
+    script = f"/bin/sh {tmp_path}/corpusmill-test.sh"
+    assert entries == ["CRON_TZ=Europe/Berlin", f"30 2 * * 1,2,3,4,5 {script}", f"@reboot {script}"]
+    assert "@reboot" not in exported(tmp_path, "cron", catch_up=False)["corpusmill-test.crontab"]
+
+
+def test_the_kubernetes_cron_job(tmp_path):
+    made = yaml.safe_load(exported(tmp_path, "kubernetes")["corpusmill-test-cronjob.yaml"])
+    assert (made["apiVersion"], made["kind"]) == ("batch/v1", "CronJob")
+    spec, job = made["spec"], made["spec"]["jobTemplate"]["spec"]
+    assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == (
+        "30 2 * * 1,2,3,4,5",
+        "Europe/Berlin",
+        "Forbid",
+    )
+    assert (job["backoffLimit"], job["activeDeadlineSeconds"]) == (2, 21600)
+    pod = job["template"]["spec"]
+    # a pod failure policy is only allowed with pods that are not restarted in place, and must name a container that exists
+    assert pod["restartPolicy"] == "Never"
+    (container,) = pod["containers"]
+    rules = job["podFailurePolicy"]["rules"]
+    assert rules[0]["onExitCodes"]["containerName"] == container["name"]
+    assert rules[0]["onExitCodes"]["values"] == [2, 78]
+    assert {m["name"] for m in container["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
+    assert all(m["mountPath"].startswith("/") and ":" not in m["mountPath"] for m in container["volumeMounts"])
+
+
+@pytest.mark.parametrize(("code", "left"), [(0, 0), (3, 0), (75, 75), (78, 78)])
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [("kubernetes", "corpusmill-test-cronjob.yaml"), ("cloud-scheduler", "corpusmill-test-job.yaml")],
+)
+def test_containers_take_nothing_new_for_success(tmp_path, target, name, code, left):
+    made = yaml.safe_load(exported(tmp_path, target)[name])
+    inner = made["spec"]["jobTemplate"]["spec"] if target == "kubernetes" else made["spec"]["template"]["spec"]
+    (container,) = inner["template"]["spec"]["containers"]
+    fake = tmp_path / "corpusmill"
+    fake.write_text(f'#!/bin/sh\n[ "$1" = run ] && [ "$2" = "{tmp_path}/recipe.yaml" ] && exit {code}\nexit 99\n')
+    fake.chmod(0o755)
+    words = [*container["command"], *container["args"]]
+    assert subprocess.run(words, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False).returncode == left
+
+
+def test_cloud_scheduler(tmp_path):
+    files = exported(tmp_path, "cloud-scheduler")
+    job = yaml.safe_load(files["corpusmill-test-job.yaml"])
+    assert job["spec"]["template"]["spec"]["template"]["spec"]["timeoutSeconds"] == 21600
+    script = files["corpusmill-test-schedule.sh"]
+    assert subprocess.run(["/bin/sh", "-n"], input=script, text=True, check=False).returncode == 0
+    assert "--time-zone=Europe/Berlin" in script
+    assert "jobs/corpusmill-test:run" in script
+
+
+@pytest.mark.parametrize("target", ["airflow", "dagster"])
+def test_python_targets_compile(tmp_path, target):
+    ((name, text),) = exported(tmp_path, target).items()
+    compile(text, name, "exec")
+    assert name.endswith(f"_{target}.py")
+    assert "'30 2 * * 1,2,3,4,5'" in text
+
+
+@pytest.mark.parametrize(("code", "left"), [(0, 0), (3, 0), (75, 75), (78, 78)])
+def test_the_command_of_the_airflow_task(tmp_path, monkeypatch, code, left):
+    fake = tmp_path / "it's a command"
+    fake.write_text(f"#!/bin/sh\nexit {code}\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr("pipelines.schedule.command", lambda: [str(fake)])
+    text = exported(tmp_path, "airflow")["corpusmill_test_airflow.py"]
+    line = next(line for line in text.splitlines() if line.startswith("COMMAND = "))
+    found: dict[str, str] = {}
+    exec(line, found)
+    assert subprocess.run(["/bin/sh", "-c", found["COMMAND"]], check=False).returncode == left
+
+
+def test_airflow_runs_the_dag():
+    pytest.skip("airflow is not installed here: its environment is 600 MB and must be its own")
+
+
+def test_dagster_materialises_the_asset(tmp_path, monkeypatch):
+    dagster = pytest.importorskip("dagster", reason="dagster is not installed here: its environment must be its own")
+    fake = tmp_path / "fake"
+    fake.write_text('#!/bin/sh\necho \'{"snapshot": 4, "committed": true, "funnel": {"rows_out": 9}}\'\n')
+    fake.chmod(0o755)
+    monkeypatch.setattr("pipelines.schedule.command", lambda: [str(fake)])
+    found: dict = {}
+    exec(exported(tmp_path, "dagster")["corpusmill_test_dagster.py"], found)
+    assert dagster.materialize([found["refresh"]]).success
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_verb_writes_files(tmp_path, target):
+    recipe = write_recipe(tmp_path, [], schedule=SCHEDULE)
+    out = tmp_path / "made"
+    options = ["--image", "i", "--claim", "c", "--project", "p", "--region", "r", "--service-account", "s"]
+    done = CliRunner().invoke(cli, ["schedule", "export", str(recipe), "--to", target, "--out", str(out), *options])
+    assert done.exit_code == 0, done.output
+    for path in out.iterdir():
+        assert path.read_text()
+        assert bool(path.stat().st_mode & stat.S_IXUSR) == (path.suffix == ".sh")
+
+
+def test_what_is_missing_is_said(tmp_path):
+    plain = write_recipe(tmp_path, [])
+    with pytest.raises(RecipeError, match="no section `schedule`"):
+        export(load(plain, check_paths=False), plain, "cron", PLACES)
+    path = write_recipe(tmp_path, [], schedule=SCHEDULE)
+    with pytest.raises(RecipeError, match="--image, --claim"):
+        export(load(path, check_paths=False), path, "kubernetes", Places())

@@ -1,0 +1,195 @@
+"""Parties as real processes over loopback, for the tests of joint computations."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import yaml
+
+from privacy.secure import certificates
+from privacy.secure.node import Node
+from privacy.secure.settings import Party, load_job, load_party
+from privacy.secure.store import Store
+from transforms.errors import CorpusmillError
+
+ROOT = Path(__file__).resolve().parents[3]
+CODE = """
+import json, sys
+from privacy.secure.run import run
+from privacy.secure.settings import load_job, load_party
+from transforms.errors import CorpusmillError
+job, party, *files = sys.argv[1:]
+try:
+    print(json.dumps(run(load_job(job), load_party(party), files)))
+except CorpusmillError as error:
+    print(type(error).__name__, error, file=sys.stderr)
+    sys.exit(9)
+"""
+OWNERS = ("north", "south", "east")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports nobody listens on now."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+class Parties:
+    """Owners and an aggregator in a folder, each with its own settings and state."""
+
+    def __init__(
+        self, folder: Path, job: dict, owners: tuple[str, ...] = OWNERS, timeout: float = 60, **fields
+    ) -> None:
+        self.folder, self.owners, self.names = folder, owners, (*owners, "hub")
+        folder.mkdir(parents=True, exist_ok=True)
+        if not (folder / "certs").exists():
+            certificates.make(folder / "certs", list(self.names))
+        ports = dict(zip(self.names, free_ports(len(self.names)), strict=True))
+        for name in self.names:
+            party = {
+                "name": name,
+                "listen": f"127.0.0.1:{ports[name]}",
+                "addresses": {o: f"127.0.0.1:{ports[o]}" for o in self.names if o != name},
+                "certificates": "certs",
+                "state": f"state-{name}",
+                "timeout": timeout,
+                **fields,
+            }
+            (folder / f"{name}.yaml").write_text(yaml.safe_dump(party))
+        self.job = {"parties": {"owners": list(owners), "aggregator": "hub", **job.pop("parties", {})}, **job}
+        (folder / "job.yaml").write_text(yaml.safe_dump(self.job))
+        self.running: dict[str, subprocess.Popen] = {}
+
+    def start(self, name: str, files: list[Path] = (), die_after: str = "") -> subprocess.Popen:  # type: ignore[assignment]
+        """The process of a party. die_after: it kills itself when it has sent a message of this kind."""
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "DIE_AFTER": die_after}
+        code = CODE if not die_after else DYING + CODE
+        argv = [sys.executable, "-c", code, str(self.folder / "job.yaml"), str(self.folder / f"{name}.yaml")]
+        self.running[name] = subprocess.Popen(
+            [*argv, *map(str, files)], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        return self.running[name]
+
+    def end(self, name: str, timeout: float = 120) -> tuple[int, dict, str]:
+        """(exit code, report, error) of a party's process."""
+        out, err = self.running[name].communicate(timeout=timeout)
+        del self.running[name]
+        lines = out.strip().splitlines()
+        return_code = 0 if lines else 1
+        return (0 if return_code == 0 else 9), json.loads(lines[-1]) if lines else {}, err
+
+    def all(self, files: dict[str, list[Path]] | None = None, timeout: float = 120) -> dict[str, dict]:
+        """Reports of all parties, which must succeed."""
+        try:
+            for name in self.names:
+                self.start(name, (files or {}).get(name, []))
+            found = {name: self.end(name, timeout) for name in self.names}
+        finally:
+            self.kill()
+        for name, (code, _, err) in found.items():
+            assert code == 0, f"{name}: {err}"
+        return {name: report for name, (_, report, _) in found.items()}
+
+    def retime(self, timeout: float) -> None:
+        """Another `timeout` for processes that start from now on."""
+        for name in self.names:
+            path = self.folder / f"{name}.yaml"
+            path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), "timeout": timeout}))
+
+    def kill(self) -> None:
+        for process in self.running.values():
+            process.kill()
+            process.communicate()
+
+    def transcript(self, name: str) -> list[dict]:
+        """What a party says it sent."""
+        path = self.folder / f"state-{name}" / self.job["job"] / "transcript.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+DYING = """
+import os, signal
+from privacy.secure import store as _store
+_note = _store.Store.note
+def _die(self, message, wire_bytes, digest):
+    _note(self, message, wire_bytes, digest)
+    if message.kind == os.environ["DIE_AFTER"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+_store.Store.note = _die
+"""
+
+
+def until(true, seconds: float = 60) -> None:
+    """Wait for something that other processes bring about."""
+    limit = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > limit:
+            raise TimeoutError("it did not come")
+        time.sleep(0.02)
+
+
+class Killed(BaseException):
+    """A party of a thread is gone, without a word to the others."""
+
+
+class Threads:
+    """Parties as threads of this process, over the same sockets: for many short protocols."""
+
+    def __init__(self, folder: Path, job: dict, timeout: float = 20, **fields) -> None:
+        self.setup = Parties(folder, job, timeout=timeout, **fields)
+        self.job = load_job(folder / "job.yaml")
+
+    def party(self, name: str) -> Party:
+        return load_party(self.setup.folder / f"{name}.yaml")
+
+    def run(self, parts: dict, die: dict[str, tuple[str, int]] = {}) -> dict:  # noqa: B006
+        """What each party's function of its node returned, or the error it raised. die: party -> (kind, how many of them it
+        sends before it is gone)."""
+        found: dict = {}
+
+        def work(name: str) -> None:
+            store = Store(self.setup.folder / f"state-{name}" / self.job.job)
+            node = Node(self.party(name), self.job, store)
+            if name in die:
+                kind, left = die[name]
+                note = store.note
+
+                def dying(message, wire_bytes, digest):
+                    nonlocal left
+                    note(message, wire_bytes, digest)
+                    left -= message.kind == kind
+                    if left <= 0:
+                        raise Killed
+
+                store.note = dying  # type: ignore[method-assign]
+            try:
+                node.__enter__()
+                try:
+                    found[name] = parts[name](node)
+                except Killed as error:
+                    found[name] = error
+                    node.__exit__(None, None, None)
+                except CorpusmillError as error:
+                    found[name] = error
+                    node.__exit__(type(error), error, None)
+                else:
+                    node.__exit__(None, None, None)
+            finally:
+                store.close()
+
+        threads = [threading.Thread(target=work, args=(name,)) for name in parts]
+        for t in threads:
+            t.start()
+        for t in threads:
+            t.join()
+        return found

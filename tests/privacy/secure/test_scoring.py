@@ -1,0 +1,81 @@
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from privacy.secure import scoring
+from privacy.secure.homomorphic import checked, parameters, public_bytes
+from tests.privacy.secure.parties import Threads
+from transforms.errors import ProtocolError, SourceError
+
+pytest.importorskip("tenseal", reason="encrypted scores need tenseal")
+
+RNG = np.random.default_rng(3)
+
+
+def documents(path, n, features):
+    x = RNG.normal(size=(n, features))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    column = pa.FixedSizeListArray.from_arrays(pa.array(x.reshape(-1)), features).cast(pa.list_(pa.float64()))
+    pq.write_table(pa.table({"id": [f"d{i}" for i in range(n)], "embedding": column}), path)
+    return x
+
+
+def model(path, features, factors=0):
+    found = {"bias": -0.1, "linear": RNG.normal(size=features).tolist()}
+    if factors:
+        found |= {"factors": RNG.normal(size=(factors, features)).tolist(), "signs": [1, -1][:factors]}
+    path.write_text(json.dumps(found))
+    return scoring.load_model(str(path), scoring.Score(features=features, degree=2 if factors else 1))
+
+
+@pytest.mark.parametrize(("degree", "features", "n"), [(1, 12, 4100), (2, 3, 50)])
+def test_encrypted_scores_are_the_plain_ones(tmp_path, degree, features, n):
+    x = documents(tmp_path / "d.parquet", n, features)
+    plain = model(tmp_path / "m.json", features, 2 if degree == 2 else 0).plain(x)
+    job = {"job": "s", "kind": "score", "score": {"features": features, "degree": degree}}
+    parties = Threads(tmp_path / "p", job, timeout=60)
+    settings = parties.job.score
+    found = parties.run({
+        "north": lambda node: scoring.as_owner(node, settings, [str(tmp_path / "d.parquet")]),
+        "hub": lambda node: scoring.as_model_owner(node, settings, [str(tmp_path / "m.json")]),
+    })  # fmt: skip
+    table, told = found["north"]
+    assert table["id"].to_pylist() == [f"d{i}" for i in range(n)]
+    scores = table["score"].to_numpy()
+    assert np.abs(scores - plain).max() < 1e-4
+    sure = np.abs(plain) > 1e-4
+    assert ((scores > 0) == (plain > 0))[sure].all()
+    assert told["encryption"]["secure_128"]
+    assert told["encryption_error"] < 1e-5
+
+
+@pytest.mark.parametrize("degree", [1, 2])
+def test_the_model_is_evaluated_without_the_key(degree):
+    private = scoring.ckks(degree)
+    public = scoring._unscaled(checked(public_bytes(private), "ckks", "north"))
+    assert parameters(public)["secure_128"]
+    pieces = scoring.encrypt(private, np.array([[0.5, -0.25]]))
+    more = {"factors": ((1.0, 1.0),), "signs": (1.0,)} if degree == 2 else {}
+    model = scoring.Model(bias=1.0, linear=(2.0, 0.0), **more)
+    scored = scoring.evaluate(public, pieces, model)
+    with pytest.raises(ValueError, match="secret_key"):
+        scoring.decrypt(public, scored, 1)
+    assert scoring.decrypt(private, scored, 1) == pytest.approx(model.plain(np.array([[0.5, -0.25]])), abs=1e-5)
+    with pytest.raises(ProtocolError, match="do not fit"):
+        scoring.evaluate(public, [b"nothing", b"at all"], model)
+
+
+def test_models_that_do_not_fit_are_refused(tmp_path):
+    file = tmp_path / "m.json"
+    for text in (
+        "{",
+        '{"linear": [1]}',
+        '{"linear": [1, 2], "factors": [[1, 2]], "signs": [1]}',
+        '{"linear": [1, NaN]}',
+    ):
+        file.write_text(text)
+        with pytest.raises(SourceError, match=r"m\.json"):
+            scoring.load_model(str(file), scoring.Score(features=2))

@@ -1,0 +1,64 @@
+"""Equally many pseudo-labelled documents of each class, the most confident ones."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import Field
+
+from transforms.base import Applied, Decision, Group, Stability
+from transforms.generate.select import balanced
+from transforms.hashing import hash64
+from transforms.random import Keyed
+
+
+class ClassBalance(Group):
+    """Keeps, of each label, the documents with the highest `confidence`: `share` of all, divided evenly over the labels.
+
+    Source: class-balanced self-training (Zou et al. 2018); see `transforms.generate.select.balanced`. Documents whose confidence
+    is null, such as those that people labelled, are kept and not counted. Equal confidences are ordered by a hash of the id.
+
+    One partition decides, on 28 bytes a document. Raises RecipeError where documents have no column `label` or `confidence`.
+    """
+
+    name: ClassVar[str] = "class-balance"
+    version: ClassVar[int] = 1
+    stability: ClassVar[Stability] = "cross"
+
+    share: float = Field(0.2, gt=0, le=1, description="share of the pseudo-labelled documents that is kept at most")
+    seed: int = Field(1, ge=0, description="of the order among equals")
+
+    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
+        n, names = batch.num_rows, batch.schema.names
+        confidence = (
+            batch.column("confidence").cast(pa.float64()) if "confidence" in names else pa.nulls(n, pa.float64())
+        )
+        label = batch.column("label").cast(pa.string()) if "label" in names else pa.nulls(n, pa.string())
+        counts = np.flatnonzero(pc.and_(confidence.is_valid(), label.is_valid()).to_numpy(zero_copy_only=False))
+        at = pa.array(counts)
+        return pa.record_batch(
+            {
+                "key": pa.array(np.zeros(len(counts), np.uint64)),
+                "row": pa.array(rows[counts], pa.uint32()),
+                "group": pa.array(hash64(label.take(at))),
+                "confidence": confidence.take(at),
+                "order": pa.array(Keyed(self.seed, self.name).keys(batch)[counts]),
+            }
+        )
+
+    def decide(self, rnd: int, keys: pa.Table) -> Decision:
+        names, classes = np.unique(keys["group"].to_numpy(), return_inverse=True)
+        kept = balanced(classes, keys["confidence"].to_numpy(), keys["order"].to_numpy(), self.share, len(names))
+        dropped = np.ones(keys.num_rows, np.bool_)
+        dropped[kept] = False
+        return Decision(keys.select(["shard", "row", "confidence"]).filter(pa.array(dropped)))
+
+    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
+        place = np.searchsorted(rows, told.column("row").to_numpy()).astype(np.int64)
+        stays = np.ones(batch.num_rows, np.bool_)
+        stays[place] = False
+        values = told.column("confidence").to_pylist()
+        return Applied(batch.filter(pa.array(stays)), place, ["rank"] * len(place), values, [None] * len(place))

@@ -1,0 +1,34 @@
+"""What all steps that ask a model share: its digest in the fingerprint, its path relative to the recipe."""
+
+from __future__ import annotations
+
+import os
+from typing import ClassVar, Self
+
+from transforms.base import Transform
+from transforms.generate.model import digest_of
+
+
+class ModelStep(Transform):
+    """A step whose fields named in `specifications` are specifications of models (see `transforms.generate.model`)."""
+
+    specifications: ClassVar[tuple[str, ...]] = ("model",)
+
+    def fingerprint(self) -> str:
+        """As of any transform; of a model its digest counts and not its path."""
+        digests = {n: f"model:{digest_of(v)}" for n in self.specifications if (v := getattr(self, n)) is not None}
+        return Transform.fingerprint(self.model_copy(update=digests))
+
+    def resolved(self, folder: str) -> Self:
+        """With the paths of files and of local models taken from `folder`, where they are relative."""
+        out = super().resolved(folder)
+        found = {n: _at(folder, v) for n in self.specifications if (v := getattr(out, n)) is not None}
+        return out.model_copy(update=found)
+
+
+def _at(folder: str, spec: str) -> str:
+    scheme, colon, rest = spec.partition(":")
+    if not colon:
+        return os.path.join(folder, os.path.expanduser(spec))
+    path = os.path.join(folder, os.path.expanduser(rest))
+    return f"{scheme}:{path}" if os.path.exists(path) else spec
