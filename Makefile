@@ -30,7 +30,7 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.run $(if $(PEERS),--peers) $(BENCH_ARGS)
 
-# does prepared data train better models? 25 CPU minutes, kept in build/effects; writes tests/benchmarks/EFFECTS.md
+# does prepared data train better models? about 17 CPU minutes, kept in build/effects; writes tests/benchmarks/EFFECTS.md
 effects: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.effects $(EFFECTS_ARGS)
 

@@ -217,6 +217,11 @@ class Dataset:
                     found["outcome"] = "kept"
                     found["history"].append({"outcome": "kept", **place, **lineage, "bytes": len(row["text"].encode())})
                 first += batch.num_rows
+        if found["outcome"] == "unknown" and not found["history"] and manifest.get("suppressed"):
+            from pipelines import suppress  # which imports this module
+
+            if suppress.load(self.path, manifest["suppressed"]["lists"]).has("id", document):
+                found["outcome"] = suppress.REASON
         if found["outcome"] == "unknown" and found["history"]:
             found["outcome"] = "replaced"
         for batch in self._side(manifest, "dropped"):

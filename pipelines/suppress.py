@@ -76,7 +76,9 @@ class Suppression:
         out = np.zeros(len(values), np.bool_)
         if not self._known[kind] or not len(values):
             return out
-        for i in np.flatnonzero(np.isin(buckets(values), self._buckets[kind])):
+        known, asked = self._buckets[kind], buckets(values)
+        place = np.minimum(np.searchsorted(known, asked), len(known) - 1)
+        for i in np.flatnonzero(known[place] == asked):
             value = values[int(i)].as_py()
             out[i] = value is not None and self.has(kind, value)
         return out

@@ -101,6 +101,8 @@ def render_why(found: dict[str, Any]) -> str:
             f"{document}: no document of this id was read for snapshot {number}. "
             "Ids are compared whole: `corpusmill diff` and the files in data/ and dropped/ hold them."
         )
+    if found["outcome"] == "suppressed":
+        return f"{document}: {styled('taken out', 'loss')} by `corpusmill forget`; no run lets it in again"
     style = {"kept": "good", "packed": "good", "dropped": "loss"}.get(found["outcome"], "head")
     lines = [f"{document}: {styled(found['outcome'], style)} in snapshot {number}"]
     for event in found["history"]:

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.effects [--data ../shared/data] [--out build/effects] [--seeds 3] [--only noise,mixing]
 
 Writes EFFECTS.md and effects.svg beside this file after each study, from all that is done. Every run is kept in --out under
-the hash of its settings and data, so that the command can be stopped at any time and goes on; 25 CPU minutes in all.
+the hash of its settings and data, so that the command can be stopped at any time and goes on; about 17 CPU minutes in all.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ def main() -> None:
     parser.add_argument("--report", type=Path, default=HERE, help="folder of EFFECTS.md and effects.svg")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="", help=f"of {', '.join(STUDIES)}; all when left out")
+    parser.add_argument("--only-kept", action="store_true", help="train nothing: report the runs that are done")
     options = parser.parse_args()
     if not (options.data / "corpus").is_dir():
         raise SystemExit(f"{options.data}: holds no corpus; name the folder with corpus/ and labelled/ with --data")
@@ -35,7 +36,7 @@ def main() -> None:
         raise SystemExit(f"--only: no study is called {', '.join(unknown)}; there are {', '.join(STUDIES)}")
     logging.getLogger().setLevel(logging.ERROR)
     found = []
-    for study in studies(Lab(options.data, options.out, options.seeds), names):
+    for study in studies(Lab(options.data, options.out, options.seeds, options.only_kept), names):
         found.append(study)
         text = markdown(found, options.seeds, "make effects")
         (options.report / "EFFECTS.md").write_text(text, encoding="utf-8")

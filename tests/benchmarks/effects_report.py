@@ -53,17 +53,18 @@ def verdict(study: Study, c: Comparison) -> str:
     return f"{said}; goal {c.goal:+.2f} {'reached' if reached else '**missed**'}"
 
 
-def multipliers(study: Study, kind: str, figure: str) -> dict[int, np.ndarray]:
+def multipliers(study: Study, kind: str, figure: str) -> dict[int, tuple[float, float, float]]:
     """How many times the data plain training needs to come to the figure that noised copies come to: {thousands of tokens:
-    float64 [seeds]}, by interpolation in log2 of the size on the mean plain curve, made to fall; each seed moves from its
-    size by its own paired difference. nan beyond the ends of the curve."""
+    (of the mean difference, of a standard error worse, of one better)}, by interpolation in log2 of the size on the mean
+    plain curve, made to fall. Beyond an end of the curve it is that end's."""
     curve = np.minimum.accumulate([np.mean(study.arms[f"plain {s}k"].figures[figure]) for s in SIZES])
     out = {}
     for size in NOISED:
-        c = Comparison(f"{kind} noise {size}k", f"plain {size}k", figure)
-        values = curve[SIZES.index(size)] + differences(study, c)
-        inside = (values >= curve[-1]) & (values <= curve[0])
-        out[size] = np.where(inside, 2 ** np.interp(-values, -curve, np.log2(SIZES)) / size, np.nan)
+        mean, error = spread(differences(study, Comparison(f"{kind} noise {size}k", f"plain {size}k", figure)))
+        error = 0.0 if math.isnan(error) else error
+        values = curve[SIZES.index(size)] + mean + error * np.array([0.0, 1.0, -1.0])
+        best, low, high = 2 ** np.interp(-values, -curve, np.log2(SIZES)) / size
+        out[size] = (float(best), float(low), float(high))
     return out
 
 
@@ -90,7 +91,7 @@ def markdown(found: list[Study], seeds: int, command: str) -> str:
                 f"{spread(against.figures[c.figure])[0]:.3f} | {spread(arm.figures[c.figure])[0]:.3f} | "
                 f"{mean:+.3f} ± {error:.3f} | {seconds} | {verdict(study, c)} |"
             )
-    noise = next((s for s in found if s.name == "noise"), None)
+    noise = _whole_noise(found)
     if noise:
         lines += ["", *_headline(noise)]
     lines += ["", "## What was done", ""]
@@ -105,13 +106,19 @@ def markdown(found: list[Study], seeds: int, command: str) -> str:
     return "\n".join(lines)
 
 
+def _whole_noise(found: list[Study]) -> Study | None:
+    """The study of noise, if all of it is done: its curve has to be whole."""
+    return next((s for s in found if s.name == "noise" and not any(arm.missing for arm in s.arms.values())), None)
+
+
 def _headline(study: Study) -> list[str]:
     lines = [
         "## Data multiplier",
         "",
         "How many times more original data plain training needs to come to the same held-out bits per byte, by interpolation "
         "on its own data curve; below 1, noise costs data. *at the end*: after the whole token budget; *at its lowest*: both "
-        "stopped early, where their held-out loss was lowest.",
+        "stopped early, where their held-out loss was lowest. The range is one standard error of the paired difference; where "
+        "plain training gains nothing from more data, it is wide.",
         "",
         "| noise | stopped | " + " | ".join(f"{size}k tokens" for size in NOISED) + " |",
         "|---|---|" + "---:|" * len(NOISED),
@@ -119,16 +126,11 @@ def _headline(study: Study) -> list[str]:
     for kind in ("token", "text"):
         for figure, when in (("held", "at the end"), ("best", "at its lowest")):
             cells = []
-            for size, values in multipliers(study, kind, figure).items():
-                mean, error = spread(values)
-                if math.isnan(mean):
-                    better = np.mean(study.arms[f"{kind} noise {size}k"].figures[figure]) < np.mean(
-                        study.arms[f"plain {SIZES[-1]}k"].figures[figure]
-                    )
-                    cells.append(f"above {SIZES[-1] / size:g}" if better else f"below {SIZES[0] / size:g}")
-                else:
-                    mark = " (goal 1.25)" if mean >= GOAL_MULTIPLIER else " (below 1: noise harms)" if mean < 1 else ""
-                    cells.append(f"{mean:.2f} ± {error:.2f}{mark}")
+            for size, (best, worse, better) in multipliers(study, kind, figure).items():
+                end = SIZES[-1] / size
+                mark = " (goal 1.25 reached)" if best >= GOAL_MULTIPLIER else " (**below 1**)" if best < 1 else ""
+                top = f"above {end:g}" if better >= end else f"{better:.2f}"
+                cells.append(f"{best:.2f}, {worse:.2f} to {top}{mark}")
             lines.append(f"| {kind} | {when} | " + " | ".join(cells) + " |")
     return lines
 
@@ -192,11 +194,11 @@ def plot(found: list[Study], path: Path) -> None:
     """Left: the data curve of plain training and what noise makes of it. Right: every difference with two standard errors."""
     rows = [(s, c) for s in found if s.name != "noise" for c in s.comparisons]
     height = max(430, 90 + 22 * len(rows))
-    svg = Svg(1120, height)
-    noise = next((s for s in found if s.name == "noise"), None)
+    svg = Svg(1260, height)
+    noise = _whole_noise(found)
     if noise:
         _plot_curve(svg, noise)
-    _plot_differences(svg, rows, 1120, height)
+    _plot_differences(svg, rows, 1260, height)
     svg.write(path)
 
 
@@ -210,10 +212,12 @@ def _plot_curve(svg: Svg, study: Study) -> None:
         ("token noise", NOISED, "held", GREEN, False),
         ("token noise", NOISED, "best", GREEN, True),
     ]
-    values = [spread(study.arms[f"{k} {s}k"].figures[f])[0] for k, sizes, f, _, _ in kinds for s in sizes]
-    low, high = math.floor(min(values) * 5) / 5, math.ceil(max(values) * 5) / 5
+    values = [spread(study.arms[f"{k} {s}k"].figures[f]) for k, sizes, f, _, _ in kinds for s in sizes]
+    ends = [mean + sign * 2 * (0.0 if math.isnan(error) else error) for mean, error in values for sign in (-1, 1)]
+    low, high = math.floor(min(ends) * 5) / 5, math.ceil(max(ends) * 5) / 5
 
     def at(size: float, value: float) -> tuple[float, float]:
+        value = min(max(value, low), high)
         share = math.log2(size / SIZES[0]) / math.log2(SIZES[-1] / SIZES[0])
         return left + share * width, top + (high - value) / (high - low) * height
 
@@ -243,15 +247,15 @@ def _plot_curve(svg: Svg, study: Study) -> None:
 
 
 def _plot_differences(svg: Svg, rows: list[tuple[Study, Comparison]], width: int, height: int) -> None:
-    left, right, top = 790, width - 30, 50
+    left, right, top = 910, width - 30, 50
     svg.text(470, 22, "Differences, with two standard errors (right of 0 is better)", size=14)
-    limit = 0.45
+    limit = 0.65
 
     def x(value: float) -> float:
         return left + (max(-limit, min(limit, value)) + limit) / (2 * limit) * (right - left)
 
     bottom = top + 22 * len(rows)
-    for tick in (-0.4, -0.2, 0.0, 0.2, 0.4):
+    for tick in (-0.6, -0.3, 0.0, 0.3, 0.6):
         svg.line(x(tick), top - 8, x(tick), bottom, GREY if tick == 0 else "#edf2f7")
         svg.text(x(tick), bottom + 16, f"{tick:+.1f}" if tick else "0", "middle")
     svg.text((left + right) / 2, bottom + 32, "bits per byte saved; for robustness, accuracy gained", "middle", 11)
@@ -263,7 +267,9 @@ def _plot_differences(svg: Svg, rows: list[tuple[Study, Comparison]], width: int
         color = GREY if abs(gain) <= 2 * error else GREEN if gain > 0 else ORANGE
         if study.name == "decontamination":
             color = GREY if abs(gain) <= 2 * error else BLUE
-        svg.text(left - 10, y + 4, f"{study.name}: {c.arm}, {c.figure}", "end", 11)
+        twice = sum((d.arm, d.figure) == (c.arm, c.figure) for d in study.comparisons) > 1
+        other = f" against {c.against}" if twice else ""
+        svg.text(left - 10, y + 4, f"{study.name}: {c.arm}{other}, {c.figure}", "end", 11)
         svg.line(x(gain - 2 * error), y, x(gain + 2 * error), y, color, 2)
         svg.dot(x(gain), y, color)
         if c.goal is not None:

@@ -42,9 +42,13 @@ class Arm:
     train_seconds: list[float] = field(default_factory=list)
     prepare_seconds: float = 0.0
     note: str = ""
+    missing: bool = False
 
-    def add(self, run: dict[str, Any]) -> None:
-        """The figures of one more seed."""
+    def add(self, run: dict[str, Any] | None) -> None:
+        """The figures of one more seed; without a run of each, the arm has none."""
+        if run is None or self.missing:
+            self.missing, self.figures = True, {}
+            return
         for name, value in run["figures"].items():
             self.figures.setdefault(name, []).append(value)
         self.train_seconds.append(run["cpu_seconds"])
@@ -53,11 +57,12 @@ class Arm:
 class Lab:
     """Trains and measures, or reads what an earlier call came to.
 
-    out: folder of the kept results; seeds: each arm is trained once with each.
+    out: folder of the kept results; seeds: each arm is trained once with each; only_kept: nothing is trained, and an arm of
+    which a run is missing gets no figures.
     """
 
-    def __init__(self, data: Path, out: Path, seeds: int = 3) -> None:
-        self.data, self.out, self.seeds = data, out, range(1, seeds + 1)
+    def __init__(self, data: Path, out: Path, seeds: int = 3, only_kept: bool = False) -> None:
+        self.data, self.out, self.seeds, self.only_kept = data, out, range(1, seeds + 1), only_kept
         (out / "runs").mkdir(parents=True, exist_ok=True)
 
     def tokenizer(self, name: str, texts: list[str], size: int = 1024) -> Vocabulary:
@@ -134,7 +139,7 @@ class Lab:
             path.with_suffix(".part").rename(path)
         return path
 
-    def _run(self, name: str, values: dict[str, Any], rows: Arrays | None, held: Any) -> dict[str, Any]:
+    def _run(self, name: str, values: dict[str, Any], rows: Arrays | None, held: Any) -> dict[str, Any] | None:
         settings = from_mapping({**values, "output": "runs"})
         vocabulary = Vocabulary(values["data"]["tokenizer"])
         about = {
@@ -148,6 +153,8 @@ class Lab:
         path = self.out / "runs" / f"{key}.json"
         if path.exists():
             return json.loads(path.read_text())
+        if self.only_kept:
+            return None
         folder = self.out / "running" / key
         began = time.process_time()
         if rows:

@@ -13,14 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from tests.benchmarks.effects_noise import text_noise, token_noise
 from tests.benchmarks.effects_runs import BUDGET, LENGTH, STEPS, Arm, Lab, rows_of, stream
 from tests.benchmarks.effects_text import corpus, cut_off, of, page_of, prepared, shuffled, typos
-from training.data import Arrays
 from transforms.decontaminate.decontaminate import Decontaminate
 from transforms.noise.characters import Characters
-from transforms.noise.denoise import Denoise
-from transforms.noise.noise import Noise
-from transforms.noise.unigrams import build_unigrams, write_unigrams
 from transforms.random import Keyed
 
 WINDOWS = "MicrosoftDocs/windows-driver-docs"
@@ -208,33 +205,6 @@ def noise(lab: Lab) -> Study:
     return study
 
 
-def token_noise(tokens: np.ndarray, copies: int, size: int, rate: float = 0.1) -> Arrays:
-    """Copies of the rows in which `rate` of the tokens are others, drawn by `denoise`; what is predicted stays clean."""
-    rows = tokens[: len(tokens) // LENGTH * LENGTH].reshape(-1, LENGTH)
-    many = np.tile(rows, (copies, 1))
-    batch = pa.record_batch(
-        {
-            "id": [f"{copy}-{row}" for copy in range(copies) for row in range(len(rows))],
-            "input_ids": pa.array(many.astype(np.int32).tolist(), pa.list_(pa.int32())),
-        }
-    )
-    step = Denoise(objective="bert", rate=rate, shares=(0.0, 1.0), vocab_size=size, mask_id=0)
-    noisy = step.map(batch, Keyed(1, "denoise")).column("input_ids").flatten().to_numpy().reshape(many.shape)
-    return Arrays({"input_ids": noisy, "labels": many})
-
-
-def text_noise(lab: Lab, text: str, copies: int, rate: float = 0.1) -> tuple[list[str], float]:
-    """(noised copies of the text, CPU seconds): `rate` of the words replaced by others, drawn by their counts."""
-    parts = text.split("<|endoftext|>") if "<|endoftext|>" in text else [text]
-    table = lab.out / f"unigrams-{len(text)}.tsv"
-    batch = pa.record_batch({"id": [str(i) for i in range(len(parts))], "text": parts, "source": ["s"] * len(parts)})
-    write_unigrams(build_unigrams([batch.column("text")]), str(table))
-    began = time.process_time()
-    step = Noise(replace=rate, words=str(table), copies=copies, keep_originals=False)
-    out = step.expand(batch, Keyed(1, "noise")).column("text").to_pylist()
-    return out, time.process_time() - began
-
-
 BIG = WINDOWS
 EVEN = ((BIG, "en"), ("python/peps", "en"), ("pingcap/docs-cn", "zh"), ("swiftlang/swift-evolution", "en"),
         ("rust-lang/book", "en"), ("vuejs/docs", "en"))  # fmt: skip
@@ -286,6 +256,8 @@ def _mixture(lab: Lab, study: Study, label: str, domains: Any, share: int, steps
         arm = study.arm(f"{label}: {name}", cpu)
         tokens = stream(mixed["text"].to_pylist(), vocabulary)
         lab.language_model(arm, vocabulary, rows_of(tokens), held, steps)
+        if arm.missing:
+            continue
         each = np.array([arm.figures[domain] for domain in held])  # [domains, seeds]
         arm.figures |= {"worst": each.max(0).tolist(), "mean": each.mean(0).tolist(), "biggest": each[0].tolist()}
     for name in ("temperature 2", "uniform"):
@@ -340,8 +312,8 @@ def decontamination(lab: Lab) -> Study:
     study = Study(
         "decontamination",
         "Evaluation items in the training text raise the score on them; taking them out brings the honest score back.",
-        f"{WINDOWS} without near-duplicates, 163,840 tokens read once; 60 gsm8k items, in capitals and re-wrapped, each put "
-        "into four documents. Figures: bits per byte of the planted items and of 60 that were not planted.",
+        f"{WINDOWS} without near-duplicates, 163,840 tokens read once; 60 gsm8k items, re-wrapped and half of them in "
+        "capitals, each put into four documents. Figures: bits per byte of the planted items and of 60 that were not planted.",
     )
     pool, _ = prepared(lab.out, "pool", {"windows": of(lab.data, WINDOWS).slice(0, 3000)}, ["exact", "minhash"])
     texts = [t[:6000] for t in shuffled(pool)["text"].to_pylist() if len(t) > 500]
@@ -373,12 +345,14 @@ def decontamination(lab: Lab) -> Study:
         cpu = time.process_time() - began
         rows = rows_of(stream(made[:1500], vocabulary, BUDGET))
         figures = lab.language_model(study.arm(name, cpu), vocabulary, rows, held).figures
-        figures["gap"] = [a - b for a, b in zip(figures["planted"], figures["not planted"])]
+        if figures:
+            figures["gap"] = [a - b for a, b in zip(figures["planted"], figures["not planted"])]
     for name in ("contaminated", "drop", "cut"):
         study.comparisons += [Comparison(name, "clean", figure) for figure in (*held, "gap")]
     study.notes.append(
         "Contamination also teaches the kind of text: that part shows on items that were not planted, and `planted less not "
-        "planted` is the rest, which is remembered."
+        "planted` is the rest, which is remembered. `drop` also puts other documents in the place of the dropped ones, which moves "
+        "both."
     )
     return study
 
@@ -397,4 +371,9 @@ def studies(lab: Lab, names: list[str]) -> Iterator[Study]:
     """The studies of these names, each as soon as it is done."""
     for name in names:
         print(name, flush=True)
-        yield STUDIES[name](lab)
+        study = STUDIES[name](lab)
+        absent = [arm.name for arm in study.arms.values() if arm.missing]
+        if absent:
+            study.notes.append(f"Not run yet: {', '.join(absent)}.")
+        study.comparisons = [c for c in study.comparisons if c.arm not in absent and c.against not in absent]
+        yield study

@@ -16,6 +16,7 @@ from pipelines.run import run
 from pipelines.snapshot import Dataset
 from tests.corpora import rows, write_recipe, write_shards
 from transforms.errors import DatasetError, ExpectationError, RecipeError
+from transforms.generate.cache import REQUESTS, RequestCache
 from transforms.shards import read_shard
 
 CANARY = "zanzibarquux"
@@ -84,16 +85,20 @@ def test_three_canaries_leave_every_file_and_do_not_return(tmp_path):
     assert any(name.startswith("data/") for name in holding(out, words))
     assert any(name.startswith("quarantine/") for name in holding(out, words))
     assert sum(f"canary-{i}-id" in column(tmp_path, "parent") for i in range(3)) == 3
+    cache = RequestCache(str(out / ".corpusmill" / REQUESTS))
+    cache.put([(b"1", "canary-0-id", f"{CANARY} told by a model"), (b"2", "other", "of another")])
+    cache.close()
     asked = Takedown(users=(f"{CANARY}user",), purge=True, signed_off_by="A. Person")
     report = forget(str(out), asked, workers=1)
     assert holding(out, words) == []
-    assert (report["documents"], report["derived_documents"]) == (3, 3)
+    assert (report["documents"], report["derived_documents"], report["model_answers"]) == (3, 3, 1)
     assert report["committed_snapshot"] == 3
     assert report["purged_snapshots"] == [1, 2]
     assert "A. Person" in render(report)
     dataset = Dataset(out)
     assert dataset.numbers == [1, 2, 3]
     assert [dataset.verify(n) for n in dataset.numbers] == [[], [], []]
+    assert dataset.why("canary-0-id")["outcome"] == "suppressed"
     # nor do they at the next refresh, in old files or in new ones
     (tmp_path / "raw" / "again.jsonl").write_text(json.dumps(canary_row(9, "some more text of the same author")) + "\n")
     result = run(load(recipe), workers=1)
