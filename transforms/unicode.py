@@ -135,8 +135,7 @@ _HIGH_BITS = U(0x8080808080808080)
 
 
 @njit(nogil=True, cache=True)
-def needs_nfc(offsets: Any, data: Any, flags: Any) -> Any:
-    """bool [n]: rows with a character that NFC may change or compose."""
+def _flagged(offsets: Any, data: Any, flags: Any, nfc: bool) -> Any:
     out = np.zeros(len(offsets) - 1, np.bool_)
     for row in range(len(offsets) - 1):
         i, stop = np.int64(offsets[row]), np.int64(offsets[row + 1])
@@ -145,12 +144,12 @@ def needs_nfc(offsets: Any, data: Any, flags: Any) -> Any:
                 i += 8
                 continue
             b = data[i]
-            # most text never comes to the table: below U+0300 and from U+4000 to U+9FFF nothing composes or changes
+            # most text never comes to the table: below U+0300 and from U+4000 to U+9FFF, NFC composes and changes nothing
             if b < 0x80:
                 i += 1
-            elif b < 0xCC:
+            elif nfc and b < 0xCC:
                 i += 2
-            elif 0xE4 <= b <= 0xE9:
+            elif nfc and 0xE4 <= b <= 0xE9:
                 i += 3
             else:
                 c, i = decode(data, i, stop)
@@ -158,3 +157,15 @@ def needs_nfc(offsets: Any, data: Any, flags: Any) -> Any:
                     out[row] = True
                     break
     return out
+
+
+def needs_nfc(offsets: np.ndarray, data: np.ndarray, flags: np.ndarray) -> np.ndarray:
+    """bool [n]: rows with a character that NFC may change or compose; flags: of `tables`."""
+    found: np.ndarray = _flagged(offsets, data, flags, True)
+    return found
+
+
+def needs_check(offsets: np.ndarray, data: np.ndarray, flags: np.ndarray) -> np.ndarray:
+    """bool [n]: rows with a character beyond ASCII whose flags, of any table, have NFC_CHECK."""
+    found: np.ndarray = _flagged(offsets, data, flags, False)
+    return found

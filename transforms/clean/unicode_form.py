@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.arrow import string_buffers
-from transforms.unicode import NFC_CHECK, needs_nfc, tables
+from transforms.unicode import NFC_CHECK, needs_check, needs_nfc, tables
 
 
 @functools.cache
@@ -35,7 +35,8 @@ def normalize(texts: pa.Array, form: Literal["NFC", "NFKC"]) -> pa.Array:
     ['plain', 'é']
     """
     offsets, data = string_buffers(texts)
-    rows = needs_nfc(offsets, data, _check_table(form))
+    check = needs_nfc if form == "NFC" else needs_check
+    rows = check(offsets, data, _check_table(form))
     if not rows.any():
         return texts
     mask = pa.array(rows)
