@@ -10,9 +10,10 @@ of slices. So the sender's file does not change when the number of units does.
 
 from __future__ import annotations
 
+import contextlib
 import os
-import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ import pyarrow as pa
 from transforms.arrow import empty_batch
 from transforms.errors import EngineError
 from transforms.hashing import U, mix64_array
+from transforms.storage import temporary_name
 
 FINE = 256
 _FINE_BITS = 8
@@ -47,6 +49,21 @@ def write_told(path: str, told: pa.Table, shards: int) -> int:
     return _write(path, told.combine_chunks(), shard, shards)
 
 
+@contextlib.contextmanager
+def _new_file(path: str, schema: pa.Schema, compression: str | None = None) -> Iterator[Any]:
+    """A writer of an IPC file that appears under its name when it is whole, or not at all."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    temporary = temporary_name(path)
+    try:
+        options = pa.ipc.IpcWriteOptions(compression=compression)
+        with pa.OSFile(temporary, "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
+            yield writer
+        os.replace(temporary, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+
+
 def _write(path: str, table: pa.Table, part: np.ndarray, parts: int) -> int:
     if len(part) and not np.all(part[1:] >= part[:-1]):
         order = np.argsort(part, kind="stable")
@@ -56,16 +73,9 @@ def _write(path: str, table: pa.Table, part: np.ndarray, parts: int) -> int:
     batches = table.combine_chunks().to_batches()
     if len(batches) > 1:
         raise EngineError(f"{path}: one sender's rows hold more than 2 GiB of one column; make the shards smaller")
-    temporary = os.path.join(os.path.dirname(path), f".tmp-{uuid.uuid4().hex}")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    try:
-        with pa.OSFile(temporary, "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-            for batch in batches:
-                writer.write_batch(batch.cast(table.schema).replace_schema_metadata(schema.metadata))
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+    with _new_file(path, schema) as writer:
+        for batch in batches:
+            writer.write_batch(batch.cast(table.schema).replace_schema_metadata(schema.metadata))
     return int(table.nbytes)
 
 
@@ -73,20 +83,12 @@ def write_rows(path: str, table: pa.Table, to: np.ndarray, shards: int) -> int:
     """Write whole rows, one lz4-compressed record batch a receiving shard. Returns the bytes of the rows."""
     order = np.argsort(to, kind="stable")
     begins = np.searchsorted(to[order], np.arange(shards + 1))
-    temporary = os.path.join(os.path.dirname(path), f".tmp-{uuid.uuid4().hex}")
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    try:
-        options = pa.ipc.IpcWriteOptions(compression="lz4")
-        with pa.OSFile(temporary, "wb") as sink, pa.ipc.new_file(sink, table.schema, options=options) as writer:
-            for begin, end in zip(begins[:-1], begins[1:], strict=True):
-                part = table.take(pa.array(order[begin:end])).combine_chunks().to_batches()
-                if len(part) > 1:
-                    raise EngineError(f"{path}: more than 2 GiB of one column go to one shard; ask for more shards")
-                writer.write_batch(part[0] if part else empty_batch(table.schema))
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
+    with _new_file(path, table.schema, compression="lz4") as writer:
+        for begin, end in zip(begins[:-1], begins[1:], strict=True):
+            part = table.take(pa.array(order[begin:end])).combine_chunks().to_batches()
+            if len(part) > 1:
+                raise EngineError(f"{path}: more than 2 GiB of one column go to one shard; ask for more shards")
+            writer.write_batch(part[0] if part else empty_batch(table.schema))
     return int(table.nbytes)
 
 

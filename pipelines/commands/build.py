@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,6 +35,7 @@ def plan(
     as_json: bool,
 ) -> None:
     """Say what `run` would do and why, what it would reuse, and its documents, bytes and memory; runs nothing."""
+    from pipelines import runners
     from pipelines.recipe import load
     from pipelines.report.plan import render, render_what_if
 
@@ -56,12 +56,12 @@ def plan(
             wanted = parse_size(size) if size else None
         except ValueError:
             raise click.UsageError(f"--for {size}: a size is a number and MB, GB or TB, as in 1TB") from None
-        found = estimate(loaded, workers or cores(), price, wanted).to_dict()
+        found = estimate(loaded, workers or runners.cores(), price, wanted).to_dict()
         print_json(found) if as_json else click.echo(render_estimate(found))
         return
     from pipelines.plan import make
 
-    made = make(loaded, workers=workers or cores())
+    made = make(loaded, workers=workers or runners.cores())
     print_json(made.to_dict()) if as_json else click.echo(render(made.to_dict()))
 
 
@@ -131,8 +131,3 @@ def _train(recipe: Recipe, snapshot: int) -> dict[str, Any] | None:
 
 def _no_cloud_notice(record: logging.LogRecord) -> bool:
     return "apitools not found" not in record.getMessage()
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
