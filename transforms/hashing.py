@@ -10,11 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
 
 from transforms.arrow import string_buffers
+from transforms.kernels import intrinsic, njit
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -27,6 +25,9 @@ _C1, _C2 = U(0x87C37B91114253D5), U(0x4CF5AD432745937F)
 @intrinsic
 def _load64(typingctx: Any, array: Any, index: Any) -> Any:
     """Unaligned little-endian load of 8 bytes of a uint8 array; the caller guarantees that they exist."""
+    from llvmlite import ir
+    from numba import types
+
     signature = types.uint64(array, types.int64)
 
     def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:

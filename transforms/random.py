@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from transforms.hashing import GOLDEN, U, hash64, hash_text, mix64, mix64_array
+from transforms.kernels import njit
 
 _MASK = (1 << 64) - 1
 EPOCH = "epoch"

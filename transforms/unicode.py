@@ -4,20 +4,22 @@ A **word** is a maximal run of `\\w` characters (Python's definition: letters, d
 that follow them. A character of a script written without spaces (Han, kana, Thai, Lao, Khmer, Myanmar) is a word of its
 own, so that everything that cuts text works for Chinese and Japanese.
 
-Tables are indexed by code point and built once per process from `unicodedata` (0.1 CPU s).
+Tables are indexed by code point, built from `unicodedata` (0.05 CPU s) and kept beside the compiled kernels.
 """
 
 from __future__ import annotations
 
 import functools
 import re
+import sys
 import unicodedata
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from transforms import kept, kernel_digest
 from transforms.hashing import GOLDEN, U, load64
+from transforms.kernels import njit
 
 WORD, MARK, ALONE, SPACE, UPPER, PUNCT, NFC_CHECK, ALPHA, DIGIT = 1, 2, 4, 8, 16, 32, 64, 128, 256
 """Flags of a code point: word character; combining mark (continues a word, never starts one); a word of its own;
@@ -34,10 +36,33 @@ _JAMO = ((0x1160, 0x11FF),)
 @functools.cache
 def tables() -> tuple[np.ndarray, np.ndarray]:
     """(flags uint16, lower int32), both [0x110000]: the flags of each code point and its simple lower case."""
+    # the version of Python too: how its patterns and its lower case see a character is its own
+    name = f"unicode-{unicodedata.unidata_version}-{sys.hexversion:x}-{kernel_digest()}"
+    content = kept.read(name)
+    packed = _packed(*_tables()) if content is None else np.frombuffer(content, np.int32)
+    if content is None:
+        kept.write(name, packed.tobytes())
+    count = packed[0]
+    begins, values, lower_at, lower_to = np.split(packed[1:], [count, 2 * count, (2 * count + len(packed) - 1) // 2])
+    flags = np.repeat(values.astype(np.uint16), np.diff(begins, append=0x110000))
+    lower = np.arange(0x110000, dtype=np.int32)
+    lower[lower_at] = lower_to
+    flags.flags.writeable = lower.flags.writeable = False
+    return flags, lower
+
+
+def _packed(flags: np.ndarray, lower: np.ndarray) -> np.ndarray:
+    """Tables as int32: the number of runs of equal flags, their begins, their flags; points with another lower case, that."""
+    begins = np.append(0, np.flatnonzero(flags[1:] != flags[:-1]) + 1)
+    points = np.flatnonzero(lower != np.arange(0x110000))
+    return np.concatenate([[len(begins)], begins, flags[begins], points, lower[points]]).astype(np.int32)
+
+
+def _tables() -> tuple[np.ndarray, np.ndarray]:
     flags = np.zeros(0x110000, np.uint16)
     # nothing is assigned between plane 3 and the tags, nor behind the variation selectors but for private use
-    points = np.array([*range(0xD800), *range(0xE000, 0x40000), *range(0xE0000, 0xE01F0)], np.int64)
-    everything = "".join(map(chr, points.tolist()))
+    points = _points((0, 0xD800), (0xE000, 0x40000), (0xE0000, 0xE01F0))
+    everything = _string(points)
 
     def mark(pattern: str, flag: int) -> None:
         for m in re.finditer(pattern, everything):
@@ -48,20 +73,25 @@ def tables() -> tuple[np.ndarray, np.ndarray]:
     mark(r"\d+", DIGIT)
     mark(r"\s+", SPACE)
     lower = np.arange(0x110000, dtype=np.int32)
-    # cased letters, marks and punctuation end below 0x20000, but for tags and variation selectors
-    few = np.concatenate([points[points < 0x20000], points[points >= 0xE0000]]).tolist()
-    chars = "".join(map(chr, few))
-    for c, category in zip(few, map(unicodedata.category, chars)):
+    # cased letters, marks and punctuation end below 0x20000, but for tags and variation selectors; Han, Hangul and Tangut
+    # have none
+    few = _points((0, 0x3400), (0xA000, 0xAC00), (0xD7A4, 0xD800), (0xE000, 0x17000), (0x18D00, 0x20000))
+    few = np.concatenate([few, points[points >= 0xE0000]])
+    chars = _string(few)
+    for c, category in zip(few.tolist(), map(unicodedata.category, chars)):
         if category[0] == "M":
             # variation selectors and enclosing marks stand on symbols: alone they are no word
             joins = category != "Me" and not 0xFE00 <= c <= 0xFE0F and c < 0xE0000
             flags[c] = (int(flags[c]) & ~WORD) | (MARK if joins else 0) | NFC_CHECK
         elif category[0] == "P":
             flags[c] |= PUNCT
-    for c, char, small in zip(few, chars, map(str.lower, chars)):
-        if small != char and len(small) == 1:
-            lower[c] = ord(small)
-            flags[c] |= UPPER
+    for i in range(0, len(few), 64):
+        block = chars[i : i + 64]
+        if block.lower() != block:
+            for c, char, small in zip(few[i : i + 64].tolist(), block, map(str.lower, block)):
+                if small != char and len(small) == 1:
+                    lower[c] = ord(small)
+                    flags[c] |= UPPER
     # what is part of a normal string is normal itself: characters are looked at one by one where their block is not
     for i in range(0, len(everything), 64):
         block = everything[i : i + 64]
@@ -76,8 +106,16 @@ def tables() -> tuple[np.ndarray, np.ndarray]:
     for first, last in _ALONE:
         part = flags[first : last + 1]
         part[(part & WORD) != 0] |= ALONE
-    flags.flags.writeable = lower.flags.writeable = False
     return flags, lower
+
+
+def _points(*ranges: tuple[int, int]) -> np.ndarray:
+    """int64: the code points from the first of each pair to before the second."""
+    return np.concatenate([np.arange(first, end) for first, end in ranges])
+
+
+def _string(points: np.ndarray) -> str:
+    return points.astype("<u4").tobytes().decode("utf-32-le")
 
 
 @njit(inline="always")
@@ -131,7 +169,8 @@ def next_word(data: Any, i: int, stop: int, flags: Any, lower: Any) -> tuple[int
     return start, end, h
 
 
-_HIGH_BITS = U(0x8080808080808080)
+HIGH_BITS = U(0x8080808080808080)
+"""Of eight bytes, those that are set in characters beyond ASCII."""
 
 
 @njit(nogil=True, cache=True)
@@ -140,7 +179,7 @@ def _flagged(offsets: Any, data: Any, flags: Any, nfc: bool) -> Any:
     for row in range(len(offsets) - 1):
         i, stop = np.int64(offsets[row]), np.int64(offsets[row + 1])
         while i < stop:
-            if i + 8 <= stop and not load64(data, i) & _HIGH_BITS:
+            if i + 8 <= stop and not load64(data, i) & HIGH_BITS:
                 i += 8
                 continue
             b = data[i]

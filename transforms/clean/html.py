@@ -5,6 +5,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.arrow import replace_rows
 from transforms.errors import MissingDependencyError
 
 
@@ -26,4 +27,4 @@ def strip_html(texts: pa.Array) -> pa.Array:
     if not pc.any(mask).as_py():
         return texts
     plain = [extract_plain_text(text, alt_texts=True, list_bullets=False) for text in texts.filter(mask).to_pylist()]
-    return pc.replace_with_mask(texts, mask, pa.array(plain, texts.type))
+    return replace_rows(texts, mask.to_numpy(zero_copy_only=False), plain)

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from transforms.arrow import string_array, string_buffers
+from transforms.kernels import njit
 
 _MARKS = np.zeros(256, np.bool_)
 _MARKS[np.frombuffer(b"*_`[!<\\~", np.uint8)] = True

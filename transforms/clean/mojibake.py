@@ -1,8 +1,8 @@
 """Repair of text that was decoded with the wrong character set ("schÃ¶n" for "schön"), by ftfy.
 
 ftfy looks at every character in Python. A kernel goes first: ftfy acts only where characters stand side by side that are
-unlikely together, from the sets that it publishes (`ftfy.badness.MOJIBAKE_CATEGORIES`). Rows without such a
-pair cannot change.
+unlikely together, from the sets that it publishes (`ftfy.badness.MOJIBAKE_CATEGORIES`). It is asked around such pairs, and
+nowhere else.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numba import njit
 
-from transforms.arrow import string_buffers
-from transforms.unicode import decode
+from transforms.arrow import replace_rows, string_buffers
+from transforms.hashing import load64
+from transforms.kernels import njit
+from transforms.unicode import HIGH_BITS, decode
 
 _ODD, _COMMON, _ALONE = 1, 2, 4
 _LETTERS = (
@@ -36,12 +36,10 @@ def _table() -> np.ndarray:
     from ftfy.badness import BADNESS_RE, MOJIBAKE_CATEGORIES
 
     out = np.zeros(0x110000, np.uint8)
+    every = "".join(map(chr, range(0x80, 0x10000)))
     for name, ranges in MOJIBAKE_CATEGORIES.items():
-        pattern = re.compile(f"[{ranges}]")
         flag = _ALONE if name == "c1" else _COMMON if name in _LETTERS else _ODD
-        for c in range(0x80, 0x10000):
-            if pattern.match(chr(c)):
-                out[c] |= flag
+        out[[ord(c) for c in re.findall(f"[{ranges}]", every)]] |= flag
     for char in BADNESS_RE.pattern:  # characters that its rules name one by one
         if char > "\x7f" and not out[ord(char)]:
             out[ord(char)] = _ODD
@@ -52,29 +50,65 @@ def _table() -> np.ndarray:
 
 
 @njit(nogil=True, cache=True)
-def _suspects(offsets: Any, data: Any, table: Any, out: Any) -> None:
+def _suspects(offsets: Any, data: Any, table: Any, rows: Any, places: Any) -> int:
+    """Row, and byte of `data`, of each suspect, as many as there is room for; how many there are."""
+    n = 0
     for row in range(len(offsets) - 1):
         i, stop = offsets[row], offsets[row + 1]
         last = 0
         while i < stop:
+            if i + 8 <= stop and not load64(data, i) & HIGH_BITS:
+                i += 8
+                last = 0
+                continue
             if data[i] < 0x80:
                 i += 1
                 last = 0
                 continue
+            at = i
             c, i = decode(data, i, stop)
             kind = table[c]
             if kind & _ALONE or (last and kind and (last | kind) & _ODD):
-                out[row] = True
-                break
+                if n < len(rows):
+                    rows[n], places[n] = row, at
+                n += 1
             last = kind
+    return n
 
 
-def suspects(texts: pa.Array) -> np.ndarray:
-    """bool [n]: the rows that ftfy might change; no other row does it change."""
+def suspects(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
+    """(row, byte of the texts' data) int64 [k] of the characters around which ftfy might change something."""
     offsets, data = string_buffers(texts)
-    out = np.zeros(len(texts), np.bool_)
-    _suspects(offsets, data, _table(), out)
-    return out
+    room = 64
+    while True:
+        rows, places = np.empty(room, np.int64), np.empty(room, np.int64)
+        found = _suspects(offsets, data, _table(), rows, places)
+        if found <= room:
+            return rows[:found], places[:found]
+        room = found
+
+
+_AROUND = 7 * 4 + 3
+"""Bytes before and behind a suspect that a pattern which holds it may reach, and what is left of a character cut through."""
+
+
+def bad_rows(texts: pa.Array) -> list[int]:
+    """The rows of which `ftfy.badness.is_bad` is true. It tries some forty patterns at every character: here, only around the
+    suspects. Each pattern holds one, and is at most 7 characters long; none looks around itself."""
+    from ftfy.badness import BADNESS_RE
+
+    rows, places = suspects(texts)
+    if not len(rows):
+        return []
+    offsets, data = string_buffers(texts)
+    bad: list[int] = []
+    for row, place in zip(rows.tolist(), places.tolist(), strict=True):
+        if bad and bad[-1] == row:
+            continue
+        begin, end = max(int(offsets[row]), place - _AROUND), min(int(offsets[row + 1]), place + 4 + _AROUND)
+        if BADNESS_RE.search(data[begin:end].tobytes().decode(errors="ignore")):
+            bad.append(row)
+    return bad
 
 
 def repair(texts: pa.Array) -> pa.Array:
@@ -83,17 +117,19 @@ def repair(texts: pa.Array) -> pa.Array:
     >>> repair(pa.array(["schÃ¶n", "schön"])).to_pylist()
     ['schön', 'schön']
     """
-    rows = suspects(texts)
-    if not rows.any():
+    rows = bad_rows(texts)
+    if not rows:
         return texts
     from ftfy import TextFixerConfig, fix_text
-    from ftfy.badness import is_bad
 
     config = TextFixerConfig(
         unescape_html=False, remove_terminal_escapes=False, fix_latin_ligatures=False, fix_character_width=False,
         uncurl_quotes=False, fix_line_breaks=False, fix_surrogates=False, remove_control_chars=False, normalization=None,
     )  # fmt: skip
-    mask = pa.array(rows)
-    before = texts.filter(mask).to_pylist()
-    after = [fix_text(text, config) if text and is_bad(text) else text for text in before]
-    return texts if after == before else pc.replace_with_mask(texts, mask, pa.array(after, texts.type))
+    before = texts.take(pa.array(rows)).to_pylist()
+    after = [fix_text(text, config) for text in before]
+    if after == before:
+        return texts
+    mask = np.zeros(len(texts), np.bool_)
+    mask[rows] = True
+    return replace_rows(texts, mask, after)

@@ -8,9 +8,8 @@ from typing import Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from transforms.arrow import string_buffers
+from transforms.arrow import replace_rows, string_buffers
 from transforms.unicode import NFC_CHECK, needs_check, needs_nfc, tables
 
 
@@ -39,8 +38,7 @@ def normalize(texts: pa.Array, form: Literal["NFC", "NFKC"]) -> pa.Array:
     rows = check(offsets, data, _check_table(form))
     if not rows.any():
         return texts
-    mask = pa.array(rows)
-    before = texts.filter(mask).to_pylist()
+    before = texts.filter(pa.array(rows)).to_pylist()
     # few rows come here; pyarrow's utf8_normalize would be faster, but pyarrow 25 does not compose under NFC
     after = [unicodedata.normalize(form, text) if text else text for text in before]
-    return texts if after == before else pc.replace_with_mask(texts, mask, pa.array(after, texts.type))
+    return texts if after == before else replace_rows(texts, rows, after)

@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from transforms.arrow import string_array, string_buffers
 from transforms.filters.statistics import previous
+from transforms.kernels import njit
 from transforms.unicode import SPACE, decode, tables
 
 

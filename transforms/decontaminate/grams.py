@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from transforms.arrow import string_buffers
 from transforms.hashing import GOLDEN, U, mix64
+from transforms.kernels import njit
 from transforms.unicode import next_word, tables
 
 _BASE = U(0xC2B2AE3D27D4EB4F)

@@ -16,7 +16,6 @@ from typing import Any, ClassVar
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 from pydantic import Field
 
 from transforms.arrow import set_column, string_array, string_buffers
@@ -35,6 +34,7 @@ from transforms.filters.statistics import (
     strip,
     word_tables,
 )
+from transforms.kernels import njit
 from transforms.random import Keyed
 
 _LOREM, _SCRIPT = "lorem ipsum", "javascript"

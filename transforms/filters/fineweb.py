@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field
 
 from transforms.arrow import string_buffers
@@ -26,6 +25,7 @@ from transforms.filters.statistics import (
     word_tables,
 )
 from transforms.hashing import U, murmur128
+from transforms.kernels import njit
 from transforms.random import Keyed
 
 LINES, ENDED, SHORT, CHARS, DUPLICATE, BREAKS, WORDS, SINGLE = range(8)

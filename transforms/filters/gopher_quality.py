@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field
 
 from transforms.arrow import string_buffers
@@ -14,6 +13,7 @@ from transforms.base import Filter, Stability, Verdict
 from transforms.filters.rules import Rules, ratio
 from transforms.filters.statistics import SCRIPTS_HELP, Scripts, breaks_word, is_letter, table_mask, word_tables
 from transforms.hashing import U, mix64
+from transforms.kernels import njit
 from transforms.random import Keyed
 from transforms.unicode import ALONE, ALPHA, MARK, SPACE, WORD, decode, next_word
 

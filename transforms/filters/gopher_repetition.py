@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field
 
 from transforms.arrow import string_buffers
@@ -23,6 +22,7 @@ from transforms.filters.statistics import (
     word_tables,
 )
 from transforms.hashing import GOLDEN, U, mix64, murmur128
+from transforms.kernels import njit
 from transforms.random import Keyed
 from transforms.unicode import ALONE, WORD, decode, next_word
 

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field, field_validator
 
 from transforms.arrow import set_column, string_array, string_buffers
@@ -20,6 +19,7 @@ from transforms.base import Filter, Stability, Verdict
 from transforms.errors import MissingDependencyError
 from transforms.filters.rules import Rules
 from transforms.filters.statistics import char_count
+from transforms.kernels import njit
 from transforms.random import Keyed
 from transforms.unicode import ALONE, ALPHA, SPACE, decode, tables
 

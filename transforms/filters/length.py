@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field, model_validator
 
 from transforms.arrow import string_buffers
 from transforms.base import Filter, Stability, Verdict
 from transforms.filters.rules import Rules
 from transforms.filters.statistics import SCRIPTS_HELP, Scripts, count_words, word_tables
+from transforms.kernels import njit
 from transforms.random import Keyed
 
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from transforms.kernels import njit
 
 Phrases = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field
 
 from transforms.arrow import set_column, string_array, string_buffers
@@ -14,6 +13,7 @@ from transforms.base import Filter, Stability, Verdict
 from transforms.filters.phrases import compile_phrases, lower_byte, match_at
 from transforms.filters.rules import Rules, ratio
 from transforms.filters.statistics import SCRIPTS_HELP, Scripts, count_words, end_of_line, strip, word_tables
+from transforms.kernels import njit
 from transforms.random import Keyed
 from transforms.unicode import ALPHA, PUNCT, SPACE, UPPER, WORD, decode
 

@@ -17,9 +17,9 @@ import unicodedata
 from typing import Any, Literal
 
 import numpy as np
-from numba import njit
 
 from transforms.hashing import U, mix64
+from transforms.kernels import njit
 from transforms.unicode import ALONE, SPACE, WORD, decode, tables
 
 Scripts = Literal["adapt", "as-is"]

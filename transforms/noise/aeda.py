@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field
 
+from transforms.kernels import njit
 from transforms.noise.buffers import put, room
 from transforms.noise.copies import Copies, Plan, text_buffers, written
 from transforms.noise.words import word_spans

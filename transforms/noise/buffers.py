@@ -5,15 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from transforms.kernels import njit
 
 
 @njit(nogil=True, cache=True)
 def room(out: Any, used: int, need: int) -> Any:
-    """`out`, or a longer copy of it, with room for `need` more bytes behind the `used` first."""
+    """`out`, or a longer copy of it, with room for `need` more values behind the `used` first."""
     if used + need <= len(out):
         return out
-    longer = np.empty((used + need) * 3 // 2 + 64, np.uint8)
+    longer = np.empty((used + need) * 3 // 2 + 64, out.dtype)
     longer[:used] = out[:used]
     return longer
 

@@ -7,10 +7,10 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field, model_validator
 
 from transforms.hashing import U
+from transforms.kernels import njit
 from transforms.noise.buffers import put, room
 from transforms.noise.confusions import Confusions, homophones, keyboard, lookalikes
 from transforms.noise.copies import Copies, Plan, text_buffers, written

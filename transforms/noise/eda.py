@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field
 
 from transforms.hashing import U, hash64
+from transforms.kernels import njit
 from transforms.noise.buffers import put, room
 from transforms.noise.copies import Plan, text_buffers, written
 from transforms.noise.synonyms import WithWordNet

@@ -9,9 +9,9 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from transforms.hashing import U, mix64
+from transforms.kernels import njit
 from transforms.random import below, draw, uniform
 
 IGNORED = -100

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from transforms.arrow import string_buffers
 from transforms.errors import MissingDependencyError
+from transforms.kernels import njit
+from transforms.noise.buffers import room
 from transforms.unicode import ALPHA, SPACE, UPPER, decode, tables
 
 _WIDE = "。！？．｡।॥؟۔။។…"  # end a sentence wherever they stand
@@ -125,16 +126,12 @@ def _rule_spans(offsets: Any, data: Any, flags: Any, kinds: Any, packed: Any) ->
                         ended = not small and not (c == 46 and alone and _abbreviated(data, start, dot, packed))
             i = behind
             if ended and start >= 0:
-                if k == len(starts):
-                    starts = np.append(starts, np.empty(len(starts), np.int32))
-                    ends = np.append(ends, np.empty(len(ends), np.int32))
+                starts, ends = room(starts, k, 1), room(ends, k, 1)
                 starts[k], ends[k] = start, last
                 k += 1
                 start = np.int64(-1)
         if start >= 0:
-            if k == len(starts):
-                starts = np.append(starts, np.empty(len(starts), np.int32))
-                ends = np.append(ends, np.empty(len(ends), np.int32))
+            starts, ends = room(starts, k, 1), room(ends, k, 1)
             starts[k], ends[k] = start, last
             k += 1
         first[row + 1] = k

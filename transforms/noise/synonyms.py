@@ -10,11 +10,11 @@ from typing import Any, ClassVar, Self
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 from pydantic import Field
 
 from transforms.errors import RecipeError
 from transforms.hashing import U, mix64
+from transforms.kernels import njit
 from transforms.noise.buffers import put, room
 from transforms.noise.copies import Copies, Plan, text_buffers, written
 from transforms.noise.wordnet import FILES, find_entry, load_synonyms, put_like

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
 from transforms.arrow import string_array, string_buffers
 from transforms.errors import BadFileError
+from transforms.kernels import njit
 from transforms.unicode import next_word, tables
 
 _SCRIPTS = (

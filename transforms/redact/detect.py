@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from transforms.arrow import string_buffers
+from transforms.kernels import njit
 from transforms.redact import checksums as check
 
 TYPES = ("email", "iban", "card", "national_id", "ip", "phone")

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
 from transforms.arrow import string_array, string_buffers
+from transforms.kernels import njit
 from transforms.noise.buffers import put
 
 

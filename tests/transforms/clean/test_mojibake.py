@@ -5,7 +5,7 @@ from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.clean.mojibake import repair, suspects
+from transforms.clean.mojibake import bad_rows, repair, suspects
 
 NAMED = "вЂâ€œГўВЂВĀā€β€™à²√±≈°‚ÄìôаØÙÃÂ \xa0\u200b"
 
@@ -21,7 +21,14 @@ def _characters() -> str:
 @given(st.text(alphabet=_characters(), max_size=8))
 def test_no_row_that_ftfy_would_change_is_passed_over(text):
     if is_bad(text):
-        assert suspects(pa.array([text]))[0]
+        assert len(suspects(pa.array([text]))[0])
+
+
+@settings(max_examples=1500, deadline=None)
+@given(st.lists(st.one_of(st.text(alphabet=_characters(), max_size=8), st.sampled_from(["", "x" * 9, " " * 7, "\n"]))))
+def test_only_looking_around_suspects_says_what_ftfy_says(parts):
+    text = "".join(parts)
+    assert bad_rows(pa.array(["x", text, "é"])) == [1] * is_bad(text)
 
 
 def test_every_bad_pair_is_a_suspect():
@@ -29,7 +36,9 @@ def test_every_bad_pair_is_a_suspect():
     texts = [a + b for a in chars for b in chars]
     bad = [t for t in texts if is_bad(t)]
     assert len(bad) > 10_000
-    assert suspects(pa.array(bad)).all()
+    within = [f"{' ' * 9}{t}{'x' * 9}" for t in bad]
+    assert bad_rows(pa.array(within)) == [n for n, t in enumerate(within) if is_bad(t)]
+    assert set(suspects(pa.array(bad))[0].tolist()) == set(range(len(bad)))
 
 
 TEXTS = ["Übergröße für München – schön", "l'été à la plage… “déjà vu”", "Спасибо большое", "日本語です", "ελληνικά"]
