@@ -1,13 +1,39 @@
+import hashlib
 import os
+import random
+import subprocess
+import sys
 import threading
 
 import pytest
 
+from tests import google_storage, objects
 from transforms import storage
+from transforms.errors import RecipeError, StoreError, UnfitStoreError
+from transforms.storage.objects import objects as store_of
+from transforms.storage.probe import probe
+from transforms.storage.ranged import FIRST, MOST, Ranged
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(scope="module")
+def s3():
+    pytest.importorskip("moto", reason="moto is not installed")
+    with objects.serving() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def gs():
+    pytest.importorskip("google.cloud.storage", reason="google-cloud-storage is not installed")
+    with google_storage.serving() as bucket:
+        yield bucket
+
+
+@pytest.fixture(params=["local", "memory", "s3", "gs"])
 def root(request, tmp_path):
+    if request.param in ("s3", "gs"):
+        request.getfixturevalue(request.param)
+        return f"{request.param}://corpora/{tmp_path.name}"
     return str(tmp_path) if request.param == "local" else f"memory://store-{tmp_path.name}"
 
 
@@ -103,3 +129,147 @@ def test_join_keeps_what_is_absolute():
     assert storage.join("gs://b/k/", "x") == "gs://b/k/x"
     assert storage.is_local("file:///a")
     assert not storage.is_local("s3://a")
+
+
+@pytest.fixture(params=["s3", "gs"])
+def bucket(request, tmp_path):
+    request.getfixturevalue(request.param)
+    return f"{request.param}://corpora/{tmp_path.name}"
+
+
+def test_only_what_is_unchanged_is_replaced(bucket):
+    name, store = f"{bucket}/lock", store_of(bucket)
+    assert storage.create_exclusive(name, b"1")
+    data, version = store.get_versioned(name)
+    new = storage.replace_if(name, b"2", version)
+    assert (data, storage.read_bytes(name)) == (b"1", b"2")
+    assert storage.replace_if(name, b"3", version) is None
+    assert storage.replace_if(name, b"4", new) is not None
+    storage.remove(name)
+    assert storage.replace_if(name, b"5", new) is None
+    assert not storage.exists(name)
+    assert 0 <= store.age(store_name(bucket)) < 60
+
+
+def store_name(bucket):
+    storage.write_atomic(f"{bucket}/clock", b"")
+    return f"{bucket}/clock"
+
+
+def test_of_sixteen_writers_of_a_name_one_wins_and_the_lines_of_all_are_kept(bucket):
+    won = []
+
+    def write(i):
+        won.append(storage.create_exclusive(f"{bucket}/n", b"%d" % i))
+        storage.append_line(f"{bucket}/lines", b"%d" % i)
+
+    threads = [threading.Thread(target=write, args=(i,)) for i in range(16)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert sum(won) == 1
+    assert sorted(map(int, storage.read_bytes(f"{bucket}/lines").split())) == list(range(16))
+
+
+def test_append_line_mends_a_torn_line(root):
+    name = storage.join(root, "lines")
+    storage.write_atomic(name, b"a\nto")
+    if root.startswith("memory:"):
+        with pytest.raises(StoreError, match="under a condition"):
+            storage.append_line(name, b"b")
+        return
+    storage.append_line(name, b"b")
+    assert storage.read_bytes(name) == b"a\nto\nb\n"
+
+
+def test_a_new_file_appears_whole_under_a_name_or_not_at_all(root):
+    content = os.urandom(1 << 20)
+    made = storage.NewFile(storage.join(root, "d/a"))
+    with open(made.path, "wb") as f:
+        f.write(content)
+    assert not storage.exists(storage.join(root, "d/a"))
+    made.publish(sha256=hashlib.sha256(content).hexdigest())
+    made.discard()
+    assert storage.sha256_of(storage.join(root, "d/a")) == hashlib.sha256(content).hexdigest()
+    assert storage.known_sha256(storage.join(root, "d/a")) in (None, hashlib.sha256(content).hexdigest())
+    storage.write_atomic(storage.join(root, "d/empty"), b"")
+    with storage.open_input(storage.join(root, "d/empty")) as f:
+        assert f.read() == b""
+    storage.remove(storage.join(root, "d/empty"))
+    dropped = storage.NewFile(storage.join(root, "d/b"))
+    dropped.discard()
+    assert storage.names_in(storage.join(root, "d")) == ["a"]
+
+
+def test_ranged_reads_give_the_bytes_and_few_requests(s3, tmp_path):
+    content = os.urandom(20_000_000)
+    name = f"s3://corpora/{tmp_path.name}/big"
+    storage.write_atomic(name, content)
+    before = len(s3.requests)
+    with storage.open_input(name) as f:
+        assert b"".join(iter(lambda: f.read(100_000), b"")) == content
+    assert len(s3.requests) - before < 3 + 8 + len(content) // MOST
+    rng = random.Random(0)
+    f = Ranged(store_of(name), name)
+    for _ in range(100):
+        at, n = rng.randrange(len(content)), rng.choice([1, 100, FIRST, 3 * FIRST])
+        f.seek(at)
+        assert f.read(n) == content[at : at + n]
+        assert f.tell() == min(at + n, len(content))
+    before = len(s3.requests)
+    f.hold(1000, 900_000)
+    for at in range(1000, 800_000, 90_000):
+        f.seek(at)
+        assert f.read(50_000) == content[at : at + 50_000]
+    assert len(s3.requests) == before + 1
+
+
+def test_a_store_is_probed_and_one_without_conditions_refused(s3, bucket, tmp_path):
+    probe(bucket)
+    assert storage.names_in(bucket) == []
+    s3.blind = True
+    try:
+        with pytest.raises(UnfitStoreError, match="cannot hold a dataset: it creates an object that exists already"):
+            probe(f"s3://corpora/{tmp_path.name}-blind")
+    finally:
+        s3.blind = False
+    with pytest.raises(UnfitStoreError, match="cannot replace an object under a condition"):
+        probe(f"memory://{tmp_path.name}")
+
+
+def test_a_disk_without_links_is_refused(tmp_path, monkeypatch):
+    from transforms.storage import probe as module
+
+    def no_links(*_):
+        raise OSError(95, "Operation not supported")
+
+    monkeypatch.setattr(module, "_good_devices", set())
+    monkeypatch.setattr(os, "link", no_links)
+    with pytest.raises(UnfitStoreError, match="has no hard links"):
+        probe(str(tmp_path))
+    assert os.listdir(tmp_path) == []
+
+
+def test_faults_of_a_store_are_told_without_credentials(s3, tmp_path):
+    with pytest.raises(StoreError, match="there is no bucket nowhere"):
+        storage.read_bytes("s3://nowhere/a")
+    with pytest.raises(FileNotFoundError):
+        storage.read_bytes("s3://corpora/absent")
+    for uri in (
+        "s3://me:secret@bucket/a",
+        "s3://me@bucket/a",
+        "gs://b/a?token=secret",
+        "https://h/a?X-Amz-Signature=secret",
+    ):
+        with pytest.raises(RecipeError, match="credentials in it is not used") as told:
+            storage.read_bytes(uri)
+        assert "secret" not in str(told.value)
+    assert storage.masked('path: "s3://me:word@b/c" https://h/a?x_key=abc&b=1') == (
+        'path: "s3://*******@b/c" https://h/a?x_key=***&b=1'
+    )
+
+
+def test_remote_clients_are_imported_only_for_their_uris():
+    code = "import sys, transforms.storage; sys.exit(any(m in sys.modules for m in ('boto3', 'google.cloud.storage', 'fsspec')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
