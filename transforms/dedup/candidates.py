@@ -8,48 +8,53 @@ several bands and meet in the smaller ones too.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from transforms.dedup.grouping import column, places, repeated
-from transforms.dedup.union_find import components
+from transforms.dedup.union_find import join, roots
 from transforms.hashing import U
+from transforms.kernels import njit
 
 ALL, NEXT = 8, 3
 
-PAIRS = pa.schema(
+DIFFERENT, EQUAL, COMPARED, ALONE, SHOWN_BY = range(5)
+"""What a row of `LINKS` says of a document and another: worth comparing; equal; of its component, the other is the first
+(COMPARED: it has pairs of its own; ALONE: it has none); equal to the other, which stands for it in all pairs."""
+
+LINKS = pa.schema(
     [
         ("shard", pa.uint32()),
         ("row", pa.uint32()),
         ("other_shard", pa.uint32()),
         ("other_row", pa.uint32()),
-        ("same", pa.bool_()),
+        ("what", pa.uint8()),
     ]
 )
-CANDIDATES = pa.schema(
-    [
-        ("shard", pa.uint32()),
-        ("row", pa.uint32()),
-        ("number", pa.uint64()),
-        ("component", pa.uint64()),
-        ("equal_to", pa.uint64()),
-        ("compared", pa.bool_()),
-        ("partners", pa.list_(pa.uint64())),
-    ]
-)
+
+
+TOLD = pa.schema([("row", pa.uint32()), ("what", pa.uint8()), ("own", pa.uint64()), ("other", pa.uint64())])
+"""`LINKS` as a shard reads them, with names for documents (`transforms.exchange.named`)."""
+
+
+@njit(inline="always")
+def _link(out: Any, what: Any, m: int, a: Any, b: Any, kind: int) -> None:
+    a, b = min(a, b), max(a, b)
+    out[m, 0], out[m, 1], out[m, 2], out[m, 3] = a >> U(32), a & U(0xFFFFFFFF), b >> U(32), b & U(0xFFFFFFFF)
+    what[m] = kind
 
 
 @njit(nogil=True, cache=True)
 def _band_pairs(rows: Any, runs: Any, content: Any, place: Any) -> Any:
-    """uint64 [m, 3]: (place, place, 1 if their content is equal)."""
+    """(uint32 [m, 4]: shard and row of a document, shard and row of a later one; uint8 [m]: DIFFERENT or EQUAL)."""
     room = np.int64(0)
     for g in range(len(runs) - 1):
         size = runs[g + 1] - runs[g]
         room += max(size * (size - 1) // 2, size) if size <= ALL else size * (NEXT + 1)
-    out = np.empty((room, 3), np.uint64)
+    out, what = np.empty((room, 4), np.uint32), np.empty(room, np.uint8)
     first = np.empty(len(rows), np.int64)  # of each run of equal content
     m = 0
     for g in range(len(runs) - 1):
@@ -59,7 +64,7 @@ def _band_pairs(rows: Any, runs: Any, content: Any, place: Any) -> Any:
             if k and content[row] == content[first[k - 1]]:
                 # a document can have the same band twice only by a collision
                 if content[row] & U(1) and place[row] != place[first[k - 1]]:
-                    out[m, 0], out[m, 1], out[m, 2] = place[first[k - 1]], place[row], U(1)
+                    _link(out, what, m, place[first[k - 1]], place[row], EQUAL)
                     m += 1
             else:
                 first[k] = row
@@ -67,97 +72,86 @@ def _band_pairs(rows: Any, runs: Any, content: Any, place: Any) -> Any:
         reach = k if k <= ALL else NEXT
         for i in range(k):
             for j in range(i + 1, min(k, i + 1 + reach)):
-                out[m, 0], out[m, 1], out[m, 2] = place[first[i]], place[first[j]], U(0)
+                _link(out, what, m, place[first[i]], place[first[j]], DIFFERENT)
                 m += 1
             if k > ALL and i > NEXT:
-                out[m, 0], out[m, 1], out[m, 2] = place[first[0]], place[first[i]], U(0)
+                _link(out, what, m, place[first[0]], place[first[i]], DIFFERENT)
                 m += 1
-    return out[:m]
+    return out[:m], what[:m]
 
 
 def band_pairs(keys: pa.Table) -> pa.Table:
-    """Candidate pairs (`PAIRS`) from rows with `key`, `content` (of `band_keys`), `shard` and `row`."""
+    """Candidate pairs (`LINKS`) from rows with `key`, `content` (of `band_keys`), `shard` and `row`."""
     key, content, place = column(keys, "key"), column(keys, "content"), places(keys)
     rows, runs = repeated(key, content, place)
-    pairs = _band_pairs(rows, runs, content, place)
-    low = U(0xFFFFFFFF)
-    columns = [pairs[:, 0] >> U(32), pairs[:, 0] & low, pairs[:, 1] >> U(32), pairs[:, 1] & low]
-    return pa.table([pa.array(c.astype(np.uint32)) for c in columns] + [pa.array(pairs[:, 2] == 1)], schema=PAIRS)
+    pairs, what = _band_pairs(rows, runs, content, place)
+    return pa.table([*(pa.array(c) for c in pairs.T), pa.array(what)], schema=LINKS)
 
 
-_AT_ONCE = 1 << 18
+def components(links: Iterable[pa.Table], shard_rows: np.ndarray) -> pa.Table:
+    """From all pairs: for each document of any pair its component of their graph, and which document it is equal to.
+
+    Args: links: tables of `LINKS`, gone through once; shard_rows: int64 [shards]. Returns `LINKS`, rows by shard and row.
+    What is first, of a component or of equal documents, is what stands first in the run. Memory: 18 bytes for each document
+    of the run, whatever the pairs.
+    """
+    begins = np.concatenate([[0], np.cumsum(shard_rows)]).astype(np.int64)
+    n = int(begins[-1])
+    forest, equal = np.arange(n), np.arange(n)
+    seen, compared = np.zeros(n, np.bool_), np.zeros(n, np.bool_)
+    for part in links:
+        shard, row, other_shard, other_row, what = (column(part, name) for name in LINKS.names)
+        a, b = begins[shard] + row, begins[other_shard] + other_row
+        join(forest, a, b)
+        same = what == EQUAL
+        join(equal, a[same], b[same])
+        for end in (a, b):
+            seen[end] = True
+            compared[end[~same]] = True
+    forest, equal = roots(forest), roots(equal)
+    compared[equal[compared]] = True
+    linked = np.flatnonzero(seen)
+    second = np.flatnonzero(equal != np.arange(n))
+    at = np.concatenate([linked, second])
+    to = np.concatenate([forest[linked], equal[second]])
+    what = np.full(len(at), SHOWN_BY, np.uint8)
+    what[: len(linked)] = np.where(compared[linked], COMPARED, ALONE)
+    order = np.lexsort((what, at))
+    places_of = []
+    for dense in (at[order], to[order]):
+        shard = np.searchsorted(begins, dense, "right") - 1
+        places_of += [shard.astype(np.uint32), (dense - begins[shard]).astype(np.uint32)]
+    return pa.table([*(pa.array(p) for p in places_of), pa.array(what[order])], schema=LINKS)
 
 
-class _Distinct:
-    """The distinct values of many arrays, sorted; holds about twice as many values as are distinct."""
+class Candidates(NamedTuple):
+    """What documents of one shard are told, by rising row.
 
-    def __init__(self) -> None:
-        self._seen = np.empty(0, np.uint64)
-        self._held: list[np.ndarray] = []
-        self._size = 0
-
-    def add(self, values: np.ndarray) -> None:
-        self._held.append(np.unique(values))
-        self._size += len(self._held[-1])
-        if self._size > max(len(self._seen) // 2, _AT_ONCE):
-            self.all()
-
-    def all(self) -> np.ndarray:
-        values = np.concatenate([self._seen, *self._held])
-        self._held, self._size = [], 0
-        values.sort()
-        fresh = np.ones(len(values), np.bool_)
-        np.not_equal(values[1:], values[:-1], out=fresh[1:])
-        self._seen = values[fresh]
-        return self._seen
-
-
-def candidates(pairs: pa.Table) -> pa.Table:
-    """One row (`CANDIDATES`) a document of any pair: its component of the graph of all pairs, which document it is equal
-    to (itself if it is compared with others on its own account), and its partners of a greater number.
-
-    A document's number is its place, (shard << 32) + row; a component's the smallest of its documents'. A pair comes once
-    for each band that it shares: the rows are taken in a part at a time, so that memory goes with the pairs that differ.
+    row: uint32 [n]; name, component (the name of its first document), shown_by (its own name, or that of the document which
+    it is equal to): uint64 [n]; compared: bool [n]; partners: list of uint64 [n], names.
     """
 
-    def ends(part: pa.Table) -> tuple[np.ndarray, np.ndarray]:
-        return places(part), (column(part, "other_shard").astype(np.uint64) << U(32)) | column(part, "other_row")
+    row: np.ndarray
+    name: np.ndarray
+    component: np.ndarray
+    shown_by: np.ndarray
+    compared: np.ndarray
+    partners: pa.ListArray
 
-    parts = [pa.Table.from_batches([b]) for b in pairs.to_batches(max_chunksize=_AT_ONCE)]
-    found = _Distinct()
-    for part in parts:
-        for values in ends(part):
-            found.add(values)
-    numbers = found.all()
-    n = len(numbers)
-    found = _Distinct()  # (smaller, greater, same) in one number: below 2^64 up to three billion documents
-    for part in parts:
-        a, b = (np.searchsorted(numbers, e).astype(np.uint64) for e in ends(part))
-        pair = np.minimum(a, b) * U(max(n, 1)) + np.maximum(a, b)
-        found.add((pair << U(1)) | column(part, "same").astype(np.uint64))
-    codes = found.all()
-    same = (codes & U(1)) == 1
-    left = ((codes >> U(1)) // U(max(n, 1))).astype(np.int64)
-    right = ((codes >> U(1)) % U(max(n, 1))).astype(np.int64)
-    component = components(n, left, right)
-    equal_to = components(n, left[same], right[same])
-    # unique pairs of different documents, sorted by the left one
-    edges = np.unique(equal_to[left[~same]].astype(np.uint64) * U(max(n, 1)) + equal_to[right[~same]].astype(np.uint64))
-    x, y = (edges // U(max(n, 1))).astype(np.int64), (edges % U(max(n, 1))).astype(np.int64)
-    different = x != y
-    x, y = x[different], y[different]
-    compared = np.zeros(n, np.bool_)
-    compared[x] = compared[y] = True
-    offsets = np.searchsorted(x, np.arange(n + 1)).astype(np.int32)
-    return pa.table(
-        [
-            pa.array((numbers >> U(32)).astype(np.uint32)),
-            pa.array((numbers & U(0xFFFFFFFF)).astype(np.uint32)),
-            pa.array(numbers),
-            pa.array(numbers[component]),
-            pa.array(numbers[equal_to]),
-            pa.array(compared),
-            pa.ListArray.from_arrays(pa.array(offsets), pa.array(numbers[y])),
-        ],
-        schema=CANDIDATES,
-    )
+
+def candidates(told: pa.Table) -> Candidates:
+    """From what documents of one shard are told, sorted by row and other: `LINKS` with names (`TOLD`)."""
+    row, what, own, other = (column(told, name) for name in TOLD.names)
+    heads = (what == COMPARED) | (what == ALONE)
+    docs = row[heads]
+    shown_by = own[heads].copy()
+    second = what == SHOWN_BY
+    shown_by[np.searchsorted(docs, row[second])] = other[second]
+    pair = what == DIFFERENT
+    x, y = row[pair], other[pair]  # sorted; once for each band that they share
+    fresh = np.ones(len(x), np.bool_)
+    fresh[1:] = (x[1:] != x[:-1]) | (y[1:] != y[:-1])
+    x, y = x[fresh], y[fresh]
+    offsets = np.append(np.searchsorted(x, docs), len(x)).astype(np.int32)
+    partners = pa.ListArray.from_arrays(pa.array(offsets), pa.array(y))
+    return Candidates(docs, own[heads], other[heads], shown_by, what[heads] == COMPARED, partners)

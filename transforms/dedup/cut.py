@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from transforms.arrow import set_column, string_array, string_buffers
 from transforms.base import Applied
 from transforms.dedup.grouping import column
+from transforms.kernels import njit
 from transforms.unicode import SPACE, decode, tables
 
 

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field
 
 from transforms.arrow import string_buffers
@@ -15,8 +14,9 @@ from transforms.dedup.cut import drop
 from transforms.dedup.grouping import column, repeated
 from transforms.dedup.order import KEEP_HELP, Keep, order_columns, order_ranks
 from transforms.dedup.shingles import nfc
-from transforms.dedup.words import next_hashed
+from transforms.dedup.words import hash_each
 from transforms.hashing import U, hash128, murmur128
+from transforms.kernels import njit
 from transforms.unicode import SPACE, decode, tables
 
 _TOLD = pa.schema([("shard", pa.uint32()), ("row", pa.uint32()), ("survivor", pa.string()), ("same", pa.float64())])
@@ -32,17 +32,10 @@ def _hash_folded(offsets: Any, data: Any, flags: Any, lower: Any, kinds: Any, by
     for row in range(len(offsets) - 1):
         i, stop = offsets[row], offsets[row + 1]
         if by_words:
-            count = 0
-            while True:
-                begin, i, word = next_hashed(data, i, stop, flags, lower)
-                if begin == stop:
-                    break
-                words[count] = word
-                count += 1
+            count = hash_each(data, i, stop, flags, lower, words, 0)
             if count:
                 out[row, 0], out[row, 1] = murmur128(words.view(np.uint8), 0, 8 * count, U(1))
                 continue
-            i = offsets[row]
         n = 0
         gap = True  # the character before was white space, or there is none
         while i < stop:

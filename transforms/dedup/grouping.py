@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from transforms.hashing import GOLDEN, U
+from transforms.kernels import njit
 
 
 def column(table: pa.Table | pa.RecordBatch, name: str) -> np.ndarray:

@@ -1,11 +1,14 @@
-"""Which document of a cluster survives: an order of documents by content, the same in every order of arrival.
+"""Which document of a cluster survives: an order of documents by content and by the history of their dataset, never by the
+order in which a run comes to them.
 
-    first      the smallest id, in byte order
+    first      what came to the dataset first
     longest    the most bytes of text
     newest     the greatest `created`
     priority   the greatest `priority`
 
-A document without a value comes last. Ties go to the smallest id, then to a hash of (text, source).
+A document without a value comes last. Ties go to what came first, then to the smallest id in byte order, then to a hash of
+(text, source). What came first is known by refreshes: all files of a dataset's first snapshot came at once, what later ones
+add came later. So an incumbent stays when its near-duplicate arrives, and its shard is not written again.
 """
 
 from __future__ import annotations
@@ -21,8 +24,8 @@ from transforms.hashing import hash64, mix64_array
 
 Keep = Literal["first", "longest", "newest", "priority"]
 KEEP_HELP = (
-    "Which document of a cluster survives: first (smallest id), longest (most bytes), newest (greatest `created`) "
-    "or priority (greatest `priority`); ties go to the smallest id."
+    "Which document of a cluster survives: first (by the refresh that brought it), longest (most bytes), newest (greatest "
+    "`created`) or priority (greatest `priority`); ties go to what came first, then to the smallest id."
 )
 
 
@@ -54,9 +57,9 @@ def order_columns(batch: pa.RecordBatch, keep: Keep, step: str) -> dict[str, pa.
 
 
 def order_ranks(table: pa.Table) -> np.ndarray:
-    """Dense order of rows that carry `order_columns`: uint64 [n], 0 survives all others. Equal rows get different
-    numbers, in the order of the table."""
-    columns = [name for name in ("rank", "id", "tie") if name in table.column_names]
+    """Dense order of rows that carry `order_columns`, and perhaps `arrival` (`Group.decide`): uint64 [n], 0 survives all
+    others. Equal rows get different numbers, in the order of the table."""
+    columns = [name for name in ("rank", "arrival", "id", "tie") if name in table.column_names]
     keys = [(name, "descending" if name == "rank" else "ascending") for name in columns]
     chosen = table.select(columns).combine_chunks()
     order = pc.sort_indices(chosen, sort_keys=keys).to_numpy()

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 from pydantic import Field
 
 from transforms.arrow import string_buffers
@@ -16,6 +15,7 @@ from transforms.dedup.grouping import column, distinct, places, repeated, told_o
 from transforms.dedup.order import KEEP_HELP, Keep, document_ranks, order_columns
 from transforms.dedup.words import next_hashed
 from transforms.hashing import GOLDEN, U, hash64, mix64_array, murmur128
+from transforms.kernels import njit
 from transforms.unicode import tables
 
 _SEEN = pa.schema([("shard", pa.uint32()), ("row", pa.uint32()), ("part", pa.uint64())])

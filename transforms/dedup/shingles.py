@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from numba import njit
 
-from transforms.arrow import string_buffers
-from transforms.dedup.words import next_hashed
+from transforms.arrow import replace_rows, string_buffers
+from transforms.dedup.words import hash_words, scratch
 from transforms.hashing import U, mix64
+from transforms.kernels import njit
 from transforms.unicode import needs_nfc, tables
 
 _BASE = U(0xD6E8FEB86659FD93)
@@ -34,41 +33,35 @@ def nfc(texts: pa.Array) -> pa.Array:
     mask = np.zeros(len(texts), np.bool_)
     mask[rows] = True
     changed = [unicodedata.normalize("NFC", texts[row].as_py()) for row in rows]
-    return pc.replace_with_mask(texts, pa.array(mask), pa.array(changed, texts.type))
+    return replace_rows(texts, mask, changed)
 
 
 @njit(inline="always")
-def shingle(data: Any, start: int, stop: int, n: int, flags: Any, lower: Any, words: Any, out: Any) -> tuple[int, Any]:
-    """Hash the shingles of data[start:stop] into `out`: (their number, hash of the sequence of words).
+def shingle(words: Any, count: int, n: int, out: Any) -> tuple[int, Any]:
+    """Hash the shingles of words[:count] (hashes) into `out`, uint64 of at least count + 1: (their number, hash of all words).
 
-    words, out: uint64 scratch of at least stop - start + 1. A shingle is a polynomial over its words' hashes modulo 2^64,
-    rolled from word to word, and mixed.
+    A shingle is a polynomial over its words' hashes modulo 2^64, rolled from word to word, and mixed.
     """
     top = U(1)
     for _ in range(n):
         top *= _BASE
-    count = 0
     rolled = U(0)
     whole = U(n)
-    i = start
-    while True:
-        begin, i, word = next_hashed(data, i, stop, flags, lower)
-        if begin == stop:
-            break
-        whole = (whole + word) * _BASE
+    for k in range(min(n, count)):
+        whole = (whole + words[k]) * _BASE
         whole ^= whole >> U(31)
-        words[count] = word
-        rolled = rolled * _BASE + word
-        count += 1
-        if count > n:
-            rolled -= words[count - 1 - n] * top
-        if count >= n:
-            out[count - n] = mix64(rolled)
+        rolled = rolled * _BASE + words[k]
     if count == 0:
         return 0, whole
     if count < n:
         out[0] = mix64(whole ^ _SHORT)
         return 1, whole
+    out[0] = mix64(rolled)
+    for k in range(n, count):
+        whole = (whole + words[k]) * _BASE
+        whole ^= whole >> U(31)
+        rolled = rolled * _BASE + words[k] - words[k - n] * top
+        out[k - n + 1] = mix64(rolled)
     return count - n + 1, whole
 
 
@@ -104,16 +97,14 @@ def ordered_set(values: Any, count: int, table: Any, out: Any, begin: int) -> in
 
 @njit(nogil=True, cache=True)
 def _shingle_sets(offsets: Any, data: Any, n: int, flags: Any, lower: Any, begins: Any, out: Any) -> int:
-    longest = 0
-    for row in range(len(offsets) - 1):
-        longest = max(longest, offsets[row + 1] - offsets[row])
-    words = np.empty(longest + 1, np.uint64)
-    hashes = np.empty(longest + 1, np.uint64)
-    table = np.empty(4 * longest + 64, np.int64)
+    folded, edges, words = scratch(offsets)
+    hashes = np.empty_like(words)
+    table = np.empty(4 * len(words) + 64, np.int64)
     total = 0
     for row in range(len(offsets) - 1):
         begins[row] = total
-        count, _ = shingle(data, offsets[row], offsets[row + 1], n, flags, lower, words, hashes)
+        count = hash_words(data, offsets[row], offsets[row + 1], flags, lower, folded, edges, words)
+        count, _ = shingle(words, count, n, hashes)
         total += ordered_set(hashes, count, table, out, total)
     begins[len(offsets) - 1] = total
     return total

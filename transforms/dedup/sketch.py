@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numba import njit
 
 from transforms.arrow import string_buffers
 from transforms.dedup.shingles import nfc, shingle
+from transforms.dedup.words import hash_words, scratch
 from transforms.hashing import GOLDEN, U, mix64, murmur128
+from transforms.kernels import njit
 from transforms.unicode import tables
 
 _VALUE = U((1 << 48) - 1)
@@ -34,9 +35,7 @@ def fill_sketch(shingles: Any, count: int, slots: Any) -> None:
     for k in range(count):
         h = shingles[k]
         b = ((h >> U(32)) * U(t)) >> U(32)
-        v = h & _VALUE
-        if v < slots[b]:
-            slots[b] = v
+        slots[b] = min(slots[b], h & _VALUE)
     missing = 0
     for b in range(t):
         if slots[b] == _EMPTY:
@@ -49,10 +48,10 @@ def fill_sketch(shingles: Any, count: int, slots: Any) -> None:
             h = shingles[k] * multiplier
             b = ((h >> U(32)) * U(t)) >> U(32)
             v = base | (h & _VALUE)
-            if v < slots[b]:
-                if slots[b] == _EMPTY:
-                    missing -= 1
-                slots[b] = v
+            slots[b] = min(slots[b], v)
+        missing = 0
+        for b in range(t):
+            missing += slots[b] == _EMPTY
         i += 1
     if missing > 0:
         for b in range(t):
@@ -64,14 +63,12 @@ def fill_sketch(shingles: Any, count: int, slots: Any) -> None:
 
 @njit(nogil=True, cache=True)
 def _sketches(offsets: Any, data: Any, n: int, flags: Any, lower: Any, slots: Any, whole: Any, counts: Any) -> None:
-    longest = 0
-    for row in range(len(offsets) - 1):
-        longest = max(longest, offsets[row + 1] - offsets[row])
-    words = np.empty(longest + 1, np.uint64)
-    shingles = np.empty(longest + 1, np.uint64)
+    folded, edges, words = scratch(offsets)
+    shingles = np.empty_like(words)
     for row in range(len(offsets) - 1):
         start, stop = offsets[row], offsets[row + 1]
-        counts[row], whole[row] = shingle(data, start, stop, n, flags, lower, words, shingles)
+        count = hash_words(data, start, stop, flags, lower, folded, edges, words)
+        counts[row], whole[row] = shingle(words, count, n, shingles)
         if counts[row]:
             fill_sketch(shingles, counts[row], slots[row])
         else:

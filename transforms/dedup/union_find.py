@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from numba import njit
+from transforms.kernels import njit
 
 
 @njit(inline="always")
@@ -33,15 +32,22 @@ def union(parent: Any, a: int, b: int) -> None:
 
 
 @njit(nogil=True, cache=True)
-def components(n: int, a: Any, b: Any) -> Any:
-    """int64 [n]: the smallest node of each node's component, in the graph with edges a[i] - b[i] (int64).
-
-    >>> components(5, np.array([3, 1]), np.array([4, 4])).tolist()
-    [0, 1, 2, 1, 1]
-    """
-    parent = np.arange(n)
+def join(parent: Any, a: Any, b: Any) -> None:
+    """Enter edges a[i] - b[i] (int64) into a forest, int64 [n]; at first, each node is its own parent."""
     for i in range(len(a)):
         union(parent, a[i], b[i])
-    for x in range(n):
+
+
+@njit(nogil=True, cache=True)
+def roots(parent: Any) -> Any:
+    """int64 [n]: the smallest node of each node's component.
+
+    >>> import numpy as np
+    >>> parent = np.arange(5)
+    >>> join(parent, np.array([3, 1]), np.array([4, 4]))
+    >>> roots(parent).tolist()
+    [0, 1, 2, 1, 1]
+    """
+    for x in range(len(parent)):
         parent[x] = find(parent, x)
     return parent

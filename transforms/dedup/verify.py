@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from transforms.dedup.union_find import find, union
+from transforms.kernels import njit
 
 LARGE = 64
 """In candidate components of more documents, pairs already joined through others are not compared again."""

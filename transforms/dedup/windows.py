@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from transforms.hashing import GOLDEN, U, load64
+from transforms.kernels import njit
 
 
 @njit(inline="always")

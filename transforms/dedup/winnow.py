@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from transforms.hashing import GOLDEN, U, mix64, mix64_array
+from transforms.kernels import njit
 
 _BASE = U(0xD6E8FEB86659FD93)
 

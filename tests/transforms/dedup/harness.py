@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.base import Group
+from transforms.exchange import named, shard_names
 from transforms.hashing import mix64_array
 
 Shard = list[pa.RecordBatch]
@@ -83,11 +84,13 @@ def run(group: Group, shards: list[Shard], partitions: int = 1, shuffle: int | N
             outcome.tables[name] = pa.concat_tables(parts).combine_chunks()
         everything = pa.concat_tables(decided)
         if rnd in group.gathered:
-            everything = group.gather(rnd, everything, shard_rows)
+            answer = group.gather(rnd, decided, shard_rows)
+            everything = pa.concat_tables([everything, answer]) if rnd in group.adds else answer
         told = []
         for number in range(len(shards)):
             mine = everything.filter(pa.array(everything["shard"].to_numpy() == number))
-            told.append(mine.take(pa.array(np.argsort(mine["row"].to_numpy(), kind="stable"))))
+            mine = mine.take(pa.array(np.argsort(mine["row"].to_numpy(), kind="stable")))
+            told.append(named(mine, shard_names([f"{number:016x}" for number in range(len(shards))])))
     assert told is not None
     for number, shard in enumerate(numbered):
         batches = []

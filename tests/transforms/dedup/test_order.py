@@ -66,3 +66,9 @@ def ranked_texts(table: pa.Table) -> list[str]:
 def test_rows_of_one_document_share_its_rank() -> None:
     table = pa.table({"id": ["b", "a", "b"], "tie": pa.array([1, 2, 1], pa.uint64())})
     assert document_ranks(table, np.array([5, 6, 5], np.uint64)).tolist() == [1, 0, 1]
+
+
+def test_of_equal_rank_what_came_first_survives() -> None:
+    table = pa.table({"rank": [1, 2, 2], "arrival": pa.array([0, 1, 0], pa.uint32()), "id": ["a", "b", "c"]})
+    assert order_ranks(table).tolist() == [2, 1, 0]
+    assert order_ranks(table.drop_columns("rank")).tolist() == [0, 2, 1]

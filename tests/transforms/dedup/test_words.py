@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
-from transforms.dedup.words import next_hashed
+from transforms.dedup.words import hash_words, next_hashed, scratch
 from transforms.unicode import next_word, tables
 
 TABLES = tables()
@@ -73,3 +73,29 @@ def test_a_word_has_one_hash_wherever_it_stands(word: str) -> None:
 def test_hashes_of_many_words_differ() -> None:
     found = words(" ".join(str(i) for i in range(50_000)) + " " + " ".join(chr(c) for c in range(0x4E00, 0x9FFF)))
     assert len({h for _, _, h in found}) == len(found) == 50_000 + 0x51FF
+
+
+@njit
+def _hashes(data, start, stop, flags, lower):  # type: ignore[no-untyped-def]
+    folded, edges, found = scratch(np.array([start, stop], np.int32))
+    return found[: hash_words(data, start, stop, flags, lower, folded, edges, found)]
+
+
+def check_hashes(text: str, before: str = "", after: str = "") -> None:
+    begin, size = len(before.encode()), len(text.encode())
+    data = np.frombuffer((before + text + after).encode() or b"\0", np.uint8)
+    found = _hashes(data, begin, begin + size, *TABLES)
+    assert found.tolist() == [h for _, _, h in words(text, True, before, after)]
+
+
+@given(ALPHABET, ALPHABET, ALPHABET, st.integers(0, 200))
+def test_all_words_of_a_text_at_once(text: str, before: str, after: str, fill: int) -> None:
+    check_hashes(text, before, after)
+    check_hashes("Ab " * (fill // 3) + text + "x" * fill + text, before, after)
+
+
+@pytest.mark.parametrize("size", [*range(20), *range(60, 70), *range(120, 136), 1000])
+def test_words_at_the_borders_of_blocks(size: int) -> None:
+    for text in ("x" * size, "." * size, "a " * size, "é" * size, "中" * size, "." * size + "Word_9", "wörd7 " * size):
+        check_hashes(text)
+        check_hashes(text, "before", "after")
