@@ -6,10 +6,12 @@ Text columns are `pa.string()` (int32 offsets) everywhere behind the sources: a 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 _EMPTY = np.zeros(8, np.uint8)
 _EMPTY.flags.writeable = False  # as Arrow's own buffers are: numba compiles one kernel, not two
@@ -46,6 +48,31 @@ def string_array(offsets: np.ndarray, data: np.ndarray) -> pa.Array:
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
 
 
+def replace_rows(texts: pa.Array, mask: np.ndarray, values: Sequence[str | None]) -> pa.Array:
+    """`texts` with the rows of `mask` (bool [n]) replaced by `values`, one each: what lies between is copied in blocks, where
+    Arrow's `replace_with_mask` goes row by row.
+
+    >>> replace_rows(pa.array(["a", "b", "", "d"]), np.array([False, True, False, True]), ["bé", ""]).to_pylist()
+    ['a', 'bé', '', '']
+    """
+    if texts.null_count or None in values:
+        return pc.replace_with_mask(texts, pa.array(mask), pa.array(values, texts.type))
+    offsets, data = string_buffers(texts)
+    rows, new = np.flatnonzero(mask).tolist(), [v.encode() for v in values if v is not None]
+    lengths = np.diff(offsets)
+    lengths[rows] = [len(v) for v in new]
+    ends = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum(lengths, out=ends[1:])
+    out = np.empty(int(ends[-1]), np.uint8)
+    begin = 0
+    for row, value in zip(rows, new, strict=True):
+        out[ends[begin] : ends[row]] = data[offsets[begin] : offsets[row]]
+        out[ends[row] : ends[row + 1]] = np.frombuffer(value, np.uint8)
+        begin = row + 1
+    out[ends[begin] :] = data[offsets[begin] : offsets[-1]]
+    return string_array(ends, out)
+
+
 def set_column(batch: pa.RecordBatch, name: str, values: Any) -> pa.RecordBatch:
     """`batch` with column `name` replaced in place, or appended at the end."""
     values = values if isinstance(values, pa.Array) else pa.array(values)
@@ -58,6 +85,16 @@ def set_column(batch: pa.RecordBatch, name: str, values: Any) -> pa.RecordBatch:
 def empty_batch(schema: pa.Schema) -> pa.RecordBatch:
     """A record batch of `schema` without rows."""
     return pa.RecordBatch.from_arrays([pa.array([], f.type) for f in schema], schema=schema)
+
+
+def wire_of(schema: pa.Schema) -> str:
+    """A schema as text (hexadecimal), for JSON."""
+    return str(schema.serialize().to_pybytes().hex())
+
+
+def schema_of(wire: str) -> pa.Schema:
+    """The schema that `wire_of` wrote."""
+    return pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(wire)))
 
 
 def logical_digest(table: pa.Table) -> str:

@@ -204,11 +204,16 @@ class Group(Transform):
     goes to `apply`; what an earlier round tells goes to the next round's `keys`.
 
     A document's place in the run is (shard, row): the number of its shard and its row in the staged shard. Places are
-    for routing; what is decided must follow from content (`order`, ids, hashes), never from places.
+    for routing; what is decided must follow from content (`order`, ids, hashes), never from places. A told row may name
+    another document by its place (`other_shard`, `other_row`); the shard reads names there that do not change when other
+    shards come or go (`transforms.exchange.named`).
     """
 
     rounds: ClassVar[int] = 1
     gathered: ClassVar[frozenset[int]] = frozenset()
+    adds: ClassVar[frozenset[int]] = frozenset()
+    """Gathered rounds of which shards are told both what the partitions decided and what `gather` answers (same columns);
+    of other gathered rounds, the latter only."""
     moves: ClassVar[bool] = False
     """Whether rows leave their shard: `route` then says where each goes, in place of `apply`."""
 
@@ -217,17 +222,22 @@ class Group(Transform):
         """Rows to send: `key` uint64 (rows of equal key meet), `row` uint32 (taken from `rows`), and any other columns.
 
         rows: uint32 [n], the staged row number of each row of `batch`. told: None in round 0, else what this shard was
-        told about rows of this batch, sorted by `row`. The engine adds `shard` uint32 before `decide`. May send no row or
-        several a document. Works on a batch without rows, whose schema is then the answer.
+        told about rows of this batch, sorted by `row`, without `shard` and with names for places. The engine adds `shard`
+        uint32 before `decide`. May send no row or several a document. Works on a batch without rows, whose schema is then
+        the answer.
         """
 
     @abc.abstractmethod
     def decide(self, rnd: int, keys: pa.Table) -> Decision:
-        """From all rows of this partition (any order; `shard` added): whom to tell what. An empty table must be handled,
-        and `told` has the same schema always."""
+        """From all rows of this partition (any order; `shard` added, and `arrival` uint32 where files came to the dataset in
+        several waves): whom to tell what. An empty table must be handled, and `told` has the same schema always."""
 
-    def gather(self, rnd: int, told: pa.Table, shard_rows: np.ndarray) -> pa.Table:
-        """From what all partitions decided, with shard_rows int64 [shards] (staged rows a shard): whom to tell what."""
+    def gather(self, rnd: int, told: Iterable[pa.Table], shard_rows: np.ndarray) -> pa.Table:
+        """From what all partitions decided, with shard_rows int64 [shards] (staged rows a shard): whom to tell what.
+
+        told: tables of at most a few hundred thousand rows, as the partitions wrote them; it may be gone through several
+        times, and holds one table at a time: rows that are needed longer are kept by the group, in as few bytes as it can.
+        """
         raise TypeError(f"{self.name} lists round {rnd} in `gathered` without a `gather` method")
 
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:

@@ -5,6 +5,8 @@
     ├── SourceError             1  an input file or row cannot be used
     │   ├── BadFileError           the file as a whole: truncated, corrupt, too large when decoded
     │   └── TooManyBadRowsError    more bad rows than `max_bad_fraction`
+    ├── StoreError              1  an object store refuses, cannot be reached, or lacks credentials; also an OSError
+    │   └── UnfitStoreError        a dataset there could lose a commit when two processes write it
     ├── EngineError             1  a rule of the engine broke; always a defect worth reporting
     │   └── ConservationError      rows in and rows accounted for differ
     ├── DatasetError            1  a dataset directory is missing, damaged or not ours
@@ -51,6 +53,23 @@ class BadFileError(SourceError):
 
 class TooManyBadRowsError(SourceError):
     """More rows were quarantined than `max_bad_fraction` allows; nothing is committed."""
+
+
+class StoreError(CorpusmillError, OSError):
+    """A fault of an object store: no access, no credentials, no such bucket, no answer. It is an OSError, too, so that what
+    reads files treats it as one."""
+
+    def __init__(self, uri: str, what: str, todo: str) -> None:
+        self.uri, self.what, self.todo = uri, what, todo
+        super().__init__(f"{uri}: {what}. To go on: {todo}.")
+        self.strerror = what
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.uri, self.what, self.todo)
+
+
+class UnfitStoreError(StoreError):
+    """A place that cannot hold a dataset: it does not let exactly one of two writers of a name win."""
 
 
 class EngineError(CorpusmillError):

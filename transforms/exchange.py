@@ -1,8 +1,9 @@
 """What goes from shard to shard: one Arrow IPC file a sender, of which each receiver reads its own rows.
 
-A sender's rows are sorted by receiver and written as one record batch, uncompressed; where each receiver's rows begin
-stands in the schema's metadata. A receiver maps the files into memory and takes its slices: nothing is copied, nothing but
-the slices is read, and no service holds the data in between.
+A sender's rows are sorted by receiver and written, uncompressed, in record batches of some 64 kB; where each receiver's rows
+begin stands in the schema's metadata. A receiver reads the batches that hold its rows and no others, and no service holds
+the data in between. (A memory map would copy nothing, but the kernel maps what lies around each page that is touched: with
+many senders a receiver would seem to hold ten times its rows.)
 
 Key rows are cut into `FINE` slices by the top bits of the mixed key, however many units will decide: a unit takes a range
 of slices. So the sender's file does not change when the number of units does.
@@ -11,21 +12,22 @@ of slices. So the sender's file does not change when the number of units does.
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from transforms import storage
 from transforms.arrow import empty_batch
 from transforms.errors import EngineError
-from transforms.hashing import U, mix64_array
-from transforms.storage import temporary_name
+from transforms.hashing import GOLDEN, U, mix64_array
 
 FINE = 256
 _FINE_BITS = 8
-_META = b"corpusmill.begins"
+_BEGINS, _STARTS = b"corpusmill.begins", b"corpusmill.starts"
+"""Metadata: the row at which each receiver's rows begin, and that at which each record batch starts (int64)."""
+_BATCH_BYTES = 1 << 16
 
 
 def slice_of_key(keys: np.ndarray) -> np.ndarray:
@@ -52,16 +54,18 @@ def write_told(path: str, told: pa.Table, shards: int) -> int:
 @contextlib.contextmanager
 def _new_file(path: str, schema: pa.Schema, compression: str | None = None) -> Iterator[Any]:
     """A writer of an IPC file that appears under its name when it is whole, or not at all."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    temporary = temporary_name(path)
+    file = storage.NewFile(path)
     try:
         options = pa.ipc.IpcWriteOptions(compression=compression)
-        with pa.OSFile(temporary, "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
+        with (
+            file.naming(),
+            pa.OSFile(file.path, "wb") as sink,
+            pa.ipc.new_file(sink, schema, options=options) as writer,
+        ):
             yield writer
-        os.replace(temporary, path)
+        file.publish()
     finally:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        file.discard()
 
 
 def _write(path: str, table: pa.Table, part: np.ndarray, parts: int) -> int:
@@ -69,13 +73,23 @@ def _write(path: str, table: pa.Table, part: np.ndarray, parts: int) -> int:
         order = np.argsort(part, kind="stable")
         table, part = table.take(pa.array(order)), part[order]
     begins = np.searchsorted(part, np.arange(parts + 1)).astype("<i8")
-    schema = table.schema.with_metadata({_META: begins.tobytes()})
-    batches = table.combine_chunks().to_batches()
-    if len(batches) > 1:
-        raise EngineError(f"{path}: one sender's rows hold more than 2 GiB of one column; make the shards smaller")
+    table = table.combine_chunks()
+    # a batch ends where a receiver's rows end, unless these alone are many
+    rows = max(1, _BATCH_BYTES * table.num_rows // max(table.nbytes, 1))
+    starts = [0]
+    for begin, end in zip(begins[:-1].tolist(), begins[1:].tolist(), strict=True):
+        if end - starts[-1] > rows:
+            starts += [begin] if begin > starts[-1] else []
+            starts += range(begin + rows, end, rows)
+    schema = table.schema.with_metadata({_BEGINS: begins.tobytes(), _STARTS: np.array(starts, "<i8").tobytes()})
     with _new_file(path, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch.cast(table.schema).replace_schema_metadata(schema.metadata))
+        for start, end in zip(starts, [*starts[1:], table.num_rows], strict=True):
+            batches = table.slice(start, end - start).combine_chunks().to_batches() or [empty_batch(table.schema)]
+            if len(batches) > 1:
+                raise EngineError(
+                    f"{path}: rows of one sender hold more than 2 GiB of one column; make the shards smaller"
+                )
+            writer.write_batch(batches[0].replace_schema_metadata(schema.metadata))
     return int(table.nbytes)
 
 
@@ -94,38 +108,103 @@ def write_rows(path: str, table: pa.Table, to: np.ndarray, shards: int) -> int:
 
 def read_rows(paths: Sequence[str], shard: int) -> pa.Table:
     """Whole rows that any of `paths` sends to `shard`, in the order of `paths`."""
-    batches = []
-    for path in paths:
-        with pa.memory_map(path) as source:
-            batches.append(pa.ipc.open_file(source).get_batch(shard))
-    return pa.Table.from_batches(batches)
+
+    def one(path: str) -> pa.RecordBatch:
+        with storage.arrow_input(path, mapped=False) as source:
+            return pa.ipc.open_file(source).get_batch(shard)
+
+    return pa.Table.from_batches(storage.each(one, paths, paths[0]))
 
 
 def read_slices(paths: Sequence[str], first: int, last: int, shards: Sequence[int] | None = None) -> pa.Table:
     """Rows of slices [first, last) of all `paths`, in that order; with `shards`, a column `shard` uint32 says which file
     (by its entry in `shards`) a row came from."""
-    tables = []
-    schema: pa.Schema | None = None
-    for number, path in enumerate(paths):
-        source = pa.memory_map(path)
+    if not paths:
+        raise ValueError("no exchange file to read")
+    tables = storage.each(lambda path: _slices_of(path, first, last), paths, paths[0])
+    if shards is not None:
+        counts = [t.num_rows for t in tables]
+        said = zip(tables, counts, shards, strict=True)
+        tables = [t.append_column("shard", pa.array(np.full(n, shard, np.uint32))) for t, n, shard in said]
+    return pa.concat_tables([t for t in tables if t.num_rows] or tables[:1])
+
+
+def _slices_of(path: str, first: int, last: int) -> pa.Table:
+    with storage.arrow_input(path, mapped=False) as source:
         reader = pa.ipc.open_file(source)
-        begins = np.frombuffer(reader.schema.metadata[_META], "<i8")
-        schema = reader.schema.remove_metadata()
+        schema = reader.schema
+        begins, starts = (np.frombuffer(schema.metadata[name], "<i8") for name in (_BEGINS, _STARTS))
         begin, end = int(begins[first]), int(begins[last])
         if end == begin:
-            continue
-        batch = reader.get_batch(0).slice(begin, end - begin)
-        table = pa.Table.from_batches([batch]).replace_schema_metadata(None)
-        if shards is not None:
-            table = table.append_column("shard", pa.array(np.full(end - begin, shards[number], np.uint32)))
-        tables.append(table)
-    if tables:
-        return pa.concat_tables(tables)
-    if schema is None:
-        raise ValueError("no exchange file to read")
-    if shards is not None:
-        schema = schema.append(pa.field("shard", pa.uint32()))
-    return schema.empty_table()
+            return schema.remove_metadata().empty_table()
+        at = range(int(np.searchsorted(starts, begin, "right")) - 1, int(np.searchsorted(starts, end)))
+        table = pa.Table.from_batches([reader.get_batch(i) for i in at]).replace_schema_metadata(None)
+        return table.slice(begin - int(starts[at[0]]), end - begin)
+
+
+class Parts:
+    """All rows of some exchange files, about `max_rows` at a time: may be gone through again, and holds one part."""
+
+    def __init__(self, paths: Sequence[str], max_rows: int = 1 << 18) -> None:
+        self._paths, self._max_rows = paths, max_rows
+        self.rows = 0
+        """Rows of the files that the last time through has come to."""
+
+    def __iter__(self) -> Iterator[pa.Table]:
+        self.rows = 0
+        held: list[pa.RecordBatch] = []
+        for path in self._paths:
+            with storage.arrow_input(path, mapped=False) as source:
+                reader = pa.ipc.open_file(source)
+                for number in range(reader.num_record_batches):
+                    held.append(reader.get_batch(number).replace_schema_metadata(None))
+                    self.rows += held[-1].num_rows
+                    if sum(b.num_rows for b in held) >= self._max_rows:
+                        yield pa.Table.from_batches(held).combine_chunks()
+                        held = []
+        if held:
+            yield pa.Table.from_batches(held).combine_chunks()
+
+
+def shard_names(contents: Sequence[str]) -> np.ndarray:
+    """A number for each shard that follows from its content (a hexadecimal digest), not from its place: uint64 [shards].
+    Shards of equal content have different ones, in the order in which they come."""
+    seen: dict[str, int] = {}
+    names = np.empty(len(contents), np.uint64)
+    for i, content in enumerate(contents):
+        again = seen[content] = seen.get(content, -1) + 1
+        names[i] = (int(content[:16], 16) + again * int(GOLDEN)) % 2**64
+    return names
+
+
+def named(told: pa.Table, names: np.ndarray) -> pa.Table:
+    """What shards are told with documents named by their content, so that it stays the same when shards come or go.
+
+    Column `shard` goes; where rows tell of another document (`other_shard`, `other_row`), these become `other` uint64, and
+    `own` uint64 is the name of the document that is told; the rows, with numbers only, are then sorted by `row`, `other` and
+    the rest, for the order in which partitions speak of a document changes too. Two documents have the same name with
+    probability 2^-64.
+    """
+    if "other_shard" in told.column_names:
+        shard, row, other_shard, other_row = (
+            told.column(c).to_numpy() for c in ("shard", "row", "other_shard", "other_row")
+        )
+        own, other = (mix64_array(names[s] + r * GOLDEN) for s, r in ((shard, row), (other_shard, other_row)))
+        told = told.drop_columns(["other_shard", "other_row"])
+        told = told.append_column("own", pa.array(own)).append_column("other", pa.array(other))
+        rest = [told.column(c).to_numpy() for c in told.column_names if c not in ("shard", "row", "own", "other")]
+        told = told.take(pa.array(np.lexsort((*rest, other, row))))
+    return told.drop_columns(["shard"])
+
+
+def read_all_told(paths: Sequence[str], shards: int) -> list[pa.Table]:
+    """`read_told` of every shard, in one go: for what is little."""
+    table = pa.concat_tables(list(Parts(paths))).combine_chunks()
+    shard = table.column("shard").to_numpy()
+    order = np.lexsort((table.column("row").to_numpy(), shard))
+    begins = np.searchsorted(shard[order], np.arange(shards + 1))
+    table = table.take(pa.array(order))
+    return [table.slice(begin, end - begin) for begin, end in zip(begins[:-1], begins[1:], strict=True)]
 
 
 def read_told(paths: Sequence[str], shard: int) -> pa.Table:
@@ -134,3 +213,10 @@ def read_told(paths: Sequence[str], shard: int) -> pa.Table:
     if len(paths) > 1 and table.num_rows:
         table = table.take(pa.array(np.argsort(table.column("row").to_numpy(), kind="stable")))
     return table
+
+
+def told_about(told: pa.Table, first: int, n: int) -> pa.Table:
+    """The part of `told` (sorted by row) about rows [first, first + n)."""
+    row = told.column("row").to_numpy()
+    begin, end = np.searchsorted(row, [first, first + n])
+    return told.slice(begin, end - begin)

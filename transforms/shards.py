@@ -2,19 +2,17 @@
 
 Parquet (published shards): zstd, a checksum on every page, row groups of about 1,000 rows (a random row costs
 milliseconds), min/max statistics for every column but text, whose values would leak into the footer and outlive deletion.
-Arrow IPC (staged shards, or by choice): lz4 blocks for staging, uncompressed and memory-mapped when published.
+Arrow IPC (staged shards, or by choice): uncompressed and memory-mapped; staged with lz4 blocks where disks are the limit.
 
 Where a row group ends depends on the rows alone, never on how they came in batches. A file appears under its name only
-when it is whole: it is written beside it and renamed.
+when it is whole: on a disk it is written beside it and renamed, in an object store an object is whole or not there.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
-import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
@@ -23,10 +21,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from transforms.errors import BadFileError
+from transforms import storage
+from transforms.errors import BadFileError, StoreError
 
-Format = Literal["parquet", "arrow", "stage"]
-SUFFIX: dict[str, str] = {"parquet": ".parquet", "arrow": ".arrow", "stage": ".arrow"}
+Format = Literal["parquet", "arrow", "stage", "stage-lz4"]
+SUFFIX: dict[str, str] = {"parquet": ".parquet", "arrow": ".arrow", "stage": ".arrow", "stage-lz4": ".arrow"}
 
 GROUP_ROWS = 1_000
 GROUP_BYTES = 32 << 20
@@ -52,7 +51,9 @@ class Written:
 
 
 class ShardWriter:
-    """Streams record batches into one shard file; the file appears at `path` when the block ends without an error.
+    """Streams record batches into one shard file; the file appears at `path` when the block ends without an error. With
+    `named`, its name follows from what was written, and `path` says the folder. `durable`: a staged file, too, is forced to
+    disk, as published ones are.
 
     >>> import tempfile, os
     >>> batch = pa.record_batch({"id": ["a"], "text": ["hello"], "source": ["s"]})
@@ -62,32 +63,44 @@ class ShardWriter:
     (1, 5)
     """
 
-    def __init__(self, path: str, schema: pa.Schema, form: Format = "parquet", level: int = 3) -> None:
-        self.path, self.schema, self._form = path, schema, form
-        self._part = os.path.join(os.path.dirname(path), f".tmp-{uuid.uuid4().hex}")
+    def __init__(
+        self,
+        path: str,
+        schema: pa.Schema,
+        form: Format = "parquet",
+        level: int = 3,
+        named: Callable[[Written], str] | None = None,
+        durable: bool = False,
+    ) -> None:
+        self.path, self.schema, self._form, self._named = path, schema, form, named
+        self._file = storage.NewFile(path, storage.fresh_name())
+        self._part = self._file.path
+        self._staged = form in ("stage", "stage-lz4")
+        self._durable = durable or not self._staged
         self._held: list[pa.RecordBatch] = []
         self._held_rows = self._held_bytes = 0
         self._rows = self._text = 0
         self.written: Written | None = None
-        os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-        if form == "parquet":
-            self._sink: Any = pq.ParquetWriter(
-                self._part,
-                schema,
-                compression="zstd",
-                compression_level=level,
-                use_dictionary=[
-                    f.name for f in schema if f.name not in ("id", "text", "parent") and _dictionary(f.type)
-                ],
-                write_statistics=[
-                    f.name for f in schema if f.name not in _NO_STATISTICS and not pa.types.is_nested(f.type)
-                ],
-                write_page_checksum=True,
-                store_schema=True,
-            )
-        else:
-            options = pa.ipc.IpcWriteOptions(compression="lz4" if form == "stage" else None)
-            self._sink = pa.ipc.new_file(self._part, schema, options=options)
+        with self._file.naming():
+            self._sink = self._open(level)
+
+    def _open(self, level: int) -> Any:
+        schema = self.schema
+        if self._form != "parquet":
+            options = pa.ipc.IpcWriteOptions(compression="lz4" if self._form == "stage-lz4" else None)
+            return pa.ipc.new_file(self._part, schema, options=options)
+        return pq.ParquetWriter(
+            self._part,
+            schema,
+            compression="zstd",
+            compression_level=level,
+            use_dictionary=[f.name for f in schema if f.name not in ("id", "text", "parent") and _dictionary(f.type)],
+            write_statistics=[
+                f.name for f in schema if f.name not in _NO_STATISTICS and not pa.types.is_nested(f.type)
+            ],
+            write_page_checksum=True,
+            store_schema=True,
+        )
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Add rows; full row groups go to the file at once."""
@@ -95,8 +108,9 @@ class ShardWriter:
             return
         self._rows += batch.num_rows
         self._text += text_bytes(batch) if "text" in batch.schema.names else 0
-        if self._form == "stage":
-            self._sink.write_batch(batch)
+        if self._staged:
+            with self._file.naming():
+                self._sink.write_batch(batch)
             return
         # cut where the group is full: by rows, or by bytes when documents are long
         while batch.num_rows:
@@ -117,12 +131,13 @@ class ShardWriter:
         if not self._held:
             return
         table = pa.Table.from_batches(self._held, self.schema)
-        if self._form == "parquet":
-            self._sink.write_table(table, row_group_size=table.num_rows)
-        else:
-            # a slice and a rebuilt array of the same values are written as different bytes: always rebuild
-            for batch in table.take(pa.array(range(table.num_rows))).combine_chunks().to_batches():
-                self._sink.write_batch(batch)
+        with self._file.naming():
+            if self._form == "parquet":
+                self._sink.write_table(table, row_group_size=table.num_rows)
+            else:
+                # a slice and a rebuilt array of the same values are written as different bytes: always rebuild
+                for batch in table.take(pa.array(range(table.num_rows))).combine_chunks().to_batches():
+                    self._sink.write_batch(batch)
         self._held, self._held_rows, self._held_bytes = [], 0, 0
 
     def __enter__(self) -> ShardWriter:
@@ -134,18 +149,19 @@ class ShardWriter:
         try:
             if kind is None:
                 self._flush()
-            self._sink.close()
+            with self._file.naming():
+                self._sink.close()
             if kind is None:
                 with open(self._part, "rb") as f:
-                    if self._form != "stage":
+                    if self._durable:
                         os.fsync(f.fileno())
                     # staged files are checked by nobody but the run that wrote them
-                    digest = "" if self._form == "stage" else hashlib.file_digest(f, "sha256").hexdigest()
+                    digest = "" if self._staged else hashlib.file_digest(f, "sha256").hexdigest()
                 self.written = Written(self._rows, self._text, os.path.getsize(self._part), digest)
-                os.replace(self._part, self.path)
+                self.path = self._named(self.written) if self._named else self.path
+                self._file.publish(self.path, digest)
         finally:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._part)
+            self._file.discard()
 
 
 def _dictionary(kind: pa.DataType) -> bool:
@@ -168,15 +184,19 @@ def read_shard(path: str, columns: list[str] | None = None, batch_rows: int = 4_
     """
     try:
         if path.endswith(".parquet"):
-            with pq.ParquetFile(path, page_checksum_verification=True, pre_buffer=False) as file:
+            whole: Any = path if storage.is_local(path) else storage.open_input(path)
+            with pq.ParquetFile(whole, page_checksum_verification=True, pre_buffer=False) as file:
                 yield from file.iter_batches(batch_rows, columns=columns, use_threads=False)
         else:
-            with pa.memory_map(path) as source:
+            # not mapped: pages that were touched would count as memory until the whole shard is read
+            with storage.arrow_input(path, mapped=False) as source:
                 options = pa.ipc.IpcReadOptions(use_threads=False)
                 reader = pa.ipc.open_file(source, options=options)
                 for i in range(reader.num_record_batches):
                     batch = reader.get_batch(i)
                     yield batch if columns is None else batch.select(columns)
+    except StoreError:
+        raise
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, FileNotFoundError):
             raise BadFileError(path, "the file is missing", "run `corpusmill verify` on the dataset") from error
@@ -186,6 +206,6 @@ def read_shard(path: str, columns: list[str] | None = None, batch_rows: int = 4_
 def shard_schema(path: str) -> pa.Schema:
     """Schema of a shard file, without its metadata."""
     if path.endswith(".parquet"):
-        return pq.read_schema(path).remove_metadata()
-    with pa.memory_map(path) as source:
+        return pq.read_schema(path if storage.is_local(path) else storage.open_input(path)).remove_metadata()
+    with storage.arrow_input(path) as source:
         return pa.ipc.open_file(source).schema.remove_metadata()

@@ -1,8 +1,11 @@
 import datetime
 
+import numpy as np
 import pyarrow as pa
+from hypothesis import given
+from hypothesis import strategies as st
 
-from transforms.arrow import logical_digest, set_column, string_array, string_buffers
+from transforms.arrow import logical_digest, replace_rows, set_column, string_array, string_buffers
 
 
 def test_buffers_of_slices_empty_and_null_arrays():
@@ -43,3 +46,22 @@ def test_logical_digest_ignores_layout_and_sees_values():
     assert logical_digest(pa.table({"s": ["a", "b"]})) != logical_digest(pa.table({"s": ["ab", ""]}))
     assert logical_digest(pa.table({"s": ["a", None]})) != logical_digest(pa.table({"s": ["a", ""]}))
     assert logical_digest(table.slice(0, 0)) != logical_digest(table.slice(0, 0).drop_columns(["s"]))
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=5), st.one_of(st.none(), st.text(max_size=5))), max_size=12), st.integers(0, 3)
+)
+def test_replaced_rows_are_those_of_arrows_own_kernel(rows, offset):
+    """None here: the row stays."""
+    texts = pa.array(["before"] * offset + [t for t, _ in rows], pa.string()).slice(offset)
+    mask = np.array([new is not None for _, new in rows], np.bool_)
+    values = [new for _, new in rows if new is not None]
+    got = replace_rows(texts, mask, values)
+    got.validate(full=True)
+    assert got.to_pylist() == [old if new is None else new for old, new in rows]
+
+
+def test_nulls_stay_where_rows_are_replaced():
+    texts = pa.array(["a", None, "c"])
+    assert replace_rows(texts, np.array([True, False, False]), ["x"]).to_pylist() == ["x", None, "c"]
+    assert replace_rows(texts, np.array([True, False, False]), [None]).to_pylist() == [None, None, "c"]

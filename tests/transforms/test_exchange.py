@@ -3,7 +3,18 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.exchange import FINE, read_slices, read_told, slice_of_key, write_keys, write_told
+from transforms.exchange import (
+    FINE,
+    Parts,
+    named,
+    read_all_told,
+    read_slices,
+    read_told,
+    shard_names,
+    slice_of_key,
+    write_keys,
+    write_told,
+)
 
 SCHEMA = pa.schema([("key", pa.uint64()), ("row", pa.uint32()), ("id", pa.string())])
 
@@ -53,3 +64,58 @@ def test_told_rows_reach_their_shard_sorted_by_row(tmp_path):
     assert read_told(paths, 2).to_pydict() == {"shard": [2, 2, 2], "row": [3, 4, 5], "x": ["c", "d", "a"]}
     assert read_told(paths, 1).num_rows == 0
     assert read_told(paths, 1).schema.names == ["shard", "row", "x"]
+
+
+def test_parts_come_one_after_the_other_and_again(tmp_path):
+    paths = [str(tmp_path / f"{i}.arrow") for i in range(3)]
+    for number, path in enumerate(paths):
+        count = 5 * number  # the first file is empty
+        told = pa.table({"shard": np.zeros(count, np.uint32), "row": np.arange(count, dtype=np.uint32)})
+        write_told(path, told, 2)
+    parts = Parts(paths, max_rows=4)
+    for _ in range(2):
+        got = list(parts)
+        assert [t.num_rows for t in got] == [5, 10]
+        assert pa.concat_tables(got)["row"].to_pylist() == [*range(5), *range(10)]
+        assert parts.rows == 15
+
+
+def test_names_of_documents_do_not_change_when_shards_come(tmp_path):
+    low = pa.uint32()
+
+    def told(shard, other):
+        columns = {"shard": shard, "row": [3, 3], "other_shard": other, "other_row": [1, 9]}
+        return pa.table({k: pa.array(v, low) for k, v in columns.items()})
+
+    before = named(told([1, 1], [0, 1]), shard_names(["aa" * 20, "bb" * 20]))
+    after = named(told([2, 2], [0, 2]), shard_names(["aa" * 20, "cc" * 20, "bb" * 20]))
+    assert before.equals(after)
+    assert before.column_names == ["row", "own", "other"]
+    assert len(set(shard_names(["aa" * 20] * 3).tolist())) == 3  # copies of a file are documents of their own
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 9)), max_size=20), min_size=1, max_size=3))
+def test_all_told_at_once_is_what_each_is_told(tmp_path_factory, senders):
+    folder = tmp_path_factory.mktemp("told")
+    paths = [str(folder / f"{i}.arrow") for i in range(len(senders))]
+    for path, rows in zip(paths, senders, strict=True):
+        shard, row = (np.array([r[k] for r in rows], np.uint32) for k in (0, 1))
+        write_told(path, pa.table({"shard": shard, "row": row, "n": np.arange(len(rows))}), 4)
+    every = read_all_told(paths, 4)
+    assert [t.to_pylist() for t in every] == [read_told(paths, i).to_pylist() for i in range(4)]
+
+
+def test_a_receiver_reads_its_own_batches_only(tmp_path):
+    keys = np.sort(np.random.default_rng(1).integers(0, 2**64, 40_000, dtype=np.uint64))
+    path = str(tmp_path / "a")
+    write_keys(path, [batch(keys)], SCHEMA)
+    with pa.OSFile(path) as source:
+        reader = pa.ipc.open_file(source)
+        sizes = [reader.get_batch(i).num_rows for i in range(reader.num_record_batches)]
+    assert sum(sizes) == len(keys)
+    assert len(sizes) > 8
+    assert max(sizes) < 2 * len(keys) / len(sizes)
+    of = slice_of_key(keys)
+    for first, last in [(0, 1), (3, 4), (100, 180), (255, 256), (0, 256), (7, 7)]:
+        got = read_slices([path], first, last)["key"].to_numpy()
+        assert sorted(got) == keys[(of >= first) & (of < last)].tolist()

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.json as pj
-from numba import njit
 
 from transforms import storage
 from transforms.errors import BadFileError
+from transforms.kernels import njit
 from transforms.sources.bad import BadRows
 from transforms.sources.compressed import open_stream
 from transforms.sources.files import Part

@@ -83,6 +83,17 @@ def _batch_rows(chunks: list[tuple[Any, Chunk]], rows: int, budget: Budget) -> i
     return rows
 
 
+def _hold(f: BinaryIO, columns: list[Any]) -> None:
+    """Fetch the bytes of these columns at once where each read is a request to a store."""
+    hold = getattr(f, "hold", None)
+    if hold is None or not columns:
+        return
+    begins = [min(c.data_page_offset, c.dictionary_page_offset or c.data_page_offset) for c in columns]
+    ends = [b + c.total_compressed_size for b, c in zip(begins, columns, strict=True)]
+    if 0 <= min(begins) <= max(ends) <= min(begins) + AT_A_TIME:
+        hold(min(begins), max(ends))
+
+
 def _counted(batches: Iterator[pa.RecordBatch], budget: Budget) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         # rows of nothing are counted too: a few bytes can claim billions of nulls
@@ -104,6 +115,7 @@ def read(part: Part, spec: SourceSpec, budget: Budget, rows: int) -> Iterator[tu
             try:
                 group = meta.row_group(i)
                 columns = [group.column(j) for j in leaves]
+                _hold(f, columns)
                 chunks = [(c, scan(f, c)) for c in columns]
                 at_a_time = _batch_rows(chunks, rows, budget)
                 batches = file.iter_batches(at_a_time, row_groups=[i], columns=wanted, use_threads=False)

@@ -132,6 +132,7 @@ def read_unit(
 ) -> Iterator[pa.RecordBatch]:
     """The unit's documents in batches of one schema: `id`, `text`, `source`, roles, the user's columns. Rows that cannot be
     documents go to `bad`; a file that cannot be read raises BadFileError, or goes to `bad` under `on_bad_file: skip`."""
+    bad.reads(unit.parts)
     parts = (b for p in unit.parts for b in _part(unit.format, p, spec, bad, batch_bytes, batch_rows))
     if unit.format in _INFERRED:
         with Spool() as spool:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from transforms.sources.files import FileRef, Part, bare_extension
@@ -16,11 +16,13 @@ TARGET = 64 << 20
 
 @dataclass(frozen=True)
 class ReadUnit:
-    """Parts of one format that are read one after the other into one shard."""
+    """Parts of one format that are read one after the other into one shard. arrival: the wave of files with which they came to
+    the dataset, 1 for the first; no part of what is read."""
 
     source: str
     format: str
     parts: tuple[Part, ...]
+    arrival: int = 1
 
     @property
     def key(self) -> str:
@@ -38,12 +40,13 @@ class ReadUnit:
 
     def to_json(self) -> dict[str, Any]:
         """As plain dicts and lists."""
-        return {"source": self.source, "format": self.format, "parts": [asdict(p) for p in self.parts]}
+        parts = [asdict(p) for p in self.parts]
+        return {"source": self.source, "format": self.format, "parts": parts, "arrival": self.arrival}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ReadUnit:
         """The inverse of `to_json`."""
-        return cls(data["source"], data["format"], tuple(Part(**p) for p in data["parts"]))
+        return cls(data["source"], data["format"], tuple(Part(**p) for p in data["parts"]), data.get("arrival", 1))
 
 
 BY_BYTES = ("jsonl", "text", "machine-docs")
@@ -107,20 +110,32 @@ def _grouped(files: Iterable[FileRef], target: int) -> list[tuple[Part, ...]]:
     return groups + ([tuple(group)] if group else [])
 
 
-def plan_units(spec: SourceSpec, files: list[FileRef], target_bytes: int = TARGET) -> list[ReadUnit]:
+def _as_one(files: list[FileRef]) -> list[FileRef]:
+    """The files, those of equal content under one name, the first of theirs: what was read of one is used for all, and a
+    quarantine must not tell by whom it was read first. Where documents show names, each keeps its own."""
+    first: dict[tuple[str, str], str] = {}
+    for f in sorted(files, key=lambda f: f.name):
+        first.setdefault((f.format, f.digest), f.name)
+    shown = [f.name if shows_names(f.format) else first[f.format, f.digest] for f in files]
+    return [f if f.name == name else replace(f, name=name) for f, name in zip(files, shown, strict=True)]
+
+
+def plan_units(
+    spec: SourceSpec, files: list[FileRef], target_bytes: int = TARGET, arrivals: Mapping[str, int] | None = None
+) -> list[ReadUnit]:
     """The units of a source, sorted by key: the same for any order of the listing. Large Parquet and Arrow files and plain
     JSONL are cut into ranges; files below target_bytes / 64, and all text, are put together (text to a quarter of
-    target_bytes: it is not compressed)."""
+    target_bytes: it is not compressed), those of one arrival (path -> wave; all 1 where it is None)."""
     units: list[ReadUnit] = []
-    small: dict[str, list[FileRef]] = {}
-    for f in files:
+    small: dict[tuple[str, int], list[FileRef]] = {}
+    for f in _as_one(files):
+        arrival = arrivals[f.path] if arrivals else 1
         if f.format in ("text", "machine-docs") or (f.size < target_bytes // 64 and f.format != "hf"):
-            small.setdefault(f.format, []).append(f)
-        elif f.size > target_bytes:
-            units += [ReadUnit(spec.name, f.format, (p,)) for p in _ranges(f, spec, target_bytes)]
-        else:
-            units.append(ReadUnit(spec.name, f.format, (_whole(f),)))
-    for file_format, group in small.items():
+            small.setdefault((f.format, arrival), []).append(f)
+            continue
+        parts = _ranges(f, spec, target_bytes) if f.size > target_bytes else [_whole(f)]
+        units += [ReadUnit(spec.name, f.format, (p,), arrival) for p in parts]
+    for (file_format, arrival), group in small.items():
         target = target_bytes // 4 if file_format in ("text", "machine-docs") else target_bytes // 8
-        units += [ReadUnit(spec.name, file_format, parts) for parts in _grouped(group, max(target, 1))]
+        units += [ReadUnit(spec.name, file_format, parts, arrival) for parts in _grouped(group, max(target, 1))]
     return sorted(units, key=lambda u: (u.key, [p.path for p in u.parts]))

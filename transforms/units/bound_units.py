@@ -13,7 +13,7 @@ from transforms.base import Applied, Decision, Group, Stability
 from transforms.errors import RecipeError
 from transforms.hashing import hash64, hash128
 from transforms.random import Keyed
-from transforms.units.bounds import UNIT, bounded
+from transforms.units.bounds import UNIT, bounded, unit_values
 
 REASONS = ("repeats-within-unit", "beyond-bounds-of-unit")
 _TOLD = pa.schema({"shard": pa.uint32(), "row": pa.uint32(), "reason": pa.uint8(), "value": pa.float64()})
@@ -56,21 +56,7 @@ class BoundUnits(Group):
         return self
 
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
-        if self.by not in batch.schema.names:
-            raise RecipeError(
-                f"bound-units.by: documents have no column `{self.by}`; name the user column, or put the step `unit` before"
-            )
-        column = batch.column(self.by)
-        if pa.types.is_nested(column.type):
-            raise RecipeError(
-                f"bound-units.by: `{self.by}` holds {column.type}; a unit is one value, see the step `unit`"
-            )
-        if column.null_count:
-            first = batch.column("id").filter(column.is_null())[0]
-            raise RecipeError(
-                f"bound-units.by: document {first} has no `{self.by}`; drop such documents with `where` before"
-            )
-        units = hash128(column.cast(pa.string()))
+        units = hash128(unit_values(batch, self.by, self.name))
         return pa.record_batch(
             {
                 "key": np.ascontiguousarray(units[:, 0]),

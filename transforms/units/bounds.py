@@ -1,13 +1,37 @@
-"""How much a unit of privacy may give: which of its rows stay."""
+"""Whose a document is, and how much a unit of privacy may give: which of its rows stay."""
 
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 
 from transforms.errors import RecipeError
 
 UNIT = "unit"
 """Column of the unit of privacy that a document belongs to; whatever is derived from it inherits the column."""
+
+
+def unit_values(batch: pa.RecordBatch, by: str, step: str) -> pa.Array:
+    """The unit of each document, as the column `by` says: a string array without nulls.
+
+    Raises:
+        RecipeError: documents have no such column, or one without a value, or one of several values.
+    """
+    if by not in batch.schema.names:
+        raise RecipeError(
+            f"{step}.by: documents have no column `{by}`; they have {', '.join(batch.schema.names)}. Name the user column, or "
+            "put the step `unit` before"
+        )
+    column = batch.column(by)
+    if pa.types.is_nested(column.type):
+        raise RecipeError(
+            f"{step}.by: `{by}` holds {column.type}: a document of several owners belongs to no one unit; keep one of them, or "
+            "make one document an owner"
+        )
+    if column.null_count:
+        first = batch.column("id").filter(column.is_null())[0]
+        raise RecipeError(f"{step}.by: document {first} has no `{by}`; drop such documents with `where` before")
+    return column.cast(pa.string())
 
 
 def bounded(

@@ -11,7 +11,7 @@ from transforms.arrow import set_column
 from transforms.base import Map, Stability
 from transforms.errors import RecipeError
 from transforms.random import Keyed
-from transforms.units.bounds import UNIT
+from transforms.units.bounds import UNIT, unit_values
 
 
 class Unit(Map):
@@ -36,18 +36,4 @@ class Unit(Map):
     def map(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:
         if UNIT in batch.schema.names:
             raise RecipeError("unit: documents have a column `unit` already; drop the step, or the column")
-        if self.by not in batch.schema.names:
-            raise RecipeError(
-                f"unit.by: documents have no column `{self.by}`; they have {', '.join(batch.schema.names)}"
-            )
-        column = batch.column(self.by)
-        if pa.types.is_nested(column.type):
-            raise RecipeError(
-                f"unit.by: `{self.by}` holds {column.type}: a document of several owners belongs to no one unit; keep one of "
-                "them, or make one document an owner"
-            )
-        column = column.cast(pa.string())
-        if column.null_count:
-            first = batch.column("id").filter(column.is_null())[0]
-            raise RecipeError(f"unit.by: document {first} has no `{self.by}`; drop such documents with `where` before")
-        return set_column(batch, UNIT, column)
+        return set_column(batch, UNIT, unit_values(batch, self.by, self.name))

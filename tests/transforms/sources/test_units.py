@@ -37,6 +37,14 @@ def test_unknown_format_of_a_named_file(tmp_path):
         list_files(_spec("a.bin"), str(tmp_path))
 
 
+def test_a_file_of_unknown_format_is_told_so_in_a_folder_like_a_pattern(tmp_path):
+    folder = tmp_path / "corpus [2]"
+    folder.mkdir()
+    (folder / "a.bin").write_bytes(b"\x00\x01")
+    with pytest.raises(SourceError, match="cannot tell the format"):
+        list_files(_spec("a.bin"), str(folder))
+
+
 def test_units_do_not_depend_on_the_order_of_the_listing(tmp_path):
     for i in range(60):
         (tmp_path / f"{i}.txt").write_text(str(i) * 100)
