@@ -7,12 +7,14 @@ document that is taken out takes its entries with it.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
+from transforms import storage
 from transforms.errors import BadFileError
 
 if TYPE_CHECKING:
@@ -57,7 +59,7 @@ class RequestCache:
         with cls._lock:
             key = (os.getpid(), os.path.abspath(path))
             if key not in cls._open:
-                cls._open[key] = cls(path)
+                cls._open[key] = _made(path)
             return cls._open[key]
 
     def get(self, payloads: Sequence[bytes]) -> dict[bytes, str]:
@@ -70,16 +72,23 @@ class RequestCache:
                 known.update(self._db.execute(f"SELECT payload, answer FROM answers WHERE payload IN ({marks})", part))
         return known
 
-    def put(self, entries: Iterable[tuple[bytes, str, str]]) -> None:
-        """Keep (payload, record, answer) entries, all or none."""
+    @contextlib.contextmanager
+    def _whole(self) -> Iterator[None]:
+        """What is changed in this block is changed whole, or not at all."""
         with self._mutex:
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", list(entries))
+                yield
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite itself ends one where the disk is full
+                    self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
+
+    def put(self, entries: Iterable[tuple[bytes, str, str]]) -> None:
+        """Keep (payload, record, answer) entries, all or none."""
+        with self._whole():
+            self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", list(entries))
 
     def complete(self, model: Model, requests: Sequence[Request]) -> list[str]:
         """Answers of `model` to `requests`: known ones from here, the others asked for once each and kept."""
@@ -112,11 +121,9 @@ class RequestCache:
 
     def forget(self, records: Iterable[str]) -> int:
         """Delete the entries of these records; returns how many there were. What they held is overwritten in the file."""
-        with self._mutex:
+        with self._whole():
             before = self._db.total_changes
-            self._db.execute("BEGIN IMMEDIATE")
             self._db.executemany("DELETE FROM answers WHERE record = ?", [(r,) for r in records])
-            self._db.execute("COMMIT")
             return self._db.total_changes - before
 
     def records(self) -> list[str]:
@@ -134,3 +141,17 @@ class RequestCache:
             self._db.close()
             for key in [k for k, v in self._open.items() if v is self]:
                 del self._open[key]
+
+
+def _made(path: str) -> RequestCache:
+    if storage.is_local(path):
+        return RequestCache(path)
+    from transforms.generate.stored import StoredCache
+
+    return StoredCache(path)
+
+
+def request_cache(path: str) -> RequestCache | None:
+    """A cache of its own, to be closed; None if nothing was ever asked."""
+    there = os.path.exists(path) if storage.is_local(path) else storage.is_dir(path.removesuffix(".sqlite"))
+    return _made(path) if there else None

@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numba import njit
 
 from transforms.arrow import string_buffers
 from transforms.dedup.shingles import shingle_sets
 from transforms.errors import RecipeError
+from transforms.kernels import njit
 from transforms.random import Keyed
 from transforms.unicode import next_word, tables
 

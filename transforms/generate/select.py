@@ -1,4 +1,4 @@
-"""Which pseudo-labels are trained on, and whether the student is kept: by rank within each class, and by held-out labels."""
+"""Which pseudo-labels are trained on, in which shares of the classes, and whether the student is kept."""
 
 from __future__ import annotations
 
@@ -6,19 +6,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SWEEPS, SINKHORN = 200, 20
 
-def balanced(classes: np.ndarray, confidence: np.ndarray, order: np.ndarray, share: float, number: int) -> np.ndarray:
+
+def balanced(
+    classes: np.ndarray,
+    confidence: np.ndarray,
+    order: np.ndarray,
+    share: float,
+    number: int,
+    shares: np.ndarray | None = None,
+) -> np.ndarray:
     """The most confident rows of each class, equally many of each: int64 row numbers in rising order.
 
     n rows of `number` classes give at most ceil(share * n / number) of each class (Zou et al. 2018, class-balanced
-    self-training, there with equal shares of each class instead). order: uint64 [n], which breaks ties. A teacher that prefers
-    some classes thereby cannot teach its preference; confidence need not be calibrated, for it only ranks.
+    self-training, there with equal shares of each class instead), or of class k ceil(share * n * shares[k]) where its share of
+    all documents is known better. order: uint64 [n], which breaks ties. A teacher that prefers some classes thereby cannot
+    teach its preference; confidence need not be calibrated, for it only ranks.
 
     >>> balanced(np.array([0, 0, 0, 1]), np.array([0.9, 0.8, 0.7, 0.3]), np.arange(4, dtype=np.uint64), 0.5, 2).tolist()
     [0, 3]
     """
-    limit = int(np.ceil(share * len(classes) / max(1, number)))
-    return np.flatnonzero(class_ranks(classes, confidence, order) < limit)
+    known = np.full(number, 1.0 / max(1, number)) if shares is None else shares
+    limits = np.ceil(share * len(classes) * known - 1e-9).astype(np.int64)
+    return np.flatnonzero(class_ranks(classes, confidence, order) < limits[classes])
 
 
 def class_ranks(classes: np.ndarray, confidence: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -29,6 +40,35 @@ def class_ranks(classes: np.ndarray, confidence: np.ndarray, order: np.ndarray) 
     sizes = np.diff(np.append(begins, len(ranked)))
     out = np.empty(len(ranked), np.int64)
     out[ranked] = np.arange(len(ranked)) - np.repeat(begins, sizes)
+    return out
+
+
+def class_shares(p: np.ndarray, evenness: float) -> np.ndarray:
+    """Shares of the classes among documents of which a teacher, calibrated on equally many of each class, says p: float64 [K].
+
+    The most likely shares by expectation maximisation (Saerens et al. 2002), with `evenness` times as many documents in equal
+    shares added to the counts: s_k = (sum_x p_k s_k / sum_j p_j s_j + evenness n / K) / (n (1 + evenness)).
+
+    >>> p = np.array([[0.9, 0.1]] * 8 + [[0.1, 0.9]] * 2)
+    >>> class_shares(p, 0.001).round(1).tolist(), class_shares(p, 1.0).round(2).tolist()
+    ([0.9, 0.1], [0.64, 0.36])
+    """
+    n, k = p.shape
+    shares = np.full(k, 1.0 / k)
+    for _ in range(SWEEPS if n else 0):
+        said = p * shares
+        found = (said / said.sum(axis=1, keepdims=True)).sum(axis=0)
+        shares = (found + evenness * n / k) / (n * (1.0 + evenness))
+    return shares
+
+
+def brought_to(p: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """p with a factor for each class, so that on average over the documents it is `shares`: float64 [n, K], rows of sum 1
+    (Sinkhorn and Knopp 1967)."""
+    out = p.copy()
+    for _ in range(SINKHORN if len(p) else 0):
+        out *= shares / np.maximum(out.mean(axis=0), 1e-12)
+        out /= out.sum(axis=1, keepdims=True)
     return out
 
 
