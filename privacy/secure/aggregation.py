@@ -28,6 +28,7 @@ PRG: AES-256 in counter mode; keys by HKDF-SHA-256, for one session, pair and ro
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,11 +38,23 @@ from privacy.secure.shamir import join, split
 from transforms.errors import MissingDependencyError, ProtocolError
 
 
-def add_up(node: Node, vector: np.ndarray, rnd: int = 0, patience: float | None = None) -> tuple[np.ndarray, list[str]]:
+class LateError(ProtocolError):
+    """The sum went on without this owner."""
+
+
+def add_up(
+    node: Node,
+    vector: np.ndarray,
+    rnd: int = 0,
+    patience: float | None = None,
+    reveal: Callable[[list[str]], np.ndarray] | None = None,
+) -> tuple[np.ndarray, list[str]]:
     """An owner's part: (the sum modulo 2^64, who is in it). vector: uint64 or int64 [n]; rnd: number of the sum in its job.
 
-    patience: seconds that phases 0 and 1 wait for owners; by default the party's `timeout`.
-    Raises ProtocolError when fewer owners than the threshold are left, or the aggregator is lost.
+    patience: seconds that phases 0 and 1 wait for owners; by default the party's `timeout`. reveal: of those alive, seeds
+    that the aggregator gets in phase 3 (`rounds.py`).
+    Raises LateError when the sum goes on without this owner, ProtocolError when fewer owners than the threshold are left, or
+    the aggregator is lost.
     """
     owners, hub, me = list(node.job.parties.owners), node.job.parties.aggregator, node.name
     n, least = len(owners), node.job.parties.least
@@ -59,12 +72,14 @@ def add_up(node: Node, vector: np.ndarray, rnd: int = 0, patience: float | None 
             ("shares", np.stack([mine["seed_shares"][i], mine["key_shares"][i]])),
         ]
     node.send_each(keys, rnd, patience)
-    held = set(node.wait(others, "shares", rnd, patience)) & set(node.wait(others, "public", rnd, patience))
+    ended = (hub, "sum", rnd)
+    held = node.wait(others, "shares", rnd, patience, ended)
+    held = node.wait(held, "public", rnd, patience, ended)
     node.send(hub, "held", np.array([owners.index(o) for o in [*held, me]], np.uint16), rnd)
-    roster = _named(node, node.receive(hub, "roster", rnd, 4 * node.timeout))
+    roster = _named(node, _decided(node, "roster", rnd))
     if me not in roster:
-        raise ProtocolError(f"{me} came too late for this sum, which goes on without it. Nothing is written.")
-    if not set(roster) <= held | {me} or len(roster) < least:
+        raise _late(me)
+    if not set(roster) <= {*held, me} or len(roster) < least:
         raise ProtocolError(f"{hub} named a roster that {me} cannot agree to. Nothing is written.")
     if not node.store.sent(hub, "masked", rnd):
         total = x + mask(bytes(mine["seed"]), len(x))
@@ -73,9 +88,11 @@ def add_up(node: Node, vector: np.ndarray, rnd: int = 0, patience: float | None 
                 key = pair_key(bytes(mine["key"]), bytes(node.receive(other, "public", rnd)), _label(node, rnd))
                 total = total + mask(key, len(x)) if me < other else total - mask(key, len(x))
         node.send(hub, "masked", total, rnd)
-    alive = _named(node, node.receive(hub, "alive", rnd, 4 * node.timeout))
+    alive = _named(node, _decided(node, "alive", rnd))
     if len(alive) < least or not set(alive) <= set(roster):
         raise ProtocolError(f"only {len(alive)} of the owners are left where {least} are needed. Nothing is revealed.")
+    if me not in alive:
+        raise _late(me)
     own = owners.index(me)
     rows = []
     for other in roster:  # one share each, in the order of the roster: of the seed if alive, else of the key
@@ -84,28 +101,52 @@ def add_up(node: Node, vector: np.ndarray, rnd: int = 0, patience: float | None 
             rows.append(mine["seed_shares" if which == 0 else "key_shares"][own])
         else:
             rows.append(node.receive(other, "shares", rnd)[which])
+    if reveal is not None:
+        node.send(hub, "excess", reveal(alive), rnd)
     node.send(hub, "unmask", np.stack(rows), rnd)
     return node.receive(hub, "sum", rnd, 4 * node.timeout), alive
 
 
-def collect(node: Node, length: int, rnd: int = 0, patience: float | None = None) -> tuple[np.ndarray, list[str]]:
-    """The aggregator's part: (the sum modulo 2^64, who is in it). Raises ProtocolError below the threshold."""
+def _late(me: str) -> LateError:
+    return LateError(f"{me} came too late for this sum, which goes on without it. Nothing is written.")
+
+
+def _decided(node: Node, kind: str, rnd: int) -> np.ndarray:
+    """A list that the aggregator decides; LateError where the sum is there before it."""
+    hub = node.job.parties.aggregator
+    if not node.wait([hub], kind, rnd, 4 * node.timeout, (hub, "sum", rnd)) and node.has(hub, "sum", rnd):
+        raise _late(node.name)
+    return node.receive(hub, kind, rnd, 4 * node.timeout)
+
+
+def collect(
+    node: Node, length: int, rnd: int = 0, patience: float | None = None, tell: bool = True
+) -> tuple[np.ndarray, list[str]]:
+    """The aggregator's part: (the sum modulo 2^64, who is in it). tell: send it to those who are in it.
+
+    Raises ProtocolError below the threshold; nothing is decided then, and the same call may go on with parties that come back.
+    """
     owners, least = list(node.job.parties.owners), node.job.parties.least
     _x25519()
-    told = node.store.once(f"roster-{rnd}", lambda: {"roster": _roster(node, rnd, patience)})["roster"]
+
+    def formed() -> dict[str, np.ndarray]:
+        found = _roster(node, rnd, patience)
+        _enough(_named(node, found), least, "hold each other's shares")
+        return {"roster": found}
+
+    told = node.store.once(f"roster-{rnd}", formed)["roster"]
     roster = _named(node, told)
-    _enough(roster, least, "hold each other's shares")
     # who is not of the roster learns that it came too late
     node.send_each({o: [("roster", told)] for o in owners if o in roster or node.has(o, "held", rnd)}, rnd, patience)
 
     def uploaded() -> dict[str, np.ndarray]:
         came = node.wait(roster, "masked", rnd, patience)
+        _enough(came, least, "sent their vector")
         return {"alive": np.array([owners.index(o) for o in came], np.uint16)}
 
     # decided once: a second list would reveal both shares of an owner
     listed = node.store.once(f"alive-{rnd}", uploaded)["alive"]
     alive = _named(node, listed)
-    _enough(alive, least, "sent their vector")
     vectors = {o: node.receive(o, "masked", rnd) for o in alive}
     for owner, y in vectors.items():
         if len(y) != length:
@@ -125,7 +166,8 @@ def collect(node: Node, length: int, rnd: int = 0, patience: float | None = None
             ) in alive:  # the lost owner's masks are in the others' vectors, with the other sign than in its own
                 key = pair_key(secret, bytes(node.receive(other, "public", rnd)), _label(node, rnd))
                 total = total - mask(key, length) if other < owner else total + mask(key, length)
-    node.send_each({o: [("sum", total)] for o in alive}, rnd, patience)
+    if tell:
+        node.send_each({o: [("sum", total)] for o in alive}, rnd, patience)
     return total, alive
 
 

@@ -34,11 +34,20 @@ def _x509() -> tuple[Any, Any, Any, Any]:
 
 
 def make(folder: str | Path, names: list[str], days: int = 365) -> list[Path]:
-    """An authority and a signed certificate for each name; the files written. Nothing that exists is written over."""
+    """An authority and a signed certificate for each name; the files written. Nothing that exists is written over, and nothing
+    is written where a name cannot be used."""
+    for name in names:
+        _check_name(name)
+        if names.count(name) > 1:
+            raise PrivacyError(f"`{name}` is named twice: each party has a name of its own.")
+    made = [f"{n}.{kind}" for n in (AUTHORITY, *names) for kind in ("key.pem", "csr.pem", "pem")]
+    for path in (Path(folder) / name for name in made):
+        if path.exists():
+            raise _taken(path)
     files = [*make_authority(folder, days)]
     for name in names:
-        files.append(request(folder, name))
-        files.append(sign(folder, Path(folder) / f"{name}.csr.pem", days))
+        asked = request(folder, name)
+        files += [Path(folder) / f"{name}.key.pem", asked, sign(folder, asked, days)]
     return files
 
 
@@ -63,8 +72,7 @@ def make_authority(folder: str | Path, days: int = 365) -> list[Path]:
 def request(folder: str | Path, name: str) -> Path:
     """A party's own key, NAME.key.pem, and what it sends to whoever signs, NAME.csr.pem (returned)."""
     x509, hashes, serialization, ec = _x509()
-    if not NAME.match(name) or name == AUTHORITY:
-        raise PrivacyError(f"`{name}` cannot name a party: use up to 32 lower-case letters, digits and hyphens.")
+    _check_name(name)
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     asked = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
@@ -72,19 +80,48 @@ def request(folder: str | Path, name: str) -> Path:
     return _write(Path(folder) / f"{name}.csr.pem", asked.public_bytes(serialization.Encoding.PEM), 0o644)
 
 
-def sign(folder: str | Path, asked: str | Path, days: int = 365) -> Path:
-    """NAME.pem beside the request `asked`, signed by the authority in `folder`. Only the request's name and key are taken."""
-    x509, hashes, serialization, _ = _x509()
+def has_authority(folder: str | Path) -> bool:
+    """Whether a folder has an authority, or a part of one."""
+    return any((Path(folder) / f"{AUTHORITY}{kind}.pem").exists() for kind in ("", ".key"))
+
+
+def _asked(asked: str | Path) -> tuple[Any, str]:
+    """(a request, the name in it)."""
+    x509, *_ = _x509()
+    advice = "make one with `corpusmill party request`."
     try:
-        key = serialization.load_pem_private_key((Path(folder) / f"{AUTHORITY}.key.pem").read_bytes(), None)
-        authority = x509.load_pem_x509_certificate((Path(folder) / f"{AUTHORITY}.pem").read_bytes())
         wanted = x509.load_pem_x509_csr(Path(asked).read_bytes())
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{asked}: cannot be signed by the authority in {folder} ({error}).") from error
+    except OSError as error:
+        raise DatasetError(f"{asked}: cannot be read: {error.strerror}; name a request of a party; {advice}") from error
+    except ValueError as error:
+        raise DatasetError(f"{asked}: is no request of a party ({error}); {advice}") from error
     found = wanted.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     name = str(found[0].value) if len(found) == 1 else ""
     if not wanted.is_signature_valid or not NAME.match(name):
-        raise PrivacyError(f"{asked}: is no valid request of a party; make one with `corpusmill party request`.")
+        raise PrivacyError(f"{asked}: is no valid request of a party; {advice}")
+    return wanted, name
+
+
+def sign_first(folder: str | Path, asked: str | Path, days: int = 365) -> Path:
+    """`sign`, by an authority that is made if the folder has none, and not for a request that is none."""
+    _asked(asked)
+    if not has_authority(folder):
+        make_authority(folder, days)
+    return sign(folder, asked, days)
+
+
+def sign(folder: str | Path, asked: str | Path, days: int = 365) -> Path:
+    """NAME.pem beside the request `asked`, signed by the authority in `folder`. Only the request's name and key are taken."""
+    x509, hashes, serialization, _ = _x509()
+    wanted, name = _asked(asked)
+    try:
+        key = serialization.load_pem_private_key((Path(folder) / f"{AUTHORITY}.key.pem").read_bytes(), None)
+        authority = x509.load_pem_x509_certificate((Path(folder) / f"{AUTHORITY}.pem").read_bytes())
+    except (OSError, ValueError) as error:
+        raise DatasetError(
+            f"{asked}: cannot be signed by the authority in {folder} ({error}); name the folder that has "
+            f"{AUTHORITY}.pem and {AUTHORITY}.key.pem."
+        ) from error
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     built = _dated(x509, days).subject_name(subject).issuer_name(authority.subject).public_key(wanted.public_key())
     usage = x509.ExtendedKeyUsage([x509.ExtendedKeyUsageOID.SERVER_AUTH, x509.ExtendedKeyUsageOID.CLIENT_AUTH])
@@ -95,6 +132,15 @@ def sign(folder: str | Path, asked: str | Path, days: int = 365) -> Path:
     built = built.add_extension(issuer, critical=False)
     pem = built.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
     return _write(Path(asked).with_name(f"{name}.pem"), pem, 0o644)
+
+
+def _check_name(name: str) -> None:
+    if not NAME.match(name) or name == AUTHORITY:
+        raise PrivacyError(f"`{name}` cannot name a party: use up to 32 lower-case letters, digits and hyphens.")
+
+
+def _taken(path: Path) -> DatasetError:
+    return DatasetError(f"{path}: exists and is left as it is; name another folder, or remove it first.")
 
 
 def _dated(x509: Any, days: int) -> Any:
@@ -114,7 +160,7 @@ def _write(path: Path, data: bytes, mode: int) -> Path:
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     except FileExistsError:
-        raise DatasetError(f"{path}: exists and is left as it is; name another folder, or remove it first.") from None
+        raise _taken(path) from None
     with os.fdopen(handle, "wb") as file:
         file.write(data)
     return path

@@ -2,17 +2,16 @@
 
 Exact: one element a document, the 128-bit hash of the normalised text. MinHash: one element a band of the sketch
 (Dahlgaard, Knudsen, Thorup 2017; `transforms/dedup/sketch.py`) and one for the words as a whole. Elements meet as tags in
-`intersection.py`. The aggregator then decides with the same code as the steps `exact` and `minhash` decide on pooled data:
+`intersection.py`. The aggregator then decides as the steps `exact` and `minhash` decide on pooled data (from the same pairs):
 an earlier owner (in the job's order) keeps a duplicate, within one owner the smallest id (or the most bytes) does.
 
 With `confirm`, candidates are compared by their sketches before they count: for the documents that have a candidate, the
 slots come to the aggregator as 32-bit values under a key (AES) that only owners have, and the share of equal slots
-estimates their Jaccard similarity without bias (deviation sqrt(J (1 - J) / slots)). As sets of e equal of t slots have a
-similarity of e / (2 t - e), the threshold s is s / (2 - s) among them. A pooled `minhash` compares shingles themselves.
+estimates their Jaccard similarity without bias (deviation sqrt(J (1 - J) / slots)). A pooled `minhash` compares shingles.
 
 Who learns what (honest but curious), beyond `intersection.py`:
-    an owner        the sizes of the other sets, and which of its documents to drop: so that another owner, or it itself,
-                    has one like it
+    an owner        the sizes of the other sets, and which of its documents to drop and which owner keeps one like it
+                    (`tell_keeper: false`: only that another owner, or it itself, does)
     the aggregator  number of documents of each owner, the graph of who shares how many bands with whom, and estimated
                     similarities; no text, no id, no hash that it could try guesses on
 Collusion: the aggregator and one owner together have the key of the slots and can test guesses of a whole document against
@@ -22,7 +21,7 @@ depends on one other document.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -31,12 +30,12 @@ import pyarrow as pa
 from privacy.secure.intersection import match, receive_tags, send_elements, shuffled
 from privacy.secure.node import Node
 from privacy.secure.settings import Dedup
-from transforms.dedup.candidates import band_pairs, candidates
+from transforms.dedup.candidates import EQUAL, band_pairs
 from transforms.dedup.exact import Exact
 from transforms.dedup.grouping import column
-from transforms.dedup.minhash import Minhash
 from transforms.dedup.order import order_columns, order_ranks
 from transforms.dedup.sketch import band_keys, sketch
+from transforms.dedup.union_find import join, roots
 from transforms.errors import MissingDependencyError, ProtocolError, SourceError
 from transforms.hashing import mix64_array
 from transforms.shards import read_shard
@@ -44,6 +43,8 @@ from transforms.shards import read_shard
 ROWS = 1 << 20
 """Element numbers a message."""
 SLOT_BYTES = 1 << 23
+SlotsOf = Callable[[int, np.ndarray], np.ndarray]
+_AT_ONCE = 4096  # pairs compared
 
 
 class Documents(NamedTuple):
@@ -105,8 +106,8 @@ def _elements(texts: pa.Array, settings: Dedup) -> tuple[np.ndarray, np.ndarray,
     return counts, elements, slots if settings.confirm else np.empty((n, 0), np.uint64)
 
 
-def as_owner(node: Node, documents: Documents, settings: Dedup) -> pa.Array:
-    """An owner's part; the ids of its documents that are to be dropped."""
+def as_owner(node: Node, documents: Documents, settings: Dedup) -> pa.Table:
+    """An owner's part: `id` of its documents that are to be dropped, and `kept_by`, who keeps one like it (null if untold)."""
     hub, store = node.job.parties.aggregator, node.store
     distinct, inverse = _distinct(documents.elements)
     seed = store.once("order", lambda: {"seed": np.frombuffer(_random(32), np.uint8)})["seed"]
@@ -123,7 +124,13 @@ def as_owner(node: Node, documents: Documents, settings: Dedup) -> pa.Array:
     dropped = node.receive(hub, "drop")
     if len(dropped) and int(dropped.max()) >= len(documents.ids):
         raise ProtocolError(f"{hub} names a document that {node.name} does not have. Nothing is written.")
-    return documents.ids.take(pa.array(dropped))
+    kept = pa.nulls(len(dropped), pa.string())
+    if settings.tell_keeper:
+        owners, keepers = node.job.parties.owners, node.receive(hub, "keepers")
+        if len(keepers) != len(dropped) or (len(keepers) and int(keepers.max()) > owners.index(node.name)):
+            raise ProtocolError(f"{hub} names owners that cannot keep a document of {node.name}. Nothing is written.")
+        kept = pa.array(owners, pa.string()).take(pa.array(keepers))
+    return pa.table({"id": documents.ids.take(pa.array(dropped)), "kept_by": kept})
 
 
 def _send_slots(node: Node, documents: Documents) -> None:
@@ -180,10 +187,12 @@ def as_aggregator(node: Node, settings: Dedup) -> dict[str, int]:
             raise ProtocolError(f"{owners[owner]} sent {out.shape} slots for {len(compared)} documents.")
         return out
 
-    dropped = Decider(settings, counts, rows).decide(slots_of)
-    for owner, drop in zip(owners, dropped, strict=True):
+    decided = Decider(settings, counts, rows).decide(slots_of)
+    for owner, (drop, kept) in zip(owners, decided, strict=True):
+        if settings.tell_keeper:
+            node.send(owner, "keepers", kept)
         node.send(owner, "drop", drop)
-    return {owner: len(drop) for owner, drop in zip(owners, dropped, strict=True)}
+    return {owner: len(drop) for owner, (drop, _) in zip(owners, decided, strict=True)}
 
 
 class Decider:
@@ -195,19 +204,29 @@ class Decider:
     def __init__(self, settings: Dedup, counts: list[np.ndarray], rows: list[np.ndarray]) -> None:
         self.settings, self.counts, self.rows = settings, counts, rows
 
-    def decide(self, slots_of: object) -> list[np.ndarray]:
-        """uint32 of each owner: the documents to drop, rising. slots_of(owner, documents): keyed slots, with `confirm`."""
+    def decide(self, slots_of: SlotsOf) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each owner: (documents to drop, rising, uint32; number of the owner who keeps one like it, uint16).
+
+        slots_of(owner, documents): keyed slots, with `confirm`.
+        """
         shard = np.repeat(np.arange(len(self.counts)), [len(c) for c in self.counts])
         row = np.concatenate([np.arange(len(c)) for c in self.counts])
         if self.settings.method == "exact":
             number = np.concatenate(self.rows)
-            _, first = np.unique(number, return_index=True)  # the first in the agreed order survives
+            _, first, same = np.unique(
+                number, return_index=True, return_inverse=True
+            )  # the first in the order survives
             lost = np.ones(len(number), np.bool_)
             lost[first] = False
-            return [row[lost & (shard == o)].astype(np.uint32) for o in range(len(self.counts))]
+            kept = shard[first][same].astype(np.uint16)
+            return [
+                (row[at].astype(np.uint32), kept[at])
+                for o in range(len(self.counts))
+                if (at := lost & (shard == o)) is not None
+            ]
         return self._similar(shard, row, slots_of)
 
-    def _similar(self, shard: np.ndarray, row: np.ndarray, slots_of: object) -> list[np.ndarray]:
+    def _similar(self, shard: np.ndarray, row: np.ndarray, slots_of: SlotsOf) -> list[tuple[np.ndarray, np.ndarray]]:
         per = np.concatenate(self.counts)
         number = np.concatenate(self.rows).astype(np.uint64)
         first = np.cumsum(per) - per
@@ -229,46 +248,39 @@ class Decider:
                 "row": row[document].astype(np.uint32),
             }
         )
-        told = candidates(band_pairs(keys))
-        s = self.settings
-        group = Minhash(threshold=s.threshold / (2 - s.threshold), bands=s.bands, rows=s.rows, verify=s.confirm)
-        owner, number_of = column(told, "shard"), column(told, "row")
-        shingles = self._shingles(told, slots_of)
-        ids = pa.array([f"{n:010d}" for n in number_of.tolist()], pa.string())
-        decided = group.decide(1, pa.table({
-            "key": told.column("component"),
-            "shard": told.column("shard"),
-            "row": told.column("row"),
-            "number": told.column("number"),
-            "equal_to": told.column("equal_to"),
-            "partners": told.column("partners"),
-            "shingles": shingles,
-            "rank": pa.array(-owner.astype(np.int64)),
-            "id": ids,
-            "tie": pa.array(np.zeros(len(ids), np.uint64)),
-        }))  # fmt: skip
-        lost_shard, lost_row = column(decided.told, "shard"), column(decided.told, "row")
-        return [np.sort(lost_row[lost_shard == o]).astype(np.uint32) for o in range(len(self.counts))]
+        links = band_pairs(keys)
+        begins = np.cumsum([0] + [len(c) for c in self.counts])
+        a, b = (
+            begins[column(links, shard_name)] + column(links, row_name)
+            for shard_name, row_name in (("shard", "row"), ("other_shard", "other_row"))
+        )
+        equal = column(links, "what") == EQUAL
+        pairs = np.unique(np.stack([a[~equal], b[~equal]], axis=1), axis=0)
+        if self.settings.confirm:
+            pairs = pairs[self._alike(pairs, begins, slots_of)]
+        forest = np.arange(begins[-1])  # in the agreed order: the root of a cluster is the one that stays
+        join(forest, np.concatenate([a[equal], pairs[:, 0]]), np.concatenate([b[equal], pairs[:, 1]]))
+        root = roots(forest)
+        lost, keeper = root != np.arange(len(root)), shard[root].astype(np.uint16)
+        mine = [np.flatnonzero(lost & (shard == o)) for o in range(len(self.counts))]
+        return [(row[at].astype(np.uint32), keeper[at]) for at in mine]
 
-    def _shingles(self, told: pa.Table, slots_of: object) -> pa.ListArray:
-        owner, row = column(told, "shard"), column(told, "row")
-        width = self.settings.bands * self.settings.rows if self.settings.confirm else 0
-        # a document without words has one band and no sketch: it is equal, or it is not
-        per = np.zeros(len(row), np.int64)
-        values = np.empty((0, width), np.uint32)
-        if width:
-            compared = told.column("compared").combine_chunks().to_numpy(zero_copy_only=False)
-            found = []
-            for o in range(len(self.counts)):
-                mine = np.flatnonzero(compared & (owner == o))
-                per[mine] = width
-                found.append(slots_of(o, row[mine].astype(np.uint32)))  # type: ignore[operator]
-            values = np.concatenate(found)
-        order = np.argsort(owner[per > 0], kind="stable")
-        back = np.empty(len(order), np.int64)
-        back[order] = np.arange(len(order))
-        offsets = np.concatenate([[0], np.cumsum(per)]).astype(np.int32)
-        return pa.ListArray.from_arrays(pa.array(offsets), pa.array(values[back].reshape(-1)))
+    def _alike(self, pairs: np.ndarray, begins: np.ndarray, slots_of: SlotsOf) -> np.ndarray:
+        """bool [pairs]: whether their sketches have enough slots in common. J is e of t slots, so that e / t >= threshold."""
+        width = self.settings.bands * self.settings.rows
+        named = np.unique(pairs)
+        slots = np.concatenate(
+            [
+                slots_of(o, (named[(named >= low) & (named < high)] - low).astype(np.uint32))
+                for o, (low, high) in enumerate(zip(begins, begins[1:], strict=False))
+            ]
+        )
+        common = np.empty(len(pairs), np.int64)
+        for begin in range(0, len(pairs), _AT_ONCE):
+            part = np.searchsorted(named, pairs[begin : begin + _AT_ONCE])
+            both = np.sort(np.concatenate([slots[part[:, 0]], slots[part[:, 1]]], axis=1), axis=1)
+            common[begin : begin + len(part)] = (both[:, 1:] == both[:, :-1]).sum(axis=1)
+        return common >= self.settings.threshold * width - 1e-9
 
 
 def documents(files: Iterable[str], columns: list[str]) -> Iterator[pa.RecordBatch]:

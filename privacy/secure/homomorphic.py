@@ -7,6 +7,8 @@ a context of lesser parameters, or one that holds a secret key, is refused.
 
 Sums when owners cannot be online together: the key holder, an owner, gives its public context to the aggregator, which hands it
 on; every owner leaves ciphertexts with the aggregator, which adds them without a key; the key holder decrypts the sum alone.
+Only the aggregator has to be there all the time, and it waits for its own `timeout`: an owner that comes, finds that others were
+not there yet, and stops, has left what it had and comes again later; the key holder comes first and, when all have been, again.
 
 Who learns what (honest but curious): all parties the sum and who took part; the aggregator ciphertexts; the key holder the sum.
 Collusion: the aggregator and the key holder together read every owner's vector, so they are never the same party (refused),
@@ -15,6 +17,7 @@ and owners must trust them not to collude; for a threshold of owners instead, us
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -27,6 +30,8 @@ MAX_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
 DEGREE = 8192
 PLAIN = 1125899906826241
 """A prime of 50 bits that is 1 modulo 16,384: 8,192 counters a ciphertext, sums below 2^49."""
+Messages = Sequence[tuple[str, np.ndarray]]
+"""Kinds and arrays, in the order in which they are sent."""
 
 
 def library() -> Any:
@@ -133,11 +138,15 @@ def noise_budget(context: Any, vector: Any) -> int:
 
 
 def add_up(node: Node, vector: np.ndarray) -> tuple[np.ndarray, list[str], dict[str, Any]]:
-    """An owner's part in an encrypted sum: (sum, who is in it, what is known of the noise)."""
+    """An owner's part in an encrypted sum: (sum, who is in it, what is known of the noise). vector: int64 [n], see `encrypt`.
+
+    Raises ProtocolError where others have yet to come: the same call goes on later, with the same vector.
+    """
     parties = node.job.parties
     hub, holder = parties.aggregator, parties.key_holder
     found: dict[str, Any] = {}
     context: Any = None
+    node.say_here([hub])
     if node.name == holder:
         ts = library()
 
@@ -150,7 +159,7 @@ def add_up(node: Node, vector: np.ndarray) -> tuple[np.ndarray, list[str], dict[
         context, public = ts.context_from(bytes(keys["private"])), keys["public"]
         node.send(hub, "context", public)
     else:
-        public = node.receive(hub, "context")
+        public = later(node, "context", f"{holder}, who makes the key, was not there yet")
     # encryption is random: stored, so that what is sent again is the same
     n = len(parties.owners)
     pieces = node.store.once("ciphers", lambda: _numbered(encrypt(checked(public, "bfv", holder), vector, n)))
@@ -158,10 +167,12 @@ def add_up(node: Node, vector: np.ndarray) -> tuple[np.ndarray, list[str], dict[
         node.send(hub, "cipher", pieces[f"{i:08d}"], i)
     if node.name == holder:
         count = -(-len(vector) // DEGREE)
+        if count:
+            later(node, "cipher", "other owners were not there yet")
         total, budget = decrypt(context, [bytes(node.receive(hub, "cipher", i)) for i in range(count)])
         found = {**parameters(context), "noise_budget_bits": budget}
         node.send(hub, "plain-sum", total[: len(vector)].astype(np.uint64))
-    alive = node.receive(hub, "alive")
+    alive = later(node, "alive", f"other owners, or {holder} to decrypt, were not there yet")
     total = node.receive(hub, "plain-sum").astype(np.int64) if node.name != holder else total[: len(vector)]
     if len(total) != len(vector):
         raise ProtocolError(
@@ -170,35 +181,60 @@ def add_up(node: Node, vector: np.ndarray) -> tuple[np.ndarray, list[str], dict[
     return total, [parties.owners[i] for i in alive.tolist() if i < n], found
 
 
-def collect(node: Node, length: int) -> tuple[np.ndarray, list[str]]:
-    """The aggregator's part in an encrypted sum. Raises ProtocolError below the threshold, or without the key holder."""
+def later(node: Node, kind: str, why: str) -> np.ndarray:
+    """What the aggregator sends when others have done their part. Raises ProtocolError that says what it waits for."""
+    hub = node.job.parties.aggregator
+    if not node.wait([hub], kind) and node.heard(hub, 0.0):
+        raise ProtocolError(
+            f"{node.name} has no `{kind}` of {hub} after {node.timeout:g} s: {why}, or {hub} is away. What {node.name} has "
+            "sent stays there; start it again later, and it goes on."
+        )
+    return node.receive(hub, kind)
+
+
+def collect(
+    node: Node, length: int, first: Messages = (), last: Callable[[list[str]], Messages] = lambda alive: ()
+) -> tuple[np.ndarray, list[str]]:
+    """The aggregator's part in an encrypted sum: (sum, who is in it).
+
+    first: messages that owners get before the context; last: those that they get before the sum, by who is in it. A party that
+    stops is waited for: it may come back until nothing was heard of it for `timeout` seconds.
+    Raises ProtocolError below the threshold, or without the key holder.
+    """
     parties = node.job.parties
-    public = node.receive(parties.key_holder, "context")
-    context = checked(public, "bfv", parties.key_holder)
-    others = [o for o in parties.owners if o != parties.key_holder]
-    node.send_each({o: [("context", public)] for o in others})
+    holder = parties.key_holder
+    public = node.receive(holder, "context", patient=True)
+    context = checked(public, "bfv", holder)
+    others = [o for o in parties.owners if o != holder]
     count = -(-length // DEGREE)
 
     def came() -> dict[str, np.ndarray]:
-        last = node.wait(parties.owners, "cipher", max(count - 1, 0))
-        return {"alive": np.array([i for i, o in enumerate(parties.owners) if o in last], np.uint16)}
+        reached = node.send_each({o: [*first, ("context", public)] for o in others}, patient=True)
+        came = node.wait([holder, *reached], "cipher", max(count - 1, 0), patient=True)
+        if len(came) < parties.least:
+            raise ProtocolError(
+                f"only {len(came)} owners sent ciphertexts ({', '.join(came) or 'none'}) where {parties.least} are needed. "
+                "Nothing was added; start the others, and the aggregator again."
+            )
+        return {"alive": np.array([i for i, o in enumerate(parties.owners) if o in came], np.uint16)}
 
     listed = node.store.once("alive", came)["alive"]
     alive = [parties.owners[i] for i in listed.tolist()]
-    if len(alive) < parties.least:
-        raise ProtocolError(
-            f"only {len(alive)} owners sent ciphertexts where {parties.least} are needed. Nothing is written."
+
+    def added() -> dict[str, np.ndarray]:  # chunk by chunk: memory holds the sum and one chunk of each owner
+        return _numbered(
+            [add(context, [[bytes(node.receive(o, "cipher", i))] for o in alive])[0] for i in range(count)]
         )
-    columns = [[bytes(node.receive(owner, "cipher", i)) for i in range(count)] for owner in alive]
-    total = node.store.once("total", lambda: _numbered(add(context, columns)))
+
+    total = node.store.once("total", added)
     for i in range(count):
-        node.send(parties.key_holder, "cipher", total[f"{i:08d}"], i)
-    found = node.receive(parties.key_holder, "plain-sum")
+        node.send(holder, "cipher", total[f"{i:08d}"], i)
+    found = node.receive(holder, "plain-sum", patient=True)
     if len(found) != length:
         raise ProtocolError(f"the sum has {len(found):,} numbers where {length:,} were agreed. Nothing is written.")
-    node.send_each(
-        {parties.key_holder: [("alive", listed)], **{o: [("alive", listed), ("plain-sum", found)] for o in others}}
-    )
+    more = list(last(alive))
+    messages = {o: [*more, ("alive", listed), ("plain-sum", found)] for o in others}
+    node.send_each({holder: [*more, ("alive", listed)], **messages}, patient=True)
     return found.astype(np.int64), alive
 
 

@@ -2,10 +2,12 @@
 
 The result is written whole or not at all, into the party's `output` (default: the job's folder below `state`):
 
-    dedup   owners: JOB.drop.parquet, the ids to drop, for `corpusmill forget DIR --ids`
+    dedup   owners: JOB.drop.parquet, the ids to drop and who keeps one like each, for the step `kept-elsewhere`
     count   all: JOB.counts.parquet, one row a cell that is not empty
     mix     all: JOB.weights.json, shares and weights of the cells
     score   the owner of documents: JOB.scores.parquet
+    finetune  owners: checkpoints in the `output` of their train.yaml
+    average   owners: JOB.model, a run like any other
 
 and everywhere JOB.report.json: what was computed, with whom, what each learned, what it cost. Keys and messages of a finished
 job are removed; its transcript stays.
@@ -23,19 +25,24 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from privacy.secure import average, rounds
 from privacy.secure.node import Node
+from privacy.secure.rounds import Tune
 from privacy.secure.settings import Dedup, Job, Party
 from privacy.secure.store import Store
+from transforms.errors import RecipeError
 from transforms.storage import write_atomic
 
 
-def run(job: Job, party: Party, files: Sequence[str]) -> dict[str, Any]:
+def run(job: Job, party: Party, files: Sequence[str], tune: Tune | None = None) -> dict[str, Any]:
     """Take part in `job` until its end; the report, which is also written. A finished job is not run again.
 
-    files: the owner's shard files. Raises ProtocolError when the parties cannot finish; the same call goes on from there.
+    files: the owner's shard files; tune: an owner's part of a fine-tuning or an average, `part` of `training.federated` or
+    `training.average`.
+    Raises ProtocolError when the parties cannot finish; the same call goes on from there.
     """
     folder = Path(party.state) / job.job
-    output = Path(party.output) if party.output else folder
+    output = party.results(job.job)
     told = output / f"{job.job}.report.json"
     session = folder / "session"
     if told.exists():
@@ -50,7 +57,8 @@ def run(job: Job, party: Party, files: Sequence[str]) -> dict[str, Any]:
         output.mkdir(parents=True, exist_ok=True)
         begin, cpu = time.perf_counter(), time.process_time()
         with Node(party, job, store) as node:
-            found = _RUNS[job.kind](node, job, list(files), output)
+            trains = job.kind in ("finetune", "average")
+            found = _train(node, tune) if trains else _RUNS[job.kind](node, job, list(files), output)
             lines = store.transcript()
             kinds = Counter(r["kind"] for r in lines)
             report = {
@@ -73,8 +81,6 @@ def run(job: Job, party: Party, files: Sequence[str]) -> dict[str, Any]:
 
 def _same(job: Job, session: str, where: Path) -> None:
     if session != job.session:
-        from transforms.errors import RecipeError
-
         raise RecipeError(f"{where}: the job {job.job} was run with another job file. Give a changed job a new name.")
 
 
@@ -85,10 +91,10 @@ def _dedup(node: Node, job: Job, files: list[str], output: Path) -> dict[str, An
     if node.role(node.name) == "aggregator":
         return {"dropped": dedup.as_aggregator(node, settings)}
     documents = dedup.prepare(dedup.documents(files, ["id", "text"]), settings)
-    ids = dedup.as_owner(node, documents, settings)
+    drop = dedup.as_owner(node, documents, settings)
     path = output / f"{job.job}.drop.parquet"
-    _write(path, pa.table({"id": ids}))
-    return {"documents": len(documents.ids), "dropped": len(ids), "result": str(path)}
+    _write(path, drop)
+    return {"documents": len(documents.ids), "dropped": len(drop), "result": str(path)}
 
 
 def _count(node: Node, job: Job, files: list[str], output: Path) -> dict[str, Any]:
@@ -118,6 +124,16 @@ def _score(node: Node, job: Job, files: list[str], output: Path) -> dict[str, An
     path = output / f"{job.job}.scores.parquet"
     _write(path, scores)
     return {**found, "result": str(path)}
+
+
+def _train(node: Node, tune: Tune | None) -> dict[str, Any]:
+    if node.role(node.name) == "aggregator":
+        return rounds.as_aggregator(node) if node.job.kind == "finetune" else average.as_aggregator(node)
+    if tune is None:
+        raise RecipeError(
+            f"an owner's part of a job `{node.job.kind}` needs a trainer; `corpusmill secure {node.job.kind}` gives one."
+        )
+    return tune(node)
 
 
 _RUNS: dict[str, Any] = {"dedup": _dedup, "count": _count, "mix": _count, "score": _score}

@@ -1,25 +1,39 @@
 """Encrypted quality scores: an owner's embeddings, another's model, and neither sees what the other has.
 
-The owner (first of `owners`) encrypts its features under CKKS, feature by feature, thousands of documents in a ciphertext; the
+The owner (first of `owners`) encrypts its features under CKKS, a ciphertext for each feature of thousands of documents; the
 party that holds the model (the job's aggregator) computes on ciphertexts, with degree 1 or 2,
 
     score(x) = b + w.x      or      score(x) = b + w.x + sum over r of sign_r (v_r . x)^2
 
-and the owner decrypts. No product is scaled back before the end: one multiplication of scale 2^40 by 2^40 (degree 1), or its
-square (degree 2), fits in the modulus, which makes a feature cost 0.2 ms for 4,096 documents instead of 0.8 ms.
+and the owner decrypts. What makes it cheap:
 
-Parameters: degree 1: ring 8192, 160 bits of modulus (218 allowed for 128-bit security); degree 2: ring 16384, 240 bits (438).
-Precision: about 1e-6 for features of size 1; the report tells the measured error of encrypting and decrypting alone.
+    packing   slot k is a complex number: one document in its real part, another in its imaginary part. Weights are real, so
+              both go through w.x together. For squares z and its conjugate (one Galois key) are added and subtracted:
+              (re z)^2 + u (im z)^2 = ((z + z*) / 2)^2 - u ((z - z*) / 2)^2, where u is i in even and -i in odd slots: that
+              is X^(ring / 2) in SEAL's order of slots, by which a product costs nothing
+    ring      8192 for both degrees: no product is scaled back, and a square needs no relinearisation, as the owner decrypts
+              it as it is. Weights have few bits, features many: a product is all the modulus has to hold, once or squared
+    upload    encrypted under the secret key, so half of a ciphertext is a seed
 
-Who learns what (honest but curious): the model's owner the number of documents; the owner the scores. What is not
-protected: scores say something of the model, and whoever gets as many scores as the model has weights can solve for a linear
-one; limit how many documents an owner may have scored. Nothing protects the owner from a model that scores wrongly.
+Scales: features 2^35; weights as many bits as the modulus leaves for |score| <= |b| + |w| N + sum |v_r|^2 N^2 with N the agreed
+`norm` of a feature vector (a longer one is refused, so that nothing overflows unseen). Parameters: ring 8192, 160 (degree 1)
+or 180 (degree 2) bits of modulus, 218 allowed for 128-bit security. The report tells bits of weights and the measured error
+of encryption.
+
+Who learns what (honest but curious): the model's owner the number of documents; the owner the scores, and from their scale
+how large the model's weights are. What is not protected: scores say something of the model, and whoever gets as many scores as
+the model has weights can solve for a linear one; limit how many documents an owner may have scored. A decrypted score that
+goes back to the model's owner with its lowest bits says something of the secret key (Li, Micciancio 2021): it never does
+here, so do not hand it on unrounded. Nothing protects the owner from a model that scores wrongly.
 Model file (JSON): {"bias": b, "linear": [w], "factors": [[v_1], ...], "signs": [1, -1, ...]}.
 """
 
 from __future__ import annotations
 
 import json
+import math
+import os
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -36,10 +50,11 @@ from privacy.secure.settings import Score
 from transforms.errors import ProtocolError, SourceError
 from transforms.shards import read_shard
 
-SCALE = 2.0**40
-_NOTHING = 1e-9
-RINGS = {1: (8192, [60, 40, 60]), 2: (16384, [60, 60, 60, 60])}
-"""By degree of the model: ring, and bits of its primes."""
+RING = 8192
+BITS = {1: [60, 40, 60], 2: [60, 60, 60]}
+"""By degree of the model: bits of the primes; the last one is for keys and holds no data."""
+FEATURE_BITS = 35
+LEAST_WEIGHT_BITS, MOST_WEIGHT_BITS = 12, 40
 
 
 class Model(BaseModel):
@@ -59,6 +74,11 @@ class Model(BaseModel):
             out = out + sign * (features @ np.array(v)) ** 2
         return out
 
+    def largest(self, norm: float) -> float:
+        """No score, and no part of one, is larger for features of this length."""
+        squares = sum(float(np.square(v).sum()) for v in self.factors)
+        return abs(self.bias) + norm * float(np.linalg.norm(self.linear)) + squares * norm**2
+
 
 def load_model(path: str, settings: Score) -> Model:
     """The model in a JSON file. Raises SourceError if it does not fit the job."""
@@ -73,70 +93,178 @@ def load_model(path: str, settings: Score) -> Model:
         )
     if model.factors and settings.degree == 1:
         raise SourceError(f"{path}: has quadratic terms, but the job agreed on `degree: 1`.")
+    if weight_bits(model, settings) < LEAST_WEIGHT_BITS:
+        raise SourceError(
+            f"{path}: scores up to {model.largest(settings.norm):.3g} leave too few bits for weights. Scale the model down, or "
+            f"agree on a smaller `norm` than {settings.norm:g}."
+        )
     return model
+
+
+def weight_bits(model: Model, settings: Score) -> int:
+    """Bits behind the point of a weight: what the modulus leaves."""
+    room = sum(BITS[settings.degree][:-1]) - 2 - math.ceil(math.log2(max(model.largest(settings.norm), 1.0)))
+    return min(room // settings.degree - FEATURE_BITS, MOST_WEIGHT_BITS)
 
 
 def ckks(degree: int) -> Any:
     """A fresh private context for a model of this degree."""
     ts = library()
-    ring, bits = RINGS[degree]
-    context = ts.context(ts.SCHEME_TYPE.CKKS, poly_modulus_degree=ring, coeff_mod_bit_sizes=bits)
-    return _unscaled(context)
+    return ts.context(ts.SCHEME_TYPE.CKKS, poly_modulus_degree=RING, coeff_mod_bit_sizes=BITS[degree])
+
+
+class Seal:
+    """What works on ciphertexts of a context, and carries them between bytes and the library, which knows files alone."""
+
+    def __init__(self, context: Any) -> None:
+        self.api = library().sealapi
+        self.context = context.seal_context().data
+        self.encoder = self.api.CKKSEncoder(self.context)
+        self.evaluator = self.api.Evaluator(self.context)
+
+    def bytes_of(self, thing: Any) -> bytes:
+        """A ciphertext or key as bytes."""
+        with tempfile.NamedTemporaryFile(dir=_memory()) as file:
+            thing.save(file.name)
+            return Path(file.name).read_bytes()
+
+    def read(self, data: bytes, kind: str = "Ciphertext") -> Any:
+        """A ciphertext or key from bytes. Raises ProtocolError for what is none of this context."""
+        thing = getattr(self.api, kind)()
+        with tempfile.NamedTemporaryFile(dir=_memory()) as file:
+            file.write(data)
+            file.flush()
+            try:
+                thing.load(self.context, file.name)
+            except (ValueError, RuntimeError) as error:
+                raise ProtocolError(f"ciphertexts that do not fit the context were refused ({error}).") from error
+        return thing
+
+    def plain(self, value: float | list[complex], like: Any, scale: float) -> Any:
+        """A constant, or a value for each slot, that a ciphertext can be multiplied by, or be added to."""
+        out = self.api.Plaintext()
+        self.encoder.encode(value, like.parms_id(), scale, out)
+        return out
+
+    def times(self, x: Any, value: float | list[complex], scale: float) -> Any:
+        """x * value."""
+        out = self.api.Ciphertext()
+        self.evaluator.multiply_plain(x, self.plain(value, x, scale), out)
+        return out
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # ciphertexts only, gone at once
+
+
+def conjugation_key(context: Any) -> bytes:
+    """The key by which whoever has it can turn a ciphertext of z into one of its conjugate, and nothing else."""
+    seal = Seal(context)
+    maker = seal.api.KeyGenerator(seal.context, context.secret_key().data)
+    keys = seal.api.GaloisKeys()
+    maker.create_galois_keys([2 * RING - 1], keys)
+    return seal.bytes_of(keys)
 
 
 def encrypt(context: Any, features: np.ndarray) -> list[bytes]:
-    """A ciphertext for each feature of float64 [n, features], n at most half the ring."""
-    ts = library()
-    return [ts.ckks_vector(context, features[:, j].tolist()).serialize() for j in range(features.shape[1])]
+    """A ciphertext for each feature of float64 [n, features], n at most the ring."""
+    seal, half = Seal(context), RING // 2
+    encryptor = seal.api.Encryptor(seal.context, context.public_key().data)
+    encryptor.set_secret_key(context.secret_key().data)
+    packed = np.zeros((features.shape[1], half), np.complex128)
+    packed.real[:, : min(len(features), half)] = features[:half].T
+    packed.imag[:, : max(len(features) - half, 0)] = features[half:].T
+    packed.imag *= _units().imag
+    plain = seal.api.Plaintext()
+    out = []
+    for row in packed:
+        seal.encoder.encode(row.tolist(), 2.0**FEATURE_BITS, plain)
+        out.append(seal.bytes_of(encryptor.encrypt_symmetric(plain)))
+    return out
 
 
-def evaluate(context: Any, pieces: list[bytes], model: Model) -> bytes:
-    """The encrypted scores of one batch. Raises ProtocolError for ciphertexts that do not fit."""
-    ts = library()
-    rows = [np.array(model.linear), *map(np.array, model.factors)]
+def evaluate(context: Any, pieces: list[bytes], model: Model, bits: int, key: bytes = b"") -> bytes:
+    """The encrypted scores of one batch. bits: of weights behind the point; key: of `conjugation_key`, for factors.
+
+    Raises ProtocolError for ciphertexts that do not fit.
+    """
+    seal, scale = Seal(context), 2.0**bits
+    evaluator = seal.evaluator
+    rows = [np.array(model.linear), *(np.array(v) / 2 for v in model.factors)]
     sums: list[Any] = [None] * len(rows)
     try:
         for j, data in enumerate(pieces):  # one ciphertext in memory at a time
-            feature = ts.ckks_vector_from(context, data)
+            feature = seal.read(data)
             for r, row in enumerate(rows):
-                # a weight of 0 would make a ciphertext that hides nothing, which the library refuses: a tiny one does
-                product = feature * float(row[j] or _NOTHING)
+                if not round(row[j] * scale):  # a product with 0 would hide nothing, which the library refuses
+                    continue
+                product = seal.times(feature, float(row[j]), scale)
                 if sums[r] is None:
                     sums[r] = product
                 else:
-                    sums[r] += product
-        # the bias has to be at the scale of products too, so it is one: of an encrypted 1
-        score = sums[0] + ts.ckks_vector(context, [1.0] * sums[0].size()) * float(model.bias or _NOTHING)
+                    evaluator.add_inplace(sums[r], product)
+            last = feature
+        for r in range(len(rows)):
+            if sums[r] is None:
+                sums[r] = seal.times(last, 1 / scale, scale)  # the smallest weight there is
+        score, at = sums[0], sums[0].scale
         if model.factors:
-            score = (score * 1.0) * 1.0  # to the scale of squares
-            for total, sign in zip(sums[1:], model.signs, strict=True):
-                square = total * total
-                score = score + square if sign > 0 else score - square
-        return bytes(score.serialize())
-    except (ValueError, RuntimeError, TypeError) as error:
+            galois = seal.read(key, "GaloisKeys")
+            score = seal.times(score, 1.0, at)
+            for z, sign in zip(sums[1:], model.signs, strict=True):
+                square = _parts_squared(seal, z, galois)
+                (evaluator.add_inplace if sign > 0 else evaluator.sub_inplace)(score, square)
+        if round(model.bias * score.scale):
+            evaluator.add_plain_inplace(score, seal.plain((model.bias * (1 + _units())).tolist(), score, score.scale))
+        return seal.bytes_of(score)
+    except (ValueError, RuntimeError, TypeError, IndexError) as error:
         raise ProtocolError(f"ciphertexts that do not fit the context were refused ({error}).") from error
+
+
+def _parts_squared(seal: Seal, z: Any, galois: Any) -> Any:
+    """(2 re z)^2 + u (2 im z)^2."""
+    evaluator, api = seal.evaluator, seal.api
+    other, real, imaginary = api.Ciphertext(), api.Ciphertext(), api.Ciphertext()
+    evaluator.complex_conjugate(z, galois, other)
+    evaluator.add(z, other, real)
+    evaluator.sub(z, other, imaginary)
+    evaluator.square_inplace(real)
+    evaluator.square_inplace(imaginary)  # (2 u im z)^2
+    evaluator.sub_inplace(real, seal.times(imaginary, _units().tolist(), 1.0))
+    return real
 
 
 def decrypt(context: Any, data: bytes, count: int) -> np.ndarray:
     """Scores of one batch: float64 [count]."""
-    return np.array(library().ckks_vector_from(context, data).decrypt()[:count])
+    seal = Seal(context)
+    plain = seal.api.Plaintext()
+    seal.api.Decryptor(seal.context, context.secret_key().data).decrypt(seal.read(data), plain)
+    slots = np.array(seal.encoder.decode_complex(plain))
+    return np.concatenate([slots.real, slots.imag * _units().imag])[:count]
+
+
+def _units() -> np.ndarray:
+    """u of each slot: i, -i, i, ..."""
+    return np.tile([1j, -1j], RING // 4)
 
 
 def as_owner(node: Node, settings: Score, files: list[str]) -> tuple[pa.Table, dict[str, Any]]:
     """The owner's part: (ids and scores, what is known of parameters and precision)."""
-    hub, ts = node.job.parties.aggregator, library()
-    per = RINGS[settings.degree][0] // 2
+    hub, ts, per = node.job.parties.aggregator, library(), RING
 
     def fresh() -> dict[str, np.ndarray]:
         context = ckks(settings.degree)
-        private = np.frombuffer(context.serialize(save_secret_key=True, save_galois_keys=False), np.uint8)
-        return {"private": private, "public": np.frombuffer(public_bytes(context), np.uint8)}
+        private = context.serialize(save_secret_key=True, save_galois_keys=False, save_relin_keys=False)
+        found = {"private": private, "public": public_bytes(context), "key": conjugation_key(context)}
+        return {name: np.frombuffer(data, np.uint8) for name, data in found.items()}
 
     keys = node.store.once("context", fresh)
-    context = _unscaled(ts.context_from(bytes(keys["private"])))
+    context = ts.context_from(bytes(keys["private"]))
     total = sum(b.num_rows for f in files for b in read_shard(f, ["id"]))
     node.send(hub, "size", np.array([total, per], np.uint64))
     node.send(hub, "context", keys["public"])
+    if settings.degree == 2:
+        node.send(hub, "context", keys["key"], 1)
     ids, scores, error = [], [np.empty(0)], 0.0
     for number, (some, features) in enumerate(_batches(files, settings, per)):
         begin = number * settings.features
@@ -158,27 +286,26 @@ def as_model_owner(node: Node, settings: Score, files: list[str]) -> dict[str, A
         raise SourceError("the party that scores names one model file as its `data`.")
     model = load_model(files[0], settings)
     owner = node.job.parties.owners[0]
-    context = _unscaled(checked(node.receive(owner, "context"), "ckks", owner))
-    found = parameters(context)
+    bits = weight_bits(model, settings)
+    context = checked(node.receive(owner, "context"), "ckks", owner)
+    found = {**parameters(context), "weight_bits": bits}
+    agreed = {"degree": RING, "coefficient_bits": sum(BITS[settings.degree])}
+    if any(found[name] != value for name, value in agreed.items()):
+        raise ProtocolError(f"{owner} sent a context of another ring or modulus than a model of this degree needs.")
+    key = bytes(node.receive(owner, "context", 1)) if settings.degree == 2 else b""
     sizes = node.receive(owner, "size").tolist()
-    if len(sizes) != 2 or sizes[1] != found["degree"] // 2 or found["degree"] != RINGS[settings.degree][0]:
+    if len(sizes) != 2 or sizes[1] != RING:
         raise ProtocolError(f"{owner} announced batches of another size than the job's ring has.")
     for number in range(-(-sizes[0] // sizes[1])):
         if not node.store.sent(owner, "cipher", number):
             begin = number * settings.features
             pieces = [bytes(node.receive(owner, "cipher", begin + j)) for j in range(settings.features)]
-            node.send(owner, "cipher", np.frombuffer(evaluate(context, pieces, model), np.uint8), number)
+            node.send(owner, "cipher", np.frombuffer(evaluate(context, pieces, model, bits, key), np.uint8), number)
     return {"documents": sizes[0], "encryption": found}
 
 
 def _sealed(context: Any, features: np.ndarray) -> dict[str, np.ndarray]:
     return {f"{j:06d}": np.frombuffer(p, np.uint8) for j, p in enumerate(encrypt(context, features))}
-
-
-def _unscaled(context: Any) -> Any:
-    context.global_scale = SCALE
-    context.auto_rescale = context.auto_relin = context.auto_mod_switch = False
-    return context
 
 
 def _batches(files: list[str], settings: Score, per: int) -> Iterator[tuple[pa.Array, np.ndarray]]:
@@ -204,4 +331,10 @@ def _features(column: pa.Array, settings: Score, file: str) -> np.ndarray:
     values = column.flatten().cast(pa.float64()).to_numpy(zero_copy_only=False).reshape(-1, settings.features)
     if not np.isfinite(values).all():
         raise SourceError(f"{file}: `{settings.column}` holds numbers that are not finite.")
+    longest = math.sqrt(float(np.square(values).sum(axis=1).max(initial=0.0)))
+    if longest > settings.norm * (1 + 1e-6):
+        raise SourceError(
+            f"{file}: a row of `{settings.column}` has length {longest:.4g}, above the agreed `norm` {settings.norm:g}: scores "
+            "could overflow. Normalise the features, or agree on a larger `norm`."
+        )
     return values

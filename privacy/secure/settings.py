@@ -6,7 +6,10 @@
         certificates: certs                         parties:
         addresses: {south: host:7001, ...}              owners: [north, south, east]
         state: state                                    aggregator: hub
-        data: out/docs                              minhash: {threshold: 0.8}
+        data: out/docs                              dedup: {threshold: 0.8}
+        recipe: corpus.yaml
+
+Fine-tuning takes `train: train.yaml` and `ledger: out/docs` in place of `data`, an average `model: runs/docs`.
 
 The job's digest is the session of every message: parties whose job files differ in one field refuse each other.
 """
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from privacy.secure.certificates import NAME
 from transforms.errors import RecipeError
 
-Kind = Literal["dedup", "count", "mix", "score"]
+Kind = Literal["dedup", "count", "mix", "score", "finetune", "average"]
 
 
 class _Model(BaseModel):
@@ -39,12 +43,22 @@ class Party(_Model):
     addresses: dict[str, str] = Field(description="HOST:PORT of every other party.")
     certificates: str = Field(description="Folder with authority.pem, NAME.pem and NAME.key.pem.")
     state: str = Field(description="Folder of this party's own, where jobs are resumed from; holds secrets.")
-    data: str = Field(default="", description="Documents: a dataset, a folder, a shard file or a glob; owners only.")
+    data: str = Field(
+        default="", description="Documents: a dataset, a folder, a shard file or a glob; or a model file."
+    )
     output: str = Field(default="", description="Folder of the results; default: the job's folder below `state`.")
+    recipe: str = Field(default="", description="dedup: run with its step `kept-elsewhere` when the job is done.")
+    train: str = Field(default="", description="finetune: this owner's train.yaml; owners only.")
+    ledger: str = Field(default="", description="finetune: privacy.jsonl of this owner's population, or its folder.")
+    model: str = Field(default="", description="average: this owner's run, or one of its checkpoints; owners only.")
     jobs: tuple[str, ...] = Field(default=(), description="Job files that `corpusmill party` runs, in this order.")
     timeout: float = Field(default=120, gt=0, description="Seconds without a word after which a party counts as lost.")
     max_message_mb: int = Field(default=64, ge=1, le=1024, description="Larger messages are refused.")
     workers: int = Field(default=1, ge=1, le=256, description="Threads for the arithmetic.")
+
+    def results(self, job: str) -> Path:
+        """The folder of the results of a job."""
+        return Path(self.output) if self.output else Path(self.state) / job
 
 
 class Parties(_Model):
@@ -98,6 +112,7 @@ class Dedup(_Model):
     keep: Literal["first", "longest"] = Field(
         default="first", description="Among one owner's documents: smallest id, or most bytes."
     )
+    tell_keeper: bool = Field(default=True, description="Tell an owner who keeps the document that stands for its own.")
 
 
 class Dimension(_Model):
@@ -152,34 +167,119 @@ class Score(_Model):
     features: int = Field(ge=1, le=4096, description="Numbers a document.")
     column: str = Field(default="embedding", description="Column of the features: a list of `features` numbers.")
     degree: Literal[1, 2] = Field(default=1, description="2: the model has quadratic terms.")
+    norm: float = Field(default=1.0, gt=0, le=1e6, description="No feature vector is longer; a longer one is refused.")
+
+
+class Finetune(_Model):
+    """Private fine-tuning by all owners together: everything that its epsilon depends on, agreed and public."""
+
+    steps: int = Field(ge=1, le=1_000_000, description="Steps of the run; each is one secure sum.")
+    units: int = Field(ge=1, description="Public number of units of all owners together.")
+    rows: int = Field(ge=1, description="Units that join a step in expectation, all owners together.")
+    sigma: float = Field(
+        ge=0,
+        allow_inf_nan=False,
+        description="Noise of the sum over `clip`; `corpusmill privacy plan` finds it for an epsilon.",
+    )
+    clip: float = Field(default=1.0, gt=0, description="Clipping norm of a unit's gradient.")
+    clipping: Literal["fixed", "per-layer"] = Field(default="fixed", description="One norm, or a share for each layer.")
+    unit: str = Field(default="document", min_length=1, description="Unit of privacy: `document`, or the user column.")
+    max_rows: int = Field(default=1, ge=1, description="Rows of one unit; units with more are refused.")
+    colluding: int = Field(
+        default=1,
+        ge=0,
+        description="Owners whose own shares of the noise do not count: each knows its own. 0: outsiders alone are meant.",
+    )
+    classes: tuple[str, ...] = Field(
+        default=(), max_length=100_000, description="Labels of a classification, in order."
+    )
+    fraction_bits: int = Field(
+        default=32, ge=8, le=48, description="Bits behind the point of the numbers that are added."
+    )
+
+    @model_validator(mode="after")
+    def _rate(self) -> Finetune:
+        if self.rows > self.units:
+            raise ValueError(f"rows {self.rows} is more than units ({self.units})")
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("a class is named twice")
+        return self
+
+
+class Average(_Model):
+    """The weighted average of what the owners' own runs changed in a common base."""
+
+    method: Literal["masks", "encrypted"] = Field(
+        default="masks", description="Masks need all owners at one time; encrypted needs a `key_holder`."
+    )
+    weights: dict[str, float] = Field(
+        default_factory=dict, description="Public weight of each owner; all alike when left out."
+    )
+    max_change: float = Field(
+        default=16.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="No parameter may be further from the base; a run that went further is refused.",
+    )
+    fraction_bits: int = Field(
+        default=32, ge=8, le=48, description="Bits behind the point of the numbers that are added."
+    )
+
+    @model_validator(mode="after")
+    def _weights(self) -> Average:
+        given = self.weights.values()
+        if given and not (all(0 < w < math.inf for w in given) and max(given) <= 1e6 * min(given)):
+            raise ValueError("weights must be above 0, and the largest at most a million times the smallest")
+        return self
 
 
 class Job(_Model):
     """What all parties agreed to compute."""
 
     job: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Its name; a new run needs a new one.")
-    kind: Kind = Field(description="dedup, count, mix or score.")
+    kind: Kind = Field(description="dedup, count, mix, score, finetune or average.")
     parties: Parties
     dedup: Dedup | None = None
     count: Count | None = None
     score: Score | None = None
+    finetune: Finetune | None = None
+    average: Average | None = None
 
     @model_validator(mode="after")
     def _section(self) -> Job:
         section = "count" if self.kind == "mix" else self.kind
-        given = {s for s in ("dedup", "count", "score") if getattr(self, s) is not None}
+        given = {s for s in ("dedup", "count", "score", "finetune", "average") if getattr(self, s) is not None}
         if given - {section} or (section != "dedup" and not given):
             raise ValueError(f"a job of kind `{self.kind}` has the section `{section}` and no other")
         if self.kind != "score" and len(self.parties.owners) < 2:
             raise ValueError(f"a job of kind `{self.kind}` needs at least two owners")
-        if self.count and (self.count.method == "encrypted") != bool(self.parties.key_holder):
-            raise ValueError("`parties.key_holder` goes with `count.method: encrypted`, and only with it")
+        added = self.count or self.average
+        if added and (added.method == "encrypted") != bool(self.parties.key_holder):
+            raise ValueError(f"`parties.key_holder` goes with `{section}.method: encrypted`, and only with it")
+        if self.finetune and self.finetune.colluding >= self.parties.least:
+            raise ValueError(
+                f"colluding {self.finetune.colluding}: must be below the threshold ({self.parties.least}), or no noise is left "
+                "that they do not know"
+            )
+        if self.average:
+            self._hidden(self.average)
         return self
+
+    def _hidden(self, average: Average) -> None:
+        owners, least = self.parties.owners, self.parties.least
+        if len(owners) < 3 or least < 3:
+            raise ValueError(
+                f"an average needs at least three owners in it, and {min(len(owners), least)} would do here: of two, each takes "
+                "its own update away and has the other's. Name three owners or more, and `parties.threshold: 3` or more"
+            )
+        if average.weights and set(average.weights) != set(owners):
+            odd = ", ".join(sorted(set(average.weights) ^ set(owners)))
+            raise ValueError(f"`average.weights` names each owner once, or none: look at {odd}")
 
     @property
     def session(self) -> str:
         """Name of the computation in every message: a digest of all that was agreed."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        canonical = json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True)
         return hashlib.sha256(b"corpusmill job 1\0" + canonical.encode()).hexdigest()[:32]
 
 
@@ -187,7 +287,11 @@ def load_party(path: str | Path) -> Party:
     """The party in a file, its paths made absolute."""
     party = _load(path, Party)
     base = Path(path).resolve().parent
-    paths = {k: str(base / v) for k in ("certificates", "state", "data", "output") if (v := getattr(party, k))}
+    paths = {
+        k: str(base / v)
+        for k in ("certificates", "state", "data", "output", "recipe", "train", "ledger", "model")
+        if (v := getattr(party, k))
+    }
     jobs = tuple(str(base / j) for j in party.jobs)
     return party.model_copy(update={**paths, "jobs": jobs})
 
@@ -201,8 +305,11 @@ def _load(path: str | Path, model: Any) -> Any:
     try:
         values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
         return model.model_validate(values)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: cannot be read ({error}).") from error
+    except OSError as error:
+        what = "the settings of a party" if model is Party else "the file of a job"
+        raise RecipeError(f"{path}: cannot be read: {error.strerror}; name {what}, in YAML.") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RecipeError(f"{path}: is no YAML: {error}") from error
     except ValidationError as error:
         lines = [
             f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}"

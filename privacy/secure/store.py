@@ -29,6 +29,10 @@ from transforms.storage import write_atomic
 
 TRANSCRIPT = "transcript.jsonl"
 
+_reading = threading.Lock()
+"""numpy reads the head of a file by Python's own parser, whose depth of recursion threads share in 3.11: two at a time and one
+of them may fail with a SystemError."""
+
 
 class Store:
     """The folder of one job of one party. One process at a time."""
@@ -59,7 +63,7 @@ class Store:
             np.savez(buffer, **make())  # type: ignore[arg-type]
             write_atomic(str(path), buffer.getvalue())
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with _reading, np.load(path, allow_pickle=False) as file:
                 return {k: file[k] for k in file.files}
         except (OSError, ValueError, KeyError) as error:
             raise DatasetError(f"{path}: cannot be read ({error}). Start the job anew under another name.") from error
@@ -67,6 +71,10 @@ class Store:
     def has(self, name: str) -> bool:
         """Whether `once` was called with this name."""
         return (self.folder / "once" / f"{name}.npz").exists()
+
+    def drop(self, name: str) -> None:
+        """Remove what `once` keeps under a name: nothing that follows depends on it."""
+        (self.folder / "once" / f"{name}.npz").unlink(missing_ok=True)
 
     def forget_secrets(self) -> None:
         """Remove all but results and transcript: a finished job leaves no key behind."""
@@ -91,6 +99,10 @@ class Store:
                 return data
 
             return decode(read, path.stat().st_size, lambda header: None)
+
+    def remove(self, name: tuple[str, str, int]) -> None:
+        """Remove a message that was kept."""
+        self._file(name).unlink(missing_ok=True)
 
     def kept(self) -> list[tuple[str, str, int]]:
         """Names of all messages that came."""

@@ -47,6 +47,7 @@ KINDS: dict[str, Rule] = {
     "compared": Rule("uint32", (), DOWN),
     "slots": Rule("uint32", (None,), UP),
     "drop": Rule("uint32", (), DOWN),
+    "keepers": Rule("uint16", (), DOWN),
     # secure aggregation
     "public": Rule("uint8", (), "owner>*", 32),
     "shares": Rule("uint8", (66,), ACROSS, 2),
@@ -56,12 +57,18 @@ KINDS: dict[str, Rule] = {
     "alive": Rule("uint16", (), DOWN, 100),
     "unmask": Rule("uint8", (66,), UP, 200),
     "sum": Rule("uint64", (), DOWN),
+    # federated fine-tuning: digests of what must be equal, seeds of noise that is not needed
+    "agreed": Rule("uint8", (32,), "*>*", 64),
+    "excess": Rule("uint8", (32,), UP, 100),
+    # averages: how private each owner's run was, packed
+    "guarantee": Rule("uint8", (43,), "*>*", 100),
     # homomorphic encryption: serialised contexts and ciphertexts
     "context": Rule("uint8", (), "*>*"),
     "cipher": Rule("uint8", (), "*>*"),
     "plain-sum": Rule("uint64", (), "*>*"),
-    # a party stops: its number says why, see node.py
+    # a party stops, or is there again: not kept, see node.py
     "stop": Rule("uint8", (), "*>*", 1),
+    "here": Rule("uint8", (), "*>*", 1),
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +16,7 @@ from privacy.secure import certificates
 from privacy.secure.node import Node
 from privacy.secure.settings import Party, load_job, load_party
 from privacy.secure.store import Store
+from tests.ports import free_ports
 from transforms.errors import CorpusmillError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -27,7 +27,12 @@ from privacy.secure.settings import load_job, load_party
 from transforms.errors import CorpusmillError
 job, party, *files = sys.argv[1:]
 try:
-    print(json.dumps(run(load_job(job), load_party(party), files)))
+    agreed, tune = load_job(job), None
+    if agreed.kind == "finetune":
+        from training.federated import part as tune
+    if agreed.kind == "average":
+        from training.average import part as tune
+    print(json.dumps(run(agreed, load_party(party), files, tune)))
 except CorpusmillError as error:
     print(type(error).__name__, error, file=sys.stderr)
     sys.exit(9)
@@ -35,21 +40,19 @@ except CorpusmillError as error:
 OWNERS = ("north", "south", "east")
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on now."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
 class Parties:
     """Owners and an aggregator in a folder, each with its own settings and state."""
 
     def __init__(
-        self, folder: Path, job: dict, owners: tuple[str, ...] = OWNERS, timeout: float = 60, **fields
+        self,
+        folder: Path,
+        job: dict,
+        owners: tuple[str, ...] = OWNERS,
+        timeout: float = 60,
+        own: dict[str, dict] | None = None,
+        **fields,
     ) -> None:
+        """own: settings of single parties; fields: of all."""
         self.folder, self.owners, self.names = folder, owners, (*owners, "hub")
         folder.mkdir(parents=True, exist_ok=True)
         if not (folder / "certs").exists():
@@ -64,6 +67,7 @@ class Parties:
                 "state": f"state-{name}",
                 "timeout": timeout,
                 **fields,
+                **(own or {}).get(name, {}),
             }
             (folder / f"{name}.yaml").write_text(yaml.safe_dump(party))
         self.job = {"parties": {"owners": list(owners), "aggregator": "hub", **job.pop("parties", {})}, **job}
@@ -99,6 +103,19 @@ class Parties:
         for name, (code, _, err) in found.items():
             assert code == 0, f"{name}: {err}"
         return {name: report for name, (_, report, _) in found.items()}
+
+    def all_with_a_kill(self, killed: str, kind: str, files: dict[str, list[Path]]) -> dict[str, tuple[int, dict, str]]:
+        """(exit code, report, error) of all, which must succeed, where `killed` dies when it has sent a message of `kind`, and is
+        started again."""
+        for name in self.names:
+            self.start(name, files.get(name, []), die_after=kind if name == killed else "")
+        dead = self.running[killed]
+        until(lambda: dead.poll() is not None, 90)
+        assert dead.returncode == -9
+        self.start(killed, files.get(killed, []))
+        found = {name: self.end(name) for name in self.names}
+        assert [code for code, _, _ in found.values()] == [0] * len(found), found
+        return found
 
     def retime(self, timeout: float) -> None:
         """Another `timeout` for processes that start from now on."""
@@ -193,3 +210,37 @@ class Threads:
         for t in threads:
             t.join()
         return found
+
+    def restarting(self, parts: dict, name: str, kind: str, count: int = 1) -> dict:
+        """As `run`, while one party is killed when it has sent `count` messages of a kind, and started again at once."""
+        first: dict = {}
+        second: dict = {}
+
+        def twice() -> None:
+            first.update(self.run({name: parts[name]}, {name: (kind, count)}))
+            second.update(self.run({name: parts[name]}))
+
+        thread = threading.Thread(target=twice)
+        thread.start()
+        found = self.run({k: v for k, v in parts.items() if k != name})
+        thread.join()
+        assert isinstance(first[name], Killed), f"{name} was never killed: it sent no {kind}"
+        return {**found, **second}
+
+    def alone(self, parts: dict, visits: int = 30) -> tuple[dict, dict[str, list[str]]]:
+        """(what each returned, the errors of its earlier visits) where only the aggregator stays: an owner comes when no other is
+        there, for its own `timeout`, and comes again until it has its result."""
+        found: dict = {}
+        stays = threading.Thread(target=lambda: found.update(self.run({"hub": parts["hub"]})))
+        stays.start()
+        owners = [o for o in parts if o != "hub"]
+        said: dict[str, list[str]] = {o: [] for o in owners}
+        for _ in range(visits):
+            for owner in [o for o in owners if o not in found]:
+                result = self.run({owner: parts[owner]})[owner]
+                if isinstance(result, CorpusmillError):
+                    said[owner].append(str(result))
+                else:
+                    found[owner] = result
+        stays.join()
+        return found, said

@@ -2,7 +2,7 @@ import stat
 
 import pytest
 
-from privacy.secure.certificates import make, make_authority, request, sign
+from privacy.secure.certificates import make, make_authority, request, sign, sign_first
 from transforms.errors import DatasetError, PrivacyError
 
 x509 = pytest.importorskip("cryptography.x509", reason="certificates need cryptography")
@@ -39,5 +39,42 @@ def test_names_and_requests_that_are_none_are_refused(tmp_path):
             request(tmp_path, name)
     make_authority(tmp_path)
     (tmp_path / "x.csr.pem").write_text("no request")
-    with pytest.raises(DatasetError, match="cannot be signed"):
+    with pytest.raises(DatasetError, match=r"is no request of a party .*corpusmill party request"):
         sign(tmp_path, tmp_path / "x.csr.pem")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (["north", "north"], "`north` is named twice"),
+        (["north", "../x"], "`../x` cannot name a party"),
+        (["authority"], "cannot name a party"),
+    ],
+)
+def test_nothing_is_written_where_a_name_cannot_be_used(tmp_path, names, said):
+    with pytest.raises(PrivacyError, match=said):
+        make(tmp_path / "certs", names)
+    assert not (tmp_path / "certs").exists()
+    assert make(tmp_path / "certs", ["north"])
+
+
+def test_nothing_is_written_where_a_file_is_in_the_way(tmp_path):
+    request(tmp_path, "south")
+    before = set(tmp_path.iterdir())
+    with pytest.raises(DatasetError, match=r"south\.key\.pem: exists and is left as it is"):
+        make(tmp_path, ["north", "south"])
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_no_authority_is_made_for_a_request_that_is_none(tmp_path):
+    with pytest.raises(DatasetError, match=r"none\.pem: cannot be read: No such file.*corpusmill party request"):
+        sign_first(tmp_path / "a", tmp_path / "none.pem")
+    assert not (tmp_path / "a").exists()
+    asked = request(tmp_path / "north", "north")
+    with pytest.raises(DatasetError, match=r"cannot be signed by the authority in .*; name the folder"):
+        sign(tmp_path / "a", asked)
+    assert sign_first(tmp_path / "a", asked).name == "north.pem"
+    # half an authority is not replaced by another one
+    (tmp_path / "a" / "authority.pem").unlink()
+    with pytest.raises(DatasetError, match="cannot be signed by the authority"):
+        sign_first(tmp_path / "a", request(tmp_path / "south", "south"))

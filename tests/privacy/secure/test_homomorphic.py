@@ -49,6 +49,31 @@ def test_an_owner_that_is_gone_after_its_part_is_counted_and_gets_the_sum_later(
     assert later["south"][0].tolist() == sum(x.values()).tolist()
 
 
+def test_owners_that_are_never_online_together_have_their_sum(tmp_path):
+    """Each comes alone, leaves what it has, and comes again; only the aggregator stays."""
+    x = {o: np.arange(3) + i for i, o in enumerate(OWNERS)}
+    parties = Threads(tmp_path, job(key_holder="south"), timeout=0.5, own={"hub": {"timeout": 60}})
+    found, said = parties.alone(parts(x))
+    assert "no `context` of hub after 0.5 s: south, who makes the key, was not there yet" in said["north"][0]
+    assert "no `cipher` of hub after 0.5 s: other owners were not there yet" in said["south"][0]
+    assert "no `alive` of hub after 0.5 s: other owners, or south to decrypt, were not there yet" in said["east"][-1]
+    assert "has sent stays there; start it again later" in said["east"][-1]
+    for total, alive, *_ in found.values():
+        assert (total.tolist(), alive) == (sum(x.values()).tolist(), list(OWNERS))
+    assert set(found) == {*OWNERS, "hub"}
+
+
+def test_below_the_threshold_nothing_is_added_until_the_others_come(tmp_path):
+    x = {o: np.arange(3) + i for i, o in enumerate(OWNERS)}
+    parties = Threads(tmp_path, job(threshold=3), timeout=1.5)
+    work = parts(x)
+    found = parties.run({o: work[o] for o in ("north", "south", "hub")})
+    assert "only 2 owners sent ciphertexts (north, south) where 3 are needed" in str(found["hub"])
+    assert "cipher" not in {r["kind"] for r in parties.setup.transcript("hub")}
+    parties.setup.retime(30)
+    assert parties.run(work)["east"][0].tolist() == sum(x.values()).tolist()
+
+
 def test_the_key_holder_is_never_the_aggregator(tmp_path):
     with pytest.raises(RecipeError, match="must not be the aggregator"):
         Threads(tmp_path, job(key_holder="hub"))

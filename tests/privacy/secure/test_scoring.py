@@ -31,7 +31,7 @@ def model(path, features, factors=0):
     return scoring.load_model(str(path), scoring.Score(features=features, degree=2 if factors else 1))
 
 
-@pytest.mark.parametrize(("degree", "features", "n"), [(1, 12, 4100), (2, 3, 50)])
+@pytest.mark.parametrize(("degree", "features", "n"), [(1, 12, 8200), (2, 12, 4096), (2, 3, 8200)])
 def test_encrypted_scores_are_the_plain_ones(tmp_path, degree, features, n):
     x = documents(tmp_path / "d.parquet", n, features)
     plain = model(tmp_path / "m.json", features, 2 if degree == 2 else 0).plain(x)
@@ -55,17 +55,48 @@ def test_encrypted_scores_are_the_plain_ones(tmp_path, degree, features, n):
 @pytest.mark.parametrize("degree", [1, 2])
 def test_the_model_is_evaluated_without_the_key(degree):
     private = scoring.ckks(degree)
-    public = scoring._unscaled(checked(public_bytes(private), "ckks", "north"))
+    public = checked(public_bytes(private), "ckks", "north")
     assert parameters(public)["secure_128"]
-    pieces = scoring.encrypt(private, np.array([[0.5, -0.25]]))
-    more = {"factors": ((1.0, 1.0),), "signs": (1.0,)} if degree == 2 else {}
+    x = np.array([[0.5, -0.25]] * 4097 + [[-0.125, 0.75]])  # the last one is in an imaginary part
+    pieces = scoring.encrypt(private, x)
+    more = {"factors": ((1.0, 1.0), (2.0, -1.0)), "signs": (1.0, -1.0)} if degree == 2 else {}
     model = scoring.Model(bias=1.0, linear=(2.0, 0.0), **more)
-    scored = scoring.evaluate(public, pieces, model)
-    with pytest.raises(ValueError, match="secret_key"):
+    bits = scoring.weight_bits(model, scoring.Score(features=2, degree=degree))
+    key = scoring.conjugation_key(private)
+    scored = scoring.evaluate(public, pieces, model, bits, key)
+    with pytest.raises(ValueError, match=r"[sS]ecret.[kK]ey"):
         scoring.decrypt(public, scored, 1)
-    assert scoring.decrypt(private, scored, 1) == pytest.approx(model.plain(np.array([[0.5, -0.25]])), abs=1e-5)
+    assert scoring.decrypt(private, scored, 4098) == pytest.approx(model.plain(x), abs=1e-5)
     with pytest.raises(ProtocolError, match="do not fit"):
-        scoring.evaluate(public, [b"nothing", b"at all"], model)
+        scoring.evaluate(public, [b"nothing", b"at all"], model, bits, key)
+    other = scoring.encrypt(scoring.ckks(3 - degree), x)
+    with pytest.raises(ProtocolError, match="do not fit"):
+        scoring.evaluate(public, other, model, bits, key)
+
+
+def test_a_model_of_zeros_and_one_of_large_weights():
+    private = scoring.ckks(2)
+    x = np.array([[0.6, 0.8], [0.0, -1.0]])
+    pieces, key = scoring.encrypt(private, x), scoring.conjugation_key(private)
+    settings = scoring.Score(features=2, degree=2)
+    for model in (
+        scoring.Model(linear=(0.0, 0.0), factors=((0.0, 0.0),), signs=(1.0,)),
+        scoring.Model(bias=-300.0, linear=(100.0, -50.0), factors=((40.0, -30.0),), signs=(-1.0,)),
+    ):
+        bits = scoring.weight_bits(model, settings)
+        found = scoring.decrypt(private, scoring.evaluate(private, pieces, model, bits, key), 2)
+        assert found == pytest.approx(model.plain(x), rel=1e-6, abs=1e-4)
+
+
+def test_features_that_could_overflow_are_refused(tmp_path):
+    documents(tmp_path / "d.parquet", 5, 3)
+    batch = pq.read_table(tmp_path / "d.parquet").column("embedding").combine_chunks()
+    assert len(scoring._features(batch, scoring.Score(features=3), "d")) == 5
+    with pytest.raises(SourceError, match=r"above the agreed `norm` 0\.5"):
+        scoring._features(batch, scoring.Score(features=3, norm=0.5), "d")
+    (tmp_path / "m.json").write_text('{"linear": [1e9, 0, 0], "factors": [[1e9, 0, 0]], "signs": [1]}')
+    with pytest.raises(SourceError, match="too few bits"):
+        scoring.load_model(str(tmp_path / "m.json"), scoring.Score(features=3, degree=2))
 
 
 def test_models_that_do_not_fit_are_refused(tmp_path):
