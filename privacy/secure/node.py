@@ -30,7 +30,8 @@ from transforms.errors import DatasetError, ProtocolError, RecipeError
 OK, NO = b"\x01", b"\x00"
 FIRST_PAUSE, LAST_PAUSE = 0.02, 1.0  # seconds between attempts to connect
 LAST_WORDS = 5.0  # seconds for what is being received when this party is done
-STOPPED = 1
+PASSING = ("stop", "here")
+"""Kinds that say how a party is, and are not kept."""
 
 
 class _RefusedError(Exception):
@@ -55,12 +56,13 @@ class Node:
         self._client_tls = self._tls(ssl.PROTOCOL_TLS_CLIENT)
         self._have = set(store.kept())
         self._heard: dict[str, float] = {}
+        self._began = time.monotonic()
         self._stopped: set[str] = set()
         self._refused: list[str] = []
         self._changed = threading.Condition()
         self._writing = {name: threading.Lock() for name in job.parties.everyone}  # one message at a time to each
         self._out: dict[str, Any] = {}
-        self._in: list[Any] = []
+        self._in: dict[threading.Thread, socket.socket] = {}
         self._taking = 0
         self._closed = False
 
@@ -76,24 +78,42 @@ class Node:
             self._socket = socket.create_server((host, port), backlog=128)
         except OSError as error:
             raise RecipeError(f"{self.party.listen}: cannot be listened on ({error.strerror}).") from error
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
         return self
 
     def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         if error is not None and not isinstance(error, GeneratorExit):
-            self._say_stop()
-        self._closed = True
+            self._say("stop")
+        limit = time.monotonic() + LAST_WORDS
         with self._changed:
+            self._closed = True
+            self._changed.notify_all()
             self._changed.wait_for(lambda: self._taking == 0, LAST_WORDS)
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
-        for s in [self._socket, *self._out.values(), *self._in]:
-            with contextlib.suppress(OSError):
-                s.close()
+        # Whoever works with a socket closes it, woken by the shutdown. Closed here, its number would go to the next file that this
+        # process opens, and a thread still on its way to a read would take bytes out of that file.
+        _shut(self._socket)
+        self._accepting.join()
+        self._socket.close()
+        with self._changed:
+            serving = dict(self._in)
+        for plain in serving.values():
+            _shut(plain)
+        for thread in serving:
+            thread.join(max(0.0, limit - time.monotonic()))
+        for to, tls in list(self._out.items()):
+            _shut(tls)
+            if self._writing[to].acquire(timeout=max(0.0, limit - time.monotonic())):
+                self._drop(to)
+                self._writing[to].release()
 
-    def _say_stop(self) -> None:
-        others = [o for o in self.job.parties.everyone if o != self.name]
-        self.send_each({o: [("stop", np.array([STOPPED], np.uint8))] for o in others}, timeout=0.5)
+    def say_here(self, to: Iterable[str] | None = None) -> None:
+        """Tell all parties, or some, that this one is there: who gave it up expects it again, who has something for it sends."""
+        self._say("here", to)
+
+    def _say(self, kind: str, to: Iterable[str] | None = None) -> None:
+        others = [o for o in (to or self.job.parties.everyone) if o != self.name]
+        self.send_each({o: [(kind, np.array([1], np.uint8))] for o in others}, timeout=0.5)
 
     def _tls(self, protocol: int) -> ssl.SSLContext:
         folder = Path(self.party.certificates)
@@ -118,19 +138,32 @@ class Node:
             try:
                 plain, _ = self._socket.accept()
             except OSError:
-                return
-            threading.Thread(target=self._serve, args=(plain,), daemon=True).start()
+                if self._closed:
+                    return
+                time.sleep(FIRST_PAUSE)  # a connection that was gone again, or a want of descriptors that may pass
+                continue
+            try:
+                tls = self._server_tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
+            except (OSError, ValueError):
+                plain.close()
+                continue
+            thread = threading.Thread(target=self._serve, args=(tls,), daemon=True)
+            with self._changed:
+                self._in[thread] = tls
+            thread.start()
 
-    def _serve(self, plain: socket.socket) -> None:
+    def _serve(self, tls: ssl.SSLSocket) -> None:
         try:
-            plain.settimeout(self.timeout)
-            with self._server_tls.wrap_socket(plain, server_side=True) as tls:
+            with tls:
+                tls.settimeout(self.timeout)
+                tls.do_handshake()
                 names = dict(field[0] for field in tls.getpeercert()["subject"])  # type: ignore[index,misc]
                 peer = str(names["commonName"])
-                self._in.append(tls)
-                while not self._closed:
+                while True:
                     first = _exactly(tls, HEAD.size)
-                    with self._busy():
+                    with self._busy() as here:
+                        if not here:
+                            return
                         try:
                             self._take(decode(_Read(tls, first), self.max_bytes, lambda h: self._admit(h, peer)))
                         except ProtocolError as error:
@@ -139,14 +172,18 @@ class Node:
                         tls.sendall(OK)
         except (OSError, KeyError, EOFError, ValueError):
             return  # a stranger, or a party that went away: the sender tries again
+        finally:
+            with self._changed:
+                self._in.pop(threading.current_thread(), None)
 
     @contextlib.contextmanager
-    def _busy(self) -> Iterator[None]:
-        """While a message is taken: this party does not leave between keeping one and saying so."""
+    def _busy(self) -> Iterator[bool]:
+        """While a message is taken: this party does not leave between keeping one and saying so. False if it has left."""
         with self._changed:
             self._taking += 1
+            here = not self._closed
         try:
-            yield
+            yield here
         finally:
             with self._changed:
                 self._taking -= 1
@@ -179,8 +216,9 @@ class Node:
         with self._changed:
             self._heard[message.sender] = time.monotonic()
             self._stopped.discard(message.sender)
-            if message.kind == "stop":
-                self._stopped.add(message.sender)
+            if message.kind in PASSING:
+                if message.kind == "stop":
+                    self._stopped.add(message.sender)
             elif message.name in self._have:
                 if digest(self.store.load(message.name)) != digest(message):
                     raise ProtocolError(
@@ -192,12 +230,14 @@ class Node:
                 self._have.add(message.name)
             self._changed.notify_all()
 
-    def receive(self, sender: str, kind: str, part: int = 0, timeout: float | None = None) -> np.ndarray:
-        """The array of a message, as soon as it is there.
+    def receive(
+        self, sender: str, kind: str, part: int = 0, timeout: float | None = None, patient: bool = False
+    ) -> np.ndarray:
+        """The array of a message, as soon as it is there. patient: as in `wait`.
 
         Raises ProtocolError if the sender has stopped, or nothing came from it for `timeout` seconds.
         """
-        if not self.wait([sender], kind, part, timeout):
+        if not self.wait([sender], kind, part, timeout, patient=patient):
             why = "has stopped" if sender in self._stopped else f"was not heard of for {timeout or self.timeout:g} s"
             refused = f" Refused meanwhile: {self._refused[-1]}" if self._refused else ""
             raise ProtocolError(
@@ -210,19 +250,53 @@ class Node:
         """Whether a message has come."""
         return (sender, kind, part) in self._have
 
-    def wait(self, senders: Iterable[str], kind: str, part: int = 0, timeout: float | None = None) -> list[str]:
-        """Those of `senders` whose message has come, after all have sent it, stopped or been silent for `timeout` seconds."""
+    def wait(
+        self,
+        senders: Iterable[str],
+        kind: str,
+        part: int = 0,
+        timeout: float | None = None,
+        unless: tuple[str, str, int] | None = None,
+        patient: bool = False,
+    ) -> list[str]:
+        """Those of `senders` whose message has come, after all have sent it, stopped or been silent for `timeout` seconds.
+
+        unless: sender, kind and part of a message that makes waiting needless. patient: who has stopped may come back in that
+        time, and is waited for.
+        """
         senders, limit, begin = list(senders), timeout or self.timeout, time.monotonic()
         with self._changed:
             while True:
                 now = time.monotonic()
-                missing = [s for s in senders if (s, kind, part) not in self._have and s not in self._stopped]
+                gone = set() if patient else self._stopped
+                missing = [s for s in senders if (s, kind, part) not in self._have and s not in gone]
                 # the clock starts at the wait: a party may be silent while this one is at work
                 left = [limit - (now - max(self._heard.get(s, 0.0), begin)) for s in missing]
                 came = [s for s in senders if (s, kind, part) in self._have]
-                if not missing or max(left) <= 0:
+                if not missing or max(left) <= 0 or unless in self._have:
                     return came
                 self._changed.wait(max(0.01, max(left)))
+
+    def give_up(self, name: str, since: float) -> None:
+        """Wait no more for a party of which nothing came after `since` (monotonic seconds), until it is heard again."""
+        with self._changed:
+            if self._heard.get(name, self._began) < since:
+                self._stopped.add(name)
+                self._changed.notify_all()
+
+    def heard(self, name: str, timeout: float) -> bool:
+        """Whether a party is expected to listen; waits up to `timeout` seconds for one that was given up."""
+        with self._changed:
+            return self._changed.wait_for(lambda: name not in self._stopped, timeout)
+
+    def prune(self, part: int, kinds: Iterable[str]) -> None:
+        """Remove the messages of these kinds and this part that have come: nobody will ask for them."""
+        for kind in kinds:
+            for sender in self.job.parties.everyone:
+                with self._changed:
+                    if (sender, kind, part) in self._have:
+                        self._have.discard((sender, kind, part))
+                        self.store.remove((sender, kind, part))
 
     # sending
 
@@ -239,8 +313,9 @@ class Node:
         pause, reason = FIRST_PAUSE, "no answer"
         with self._writing[to]:
             while True:
+                tried = time.monotonic()
                 try:
-                    self._exchange(to, data, max(0.1, limit - time.monotonic()))
+                    self._exchange(to, data, max(0.1, limit - tried))
                     break
                 except _RefusedError as error:
                     self._drop(to)
@@ -257,9 +332,10 @@ class Node:
                     raise ProtocolError(
                         f"{self.name} cannot send `{kind}` to {to} at {self.party.addresses[to]}: {reason}."
                     )
-                time.sleep(pause)
+                with self._changed:  # who says something is there
+                    self._changed.wait_for(lambda: self._heard.get(to, 0.0) > tried, pause)  # noqa: B023
                 pause = min(2 * pause, LAST_PAUSE)
-        if kind != "stop":
+        if kind not in PASSING:
             self.store.note(message, len(data), digest(message))
 
     def _exchange(self, to: str, data: bytes, timeout: float) -> None:
@@ -286,15 +362,19 @@ class Node:
                 tls.close()
 
     def send_each(
-        self, messages: Mapping[str, Sequence[tuple[str, np.ndarray]]], part: int = 0, timeout: float | None = None
+        self,
+        messages: Mapping[str, Sequence[tuple[str, np.ndarray]]],
+        part: int = 0,
+        timeout: float | None = None,
+        patient: bool = False,
     ) -> list[str]:
         """Send (kind, array) to several parties at the same time, each in order; those that were reached. For parties that
-        may be gone: who is not reached in `timeout` seconds, or refuses, is left out."""
+        may be gone: who is not reached in `timeout` seconds, or refuses, is left out; so is who has stopped, if not `patient`."""
 
         def some(to: str) -> bool:
             try:
                 for kind, array in messages[to]:
-                    if to in self._stopped:
+                    if to in self._stopped and not patient:
                         return False
                     self.send(to, kind, array, part, timeout)
             except ProtocolError:
@@ -316,6 +396,13 @@ class _Read:
     def __call__(self, count: int) -> bytes:
         first, self.first = self.first, b""
         return first or _exactly(self.tls, count)
+
+
+def _shut(connection: socket.socket) -> None:
+    """End a connection, or listening, for whoever waits for it; the socket stays open. By the socket itself: TLS's own method takes
+    the protocol from under a reader."""
+    with contextlib.suppress(OSError):
+        socket.socket.shutdown(connection, socket.SHUT_RDWR)
 
 
 def _exactly(tls: Any, count: int) -> bytes:

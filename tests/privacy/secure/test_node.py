@@ -10,7 +10,7 @@ from privacy.secure import certificates
 from privacy.secure.node import NO, OK, Node, address
 from privacy.secure.store import Store
 from privacy.secure.wire import Message, encode
-from tests.privacy.secure.parties import Parties, Threads
+from tests.privacy.secure.parties import Parties, Threads, until
 from transforms.errors import DatasetError, LockedError, ProtocolError, RecipeError
 
 pytest.importorskip("cryptography", reason="certificates need cryptography")
@@ -200,3 +200,20 @@ def test_settings_that_cannot_be_are_told(tmp_path):
         job.write_text(text)
         with pytest.raises(RecipeError, match=why):
             load_job(job)
+
+
+def test_a_party_that_leaves_has_closed_its_sockets_in_the_threads_that_read_them(tmp_path):
+    """A socket closed under its reader gave its number to the next file the process opened, whose first bytes the reader took."""
+    threads = Threads(tmp_path, dict(JOB))
+    before = set(threading.enumerate())
+    with contextlib.ExitStack() as connections:
+        with listening(threads) as hub, listening(threads, "north") as north:
+            place = address(threads.party("hub").listen)
+            connections.enter_context(socket.create_connection(place))  # never says who it is
+            connections.enter_context(socket.create_connection(place))
+            north.send("hub", "size", ONE)
+            until(lambda: len(hub._in) == 3, 10)
+            sockets = [hub._socket, north._socket, *hub._in.values(), *north._out.values()]
+        assert set(threading.enumerate()) == before
+        assert len(sockets) == 6
+        assert [s.fileno() for s in sockets] == [-1] * len(sockets)
