@@ -208,6 +208,17 @@ def tpr_at(members: np.ndarray, others: np.ndarray, fpr: float) -> float:
     return float((members > threshold).mean())
 
 
+def attack(members: np.ndarray, others: np.ndarray) -> dict[str, float]:
+    """How well the scores tell members: `auc`, `tpr_at_1_percent`, and the mean `exposure` among those that were never in.
+
+    `exposure_of_others` is that of the others among each other, which is what guessing gives: 1.44 bits for many.
+    """
+    members, others = _scores(members), _scores(others)
+    alone = np.log2((len(others) + 1) / np.arange(1, len(others) + 1)).mean()
+    found = {"auc": auc(members, others), "tpr_at_1_percent": tpr_at(members, others, 0.01)}
+    return found | {"exposure": float(exposure(members, others).mean()), "exposure_of_others": float(alone)}
+
+
 def exposure(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:
     """Exposure of canaries in bits: log2 of candidates over rank (Carlini et al. 2019, section 4.2).
 

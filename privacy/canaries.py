@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from transforms.errors import BadFileError, DatasetError, PrivacyError
 _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 
 
-def write(folder: str | Path, count: int, words: int = 12) -> tuple[Path, Path]:
+def write(
+    folder: str | Path, count: int, words: int = 12, columns: Mapping[str, Sequence[str]] | None = None
+) -> tuple[Path, Path]:
     """Write `canaries.jsonl`, a source for a recipe with the canaries that are in, and `members.jsonl` with all of them.
 
-    Texts are random words of two to three syllables, so that nothing but training can teach them; texts and coins come from
-    the operating system. Raises PrivacyError where either file exists: coins are thrown once.
+    columns: further columns, such as a label, each with the values that are drawn from. Texts are random words of two to three
+    syllables, so that nothing but training can teach them; texts and coins come from the operating system. Raises
+    PrivacyError where either file exists: coins are thrown once.
     """
     folder = Path(folder)
     source, members = folder / "canaries.jsonl", folder / "members.jsonl"
@@ -29,8 +33,10 @@ def write(folder: str | Path, count: int, words: int = 12) -> tuple[Path, Path]:
     rows = []
     for i in range(count):
         text = " ".join("".join(draw.choices(_SYLLABLES, k=draw.randint(2, 3))) for _ in range(words))
-        rows.append({"id": f"canary-{i:06}", "text": text, "member": draw.random() < 0.5})
-    inside = [{k: r[k] for k in ("id", "text")} | {"user": r["id"]} for r in rows if r["member"]]
+        more = {name: draw.choice(list(values)) for name, values in (columns or {}).items()}
+        name = f"canary-{i:06}"
+        rows.append({"id": name, "text": text, "user": name, **more, "member": draw.random() < 0.5})
+    inside = [{k: v for k, v in row.items() if k != "member"} for row in rows if row["member"]]
     for path, some in ((source, inside), (members, rows)):
         path.write_text("".join(json.dumps(r) + "\n" for r in some), encoding="utf-8")
     return source, members
@@ -49,8 +55,15 @@ def read_scores(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         raise DatasetError(f"{path}: there is no such file of scores.") from None
     except (OSError, pa.ArrowInvalid) as error:
         raise BadFileError(path, f"holds no scores ({error})", "write Parquet or JSONL") from error
-    if not {"score", "member"} <= set(table.column_names):
-        raise BadFileError(path, f"has the columns {', '.join(table.column_names)}", "give `score` and `member`")
+    return split(table, path)
+
+
+def split(table: Any, path: str = "scores", column: str = "score") -> tuple[np.ndarray, np.ndarray]:
+    """(scores of members, scores of others) of a table with columns `score` (or another) and `member`."""
+    import pyarrow as pa
+
+    if not {column, "member"} <= set(table.column_names):
+        raise BadFileError(path, f"has the columns {', '.join(table.column_names)}", f"give `{column}` and `member`")
     member = table["member"].cast(pa.bool_()).to_numpy(zero_copy_only=False).astype(np.bool_)
-    score = table["score"].cast(pa.float64()).to_numpy(zero_copy_only=False)
+    score = table[column].cast(pa.float64()).to_numpy(zero_copy_only=False)
     return score[member], score[~member]

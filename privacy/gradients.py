@@ -242,7 +242,13 @@ class Gradients:
             if not output.requires_grad:
                 output = output.detach().requires_grad_(True)
             layer.pending += 1
-            output.register_hook(lambda gradient: self._capture(layer, held, gradient.detach()))
+
+            def back(gradient: Tensor) -> None:
+                inputs = held.copy()
+                held.clear()  # the graph keeps this hook to its end: what the layer does not need is let go at once
+                self._capture(layer, inputs, gradient.detach())
+
+            output.register_hook(back)
             return output
 
         return hook
@@ -264,10 +270,10 @@ class Gradients:
         layer.parts.append((inputs, gradient))
         if layer.pending:
             return  # a layer that is called twice has one gradient: its positions are those of all calls
-        if len(layer.parts) > 1:
-            parts = [(x[0].flatten(1, -1 - last), g.flatten(1, -2)) for x, g in layer.parts]
+        calls, layer.parts = layer.parts, []
+        if len(calls) > 1:
+            parts = [(x[0].flatten(1, -1 - last), g.flatten(1, -2)) for x, g in calls]
             inputs, gradient = [torch.cat([x for x, _ in parts], 1)], torch.cat([g for _, g in parts], 1)
-            layer.parts = []
         if gradient.dim() > 3:
             gradient = gradient.flatten(1, -2)
             inputs = [inputs[0].flatten(1, -1 - last)]

@@ -21,7 +21,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -159,12 +159,14 @@ class Ledger:
             self._append(line, locked=True)
         return Spend(self, run, event)
 
-    def spend(self, event: Event, what: str, unit: str, by: str = "") -> None:
-        """Spend at once: call it before the mechanism looks at data. Raises as `reserve`."""
+    def spend(self, events: Event | Sequence[Event], what: str, unit: str, by: str = "") -> None:
+        """Spend at once, all events or none: call it before the mechanism looks at data. Raises as `reserve`."""
+        events = [events] if isinstance(events, Event) else list(events)
         with self._locked():
             self._same_unit(unit)
-            self._afford(event)
-            self._append({"kind": "spend", "event": event.model_dump(), "what": what, "by": by}, locked=True)
+            self._afford(*events)
+            for event in events:
+                self._append({"kind": "spend", "event": event.model_dump(), "what": what, "by": by}, locked=True)
 
     def _same_unit(self, unit: str) -> None:
         kept = self.budget["unit"]
@@ -173,12 +175,13 @@ class Ledger:
                 f"{self.path}: keeps account for the unit `{kept}`, not `{unit}`. Epsilons of different units do not add up."
             )
 
-    def _afford(self, event: Event) -> None:
+    def _afford(self, *events: Event) -> None:
         budget = self.budget
-        after = epsilon([*self.events(), event], budget["delta"])
+        after = epsilon([*self.events(), *events], budget["delta"])
         if after > budget["epsilon"]:
+            asked = " and ".join(event.short() for event in events)
             raise BudgetError(
-                f"{self.path}: {event.short()} would bring epsilon to {after:.3f} of {budget['epsilon']:g} (delta "
+                f"{self.path}: {asked} would bring epsilon to {after:.3f} of {budget['epsilon']:g} (delta "
                 f"{budget['delta']:g}); {self.spent():.3f} is spent or reserved. Use more noise, fewer steps or a lower rate: "
                 "`corpusmill privacy plan` shows what fits. No data was touched."
             )

@@ -13,6 +13,7 @@ Noise is drawn in float64 and added in float32. Attacks on the last bits of floa
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 from pathlib import Path
 
@@ -43,6 +44,10 @@ class Secret:
     def name(self) -> str:
         """The public name of the run: says nothing about the key."""
         return hashlib.sha256(b"corpusmill private run\0" + self._key).hexdigest()[:32]
+
+    def seal(self, digest: str) -> str:
+        """A digest of private data that tells nothing without the key: who knows all rows but one could try that one."""
+        return hmac.new(self._key, b"seal\0" + digest.encode(), hashlib.sha256).hexdigest()
 
     def __repr__(self) -> str:
         return f"Secret({self.name})"

@@ -26,6 +26,10 @@ class PrivacySettings(BaseModel):
     )
     max_rows: int = Field(default=1, ge=1, description="rows of one unit; units with more are refused")
     what: str = Field(default="private training", description="what the ledger says the run was for")
+    allow_uncertified: bool = Field(
+        default=False,
+        description="train although one unit may change others' rows: the epsilon in the ledger then bounds nothing",
+    )
 
     @model_validator(mode="after")
     def _one_noise(self) -> PrivacySettings:

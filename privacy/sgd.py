@@ -38,6 +38,8 @@ from privacy.secret import COUNT, Secret
 from privacy.units import Units
 from transforms.errors import PrivacyError
 
+NOISE_PIECE = 1 << 18
+"""Numbers of noise that are drawn at once, each piece from a stream of its own."""
 Loss = Callable[[nn.Module, dict[str, Tensor]], Tensor]
 """Of (model, batch): one loss a row, [B]; a mean over the row's own tokens, never over the batch's."""
 
@@ -226,12 +228,7 @@ class Private:
             raise PrivacyError(
                 f"{len(self._waiting)} units that joined step {self.step} were not added. Add all batches."
             )
-        sums = [self._sums.get(p, torch.zeros_like(p)) for p in self.parameters.values()]
-        deviation = self.plan.gradient_sigma * self.clip
-        if self.rank == 0 and deviation:
-            flat = torch.from_numpy(self.secret.normal(self.step, sum(s.numel() for s in sums)))
-            for s, noise in zip(sums, flat.split([s.numel() for s in sums])):
-                s.add_(noise.view(s.shape).to(s) * deviation)
+        sums = self._noisy([self._sums.get(p, torch.zeros_like(p)) for p in self.parameters.values()])
         unclipped = torch.tensor(self._unclipped, dtype=torch.float64)
         if self.world > 1:
             import torch.distributed as dist
@@ -250,6 +247,16 @@ class Private:
             self.clip *= math.exp(-self.plan.clip_rate * (min(max(share, 0.0), 1.0) - self.plan.quantile))
         self._sums, self._open = {}, False
         self.step += 1
+
+    def _noisy(self, sums: list[Tensor]) -> list[Tensor]:
+        """The sums of clipped gradients with this process's share of the noise."""
+        deviation = self.plan.gradient_sigma * self.clip
+        if self.rank == 0 and deviation:
+            pieces = [piece for s in sums for piece in s.view(-1).split(NOISE_PIECE)]
+            for part, piece in enumerate(pieces):  # a piece at a time: noise needs no memory of its own
+                noise = torch.from_numpy(self.secret.normal(self.step, len(piece), part))
+                piece.add_(noise.to(piece), alpha=deviation)
+        return sums
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint keeps besides parameters and optimizer. The secret is kept apart: it is no part of a release."""

@@ -8,7 +8,10 @@ Desfontaines et al. 2022, "Differentially private partition selection", section 
     sensitivity  sqrt(k): a unit changes k counts by 1 each             sigma_count = sigma * sqrt(k)
     threshold    1 + sigma_count * Phi^-1((1 - delta)^(1 / k))          k = max_groups
 
-Cost: one `gaussian` event of noise sigma, and one `approximate` event of (0, delta).
+Cost: one `gaussian` event of noise sigma, and one `approximate` event of (0, delta), for each set of groups.
+
+`pairs`, `tally` and `release` are the same in three parts, for data in many places: the pairs of a unit must meet in one
+`tally`, whose counts add up. `pipelines.beam.counts` is made of them.
 """
 
 from __future__ import annotations
@@ -25,7 +28,9 @@ from privacy.accounting import Event, sigma_for
 from privacy.ledger import Ledger
 from privacy.secret import COUNT, Secret
 from transforms.errors import PrivacyError
-from transforms.hashing import hash64
+from transforms.hashing import hash64, hash128, mix64_array
+
+UNIT_OF, COUNTED = "\0unit", "\0count"
 
 
 @dataclass(frozen=True)
@@ -37,14 +42,14 @@ class Counts:
     threshold: float
 
 
-def cost(sigma: float, delta: float) -> list[Event]:
-    """What one set of counts costs."""
-    return [Event(kind="gaussian", sigma=sigma), Event(kind="approximate", epsilon=0.0, delta=delta)]
+def cost(sigma: float, delta: float, sets: int = 1) -> list[Event]:
+    """What `sets` sets of counts cost."""
+    return [Event(kind="gaussian", sigma=sigma, count=sets), Event(kind="approximate", delta=delta, count=sets)]
 
 
-def sigma_of(epsilon: float, delta: float) -> float:
-    """The noise by which counts cost `epsilon` at `delta`, of which half is for naming groups."""
-    return sigma_for(epsilon, delta / 2, 1.0, 1, tolerance=1e-3)
+def sigma_of(epsilon: float, delta: float, sets: int = 1) -> float:
+    """The noise by which `sets` sets of counts cost `epsilon` at `delta`, of which half is for naming groups."""
+    return sigma_for(epsilon, delta / 2, 1.0, sets, tolerance=1e-3)
 
 
 def count_units(
@@ -63,36 +68,64 @@ def count_units(
     groups: one row a document, the columns to group by; units: the unit of each row. sigma, delta: see `cost`; the ledger
     is charged before the data is looked at. Raises BudgetError where it has less left.
     """
-    if sigma <= 0 or not 0 < delta < 1:
-        raise PrivacyError("counts need noise above 0 and a delta between 0 and 1.")
+    check(sigma, delta, max_groups)
     if ledger is not None:
-        for event in cost(sigma, delta):
-            ledger.spend(event, what, unit)
+        ledger.spend(cost(sigma, delta), what, unit)
     secret = secret or Secret()
-    names = groups.column_names
-    distinct = groups.append_column("\0unit", units).group_by([*names, "\0unit"], use_threads=False).aggregate([])
-    kept = distinct.take(pa.array(_chosen(distinct, names, max_groups, secret)))
+    return release(tally(pairs(groups, units), max_groups, secret), sigma, delta, max_groups, secret)
+
+
+def check(sigma: float, delta: float, max_groups: int) -> None:
+    """Raises PrivacyError for what gives no privacy."""
+    if sigma <= 0 or not 0 < delta < 1 or max_groups < 1:
+        raise PrivacyError("counts need noise above 0, a delta between 0 and 1, and at least one group a unit.")
+
+
+def pairs(groups: pa.Table, units: pa.Array) -> pa.Table:
+    """Each (unit, group) once: the columns of `groups`, and `unit`, 16 bytes that stand for its name."""
+    stands = pa.py_buffer(np.ascontiguousarray(hash128(units)))
+    names = pa.FixedSizeBinaryArray.from_buffers(pa.binary(16), len(units), [None, stands])
+    table = groups.append_column(UNIT_OF, names)
+    return table.group_by(table.column_names, use_threads=False).aggregate([])
+
+
+def tally(pairs: pa.Table, max_groups: int, secret: Secret, part: int = 0) -> pa.Table:
+    """Exact, so private, counts of units by group, each unit in at most `max_groups`: the columns, and `count`.
+
+    pairs: with all pairs of each unit, which may be there several times. part: number of the set of groups.
+    """
+    distinct = pairs.group_by(pairs.column_names, use_threads=False).aggregate([])
+    names = [n for n in distinct.column_names if n != UNIT_OF]
+    kept = distinct.take(pa.array(_chosen(distinct, names, max_groups, secret, part)))
     found = kept.group_by(names, use_threads=False).aggregate([([], "count_all")])
+    return found.rename_columns([COUNTED if n == "count_all" else n for n in found.column_names])
+
+
+def release(tallied: pa.Table, sigma: float, delta: float, max_groups: int, secret: Secret, part: int = 0) -> Counts:
+    """Counts that may be published, from all `tally` gave; counts of one group are added first."""
+    names = [n for n in tallied.column_names if n != COUNTED]
+    found = tallied.group_by(names, use_threads=False).aggregate([(COUNTED, "sum")])
     found = found.sort_by([(name, "ascending") for name in names])  # draws go to groups in a fixed order
     deviation = sigma * math.sqrt(max_groups)
     threshold = 1 + deviation * NormalDist().inv_cdf((1 - delta) ** (1 / max_groups))
-    noisy = found["count_all"].to_numpy() + deviation * secret.normal(0, found.num_rows, purpose=COUNT)
+    exact = found[f"{COUNTED}_sum"].to_numpy()
+    noisy = exact + deviation * secret.normal(0, found.num_rows, part, purpose=COUNT)
     passed = noisy > threshold
     table = found.select(names).filter(pa.array(passed)).append_column("units", pa.array(np.round(noisy[passed], 1)))
     return Counts(table, deviation, threshold)
 
 
-def _chosen(distinct: pa.Table, names: list[str], max_groups: int, secret: Secret) -> np.ndarray:
-    """Rows of (group, unit) pairs that stay: at most `max_groups` a unit."""
+def _chosen(distinct: pa.Table, names: list[str], max_groups: int, secret: Secret, part: int) -> np.ndarray:
+    """Rows of (group, unit) pairs that stay: at most `max_groups` a unit, by draws that depend on the pair alone."""
     if not distinct.num_rows:
         return np.zeros(0, np.int64)
-    unit = pc.rank(distinct["\0unit"].combine_chunks(), tiebreaker="dense").to_numpy().astype(np.int64)
-    label = pa.array([""] * distinct.num_rows)
+    unit = pc.rank(distinct[UNIT_OF].combine_chunks(), tiebreaker="dense").to_numpy().astype(np.int64)
+    label = pa.chunked_array([pa.array([""] * distinct.num_rows)])
     for name in names:
         label = pc.binary_join_element_wise(label, pc.fill_null(distinct[name].cast(pa.string()), ""), "\0")
-    key = secret.words(COUNT, 1, 0, 1)[0]
-    draws = hash64(label.combine_chunks() if isinstance(label, pa.ChunkedArray) else label) ^ key
-    draws = draws * np.uint64(0x9E3779B97F4A7C15) ^ unit.astype(np.uint64) * key
+    key = secret.words(COUNT, 1, part, 2)
+    draws = mix64_array(hash64(label.combine_chunks()) ^ key[0])
+    draws = mix64_array(draws ^ hash64(distinct[UNIT_OF].combine_chunks().cast(pa.binary())) ^ key[1])
     order = np.lexsort((draws, unit))
     u = unit[order]
     first = np.ones(len(u), np.bool_)

@@ -48,6 +48,15 @@ def test_published_value_of_rdp_in_opacus():
     assert abs(ours - 7.32911117143) < 3e-4
 
 
+def test_a_loss_beyond_the_memory_is_told(monkeypatch):
+    def huge(*_):
+        raise MemoryError
+
+    monkeypatch.setattr("privacy.accounting._pld", huge)
+    with pytest.raises(PrivacyError, match="Take more noise"):
+        epsilon(steps(0.0001, 0.01, 100), 1e-6)
+
+
 def test_published_value_of_prv():
     assert round(epsilon(steps(1.5, 0.04, 2249), 1e-5, "prv"), 9) == 6.777395712
 

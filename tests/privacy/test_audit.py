@@ -2,19 +2,26 @@
 
 import math
 import os
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from scipy import stats
 from torch import nn
 
+from pipelines.recipe import load
+from pipelines.run import run
+from pipelines.snapshot import Dataset
 from privacy.accounting import sigma_for
 from privacy.audit import auc, audit, bound, exposure, min_k, one_run, p_value, tpr_at, two_worlds
 from privacy.secret import Secret
 from privacy.sgd import Plan, Private
 from privacy.units import Units
-from transforms.errors import PrivacyError
+from tests.corpora import write_recipe
+from transforms.errors import PrivacyError, RecipeError
 
 LONG = os.environ.get("FAULTS") == "long"
 
@@ -178,19 +185,30 @@ def moved_by_hello(texts: list[str], clip: float, sigma: float, runs: int) -> np
     return np.array(moved)
 
 
-def test_deduplication_across_units_is_falsified_though_training_keeps_its_claim():
-    """One added document, which has the lines of 40 others, makes line deduplication empty all of them."""
-    from tests.transforms.dedup.harness import cut, documents, run
-    from transforms.dedup.lines import Lines
+def made_by_recipe(folder: Path, texts: list[str], steps: list, allow: bool) -> list[str]:
+    """The texts of the snapshot that a recipe makes of private letters, with the certificate switched off or not."""
+    (folder / "raw").mkdir(parents=True)
+    names = [f"b{i:02}" for i in range(len(texts))]
+    pq.write_table(pa.table({"id": names, "text": texts}), folder / "raw/letters.parquet")
+    privacy = {"population": "p", "units": 50, "epsilon": 2.0, "delta": DELTA, "allow_uncertified": allow}
+    sources = [{"name": "letters", "path": "raw/*.parquet", "private": True, "columns": {"id": "id"}}]
+    run(load(write_recipe(folder, steps, sources=sources, privacy=privacy)), workers=1)
+    return pa.concat_tables([pq.read_table(f) for f in Dataset(folder / "out").files()])["text"].to_pylist()
 
-    claim = 1.66
+
+def test_deduplication_across_units_is_falsified_though_training_keeps_its_claim(tmp_path):
+    """One added document, which has the lines of 40 others, makes line deduplication empty all of them: the recipe is refused,
+    and what it makes with the certificate switched off breaks the claim that the noise alone would keep."""
+    claim, forced = 1.66, [{"lines": {"min_words": 3}}]
     sigma = sigma_for(claim, DELTA, 1.0, 1)
-    lines = [f"hello this is line number {i} of a letter" for i in range(40)]
-    with_unit = documents(["\n".join(lines), *lines], ids=["a", *[f"b{i:02}" for i in range(40)]])
+    letters = [f"hello this is line number {i} of a letter" for i in range(40)]
+    added = "\n".join(letters)
+    with pytest.raises(RecipeError, match=r"`lines` \(cross\): a line repeated by one unit"):
+        made_by_recipe(tmp_path / "refused", letters, forced, allow=False)
     worlds = {}
-    for name, table in (("with", with_unit), ("without", with_unit.slice(1))):
-        for step in ("raw", "lines"):
-            texts = (run(Lines(min_words=3), cut(table)).documents if step == "lines" else table)["text"].to_pylist()
-            worlds[name, step] = moved_by_hello(texts, 0.05, sigma, 150)
+    for name, texts in (("with", [added, *letters]), ("without", letters)):
+        for kind, steps in (("raw", []), ("lines", forced)):
+            kept = made_by_recipe(tmp_path / name / kind, texts, steps, allow=kind == "lines")
+            worlds[name, kind] = moved_by_hello(kept, 0.05, sigma, 80)
     assert two_worlds(worlds["without", "lines"], worlds["with", "lines"], DELTA) > claim
     assert two_worlds(worlds["with", "raw"], worlds["without", "raw"], DELTA) < claim

@@ -10,7 +10,7 @@ import pytest
 from privacy.accounting import epsilon
 from privacy.ledger import Ledger
 from privacy.settings import PrivacySettings
-from tests.training.conftest import sentences, tokenizer  # noqa: F401
+from tests.training.conftest import sentences, tiny, tokenizer  # noqa: F401
 from training import build
 from training.private import train
 from training.settings import from_mapping
@@ -27,18 +27,9 @@ def run(tmp_path, tokenizer):  # noqa: F811
     Ledger.create(tmp_path, "letters", "user", 4.0, 1e-4)
 
     def settings(**more):
-        tree = {
-            "output": str(tmp_path / "run"),
-            "steps": 12,
-            "data": {"train": str(tmp_path / "docs.parquet"), "tokenizer": str(tokenizer), "length": 24},
-            "model": {"kind": "encoder", "layers": 1, "width": 16, "heads": 2},
-            "objective": {"name": "classification"},
-            "optimizer": {"lr": 0.02},
-            "batch": {"rows": 20, "micro_rows": 16},
-            "checkpoint": {"every": 4},
-            "runtime": {"log_every": 1, "tensorboard": False},
-        }
-        return from_mapping({**tree, **more})
+        values = {"steps": 12, "data__length": 24, "batch__rows": 20, "batch__micro_rows": 16, "checkpoint__every": 4}
+        values |= {"model__kind": "encoder", "model__layers": 1, "objective__name": "classification"}
+        return tiny(tmp_path / "run", tmp_path / "docs.parquet", tokenizer, **{**values, "optimizer__lr": 0.02, **more})
 
     def privacy(**more):
         return PrivacySettings(

@@ -1,0 +1,94 @@
+"""What a released model, and all that is made of it, guarantees to the units it was trained on.
+
+A checkpoint of a private run carries its guarantee. Whatever is computed from the model alone (text it writes, adapters that
+are merged) is post-processing and has the same one (Dwork and Roth 2014, proposition 2.1).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from privacy.accounting import epsilon
+from privacy.certificate import Certificate
+from privacy.ledger import Ledger
+
+
+class Guarantee(BaseModel):
+    """(epsilon, delta) of a model for one population, and what it rests on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    population: str = Field(description="whose data it is")
+    unit: str = Field(description="unit of privacy: `document`, or the user column")
+    adjacency: str = Field(description="which data sets are neighbours")
+    epsilon: float = Field(description="of this model and of the private models that it was made from")
+    delta: float
+    accountant: str = Field(default="pld", description="how epsilon was composed")
+    total: float = Field(description="epsilon of all that was released from the population until then")
+    ledger: str = Field(description="digest of the ledger's first line: tells populations of one name apart")
+    runs: tuple[str, ...] = Field(description="public names of the runs in `epsilon`")
+    certified: bool = Field(description="whether the steps that made the data keep units apart")
+    assumptions: tuple[str, ...] = ()
+    also: tuple[Guarantee, ...] = Field(
+        default=(), description="of models that it was made from, for other populations"
+    )
+
+
+def of_run(ledger: Ledger, run: str, certificate: Certificate, base: dict[str, Any] | None = None) -> Guarantee:
+    """The guarantee of a run that the ledger has reserved; an open run counts whole.
+
+    base: state of the checkpoint that it started from, whose own guarantee joins in.
+    """
+    budget, mine = ledger.budget, [run]
+    name = hashlib.sha256(repr(sorted(budget.items())).encode()).hexdigest()[:32]
+    before = Guarantee.model_validate(base["guarantee"]) if base and base.get("guarantee") else None
+    also: list[Guarantee] = []
+    certified = not certificate.refusals
+    if before is not None:
+        also += before.also
+        if before.ledger == name:
+            mine = [*before.runs, run]
+            certified = certified and before.certified
+        else:
+            also.append(before.model_copy(update={"also": ()}))
+    events = [event for line, event, _ in ledger.entries() if line.get("run") in mine]
+    return Guarantee(
+        population=budget["population"],
+        unit=budget["unit"],
+        adjacency=budget["adjacency"],
+        epsilon=epsilon(events, budget["delta"]),
+        delta=budget["delta"],
+        total=ledger.spent(),
+        ledger=name,
+        runs=tuple(mine),
+        certified=certified,
+        assumptions=tuple(certificate.assumptions),
+        also=tuple(also),
+    )
+
+
+def each(found: Guarantee) -> list[Guarantee]:
+    """The guarantee and those for other populations."""
+    return [found, *found.also]
+
+
+def paragraph(found: Guarantee) -> str:
+    """The guarantee in plain language, for a card: Markdown."""
+    one = "document" if found.unit == "document" else f"value of the column `{found.unit}`"
+    if not found.certified:
+        return (
+            f"**No guarantee holds.** The model was trained with noise worth epsilon = {found.epsilon:.2f} at delta = "
+            f"{found.delta:g} for the population *{found.population}*, but on data whose steps let one {one} change the rows "
+            "of others, by a switch that allows it. The figure is no bound."
+        )
+    rests = "".join(f"\n- {note}" for note in found.assumptions)
+    return (
+        f"For the population *{found.population}* this is differentially private with **epsilon = {found.epsilon:.2f} at delta "
+        f"= {found.delta:g}**. Unit of privacy: one {one}; adjacency: {found.adjacency}; accountant: {found.accountant} "
+        f"(composed privacy loss distributions, dp-accounting). All that was released from the population until the model was "
+        f"trained, this included: epsilon = {found.total:.2f}."
+        + (f"\n\nIt rests on what no program can see:\n{rests}" if rests else "")
+    )
