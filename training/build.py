@@ -54,9 +54,10 @@ def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes:
     """Packed shards or documents; the tokenizer is checked against the shards'."""
     tuned = settings.objective.name in ("classification", "text-to-text", "instruction")
     if is_documents(path):
-        if not tuned:
+        # a row of several documents would be of several units: private training takes them as they are
+        if not tuned and (settings.privacy is None or settings.objective.name == "distillation"):
             raise RecipeError(
-                f"{path}: {settings.objective.name} trains on a folder of packed shards; run `pack` on this file."
+                f"{path}: {settings.objective.name} trains on a folder of packed shards; run `pack` on these documents."
             )
         return Documents(path, settings, vocabulary, classes)
     shards = Shards(path, settings.data.snapshot, settings.data.domain)
@@ -90,7 +91,7 @@ def objective_of(settings: TrainSettings, vocabulary: Vocabulary) -> Objective:
         case "classification":
             objective = Classification()
         case "distillation":
-            objective = Distillation(task.temperature, task.hard)
+            objective = Distillation(task.temperature, task.hard, task.hidden, task.states_of or "", vocabulary.digest)
         case "text-to-text" | "instruction" if both:
             objective = Seq2Seq(vocabulary)
         case _:

@@ -11,6 +11,7 @@ from training import settings as settings_module
 from transforms.errors import MissingDependencyError
 
 if TYPE_CHECKING:
+    from privacy.certificate import Certificate
     from training.build import Loaded
     from training.settings import TrainSettings
 
@@ -23,15 +24,20 @@ def _need_torch() -> None:
         raise MissingDependencyError(f"training needs {error.name}: pip install corpusmill[train]") from error
 
 
-def train(settings: str | Path | TrainSettings, overrides: Iterable[str] = ()) -> dict[str, Any]:
-    """Train as a train.yaml (or settings) says; goes on where the last checkpoint stands. See `training.loop.train`."""
+def train(
+    settings: str | Path | TrainSettings, overrides: Iterable[str] = (), certificate: Certificate | None = None
+) -> dict[str, Any]:
+    """Train as a train.yaml (or settings) says; goes on where the last checkpoint stands. See `training.loop.train`.
+
+    certificate: of the data, for a private run on a dataset: `pipelines.certify.of_training(settings)`.
+    """
     if not isinstance(settings, settings_module.TrainSettings):
         settings = settings_module.load(settings, overrides)
     _need_torch()
     if settings.privacy is not None:
         from training.private import train as run_privately
 
-        return run_privately(settings, settings.privacy)
+        return run_privately(settings, settings.privacy, certificate=certificate)
     from training.loop import train as run
 
     return run(settings)

@@ -8,7 +8,7 @@
 The tail of top-k is one event with what is left of the probability, 1 - sum_k p_k: renormalised top-k, which teaches that
 nothing else can follow, was worse than no teacher at all and does not exist here. p and q are taken at temperature T (Hinton et
 al. 2015), and the loss is T^2 times the above, so that gradients keep their size; with `hard` h the student's loss is
-h * cross-entropy on the text + (1 - h) * that.
+h * cross-entropy on the text + (1 - h) * that, and, where it is switched on, + `hidden` * the loss of `training.hidden_states`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ import numpy as np
 import pyarrow as pa
 
 from training.data import Rows, Shards, _open
-from training.objectives import IGNORE, Batch, Causal, label_losses
+from training.hidden_states import Teacher, relation_losses, with_states
+from training.objectives import IGNORE, INPUTS, Batch, Causal, label_losses
 from transforms.errors import BadFileError, DatasetError
 
 if TYPE_CHECKING:
@@ -163,23 +164,36 @@ class OwnTeacherRows:
 class Distillation(Causal):
     """A causal language model that learns from a teacher's distribution over the next token, and from the text.
 
-    Rows without the teacher's columns (validation) are plain causal rows. hard, temperature: as the module says.
+    Rows without the teacher's columns (validation) are plain causal rows. hard, temperature: as the module says. hidden: weight
+    of `training.hidden_states`, whose teacher is `states_of`, a run or checkpoint that runs beside the student.
     """
 
-    def __init__(self, temperature: float = 1.0, hard: float = 0.0) -> None:
-        self.temperature, self.hard = temperature, hard
+    def __init__(
+        self, temperature: float = 1.0, hard: float = 0.0, hidden: float = 0.0, states_of: str = "", tokenizer: str = ""
+    ) -> None:
+        self.temperature, self.hard, self.hidden = temperature, hard, hidden
+        self.teacher = Teacher(states_of, tokenizer) if hidden else None
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
         return super().prepare(rows, keys) | {name: rows[name] for name in rows if name.startswith("teacher_")}
 
     def loss(self, model: Any, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        logits, labels = self.logits(model, batch), batch["labels"]
+        labels = batch["labels"]
         counts = (labels != IGNORE).sum()
-        plain = label_losses(logits, labels)
         if not any(name.startswith("teacher_") for name in batch):
-            return plain.sum(), counts
-        soft = teacher_losses(logits, batch, self.temperature).masked_fill(labels == IGNORE, 0.0)
-        return (self.hard * plain + (1 - self.hard) * soft).sum(), counts
+            return label_losses(self.logits(model, batch), labels).sum(), counts
+        if self.teacher is None:
+            logits = self.logits(model, batch)
+        else:
+            logits, states = with_states(model, lambda: self.logits(model, batch))
+        soft = teacher_losses(logits, batch, self.temperature)
+        losses = self.hard * label_losses(logits, labels) + (1 - self.hard) * soft
+        if self.teacher is not None:
+            inputs = {name: batch[name] for name in INPUTS if name in batch}
+            losses = losses + self.hidden * relation_losses(
+                states, self.teacher.states(inputs), batch.get("segment_ids")
+            )
+        return losses.masked_fill(labels == IGNORE, 0.0).sum(), counts
 
 
 def teacher_losses(logits: Tensor, teacher: dict[str, Tensor], temperature: float) -> Tensor:
@@ -202,14 +216,6 @@ def teacher_losses(logits: Tensor, teacher: dict[str, Tensor], temperature: floa
     tail_p = (1.0 - p.sum(dim=-1)).clamp(min=1e-6)
     tail_q = (1.0 - of_student.exp().sum(dim=-1)).clamp(min=1e-6)
     return (head + tail_p * (tail_p.log() - tail_q.log())) * square
-
-
-def hidden_losses(student: Tensor, teacher: Tensor, project: Any) -> Tensor:
-    """1 - cosine of the student's hidden states [B, T, d], brought to the teacher's width by `project`, and the teacher's
-    [B, T, D]: float32 [B, T] (Sanh et al. 2019, section 2, there with equal widths)."""
-    from torch.nn.functional import cosine_similarity
-
-    return 1.0 - cosine_similarity(project(student).float(), teacher.float(), dim=-1)
 
 
 def bytes_a_token(kind: Kind, size: int, vocabulary: int) -> int:

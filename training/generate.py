@@ -6,14 +6,20 @@ own, and token number t of a record is drawn with draw t of the record's own str
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from training.finetune.soft_prompt import SoftPrompt
+from training.huggingface import Adapter
 from training.model import Cache, Transformer
 from transforms.errors import RecipeError
 from transforms.random import uniform_array
+
+Advance = Callable[[Tensor | None], Tensor]
+"""Logits [B, V] of each record's next token. It is called with None first, then with the tokens int64 [B] that were taken."""
 
 
 @torch.no_grad()
@@ -31,44 +37,22 @@ def generate(
 ) -> list[np.ndarray]:
     """New token ids for each prompt, int64 arrays that stop before `end`.
 
-    A decoder continues the prompt; an encoder-decoder reads it and writes an answer.
+    A decoder of ours or a causal model of `transformers` continues the prompt; an encoder-decoder of ours reads it and writes
+    an answer. (transformers' own `generate` draws from one generator for the whole batch.)
     keys: uint64 [n] from `Keyed.keys`, one a record; None or temperature 0 is greedy. top_k 0: all tokens. top_p: the
     fewest most likely tokens whose probability reaches it (Holtzman et al. 2020). allowed: ids below it (and `end`) only.
     width: prompts are padded to as many tokens at least, so that the shape of a pass need not depend on the other prompts.
-    """
-    base = model.base if isinstance(model, SoftPrompt) else model
-    if not isinstance(base, Transformer) or base.decoder is None:
-        raise RecipeError(
-            "only our own decoders and encoder-decoders write text here; an encoder or classifier writes none, and a Hugging "
-            "Face model does with its own `generate`."
-        )
-    if keys is None:
-        temperature = 0.0
-    device = base.embedding.weight.device
-    base.eval()
-    cache = Cache(base.config.layers)
-    memory = memory_segments = None
-    ids, segments = (
-        _left_padded(prompts, end, device, width)
-        if base.encoder is None
-        else _left_padded([np.array([end])] * len(prompts), end, device)
-    )
-    embedded = base.embed(ids)
-    if base.encoder is not None:
-        source, memory_segments = _left_padded(prompts, end, device, width)
-        read = base.embed(source)
-        if isinstance(model, SoftPrompt):
-            read, memory_segments = _prompted(model, read, memory_segments)
-        memory = base.encoder(read, memory_segments, _positions(memory_segments))
-    elif isinstance(model, SoftPrompt):
-        embedded, segments = _prompted(model, embedded, segments)
-    positions = _positions(segments)
 
+    Raises:
+        RecipeError: the model writes no text.
+    """
+    model.eval()
+    advance = _opened(model, prompts, end, width)
     out: list[list[int]] = [[] for _ in prompts]
     running = np.ones(len(prompts), bool)
+    chosen = None
     for step in range(max_tokens):
-        states = base.decoder(embedded, segments, positions, memory, memory_segments, cache)
-        logits = base.head(states[:, -1]).double()
+        logits = advance(chosen).double()
         if allowed is not None:
             logits[:, allowed : end if end >= allowed else None] = -torch.inf
             logits[:, max(allowed, end + 1) :] = -torch.inf
@@ -80,9 +64,67 @@ def generate(
             out[i].append(int(picked[i]))
         if not running.any():
             break
-        embedded = base.embed(chosen[:, None])
-        segments, positions = torch.ones_like(chosen[:, None]), positions[:, -1:] + 1
     return [np.array(row, np.int64) for row in out]
+
+
+def _opened(model: nn.Module, prompts: list[np.ndarray], end: int, width: int) -> Advance:
+    """The model when it has read the prompts."""
+    device = next(model.parameters()).device
+    base = model.base if isinstance(model, SoftPrompt) else model
+    if isinstance(base, Adapter) and base.causal:
+        return _theirs(base.model, *_left_padded(prompts, end, device, width))
+    decoder = base.decoder if isinstance(base, Transformer) else None
+    if isinstance(base, Transformer) and decoder is not None:
+        soft = model if isinstance(model, SoftPrompt) else None
+        ids, segments = _left_padded(prompts, end, device, width)
+        encoder = base.encoder
+        if encoder is None:
+            return _ours(base, decoder, *_embedded(base, soft, ids, segments))
+        read, seen = _embedded(base, soft, ids, segments)
+        ids, segments = _left_padded([np.array([end])] * len(prompts), end, device)
+        return _ours(base, decoder, base.embed(ids), segments, encoder(read, seen, _positions(seen)), seen)
+    raise RecipeError(
+        "decoders and encoder-decoders of ours and causal Hugging Face models write text; an encoder or classifier writes none."
+    )
+
+
+def _ours(
+    base: Transformer,
+    decoder: nn.Module,
+    embedded: Tensor,
+    segments: Tensor,
+    memory: Tensor | None = None,
+    seen: Tensor | None = None,
+) -> Advance:
+    """A decoder before its first token: embedded [B, T, D] and segments [B, T] of the prompts, and what an encoder read."""
+    cache = Cache(base.config.layers)
+    positions = _positions(segments)
+
+    def advance(chosen: Tensor | None) -> Tensor:
+        nonlocal embedded, segments, positions
+        if chosen is not None:
+            embedded = base.embed(chosen[:, None])
+            segments, positions = torch.ones_like(chosen[:, None]), positions[:, -1:] + 1
+        states = decoder(embedded, segments, positions, memory, seen, cache)
+        return base.head(states[:, -1])
+
+    return advance
+
+
+def _theirs(model: nn.Module, ids: Tensor, mask: Tensor) -> Advance:
+    """A causal model of `transformers` before its first token; the mask and the positions say where each prompt begins."""
+    positions, past = _positions(mask), None
+
+    def advance(chosen: Tensor | None) -> Tensor:
+        nonlocal ids, mask, positions, past
+        if chosen is not None:
+            ids, positions = chosen[:, None], positions[:, -1:] + 1
+            mask = torch.cat((mask, torch.ones_like(ids)), dim=1)
+        answer = model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=past, use_cache=True)
+        past = answer.past_key_values
+        return answer.logits[:, -1]
+
+    return advance
 
 
 def choose(logits: Tensor, uniforms: np.ndarray | None, temperature: float, top_k: int, top_p: float) -> Tensor:
@@ -118,13 +160,16 @@ def _positions(segments: Tensor) -> Tensor:
     return (segments.cumsum(dim=1) - 1).clamp(min=0)
 
 
-def _prompted(model: SoftPrompt, embedded: Tensor, segments: Tensor) -> tuple[Tensor, Tensor]:
-    """Embedded tokens and segments with the soft prompt before each row's first token."""
-    rows, vectors = len(embedded), model.prompt.num_embeddings
+def _embedded(base: Transformer, soft: SoftPrompt | None, ids: Tensor, segments: Tensor) -> tuple[Tensor, Tensor]:
+    """Embedded tokens and segments, with the soft prompt before each row's first token."""
+    embedded = base.embed(ids)
+    if soft is None:
+        return embedded, segments
+    rows, vectors = len(embedded), soft.prompt.num_embeddings
     width = embedded.shape[1]
     out = torch.cat((embedded.new_zeros(rows, vectors, embedded.shape[2]), embedded), dim=1)
     whole = torch.cat((torch.zeros_like(segments[:, :1]).expand(-1, vectors), segments), dim=1).clone()
     for i, begin in enumerate((width - segments.sum(dim=1)).tolist()):
-        out[i, begin : begin + vectors] = model.prompt.weight
+        out[i, begin : begin + vectors] = soft.prompt.weight
         whole[i, begin : begin + vectors] = 1
     return out, whole

@@ -49,6 +49,11 @@ class Adapter(nn.Module):
         super().__init__()
         self.model = model
 
+    @property
+    def causal(self) -> bool:
+        """Whether each token is told from those before it."""
+        return "CausalLM" in type(self.model).__name__ or "LMHead" in type(self.model).__name__
+
     def forward(
         self,
         input_ids: Tensor,
@@ -80,8 +85,7 @@ class Adapter(nn.Module):
             return None
         if seq2seq or int(segment_ids.max()) <= 1:
             return (segment_ids != 0).long()
-        causal = "CausalLM" in type(self.model).__name__ or "LMHead" in type(self.model).__name__
-        allowed = attention_mask(segment_ids, segment_ids, causal)
+        allowed = attention_mask(segment_ids, segment_ids, self.causal)
         kind = next(self.model.parameters()).dtype
         return torch.zeros(allowed.shape, dtype=kind, device=allowed.device).masked_fill(
             ~allowed, torch.finfo(kind).min

@@ -180,10 +180,6 @@ class LocalModel:
         drawn = None if sampling.temperature == 0 else keys
         rest = (sampling.temperature, sampling.top_k, sampling.top_p, self.vocabulary.size)
         with self._pass():
-            if self.spec.startswith(HF):
-                from training.huggingface_generate import generate as generate_hf
-
-                return generate_hf(self.model.model, prompts, sampling.max_tokens, self.end, drawn, *rest, width)
             return generate(self.model, prompts, sampling.max_tokens, self.end, drawn, *rest, width)
 
     def classify(self, texts: Sequence[str]) -> np.ndarray:

@@ -89,6 +89,8 @@ def _train(
     digests = {"data": data.digest, "tokenizer": vocabulary.digest, "settings": settings.digest()}
     if settings.tune.base:
         digests["base"] = build.base_digest(settings.tune.base)
+    if settings.objective.states_of:
+        digests["states_of"] = build.base_digest(settings.objective.states_of)
     state: dict[str, Any] = {"step": 0, "targets": 0, "best": None, "best_step": 0, "bad": 0}
     last = checkpoint.newest(settings.output)
     if last is not None:
@@ -98,7 +100,13 @@ def _train(
             )
         found = checkpoint.read_state(last)
         other = settings.allow_other_data
-        allowed = {"data": other, "tokenizer": other, "base": other, "settings": settings.allow_other_settings}
+        allowed = {
+            "data": other,
+            "tokenizer": other,
+            "base": other,
+            "states_of": other,
+            "settings": settings.allow_other_settings,
+        }
         checkpoint.check_same(last, found, digests, allowed, settings.shaping())
         state = {name: found[name] for name in state}
         _restore(last, parameters, optimizer, state["step"])

@@ -1,29 +1,35 @@
 """Differentially private training: the loop of `training.loop` with the steps of `privacy.sgd`.
 
-Before data is read the ledger reserves what the whole run will spend. Rows come by Poisson sampling of units and not by the
-order of plain training, so a step has `batch.rows` rows only in expectation. Nothing that is written says anything about
-private rows but the parameters: metrics hold the step, the rate and the clipping norm, and no training loss. The run's secret
-lies beside the checkpoints (OUTPUT/secret, readable by its owner alone) until the last step has run, and is deleted then.
+Before data is read it must have a certificate (`privacy.certificate`), and the ledger reserves what the whole run will spend.
+Rows are documents, or packed rows of one unit each. They come by Poisson sampling of units and not by the order of plain
+training, so a step has `batch.rows` rows only in expectation. Nothing that is written says anything about private rows but the
+parameters: metrics hold the step, the rate and the clipping norm, and no training loss; the digest of the data is sealed. A
+checkpoint carries its guarantee (`privacy.guarantee`). The run's secret lies beside the checkpoints (OUTPUT/secret, readable by
+its owner alone) until the last step has run, and is deleted then.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
 from privacy.accounting import sigma_for
+from privacy.certificate import Certificate, require
+from privacy.guarantee import of_run
 from privacy.ledger import Ledger
 from privacy.secret import Secret
 from privacy.settings import PrivacySettings
 from privacy.sgd import Plan, Private
-from privacy.units import Units, names_of
+from privacy.units import DOCUMENT, Units, names_of
 from training import build, checkpoint
-from training.data import Rows
+from training.data import Rows, Shards
 from training.evaluate import measure
 from training.finetune.documents import is_documents, read_table
 from training.metrics import Metrics
@@ -44,32 +50,43 @@ def train(
     units: Units | None = None,
     validation: Rows | None = None,
     stop_at: int | None = None,
+    classes: Sequence[str] = (),
+    make: Callable[..., Private] = Private,
+    certificate: Certificate | None = None,
 ) -> dict[str, Any]:
     """Train privately to `settings.steps`, or pause after `stop_at`. Returns {step, checkpoint, epsilon, validation, ...}.
 
     data, units, validation: rows at hand and their units, instead of those that the settings name. The validation rows are
-    taken to be public. Raises BudgetError, before data is read, where the ledger has less left than the run would spend;
-    PrivacyError where the guarantee would not hold.
+    taken to be public. classes: labels that are agreed, where rows at hand need not have all; make: a kind of `Private` whose
+    sums are not this process's alone; certificate: of the data, asked for where it lies in a dataset. Raises BudgetError,
+    before data is read, where the ledger has less left than the run would spend; PrivacyError where the guarantee would not
+    hold.
     """
     _refuse(settings)
     parallel = Parallel(settings.runtime)
     try:
-        # what it may cost, before data is touched
+        # what it rests on, and what it may cost, before data is touched
+        where, snapshot = ("rows at hand", None) if data is not None else (settings.data.train, settings.data.snapshot)
+        certificate = require(where, snapshot, privacy.unit, certificate, privacy.allow_uncertified)
+        if settings.objective.name == "classification" and not classes:
+            certificate.assume("the names of the classes are public")
         ledger = Ledger(privacy.ledger)
         secret = _secret(Path(settings.output), parallel)
         plan = _plan(settings, privacy, ledger, secret)
-        spend = ledger.reserve(secret.name, plan.event(), privacy.what, privacy.unit) if parallel.rank == 0 else None
+        what = privacy.what + (" (not certified)" if certificate.refusals else "")
+        spend = ledger.reserve(secret.name, plan.event(), what, privacy.unit) if parallel.rank == 0 else None
         parallel.barrier()
+        guarantee = of_run(ledger, secret.name, certificate, _base_state(settings))
 
         # what is trained on
         vocabulary = build.vocabulary_of(settings)
         if settings.tune.base:
             settings = build.resolve(settings, vocabulary, 0)
-        data = build.rows_of(settings.data.train, settings, vocabulary) if data is None else data
-        units = _units(settings, privacy) if units is None else units
+        data = build.rows_of(settings.data.train, settings, vocabulary, list(classes)) if data is None else data
+        units = _units(settings, privacy.unit) if units is None else units
         if len(units.number) != len(data):
             raise PrivacyError(f"{len(data):,} rows have {len(units.number):,} units: each row needs one.")
-        classes: list[str] = getattr(data, "classes", [])
+        classes = list(getattr(data, "classes", []))
         if validation is None and settings.data.validation:
             validation = build.rows_of(settings.data.validation, settings, vocabulary, classes)
         if not settings.tune.base:
@@ -83,11 +100,11 @@ def train(
         optimizer = torch.optim.AdamW(
             parameters.values(), lr=adam.lr, betas=(adam.beta1, adam.beta2), weight_decay=adam.weight_decay
         )
-        digests = {"data": data.digest, "tokenizer": vocabulary.digest, "settings": settings.digest()}
+        digests = {"data": secret.seal(data.digest), "tokenizer": vocabulary.digest, "settings": settings.digest()}
         if settings.tune.base:
             digests["base"] = build.base_digest(settings.tune.base)
         fingerprint = "\n".join(f"{k} {v}" for k, v in sorted(digests.items()))
-        private = Private(model, plan, units, secret, spend, fingerprint, parallel.rank, parallel.world)
+        private = make(model, plan, units, secret, spend, fingerprint, parallel.rank, parallel.world)
         draws = Keyed(settings.seed, "private")
 
         def batch_of(rows: np.ndarray, step: int) -> dict[str, Tensor]:
@@ -136,6 +153,7 @@ def train(
                             "digests": digests, "settings": settings.shaping(), "classes": classes,
                             "train": settings.model_dump(mode="json"), "model": settings.model.model_dump(mode="json"),
                             "world": parallel.world, "torch": torch.__version__, "privacy": private.state(),
+                            "guarantee": guarantee.model_dump(mode="json"),
                         }  # fmt: skip
                         result["checkpoint"] = str(_save(settings, parameters, optimizer, state, vocabulary.path))
                     parallel.barrier()
@@ -147,7 +165,9 @@ def train(
             private.gradients.close()
         if validation is not None:
             result["validation"] = measure(model, objective, validation, vocabulary, parallel, settings)
-        return result | {"epsilon": ledger.spent(), "delta": ledger.budget["delta"], "sigma": plan.sigma}
+        found = {"epsilon": ledger.spent(), "delta": ledger.budget["delta"], "sigma": plan.sigma}
+        about = {"certified": guarantee.certified, "parameters": sum(p.numel() for p in model.parameters())}
+        return result | found | about
     finally:
         parallel.close()
 
@@ -213,19 +233,30 @@ def _plan(settings: TrainSettings, privacy: PrivacySettings, ledger: Ledger, sec
     )
 
 
-def _units(settings: TrainSettings, privacy: PrivacySettings) -> Units:
-    if not is_documents(settings.data.train):
+def _units(settings: TrainSettings, unit: str) -> Units:
+    """The unit of each row that the settings name."""
+    path, snapshot = settings.data.train, settings.data.snapshot
+    if is_documents(path):
+        return Units.of(names_of([_with_ids(read_table(path, snapshot))], unit))
+    rows = Shards(path, snapshot, domain=unit)
+    if unit == DOCUMENT or (rows.source_of < 0).any():
+        whose = "several documents" if unit == DOCUMENT else f"several units, for they do not name their `{unit}`"
         raise PrivacyError(
-            f"{settings.data.train}: packed rows do not say whose they are. Train privately on a file of documents (Parquet, "
-            "Arrow or JSONL)."
+            f"{path}: packed rows hold pieces of {whose}: one unit moves the rows of others, whatever noise is added. Train on "
+            "the documents themselves (end the recipe before `pack`), or name a user column as the unit and pack with "
+            "`separate` set to it."
         )
-    return Units.of(names_of([_with_ids(read_table(settings.data.train))], privacy.unit))
+    return Units.of(pa.array(rows.sources, pa.string()).take(pa.array(rows.source_of)))
+
+
+def _base_state(settings: TrainSettings) -> dict[str, Any] | None:
+    """The state of the checkpoint that the run starts from, if it is one of ours."""
+    base = settings.tune.base
+    return checkpoint.read_state(checkpoint.find(base)) if base and ":" not in base else None
 
 
 def _with_ids(table: Any) -> Any:
     """A file without ids: each row is a document of its own."""
-    import pyarrow as pa
-
     if "id" in table.column_names:
         return table
     return table.append_column("id", pa.array([str(i) for i in range(len(table))]))

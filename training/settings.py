@@ -111,6 +111,24 @@ class ObjectiveSettings(Section):
         le=1,
         description="weight of cross-entropy on the text; the rest is the teacher's (distillation)",
     )
+    hidden: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of matching how alike the teacher's hidden states are; needs states_of (distillation)",
+    )
+    states_of: str | None = Field(
+        default=None, description="run or checkpoint of the teacher, which then runs beside the student (hidden)"
+    )
+
+    @model_validator(mode="after")
+    def _states(self) -> ObjectiveSettings:
+        if bool(self.hidden) != bool(self.states_of):
+            raise ValueError(
+                "`hidden` and `states_of` go together: the weight, and the teacher whose states are matched"
+            )
+        if self.hidden and self.name != "distillation":
+            raise ValueError("`hidden` is a part of the objective distillation")
+        return self
 
 
 class TuneSettings(Section):
@@ -233,6 +251,9 @@ class TrainSettings(Section):
                 del kept["objective"][name]
         elif self.objective.teacher:
             kept["objective"]["teacher"] = Path(self.objective.teacher).name
+        del kept["objective"]["states_of"]  # the run knows it by its weights
+        if not self.objective.hidden:
+            del kept["objective"]["hidden"]
         for path in (("objective", "templates"), ("tune", "base")):
             kept[path[0]][path[1]] = None if kept[path[0]][path[1]] is None else Path(kept[path[0]][path[1]]).name
         return kept
@@ -311,7 +332,7 @@ def from_mapping(values: Mapping[str, Any], folder: str | Path = ".", where: str
             "output": at(settings.output),
             "data": settings.data.model_copy(update=data),
             "objective": settings.objective.model_copy(
-                update={"templates": at(settings.objective.templates), "teacher": at(settings.objective.teacher)}
+                update={n: at(getattr(settings.objective, n)) for n in ("templates", "teacher", "states_of")}
             ),
             "tune": settings.tune.model_copy(update={"base": at(settings.tune.base)}),
             "privacy": settings.privacy and settings.privacy.model_copy(update={"ledger": at(settings.privacy.ledger)}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 
@@ -96,27 +97,28 @@ def shards(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> Path:
     return write_shards(tmp_path_factory.mktemp("shards"), tokenizer, sentences(200))
 
 
+def tiny(output: Path, train: Path, tokenizer: Path, /, **values: object) -> TrainSettings:
+    """tiny(..., model__kind="encoder", optimizer__lr=0.1): settings of a tiny run."""
+    tree: dict = {
+        "output": str(output),
+        "steps": 40,
+        "data": {"train": str(train), "tokenizer": str(tokenizer)},
+        "model": {"layers": 2, "width": 16, "heads": 2},
+        "optimizer": {"lr": 0.01},
+        "schedule": {"warmup": 5},
+        "batch": {"rows": 4},
+        "runtime": {"log_every": 1, "tensorboard": False},
+    }
+    for key, value in values.items():
+        *sections, last = key.replace("__", ".").split(".")
+        place = tree
+        for section in sections:
+            place = place.setdefault(section, {})
+        place[last] = value
+    return from_mapping(tree)
+
+
 @pytest.fixture
 def make(tmp_path: Path, tokenizer: Path, shards: Path):
     """make(kind="encoder", **{"optimizer.lr": 0.1}): settings of a tiny run in the test's own folder."""
-
-    def build(**values: object) -> TrainSettings:
-        tree: dict = {
-            "output": str(tmp_path / "run"),
-            "steps": 40,
-            "data": {"train": str(shards), "tokenizer": str(tokenizer)},
-            "model": {"layers": 2, "width": 16, "heads": 2},
-            "optimizer": {"lr": 0.01},
-            "schedule": {"warmup": 5},
-            "batch": {"rows": 4},
-            "runtime": {"log_every": 1, "tensorboard": False},
-        }
-        for key, value in values.items():
-            *sections, last = key.replace("__", ".").split(".")
-            place = tree
-            for section in sections:
-                place = place.setdefault(section, {})
-            place[last] = value
-        return from_mapping(tree)
-
-    return build
+    return functools.partial(tiny, tmp_path / "run", shards, tokenizer)

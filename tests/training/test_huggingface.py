@@ -104,6 +104,12 @@ def test_hugging_face_models_train(make, tmp_path: Path, tokenizer: Path, kind: 
     assert result["step"] == 12
     again = build.load(settings.output)
     assert isinstance(again.model, Adapter)
+    if task == "causal":
+        together = commands.generate(settings.output, ["the red fox", "a"], max_tokens=5)
+        assert together == [commands.generate(settings.output, [p], max_tokens=5)[0] for p in ("the red fox", "a")]
+    else:
+        with pytest.raises(RecipeError, match="write text"):
+            commands.generate(settings.output, ["a"], max_tokens=5)
     if method == "lora":
         saved = checkpoint.read_tensors(checkpoint.newest(settings.output) / "model.safetensors")
         assert all(".up." in name or ".down." in name for name in saved)

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.training.conftest import sentences
+from tests.training.conftest import sentences, tiny
 from training.local_model import LocalModel, bucket, digest
 from training.loop import train
 from transforms.errors import DatasetError, RecipeError
@@ -19,39 +19,19 @@ from transforms.random import Keyed
 
 @pytest.fixture(scope="module")
 def decoder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path, shards: Path) -> str:
-    from training.settings import from_mapping
-
-    values = {
-        "output": str(tmp_path_factory.mktemp("decoder")),
-        "steps": 30,
-        "data": {"train": str(shards), "tokenizer": str(tokenizer)},
-        "model": {"layers": 2, "width": 16, "heads": 2, "max_length": 96},
-        "optimizer": {"lr": 0.01},
-        "runtime": {"tensorboard": False, "device": "cpu"},
-        "batch": {"rows": 4},
-    }
-    return str(train(from_mapping(values))["checkpoint"])
+    folder = tmp_path_factory.mktemp("decoder")
+    return str(train(tiny(folder, shards, tokenizer, steps=30, model__max_length=96))["checkpoint"])
 
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory, tokenizer: Path) -> str:
-    from training.settings import from_mapping
-
     folder = tmp_path_factory.mktemp("classifier")
     texts = sentences(40)
     table = pa.table({"text": texts, "label": ["long" if len(t) > 40 else "short" for t in texts]})
     pq.write_table(table, folder / "train.parquet")
-    values = {
-        "output": str(folder / "run"),
-        "steps": 20,
-        "data": {"train": str(folder / "train.parquet"), "tokenizer": str(tokenizer), "length": 32},
-        "model": {"kind": "encoder", "layers": 1, "width": 16, "heads": 2},
-        "objective": {"name": "classification"},
-        "optimizer": {"lr": 0.01},
-        "runtime": {"tensorboard": False, "device": "cpu"},
-        "batch": {"rows": 8},
-    }
-    return str(train(from_mapping(values))["checkpoint"])
+    shape = {"model__kind": "encoder", "model__layers": 1, "objective__name": "classification", "data__length": 32}
+    settings = tiny(folder / "run", folder / "train.parquet", tokenizer, steps=20, batch__rows=8, **shape)
+    return str(train(settings)["checkpoint"])
 
 
 def requests(count: int, **sampling: object) -> list[Request]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 import torch
 import yaml
 
+from tests.ports import free_ports
 from training import checkpoint
 from training.checkpoint import read_tensors
 from training.data import Arrays, Shards
@@ -93,14 +93,15 @@ if "RANK" in os.environ:
 for file in sys.argv[1:]:
     name, _, stop = file.partition(":")
     train(S.load(name), stop_at=int(stop) if stop else None)
+if "RANK" in os.environ:  # its threads must not outlive the interpreter
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 """
 
 
 def _torchrun(processes: int, *files: str) -> None:
     """Start processes as torchrun does; each trains on the files one after the other, "FILE:4" pauses after 4 steps."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+    (port,) = free_ports(1)
     base = {**os.environ, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(processes)}
     base["OMP_NUM_THREADS"] = "1"
     running = [

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from training import text_api
 from training.text_api import ApiError, Endpoint, TextApi, open_api
 from transforms.errors import RecipeError
 from transforms.generate.cache import RequestCache
@@ -24,12 +25,10 @@ class Server:
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.faults: list[int] = []
-        self.times: list[float] = []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                outer.times.append(time.monotonic())
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.seen.append((self.path, body, dict(self.headers)))
                 status = outer.faults.pop(0) if outer.faults else 200
@@ -106,10 +105,13 @@ def test_final_refusals_end_the_run(server: Server) -> None:
         api(server, "?parallel=1&retries=2").complete(asked(1))
 
 
-def test_rate_limit_spaces_requests(server: Server) -> None:
+def test_rate_limit_spaces_requests(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+    # the clock stands still: all ask at once
+    monkeypatch.setattr(text_api, "time", SimpleNamespace(monotonic=lambda: 100.0, sleep=slept.append))
     api(server, "?rate=50&parallel=4").complete(asked(6))
-    assert len(server.times) == 6
-    assert server.times[-1] - server.times[0] >= 5 / 50 * 0.8
+    assert len(server.seen) == 6
+    assert sorted(slept) == pytest.approx([0.0, 0.02, 0.04, 0.06, 0.08, 0.1])
 
 
 def test_cache_asks_once(server: Server, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
-"""Documents to fine-tune on: Parquet, Arrow or JSONL with the columns of the task, tokenised once into rows in memory.
+"""Documents to fine-tune on: Parquet, Arrow or JSONL with the columns of the task, tokenised once into rows in memory; or the
+newest (or a named) snapshot of a dataset of documents.
 
+causal, masked, ... text                      one document a row, ended by the end token; private training only, others pack
 classification   text, label                     one document a row, `label` the number of its class
 text-to-text     text, target                    encoder reads text, decoder writes target; or one after the other
 instruction      the columns that templates name  z = [instruction; input] -> y, loss on y only
@@ -14,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from privacy.certificate import dataset_of, manifest_of
 from training.data import pad
 from training.finetune import templates
 from training.objectives import Batch
@@ -23,27 +26,37 @@ from transforms.document import text_ids
 from transforms.errors import BadFileError, DatasetError, RecipeError
 from transforms.random import Keyed
 
+LINE_BYTES = 128 << 20
+"""The longest line of a JSONL file."""
 MULTIPLE = 8
 """Rows are padded to a multiple of this: fewer shapes for compiled and fused kernels."""
 
 
 def is_documents(path: str) -> bool:
-    """Whether `path` is a file of documents, not a folder of packed shards."""
-    return Path(path).suffix in (".parquet", ".jsonl", ".arrow", ".feather", ".ipc") and not Path(path).is_dir()
+    """Whether `path` is a file of documents or a dataset of them, not a folder of packed shards."""
+    if not Path(path).is_dir():
+        return Path(path).suffix in (".parquet", ".jsonl", ".arrow", ".feather", ".ipc")
+    if dataset_of(path) != Path(path):
+        return False
+    names = [field["name"] for field in manifest_of(Path(path))[0].get("schema") or []]
+    return "text" in names
 
 
-def read_table(path: str) -> pa.Table:
-    """The table in a Parquet, Arrow IPC or JSONL file."""
+def read_table(path: str, snapshot: int | None = None) -> pa.Table:
+    """The table in a Parquet, Arrow IPC or JSONL file; the documents of a dataset's snapshot, the newest without a number."""
     suffix = Path(path).suffix
+    if Path(path).is_dir():
+        files = manifest_of(Path(path), snapshot)[0]["files"]
+        if not files:
+            raise DatasetError(f"{path}: the snapshot holds no documents.")
+        return pa.concat_tables([read_table(str(Path(path) / f["path"])) for f in files], promote_options="permissive")
     try:
         if suffix == ".parquet":
             import pyarrow.parquet as pq
 
             return pq.read_table(path)
         if suffix == ".jsonl":
-            import pyarrow.json
-
-            return pyarrow.json.read_json(path)
+            return _read_lines(path)
         with pa.memory_map(path) as source:
             try:
                 return pa.ipc.open_file(source).read_all()
@@ -54,6 +67,20 @@ def read_table(path: str) -> pa.Table:
         raise DatasetError(f"{path}: there is no such file. Correct data.train or data.validation.") from None
     except pa.ArrowException as error:
         raise BadFileError(path, f"cannot be read as {suffix[1:]} ({error})", "write the file again") from error
+
+
+def _read_lines(path: str) -> pa.Table:
+    """The objects of a JSONL file. A string stays one, though all of a column may look like dates."""
+    import pyarrow.json as pj
+
+    size = min(max(1 << 20, Path(path).stat().st_size + 1), LINE_BYTES)
+    read = pj.ReadOptions(block_size=size)
+    found = pj.read_json(path, read_options=read)
+    dates = [f.name for f in found.schema if pa.types.is_temporal(f.type)]
+    if not dates:
+        return found
+    options = pj.ParseOptions(explicit_schema=pa.schema([(name, pa.string()) for name in dates]))
+    return pj.read_json(path, read_options=read, parse_options=options).select(found.column_names)
 
 
 class Documents:
@@ -68,14 +95,16 @@ class Documents:
     ) -> None:
         self.path, self.cut = path, 0
         task, length = settings.objective.name, settings.data.length
-        table = read_table(path)
+        table = read_table(path, settings.data.snapshot if path == settings.data.train else None)
         for role, column in settings.data.columns.items():
             if column not in table.column_names:
                 raise RecipeError(
                     f"data.columns.{role}: {path} has no column {column}, but {', '.join(table.column_names)}."
                 )
             table = table.append_column(role, table.column(column)) if role not in table.column_names else table
-        wanted = {"classification": ("text", "label"), "text-to-text": ("text", "target")}.get(task, ())
+        wanted = {"classification": ("text", "label"), "text-to-text": ("text", "target"), "instruction": ()}.get(
+            task, ("text",)
+        )
         for name in wanted:
             if name not in table.column_names:
                 raise RecipeError(f"{path}: {task} needs a column {name}. Name it in data.columns: {{{name}: YOURS}}.")
@@ -86,6 +115,10 @@ class Documents:
         self.classes = classes or []
         if task == "classification":
             self._classify(table, vocabulary, length)
+        elif task not in ("text-to-text", "instruction"):
+            ids, end = vocabulary.encode(_texts(table, "text")), np.array([vocabulary.end], np.int64)
+            self.cut = sum(len(row) >= length for row in ids)
+            self.columns["input_ids"] = [np.concatenate((row[: length - 1], end)) for row in ids]
         else:
             self._pairs(table, vocabulary, settings, length)
         domain = settings.data.domain
@@ -126,7 +159,12 @@ class Documents:
         self.cut = sum(len(row) > length for row in ids)
         # a document without a token is read as one end token, so that every row has something to attend to
         self.columns["input_ids"] = [row[:length] if len(row) else np.array([vocabulary.end]) for row in ids]
-        names = [str(label) for label in table.column("label").to_pylist()]
+        labels = table.column("label").to_pylist()
+        if None in labels:
+            raise DatasetError(
+                f"{self.path}: row {labels.index(None) + 1} has no label. Remove rows without one, or label them."
+            )
+        names = [str(label) for label in labels]
         self.classes = self.classes or sorted(set(names))
         place = {name: i for i, name in enumerate(self.classes)}
         unknown = sorted(set(names) - set(place))

@@ -41,8 +41,9 @@ class Template(BaseModel):
         return text
 
     def render(self, values: Mapping[str, Any]) -> tuple[str, str]:
-        """(prompt, answer) of one document."""
-        return self.prompt.format_map(values), self.answer.format_map(values)
+        """(prompt, answer) of one document. A column that is null there is an empty text."""
+        filled = {name: "" if value is None else value for name, value in values.items()}
+        return self.prompt.format_map(filled), self.answer.format_map(filled)
 
 
 DEFAULT = (

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.conftest import WORDS, sentences
+from tests.training.conftest import WORDS, sentences, tiny
 from training import build, checkpoint, commands
 from training.finetune import lora, templates
 from training.finetune.classify import Classifier
@@ -34,25 +34,13 @@ def questions(count: int, seed: int) -> list[dict]:
 @pytest.fixture(scope="module")
 def base(tmp_path_factory, shards: Path, tokenizer: Path) -> dict[str, Path]:
     """Small pretrained models, one of each kind."""
-    from training.settings import from_mapping
-
     out = {}
     for kind, objective in (("decoder", "causal"), ("encoder", "masked"), ("encoder-decoder", "span")):
-        values = {
-            "output": str(tmp_path_factory.mktemp(kind)),
-            "steps": 60,
-            "data": {"train": str(shards), "tokenizer": str(tokenizer)},
-            "model": {"kind": kind, "layers": 1, "width": 16, "heads": 2},
-            "objective": {"name": objective},
-            "optimizer": {"lr": 0.01},
-            "schedule": {"warmup": 5},
-            "batch": {"rows": 8},
-            "runtime": {"tensorboard": False},
-        }
-        train(from_mapping(values))
-        seen = [line["loss"] for line in read_metrics(values["output"])]
+        out[kind] = tmp_path_factory.mktemp(kind)
+        shape = {"model__kind": kind, "model__layers": 1, "objective__name": objective}
+        train(tiny(out[kind], shards, tokenizer, steps=60, batch__rows=8, **shape))
+        seen = [line["loss"] for line in read_metrics(out[kind])]
         assert seen[-1] < seen[0] - 0.3, kind
-        out[kind] = Path(values["output"])
     return out
 
 

@@ -1,0 +1,204 @@
+"""One owner's part of an average of models: from its own run, by itself, to a run that holds what all owners get.
+
+    party.yaml  model: runs/docs          this owner's run, by `corpusmill train`, private or not
+    job.yaml    average: {weights: {north: 3, south: 1, east: 1}}
+
+What is averaged are the parameters that trained: all of them, or the adapters, or the prompt, as each differs from where it
+began; factors of adapters each by itself, as in FedIT (Zhang et al. 2023), so that a product is the product of averages and
+not the average of products. Owners may train on what they like for as long as they like; where they began must be the same to
+the last bit: base, shape, tokenizer, method, classes and seed.
+
+The result, JOB.model, is a run like any other: it can be evaluated, served, exported, and be the base of the next round. Its state
+says who is in it with which weight, and how private each one's run was. What it guarantees to an owner's population is what
+that owner's run did, for it is made of that model and of others that never saw the population (post-processing, Dwork and Roth
+2014, proposition 2.1), if populations are disjoint; an owner whose run was not private has no guarantee, and is named.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from privacy.guarantee import Guarantee
+from privacy.secure import average
+from privacy.secure.average import Averaged, Statement
+from privacy.secure.node import Node
+from training import build, checkpoint
+from training.settings import TrainSettings
+from training.vocabulary import Vocabulary
+from transforms.errors import DatasetError, RecipeError
+
+
+def part(node: Node) -> dict[str, Any]:
+    """Take part until the average is written: {owners, private, parameters, precision, result}, and `encryption` at the key holder.
+
+    Raises ProtocolError where owners differ, are too few, or have yet to come; DatasetError where the run or its base is not
+    what it was.
+    """
+    job, party = node.job, node.party
+    average.settings_of(job)
+    if not party.model:
+        raise RecipeError(f"{party.name}: an average needs `model`, this owner's run, in the party's settings.")
+    output = party.results(job.job) / f"{job.job}.model"
+    last = checkpoint.newest(output)
+    if last is not None and checkpoint.read_state(last).get("average", {}).get("session") != job.session:
+        raise RecipeError(f"{output}: holds another run. Name another `output` in the settings of {party.name}.")
+    run = _chosen(node)
+    state = checkpoint.read_state(run)
+    settings = TrainSettings.model_validate(state["train"])
+    base = settings.tune.base
+    if base and state["digests"]["base"] != build.base_digest(base):
+        raise DatasetError(f"{run}: was trained on another base than {base} holds now. Restore that base.")
+    vocabulary = Vocabulary(run / "tokenizer.json")
+    model = build.build(settings, state["classes"])
+    start, trained = build.trainable(model), checkpoint.read_tensors(run / "model.safetensors")
+    if {n: p.shape for n, p in start.items()} != {n: t.shape for n, t in trained.items()}:
+        raise DatasetError(f"{run}: holds other parameters than its settings say. Name another run.")
+    update = np.concatenate([(trained[n].double() - p.detach().double()).flatten().numpy() for n, p in start.items()])
+    found = average.as_owner(node, update, _same(settings, state, vocabulary, model), stated(state))
+    result = _write(node, output, run, state, _moved(start, found.update), found)
+    named = {o: {"epsilon": s.epsilon, "delta": s.delta} for o, s in found.owners.items() if s.private and s.certified}
+    return {
+        "owners": list(found.owners),
+        "private": named,
+        "parameters": len(update),
+        "precision": found.precision,
+        **({"encryption": found.encryption} if found.encryption else {}),
+        "result": str(output),
+        "checkpoint": str(result),
+    }
+
+
+def _chosen(node: Node) -> Path:
+    """The checkpoint that this owner began the job with; another may be chosen until something of it was sent.
+
+    Raises DatasetError where it has changed since, or another is named.
+    """
+    asked = node.party.model
+
+    def choose() -> dict[str, np.ndarray]:
+        path = checkpoint.find(asked).absolute()
+        kept = {"asked": asked.encode(), "path": str(path).encode(), "digest": _digest(path)}
+        return {name: np.frombuffer(value, np.uint8) for name, value in kept.items()}
+
+    others = node.job.parties.everyone
+    if not any(node.store.sent(other, kind, 0) for other in others for kind in ("agreed", "guarantee")):
+        node.store.drop("model")
+    kept = {name: bytes(value) for name, value in node.store.once("model", choose).items()}
+    path = Path(kept["path"].decode())
+    if kept["asked"] != asked.encode() or _digest(path) != kept["digest"]:
+        raise DatasetError(
+            f"{asked}: is not what {node.name} began the job with, {path} as it was then. Restore it, or start the job under a "
+            "new name."
+        )
+    return path
+
+
+def _digest(path: Path) -> bytes:
+    seen = hashlib.sha256()
+    for name in ("model.safetensors", "state.json", "tokenizer.json"):
+        if not (path / name).exists():
+            raise DatasetError(f"{path / name}: is not there. An average needs the run's whole checkpoint.")
+        with (path / name).open("rb") as file:
+            seen.update(hashlib.file_digest(file, "sha256").digest())
+    return seen.digest()
+
+
+def _same(settings: TrainSettings, state: dict[str, Any], vocabulary: Vocabulary, model: nn.Module) -> dict[str, bytes]:
+    """Digests of everything that must be equal at all owners."""
+    tune = settings.tune.model_dump(mode="json", exclude={"base"})
+    shape = settings.model.model_dump(mode="json", exclude={"dropout", "max_length"})  # neither changes a weight
+    tensors = [[name, list(p.shape), str(p.dtype)] for name, p in build.trainable(model).items()]
+    initial = hashlib.sha256()
+    for name, tensor in model.state_dict().items():
+        initial.update(name.encode() + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    same = {
+        "tokenizer": vocabulary.digest,
+        "base": state["digests"].get("base", ""),
+        "shape of the model": shape,
+        "objective": settings.objective.name,
+        "classes": state["classes"],
+        "tune": tune,
+        "names and shapes of tensors": tensors,
+    }
+    hashed = {name: hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest() for name, value in same.items()}
+    return hashed | {"initial weights": initial.digest()}
+
+
+def stated(state: dict[str, Any]) -> Statement:
+    """What the state of a checkpoint guarantees to its own population."""
+    if not state.get("guarantee"):
+        return Statement()
+    own = Guarantee.model_validate(state["guarantee"])
+    return Statement(True, own.certified, own.unit == "document", own.epsilon, own.delta, own.total, own.ledger)
+
+
+def _moved(start: dict[str, nn.Parameter], update: np.ndarray) -> dict[str, Tensor]:
+    """Where the parameters began, moved by the average."""
+    parts = torch.from_numpy(update).split([p.numel() for p in start.values()])
+    return {
+        name: (p.detach().double() + part.view(p.shape)).to(p.dtype).contiguous()
+        for (name, p), part in zip(start.items(), parts, strict=True)
+    }
+
+
+def _write(
+    node: Node, output: Path, run: Path, state: dict[str, Any], tensors: dict[str, Tensor], found: Averaged
+) -> Path:
+    """The checkpoint of the average: that of this owner's run with other parameters, and what it is made of."""
+    job, agreed = node.job, average.settings_of(node.job)
+    owners = []
+    for owner, s in found.owners.items():
+        known = s._asdict() if s.private else {"private": False}
+        owners.append({"name": owner, "weight": agreed.weights.get(owner, 1.0), **known})
+    made = {
+        "job": job.job,
+        "session": job.session,
+        "method": agreed.method,
+        "party": node.name,
+        "model": str(run),
+        "owners": owners,
+        "left_out": [o for o in job.parties.owners if o not in found.owners],
+        "precision": found.precision,
+    }
+    joint = guaranteed(node.name, job.job, state, found)
+    whole = {
+        "step": 0, "targets": 0, "best": None, "best_step": 0, "bad": 0, "epoch": 0,
+        "digests": {k: v for k, v in state["digests"].items() if k in ("tokenizer", "settings", "base")},
+        "settings": state["settings"], "classes": state["classes"], "model": state["model"],
+        "train": {**state["train"], "output": str(output)}, "world": 1, "torch": torch.__version__, "average": made,
+        **({"guarantee": joint.model_dump(mode="json")} if joint else {}),
+    }  # fmt: skip
+    return checkpoint.write(output, tensors, {}, whole, (run / "tokenizer.json").read_bytes(), 1)
+
+
+def guaranteed(me: str, job: str, state: dict[str, Any], found: Averaged) -> Guarantee | None:
+    """What an average guarantees: to the own population what the own run does, to others what their owners state; None where
+    no run was private. state: of the own run."""
+    of_others = [
+        Guarantee(
+            population=f"the owner {owner}'s",
+            unit="document" if s.documents else f"as {owner} names it",
+            adjacency=f"as in the ledger of {owner}",
+            epsilon=s.epsilon,
+            delta=s.delta,
+            total=s.total,
+            ledger=s.ledger,
+            runs=(),
+            certified=s.certified,
+            assumptions=(f"{owner} stated it in the job {job}", "no person is in the populations of two owners"),
+        )
+        for owner, s in found.owners.items()
+        if owner != me and s.private
+    ]
+    own = [Guarantee.model_validate(state["guarantee"])] if state.get("guarantee") else []
+    newer = {g.ledger for g in [*own, *of_others]}
+    before = [g for one in own for g in one.also if g.ledger not in newer]  # of the base
+    every = [*own, *of_others, *before]
+    return every[0].model_copy(update={"also": tuple(every[1:])}) if every else None

@@ -1,0 +1,81 @@
+"""One owner's part of a joint private fine-tuning: its own train.yaml and ledger, and what all owners agreed on in the job.
+
+    party.yaml  train: train.yaml         model, base, objective, optimizer, data and output of this owner
+                ledger: out/docs          reserves the whole run before data is read
+    job.yaml    finetune: {steps: 200, units: 30000, rows: 300, sigma: 1.1, clip: 1.0, classes: [...]}
+
+Steps, rows and noise are the job's; all else that shapes the model must be equal at all owners, which is checked. The
+run is that of `training/private.py`: checkpoints, resuming and metrics are the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from privacy.certificate import Certificate
+from privacy.ledger import Ledger
+from privacy.secret import Secret
+from privacy.secure.federated import Federated
+from privacy.secure.node import Node
+from privacy.secure.rounds import Rounds
+from privacy.settings import PrivacySettings
+from training import checkpoint, settings
+from training.private import SECRET, train
+from training.settings import TrainSettings
+from transforms.errors import RecipeError
+from transforms.storage import write_atomic
+
+
+def part(node: Node, certify: Callable[[TrainSettings], Certificate | None] | None = None) -> dict[str, Any]:
+    """Take part until the last step: {step, checkpoint, epsilon, delta, sigma}, and `validation` where there is public data.
+
+    certify: gives the certificate of this owner's data, which is asked for where it lies in a dataset.
+    Raises BudgetError where this owner's ledger has too little left, ProtocolError where owners differ or too few are left.
+    """
+    job, party, agreed = node.job, node.party, node.job.finetune
+    if agreed is None or not party.train or not party.ledger:
+        raise RecipeError(
+            f"{party.name}: a fine-tuning needs `train` (a train.yaml) and `ledger` in the party's settings."
+        )
+    own = settings.load(party.train)
+    if own.privacy is not None:
+        raise RecipeError(f"{party.train}: leave the section `privacy` out: the job and `ledger` of the party say it.")
+    own = own.model_copy(update={"steps": agreed.steps, "batch": own.batch.model_copy(update={"rows": agreed.rows})})
+    privacy = PrivacySettings(
+        ledger=party.ledger,
+        unit=agreed.unit,
+        units=agreed.units,
+        sigma=agreed.sigma,
+        clip=agreed.clip,
+        clipping=agreed.clipping,
+        max_rows=agreed.max_rows,
+        what=f"joint fine-tuning {job.job} of {', '.join(job.parties.owners)}",
+    )
+    output = Path(own.output)
+    _belongs(output, job.session)
+    last = checkpoint.newest(output)
+    if last is not None and not (output / SECRET).exists() and checkpoint.read_state(last)["step"] == agreed.steps:
+        ledger = Ledger(party.ledger)  # it was killed between its last step and its report
+        return {"step": agreed.steps, "checkpoint": str(last), "epsilon": ledger.spent(), "sigma": agreed.sigma}
+
+    def make(model: Any, plan: Any, units: Any, secret: Secret, *rest: Any) -> Federated:
+        return Federated(Rounds(node, secret), model, plan, units, secret, *rest)
+
+    own = own.model_copy(update={"privacy": privacy})
+    return train(own, privacy, classes=agreed.classes, make=make, certificate=certify(own) if certify else None)
+
+
+def _belongs(output: Path, session: str) -> None:
+    """A folder of checkpoints belongs to one job: its secret must not draw the same noise for another."""
+    path = output / "job.json"
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8"))["session"] != session:
+            raise RecipeError(f"{output}: belongs to another job. Name another `output` in train.yaml.")
+    elif checkpoint.newest(output) is not None or (output / SECRET).exists():
+        raise RecipeError(f"{output}: holds a run of one owner alone. Name another `output` in train.yaml.")
+    else:
+        output.mkdir(parents=True, exist_ok=True)
+        write_atomic(str(path), json.dumps({"session": session}).encode())
