@@ -1,8 +1,9 @@
 """Jobs that nobody waits for: submitted with the commit as their last step, and known by the id of their run.
 
-What a run is stands in `.corpusmill/runs/<id>.json`: the recipe with every default and version, and the listing. So any
-process that sees the dataset can commit a finished run (`corpusmill commit DIR --run ID`), once or ten times: a run that is
-committed is found so, and one that lost a race commits on top of the winner.
+What a run is stands in its note (`pipelines.submitted`): the recipe with every default and version, the listing, and the newest
+snapshot at its submission. So any process that sees the dataset can commit a finished run (`corpusmill commit DIR --run ID`),
+once or ten times: a run that is committed is found so, whatever was committed on top of it since, and one that lost a race
+commits on top of the winner. A run that does not know of a takedown since is never committed.
 """
 
 from __future__ import annotations
@@ -13,14 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pipelines import submitted, suppress
 from pipelines.commit import commit, finish
 from pipelines.job import Job
 from pipelines.plan import nothing_new, open_job
 from pipelines.recipe import Recipe, Step
 from pipelines.registry import load as load_transform
+from pipelines.snapshot import Dataset, snapshot_numbers
 from pipelines.store import Store
-from transforms.errors import DatasetError, RecipeError
-from transforms.storage import write_atomic
+from transforms import storage
+from transforms.errors import CorpusmillError, DatasetError, RecipeError
 
 RUN_ID = 12
 """Digits of a run's id: the first ones of the digest of its work."""
@@ -41,22 +44,24 @@ def submit(recipe: Recipe, runner: str, workers: int | None = None, options: Seq
             f"--runner {runner} runs in this process, which must wait for it; `corpusmill run` does. "
             "Runners that go on alone: portable, dataflow."
         )
-    with Store(str(recipe.output_dir)).lock():
+    with Store(recipe.dataset).lock():
         job = open_job(recipe)
         if nothing_new(job):
-            raise RecipeError(f"nothing new: the newest snapshot of {recipe.output_dir} is what this recipe gives")
+            raise RecipeError(f"nothing new: the newest snapshot of {recipe.dataset} is what this recipe gives")
         engine.check(job)
+        before = run_id(job) in submitted.runs(job.dataset)
         run = save_run(job)
-        return run, engine.submit(job)
+        try:
+            return run, engine.submit(job)
+        except CorpusmillError:  # it was not handed over: nothing is to be kept for it
+            if not before:
+                storage.remove(submitted.path_of(job.dataset, run))
+            raise
 
 
 def run_id(job: Job) -> str:
     """The id of a job's run: equal for equal work."""
     return job.work_digest()[:RUN_ID]
-
-
-def _path(dataset: str, run: str) -> str:
-    return os.path.join(Store(dataset).root, "runs", f"{run}.json")
 
 
 def save_run(job: Job) -> str:
@@ -76,36 +81,24 @@ def save_run(job: Job) -> str:
         "base_dir": str(recipe.base_dir.resolve()),
         "reads": job.reads,
         "suppressed": job.suppressed,
+        "since": max(snapshot_numbers(job.dataset), default=0),
     }
     run = run_id(job)
-    path = _path(job.dataset, run)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    write_atomic(path, json.dumps(made, sort_keys=True, indent=1).encode())
+    path = submitted.path_of(job.dataset, run)
+    storage.makedirs(os.path.dirname(path))
+    storage.write_atomic(path, json.dumps(made, sort_keys=True, indent=1).encode())
     return run
-
-
-def runs(dataset: str) -> list[str]:
-    """Ids of the runs that were submitted, oldest first."""
-    folder = os.path.dirname(_path(dataset, ""))
-    try:
-        names = [n for n in os.listdir(folder) if n.endswith(".json") and not n.startswith(".")]
-    except FileNotFoundError:
-        return []
-    return [n[:-5] for n in sorted(names, key=lambda n: os.stat(os.path.join(folder, n)).st_mtime_ns)]
 
 
 def load_run(dataset: str, run: str | None = None) -> Job:
     """The job of a run; of the newest without an id.
 
     Raises:
-        DatasetError: there is no such run, or it needs a transform of another version.
+        DatasetError: there is no such run, it is damaged, its work was removed, or it needs a transform of another version.
     """
-    known = runs(dataset)
-    if not known or run not in (None, *known):
-        said = f"no run {run}. Submitted runs: {', '.join(known)}" if known else "no submitted run"
-        raise DatasetError(f"{dataset} has {said}. `corpusmill submit RECIPE --runner dataflow` makes one.")
-    with open(_path(dataset, run or known[-1]), encoding="utf-8") as f:
-        data = json.load(f)
+    run = _named(dataset, run)
+    data = submitted.read(dataset, run)
+    _check_work(dataset, data["reads"], f"run {run}")
     base, raw = Path(data["base_dir"]), data["recipe"]
     steps = []
     for step in raw["steps"]:
@@ -120,17 +113,69 @@ def load_run(dataset: str, run: str | None = None) -> Job:
     return Job(recipe, dataset, data["reads"], data["suppressed"])
 
 
-def commit_once(job: Job) -> dict[str, Any]:
-    """Commit a job whose units are all done, or find that it is committed; the manifest.
+def _named(dataset: str, run: str | None) -> str:
+    """The id of a run that there is; the newest one's without an id."""
+    there = submitted.runs(dataset)
+    run = there[-1] if there and run is None else run or ""
+    submitted.known(dataset, run)
+    return run
+
+
+def _has_work(dataset: str, reads: str) -> bool:
+    return storage.has_file(os.path.join(Store(dataset).root, "plans", f"{reads}.json"))
+
+
+def _check_work(dataset: str, reads: str, what: str) -> None:
+    if not _has_work(dataset, reads):
+        raise DatasetError(
+            f"{dataset}: the work of {what} was removed by `corpusmill gc`: it was committed, given up, or made void by a "
+            "takedown. Submit the recipe again."
+        )
+
+
+def commit_run(dataset: str, run: str | None = None) -> tuple[str, dict[str, Any]]:
+    """Commit a run, of the newest without an id, or find that it is committed: (its id, the manifest of its snapshot).
 
     Raises:
-        DatasetError: units are still to be done.
+        DatasetError: as of `load_run` and `commit_once`.
+        LockedError: another process is writing the dataset.
     """
-    for number in range(len(job.stages)):
-        pending = job.refresh(number).pending
+    run = _named(dataset, run)
+    data = submitted.read(dataset, run)
+    number = submitted.committed_as(dataset, run, data.get("since", 0))
+    if number is not None and not _has_work(dataset, data["reads"]):
+        return run, Dataset(dataset).manifest(number)
+    job = load_run(dataset, run)
+    with job.store.lock():
+        return run, commit_once(job)
+
+
+def commit_once(job: Job) -> dict[str, Any]:
+    """Commit a job whose units are all done, or find that it is committed; the manifest of its snapshot.
+
+    Raises:
+        DatasetError: units are still to be done, or documents were taken out since that the job would bring back.
+    """
+    _check_work(job.dataset, job.reads, "this run")
+    if nothing_new(job):
+        return finish(job.dataset)
+    run = run_id(job)
+    noted = storage.has_file(submitted.path_of(job.dataset, run))
+    since = submitted.read(job.dataset, run).get("since", 0) if noted else 0
+    number = submitted.committed_as(job.dataset, job.work_digest(), since)
+    if number is not None:
+        finish(job.dataset)
+        return Dataset(job.dataset).manifest(number)
+    if suppress.current(job.dataset).number != job.suppressed:
+        raise DatasetError(
+            f"{job.dataset}: documents were taken out since run {run} was submitted, and it would bring them back. "
+            "Submit the recipe again: what is finished is reused."
+        )
+    for stage in range(len(job.stages)):
+        pending = job.refresh(stage).pending
         if pending:
             raise DatasetError(
-                f"{job.dataset}: run {run_id(job)} is not finished: {len(pending)} units of "
-                f"`{job.stages[number].label(job)}` are to be done. Wait for the engine, or run the recipe again."
+                f"{job.dataset}: run {run} is not finished: {len(pending)} units of "
+                f"`{job.stages[stage].label(job)}` are to be done. Wait for the engine, or run the recipe again."
             )
-    return finish(job.dataset) if nothing_new(job) else commit(job)
+    return commit(job)

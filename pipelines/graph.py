@@ -1,9 +1,11 @@
 """The Beam graph: one linear pipeline, stage behind stage, whose elements are the names of units.
 
-    Create -> units of stage 0 -> Reshuffle -> execute -> barrier -> units of stage 1 -> Reshuffle -> execute -> ...
+    Create -> units of stage 0 -> GroupByKey -> execute -> GroupByKey -> units of stage 1 -> GroupByKey -> execute -> ...
 
-Documents and keys never travel through Beam: a unit reads and writes files, and its element is a few dozen bytes. The
-barrier is a GroupByKey over those elements; behind it, the units of the next stage are worked out from the stored outcomes.
+Documents and keys never travel through Beam: a unit reads and writes files, and its element is a few dozen bytes. The first
+GroupByKey of a stage, over the units' names, spreads them over the workers; the second, over one key, is a barrier; behind
+it, the units of the next stage are worked out from the stored outcomes. A Reshuffle would do the first as well, with ten
+transforms more in the graph, each of which costs time before anything runs.
 There is one output, no tag, no side input and no effect outside `process`, which is the shape that every runner executes
 alike. A stage of which nothing is pending sends one empty name, so that the chain goes on.
 
@@ -15,16 +17,20 @@ process that submits a job does not wait for it, the job itself makes the snapsh
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Iterator
 
 import apache_beam as beam
 
 from pipelines.carry import Carried
+from pipelines.failures import remember_failure
 from pipelines.job import Job
 from pipelines.reach import Expected
 from pipelines.work import execute
-from transforms import errors
-from transforms.errors import CorpusmillError
+from transforms.errors import LockedError
+
+LOCK_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, *(30.0,) * 19)
+"""Seconds between two tries of a job's last step to take the lock: ten minutes. Behind them, `corpusmill commit` does it."""
 
 
 class _OnWorkers(beam.DoFn):
@@ -55,26 +61,24 @@ class _Units(_OnWorkers):
         super().__init__(job, expected)
         self._stage = stage
 
-    def process(self, element: object) -> Iterator[str]:
+    def process(self, element: object) -> Iterator[tuple[str, int]]:
         try:
-            ready = self._job.refresh(self._stage)
+            ready = self._job.begin(self._stage)
         except Exception as error:
             remember_failure(self._job, error)
             raise
-        reused = len(ready.requests) - len(ready.pending)
-        self._job.store.announce({"stage": self._stage, "plan": ready.plan, "reused": reused})
         yield from unit_names(ready.plan, ready.pending or [-1])
 
 
 class _Execute(_OnWorkers):
-    """Runs the unit of a name."""
+    """Runs the unit of a name, which comes as the key of a pair."""
 
     def __init__(self, job: Job, stage: int, expected: Expected | None = None) -> None:
         super().__init__(job, expected)
         self._stage = stage
 
-    def process(self, name: str) -> Iterator[tuple[int, int]]:
-        plan, index = json.loads(name)
+    def process(self, element: tuple[str, object]) -> Iterator[tuple[int, int]]:
+        plan, index = json.loads(element[0])
         if index >= 0:
             try:
                 execute(self._job, self._stage, plan, index)
@@ -85,41 +89,51 @@ class _Execute(_OnWorkers):
 
 
 class _Publish(_OnWorkers):
-    """Commits the job, or finds that it is committed: any number of times, with one snapshot."""
+    """Commits the job, or finds that it is committed: any number of times, with one snapshot. Under the dataset's lock, for a
+    collection would remove what is published and not committed yet; a holder is waited for."""
 
     def process(self, element: object) -> Iterator[int]:
         from pipelines.detached import commit_once
 
         try:
-            yield commit_once(self._job)["number"]
+            for wait in [*LOCK_WAITS, None]:
+                try:
+                    with self._job.store.lock():
+                        number = commit_once(self._job)["number"]
+                    break
+                except LockedError:
+                    if wait is None:
+                        raise
+                    time.sleep(wait)
+            yield number
         except Exception as error:
             remember_failure(self._job, error)
             raise
 
 
 class RunStages(beam.PTransform):
-    """All stages of a job, from a collection of one element to a collection of one element.
+    """All stages of a job, from a collection of one element to a collection of one element, whatever these are.
 
-    expected: what every worker process must find before its first unit; publish: commit behind the last stage.
+    expected: what every worker process must find before its first unit; publish: commit behind the last stage; first: the
+    stage to begin with, all before it being done.
     """
 
-    def __init__(self, job: Job, expected: Expected | None = None, publish: bool = False) -> None:
+    def __init__(self, job: Job, expected: Expected | None = None, publish: bool = False, first: int = 0) -> None:
         super().__init__()
-        self._job, self._expected, self._publish = job, expected, publish
+        self._job, self._expected, self._publish, self._first = job, expected, publish, first
 
     def expand(self, start: beam.PCollection) -> beam.PCollection:
         """Append every stage to the graph."""
         job, expected = self._job, self._expected
         last: beam.PCollection = start
-        for number, stage in enumerate(job.stages):
+        for number, stage in list(enumerate(job.stages))[self._first :]:
             label = f"{number:02d} {stage.label(job)}"
             last = (
                 last
-                | f"{label} | units" >> beam.ParDo(_Units(job, number, expected)).with_output_types(str)
-                | f"{label} | spread" >> beam.Reshuffle()
+                | f"{label} | units" >> beam.ParDo(_Units(job, number, expected)).with_output_types(tuple[str, int])
+                | f"{label} | spread" >> beam.GroupByKey()
                 | f"{label} | execute" >> beam.ParDo(_Execute(job, number, expected)).with_output_types(tuple[int, int])
                 | f"{label} | barrier" >> beam.GroupByKey()
-                | f"{label} | done" >> beam.Map(_first).with_output_types(int)
             )
         if self._publish:
             last = last | "commit" >> beam.ParDo(_Publish(job, expected)).with_output_types(int)
@@ -127,7 +141,7 @@ class RunStages(beam.PTransform):
 
 
 class RunStage(beam.PTransform):
-    """One stage, from a collection of the names of its units (`unit_names`)."""
+    """One stage, from a collection of its units (`unit_names`)."""
 
     def __init__(self, job: Job, stage: int, expected: Expected | None = None) -> None:
         super().__init__()
@@ -139,32 +153,6 @@ class RunStage(beam.PTransform):
         return names | "execute" >> beam.ParDo(execute).with_output_types(tuple[int, int])
 
 
-def unit_names(plan: str, pending: list[int]) -> list[str]:
-    """The elements that stand for units of a stage."""
-    return [json.dumps([plan, index]) for index in pending]
-
-
-def _first(element: tuple[int, Iterable[int]]) -> int:
-    return element[0]
-
-
-_failures: dict[str, Exception] = {}
-
-
-def remember_failure(job: Job, error: Exception) -> None:
-    """Keep the first error as it was raised: runners wrap and rename what passes through them. In this process it is kept
-    whole; for the process that waits for the run, by its name and message."""
-    _failures.setdefault(job.dataset, error)
-    if isinstance(error, CorpusmillError):
-        job.store.note_failure(type(error).__name__, str(error))
-
-
-def take_failure(job: Job) -> Exception | None:
-    """The first error of a run, once."""
-    noted = job.store.take_failure()
-    found = _failures.pop(job.dataset, None)
-    if found is None and noted is not None:
-        kind = getattr(errors, noted[0], CorpusmillError)
-        found = kind.__new__(kind)
-        Exception.__init__(found, noted[1])
-    return found
+def unit_names(plan: str, pending: list[int]) -> list[tuple[str, int]]:
+    """The elements that stand for units of a stage: its name, and nothing."""
+    return [(json.dumps([plan, index]), 0) for index in pending]

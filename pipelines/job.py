@@ -10,67 +10,37 @@ the outcomes of the stages before, which lie in the store: any process can work 
 
 from __future__ import annotations
 
+import functools
+import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 import training.openers  # noqa: F401  where steps find their models
 from pipelines import suppress
+from pipelines.arrivals import ranked
+from pipelines.naming import keys_content, pass_content, pass_fingerprint, source_fingerprint, step_fingerprint
+from pipelines.stage import SHARE, GroupStep, Prepared, Stage
 from pipelines.store import Store, request_of
-from transforms.base import Expand, Group
+from transforms.arrow import schema_of, wire_of
+from transforms.base import Group
 from transforms.errors import EngineError, TooManyBadRowsError
-from transforms.exchange import FINE
+from transforms.exchange import FINE, named, read_all_told, shard_names
 from transforms.sources.units import ReadUnit
 
 if TYPE_CHECKING:
     from pipelines.recipe import Recipe, Step
+    from transforms.shards import Format
     from transforms.sources.spec import SourceSpec
-
-Kind = Literal["pass", "keys", "decide", "gather", "scatter", "conform"]
 
 DECIDE_BYTES = 8 << 20
 """Key bytes a decide unit takes on; small enough to spread over cores, large enough to keep files few."""
-
-
-class GroupStep(NamedTuple):
-    """A step whose transform is a group."""
-
-    name: str
-    transform: Group
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage: its kind, the number of its pass or of its group, and the round within the group."""
-
-    kind: Kind
-    number: int
-    round: int = 0
-
-    def label(self, job: Job) -> str:
-        """Words for people: `pass 1 of 2: clean, gopher-quality`, `minhash: decide`."""
-        if self.kind == "pass":
-            names = ", ".join(s.name for s in job.fused(self.number)) or ("read" if self.number == 0 else "write")
-            if self.number:
-                names = f"apply {job.groups[self.number - 1].name}, {names}"
-            return f"pass {self.number + 1} of {len(job.groups) + 1}: {names}"
-        if self.kind == "conform":
-            return "one schema for all shards"
-        group = job.groups[self.number]
-        turn = f" {self.round + 1} of {group.transform.rounds}" if group.transform.rounds > 1 else ""
-        return f"{group.name}: {self.kind}{turn}"
-
-
-@dataclass
-class Prepared:
-    """A stage ready to run: what its units share (stored, named by its digest), their requests, and which are not done."""
-
-    stage: int
-    plan: str
-    requests: list[str]
-    sizes: list[int]
-    pending: list[int]
+KEPT_OUTCOMES = 4_000
+"""Outcomes of so many units of a stage are kept in memory: some ten kilobytes each."""
+TOLD_BYTES, TOLD_AGAIN = 8 << 20, 64 << 20
+"""Up to so many bytes, what the shards are told is looked at in one place: in a first run, where every shard is to be worked on
+anyway, and in a dataset that has grown, where most are told the same as before."""
 
 
 @dataclass
@@ -83,7 +53,12 @@ class Job:
     """Digest of the stored list of read units."""
     suppressed: int = 0
     """How many files of the dataset's suppression list are obeyed."""
+    stage_form: Format = "stage-lz4"
+    """How staged shards are written; read, they are the same."""
+    token: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False, compare=False)
+    """Names this job among all that processes hold; not pickled, so that equal jobs are equal bytes."""
     _prepared: dict[int, Prepared] = field(default_factory=dict, repr=False)
+    _outcomes: dict[int, list[dict[str, Any]]] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -91,8 +66,13 @@ class Job:
             "dataset": self.dataset,
             "reads": self.reads,
             "suppressed": self.suppressed,
+            "stage_form": self.stage_form,
             "_prepared": {},
+            "_outcomes": {},
         }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, token=uuid.uuid4().hex)
 
     @property
     def store(self) -> Store:
@@ -103,22 +83,27 @@ class Job:
         """Which documents must not be in the dataset."""
         return suppress.load(self.dataset, self.suppressed)
 
-    @property
+    @functools.cached_property
+    def steps(self) -> list[Step]:
+        """The recipe's steps, with the paths of their files taken from its folder."""
+        return self.recipe.bound_steps()
+
+    @functools.cached_property
     def groups(self) -> list[GroupStep]:
         """The recipe's group steps, in order."""
-        return [GroupStep(s.name, s.transform) for s in self.recipe.bound_steps() if isinstance(s.transform, Group)]
+        return [GroupStep(s.name, s.transform) for s in self.steps if isinstance(s.transform, Group)]
 
     def fused(self, number: int) -> list[Step]:
         """The steps of pass `number`, without groups."""
         parts: list[list[Step]] = [[]]
-        for step in self.recipe.bound_steps():
+        for step in self.steps:
             if isinstance(step.transform, Group):
                 parts.append([])
             else:
                 parts[-1].append(step)
         return parts[number]
 
-    @property
+    @functools.cached_property
     def stages(self) -> list[Stage]:
         """All stages in the order in which they run."""
         stages = [Stage("pass", 0)]
@@ -145,14 +130,23 @@ class Job:
         """Every read unit, in the order that numbers the shards: by source as in the recipe, then by content."""
         return [ReadUnit.from_json(u) for u in self.store.load_plan(self.reads)["units"]]
 
+    @functools.cached_property
+    def arrivals(self) -> list[int] | None:
+        """The wave with which each read unit came, as 0, 1, ...; None where all came at once."""
+        return ranked([u.arrival for u in self.read_units()])
+
     def work_digest(self) -> str:
         """Digest of everything that decides the snapshot's bytes: listing, steps, versions, output."""
         names = [s.name for s in self.recipe.sources]
-        units = sorted((names.index(u.source), u.key) for u in self.read_units())
+        read_units = self.read_units()
+        units = sorted((names.index(u.source), u.key) for u in read_units)
+        came = []
+        if self.arrivals:
+            came = [sorted((u.source, u.key, w) for u, w in zip(read_units, self.arrivals, strict=True))]
         listed = [self.suppression.digest] if self.suppressed else []
         read = [source_fingerprint(s) for s in self.recipe.sources]
         passes = [pass_fingerprint(self, n) for n in range(len(self.groups) + 1)]
-        return request_of("work", units, read, passes, *listed)
+        return request_of("work", units, read, passes, *listed, *came)
 
     def prepare(self, stage: int) -> Prepared:
         """Work out the units of a stage; the stage before must be complete."""
@@ -163,8 +157,15 @@ class Job:
     def refresh(self, stage: int) -> Prepared:
         """`prepare`, looking again at which units are done."""
         ready = self.prepare(stage)
-        store = self.store
-        ready.pending = [i for i in ready.pending if store.outcome(ready.requests[i]) is None]
+        found = self.store.outcomes([ready.requests[i] for i in ready.pending])
+        ready.pending = [i for i, outcome in zip(ready.pending, found, strict=True) if outcome is None]
+        return ready
+
+    def begin(self, stage: int) -> Prepared:
+        """`refresh` before a stage runs, and say so to who watches."""
+        ready = self.refresh(stage)
+        reused = len(ready.requests) - len(ready.pending)
+        self.store.announce({"stage": stage, "plan": ready.plan, "reused": reused})
         return ready
 
     def outcomes(self, stage: int) -> list[dict[str, Any]]:
@@ -173,12 +174,16 @@ class Job:
         Raises:
             EngineError: a unit has not run.
         """
+        if stage in self._outcomes:
+            return self._outcomes[stage]
+        requests = self.prepare(stage).requests
         found = []
-        for request in self.prepare(stage).requests:
-            outcome = self.store.outcome(request)
+        for request, outcome in zip(requests, self.store.outcomes(requests), strict=True):
             if outcome is None:
                 raise EngineError(f"{self.dataset}: stage {stage} is not complete: no outcome {request}")
             found.append(outcome)
+        if len(found) <= KEPT_OUTCOMES:  # asked for by several stages behind
+            self._outcomes[stage] = found
         return found
 
     def _prepare(self, number: int) -> Prepared:
@@ -188,9 +193,10 @@ class Job:
         shared, requests, sizes = make[stage.kind](number, stage)
         shared["requests"] = requests
         plan = self.store.save_plan(shared)
-        pending = [i for i, request in enumerate(requests) if self.store.outcome(request) is None]
+        pending = [i for i, outcome in enumerate(self.store.outcomes(requests)) if outcome is None]
         # biggest first: workers are dealt their units beforehand, and a big one at the end would run alone
-        return Prepared(number, plan, requests, sizes, sorted(pending, key=lambda i: (-sizes[i], i)))
+        share = SHARE[stage.kind] if number else 1
+        return Prepared(number, plan, requests, sizes, sorted(pending, key=lambda i: (-sizes[i], i)), share)
 
     def _before(self, number: int, kinds: set[str]) -> int:
         """The nearest stage before `number` of one of these kinds."""
@@ -199,8 +205,20 @@ class Job:
     def _told(self, number: int) -> tuple[list[str], str]:
         """(files that hold what the shards are told, digest of what they were computed from) before a stage."""
         last = self._before(number, {"decide", "gather"})
-        files = [o["files"]["told"]["path"] for o in self.outcomes(last)]
+        stage = self.stages[last]
+        adds = stage.kind == "gather" and stage.round in self.groups[stage.number].transform.adds
+        files = [o["files"]["told"]["path"] for s in ([last - 1] if adds else []) + [last] for o in self.outcomes(s)]
         return files, request_of(self.prepare(last).requests)
+
+    def _told_each(self, number: int, paths: list[str], shards: list[dict[str, Any]]) -> list[pa.Table] | None:
+        """What each shard is told before a stage, if it is little: then units are named by it, and one that is told the
+        same as before is known to be done without a look by a worker. None if it is much."""
+        last = self._before(number, {"decide", "gather"})
+        told = [o["key_bytes"] for s in {last - 1, last} if s >= 0 for o in self.outcomes(s)]
+        if sum(told) > (TOLD_AGAIN if self.arrivals else TOLD_BYTES):
+            return None
+        names = shard_names([s["content"] for s in shards])
+        return [named(told, names) for told in read_all_told([self.store.path(p) for p in paths], len(shards))]
 
     def _passes(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
         fingerprint = pass_fingerprint(self, stage.number)
@@ -219,9 +237,13 @@ class Job:
             return self._gathered_passes(number, fingerprint)
         before, schema = self._staged(number)
         told, basis = self._told(number)
-        shards = [{"content": o["content"], "rows": o["rows"], "shard": o["files"]["shard"]["path"]} for o in before]
-        wire = schema.serialize().to_pybytes().hex()
-        requests = [request_of("pass", fingerprint, s["content"], i, basis, wire) for i, s in enumerate(shards)]
+        shards = _shards(before)
+        wire = wire_of(schema)
+        each = self._told_each(number, told, shards)
+        if each is None:
+            requests = [request_of("pass", fingerprint, s["content"], i, basis, wire) for i, s in enumerate(shards)]
+        else:
+            requests = [pass_content(fingerprint, s["content"], t, wire) for s, t in zip(shards, each, strict=True)]
         return {"shards": shards, "told": told, "schema": wire}, requests, [o["bytes"] for o in before]
 
     def _staged(self, number: int) -> tuple[list[dict[str, Any]], pa.Schema]:
@@ -239,9 +261,9 @@ class Job:
         counts = {o["shards"] for o in self.outcomes(number - 1)} - {None} or {1}
         if len(counts) != 1:
             raise EngineError(f"{self.groups[stage.number].name} decided on {len(counts)} numbers of shards")
-        shards = [{"content": o["content"], "rows": o["rows"], "shard": o["files"]["shard"]["path"]} for o in before]
-        wire = schema.serialize().to_pybytes().hex()
-        group = [self.recipe.seed, _step_fingerprint(self.groups[stage.number])]
+        shards = _shards(before)
+        wire = wire_of(schema)
+        group = [self.recipe.seed, step_fingerprint(self.groups[stage.number])]
         requests = [request_of("scatter", group, s["content"], i, basis, wire) for i, s in enumerate(shards)]
         shared = {"shards": shards, "told": told, "schema": wire, "to": counts.pop()}
         return shared, requests, [o["bytes"] for o in before]
@@ -261,9 +283,14 @@ class Job:
     def _keys(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
         before = self.outcomes(self._before(number, {"pass"}))
         told, basis = self._told(number)
-        shards = [{"content": o["content"], "rows": o["rows"], "shard": o["files"]["shard"]["path"]} for o in before]
-        group = _step_fingerprint(self.groups[stage.number])
-        requests = [request_of("keys", group, stage.round, s["content"], i, basis) for i, s in enumerate(shards)]
+        shards = _shards(before)
+        group = step_fingerprint(self.groups[stage.number])
+        each = self._told_each(number, told, shards)
+        if each is None:
+            requests = [request_of("keys", group, stage.round, s["content"], i, basis) for i, s in enumerate(shards)]
+        else:
+            requests = [keys_content(group, stage.round, s["content"], t) for s, t in zip(shards, each, strict=True)]
+        # of a staged shard, the rows that something was told about are worked on: the rest is read past
         return {"shards": shards, "told": told}, requests, [o["bytes"] for o in before]
 
     def _decide(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
@@ -272,23 +299,27 @@ class Job:
         units = max(1, min(FINE, -(-total // DECIDE_BYTES)))
         ranges = [[FINE * i // units, FINE * (i + 1) // units] for i in range(units)]
         basis = request_of([o["content"] for o in before])
-        group = _step_fingerprint(self.groups[stage.number])
-        requests = [request_of("decide", group, stage.round, basis, *r) for r in ranges]
-        shared = {"keys": [o["files"]["keys"]["path"] for o in before], "ranges": ranges}
+        group = step_fingerprint(self.groups[stage.number])
+        # where rows have moved, a shard is no longer what came at one time
+        moved = any(g.transform.moves for g in self.groups[: stage.number])
+        arrivals = None if moved else self.arrivals
+        history = [arrivals] if arrivals else []
+        requests = [request_of("decide", group, stage.round, basis, *r, *history) for r in ranges]
+        shared = {"keys": [o["files"]["keys"]["path"] for o in before], "ranges": ranges, "arrivals": arrivals}
         return shared, requests, [total // units] * units
 
     def _gather(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
         told, basis = self._told(number)
         rows = [o["rows"] for o in self.outcomes(self._before(number, {"pass"}))]
-        group = _step_fingerprint(self.groups[stage.number])
+        group = step_fingerprint(self.groups[stage.number])
         return {"told": told, "rows": rows}, [request_of("gather", group, stage.round, basis)], [0]
 
     def _conform(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
         before = self.outcomes(number - 1)
         check_bad_rows(self, before)
-        wire = unified_schema(before).serialize().to_pybytes().hex() if before else ""
+        wire = wire_of(unified_schema(before)) if before else ""
         differ = [o for o in before if o["schema"] != wire]
-        shards = [{"content": o["content"], "rows": o["rows"], "shard": o["files"]["shard"]["path"]} for o in differ]
+        shards = _shards(differ)
         requests = [request_of("conform", s["content"], wire) for s in shards]
         return {"shards": shards, "schema": wire}, requests, [o["bytes"] for o in differ]
 
@@ -307,30 +338,9 @@ class Job:
         return outcomes
 
 
-def _step_fingerprint(step: Step | GroupStep) -> list[Any]:
-    return [step.name, step.transform.fingerprint()]
-
-
-def source_fingerprint(spec: SourceSpec) -> str:
-    """Digest of the fields of a source that decide what is read from a given file."""
-    return request_of(spec.model_dump(mode="json", exclude={"path", "private", "max_bad_fraction"}))
-
-
-def pass_fingerprint(job: Job, number: int) -> list[Any]:
-    """What decides the bytes of a pass, but its input: seed, steps, and what it emits or how it is written."""
-    groups = job.groups
-    # ids that steps make are looked for where they are made; all others, where documents are read
-    derives = job.suppressed and any(isinstance(s.transform, Expand) for s in job.fused(number))
-    listed = [job.suppression.digest] if derives and job.suppression.count("derived") else []
-    return [
-        *listed,
-        job.recipe.seed,
-        [_step_fingerprint(groups[number - 1])] if number else [],
-        [_step_fingerprint(s) for s in job.fused(number)],
-        job.recipe.output.model_dump(mode="json", exclude={"path", "shard_bytes"})
-        if job.last_pass(number)
-        else _step_fingerprint(groups[number]),
-    ]
+def _shards(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What units of the next stage need to know of staged shards."""
+    return [{"content": o["content"], "rows": o["rows"], "shard": o["files"]["shard"]["path"]} for o in outcomes]
 
 
 def unified_schema(outcomes: list[dict[str, Any]]) -> pa.Schema:
@@ -339,8 +349,8 @@ def unified_schema(outcomes: list[dict[str, Any]]) -> pa.Schema:
 
     wires = sorted({o["schema"] for o in outcomes})
     if len(wires) == 1:  # as it is: packed rows are lists of a fixed size, which have no common type but their own
-        return pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(wires[0])))
-    return unify([pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(w))) for w in wires])
+        return schema_of(wires[0])
+    return unify([schema_of(w) for w in wires])
 
 
 def check_bad_rows(job: Job, outcomes: list[dict[str, Any]]) -> None:
@@ -350,8 +360,10 @@ def check_bad_rows(job: Job, outcomes: list[dict[str, Any]]) -> None:
         bad, rows = sum(r["bad"] for r in mine), sum(r["rows"] for r in mine)
         if bad > spec.max_bad_fraction * rows:
             example = next((r["example"] for r in mine if r["bad"]), "")
+            advice = "Mend the input, map other columns, or raise `max_bad_fraction` of this source."
+            if bad == rows and f"column '{spec.column('text')}' is null" in example:
+                advice = "Say which column holds the text, as in `columns: {text: body}`."
             raise TooManyBadRowsError(
                 f"source {spec.name}: {bad} of {rows} rows cannot be used, more than max_bad_fraction "
-                f"{spec.max_bad_fraction:g}. First: {example}. Nothing was committed. Mend the input, map other columns, "
-                f"or raise `max_bad_fraction` of this source."
+                f"{spec.max_bad_fraction:g}. First: {example}. Nothing was committed. {advice}"
             )

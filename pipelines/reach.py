@@ -19,16 +19,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pipelines.job import Job
-from pipelines.plan import BASE_MEMORY, BATCH_FACTOR, MB
+from pipelines.memory import BASE_MEMORY, MB, unit_memory
 from transforms import storage
 from transforms.errors import EngineError, RecipeError, SourceError
 
 PACKAGES = ("apache-beam", "numpy", "pyarrow")
 """Packages that write or hash what workers exchange: their versions must agree."""
-BATCH_BYTES = 16 * MB
-"""Text of the batches that a pass works on at a time, at most."""
-KEY_FACTOR = 6
-"""Bytes in use for a byte of keys that a decide unit takes on: the table, its sort order, groups, answers."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +115,7 @@ class Expected:
                 f"worker {platform.node()} has {here.memory / MB:.0f} MB of memory, a unit takes {self.memory / MB:.0f}. "
                 "Nothing ran there. Give workers more memory, or set a lower output.shard_bytes."
             )
+        job.store.forget_known()
         unseen = unseen_from_here(job, self.mark)
         if unseen:
             raise SourceError(f"worker {platform.node()} {unseen}")
@@ -132,7 +129,7 @@ def expected(job: Job) -> Expected:
     """What workers of this job must find; leaves a mark, which `forget` takes away."""
     mark = uuid.uuid4().hex
     path = _mark(job, mark)
-    os.makedirs(os.path.dirname(path), exist_ok=True)
+    storage.makedirs(os.path.dirname(path))
     storage.write_atomic(path, b"", fsync=False)
     return Expected(facts_here(), unit_memory(job)[0], mark)
 
@@ -150,16 +147,19 @@ def unseen_from_here(job: Job, mark: str) -> str:
     """What of the job's files this process cannot see or write, in words; empty if it sees all that was looked at: the
     dataset, one file of each source's folders (64 at most), each step's files."""
     advice = "Workers need the same disk under the same path (NFS, Lustre, a shared volume)."
-    store, folder = job.store, os.path.abspath(job.dataset)
-    if not os.path.isdir(folder):
-        return f"cannot see {folder}. {advice}"
-    if not os.path.exists(_mark(job, mark)):
-        return f"sees another disk at {folder}. {advice}"
-    units = job.read_units()
+    remote = "Workers need the store's credentials and address, as this process has them."
+    store, disk = job.store, storage.is_local(job.dataset)
+    folder = os.path.abspath(job.dataset) if disk else job.dataset
     try:
+        if disk and not os.path.isdir(folder):
+            return f"cannot see {folder}. {advice}"
+        if not storage.has_file(_mark(job, mark)):
+            return f"sees another {'disk' if disk else 'store'} at {folder}. {advice if disk else remote}"
+        units = job.read_units()
         _try_write(store.path(".corpusmill"))
     except OSError as error:
-        return f"cannot write to {folder}: {error.strerror}. Mount it writable on the workers."
+        todo = "Mount it writable on the workers." if disk else remote
+        return f"cannot write to {folder}: {error.strerror}. {todo}"
     looked: Counter[str] = Counter()
     for unit in units:
         for part in unit.parts:
@@ -170,7 +170,8 @@ def unseen_from_here(job: Job, mark: str) -> str:
             try:
                 size = storage.stat(part.path).size
             except OSError:
-                return f"cannot see {part.path} of source {unit.source}. {advice}"
+                todo = advice if storage.is_local(part.path) else remote
+                return f"cannot see {part.path} of source {unit.source}. {todo}"
             if size != part.size:
                 return f"sees another file at {part.path} ({size} bytes, not {part.size}). {advice}"
     for step in job.recipe.bound_steps():
@@ -182,9 +183,8 @@ def unseen_from_here(job: Job, mark: str) -> str:
 
 def _try_write(folder: str) -> None:
     path = os.path.join(folder, f".tmp-reach-{uuid.uuid4().hex[:12]}")
-    with open(path, "xb"):
-        pass
-    os.unlink(path)
+    storage.create_exclusive(path, b"")
+    storage.remove(path)
 
 
 def local_paths(job: Job) -> list[str]:
@@ -199,23 +199,6 @@ def local_paths(job: Job) -> list[str]:
     if storage.is_local(job.dataset):
         found.append(f"output: {job.recipe.output.path}")
     return found
-
-
-def unit_memory(job: Job) -> tuple[int, str]:
-    """(bytes that a worker takes for its greatest unit, the formula in words). A pass streams batches and writes row groups;
-    a decide unit holds the keys of its range; both on top of the loaded libraries."""
-    from pipelines.job import DECIDE_BYTES
-
-    keys = KEY_FACTOR * DECIDE_BYTES if job.groups else 0
-    moved = max((g.transform.moves for g in job.groups), default=False)
-    shard = 3 * job.recipe.output.shard_bytes if moved else 0
-    work = max(BATCH_FACTOR * BATCH_BYTES, keys, shard)
-    formula = (
-        f"{BASE_MEMORY / MB:.0f} MB of libraries + the greatest of {BATCH_FACTOR} x {BATCH_BYTES / MB:.0f} MB of batches"
-        + (f", {KEY_FACTOR} x {DECIDE_BYTES / MB:.0f} MB of keys" if keys else "")
-        + (f", 3 x {job.recipe.output.shard_bytes / MB:.0f} MB of a mixed shard" if shard else "")
-    )
-    return BASE_MEMORY + work, formula
 
 
 def check_memory(job: Job, available: int, where: str, threads: int = 1) -> None:

@@ -12,16 +12,24 @@ result lies in the units and their files, so every engine gives the same bytes.
 from __future__ import annotations
 
 import abc
+import contextlib
 import importlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pipelines import lean
+from pipelines.disk import explain
+from pipelines.failures import remember_failure, take_failure
+from pipelines.head_start import HeadStart
 from pipelines.job import Job
+from pipelines.work import execute
 from transforms.errors import CorpusmillError, MissingDependencyError, RecipeError
 
 if TYPE_CHECKING:
+    import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
 ENGINES = {
@@ -77,11 +85,9 @@ def run_stages(job: Job, workers: int | None, runner: str, options: Sequence[str
     Raises:
         CorpusmillError: what a unit raised, as it raised it.
     """
+    hush()
     engine = engine_of(runner, workers, options)
     engine.check(job)
-    from pipelines.graph import take_failure
-
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
     take_failure(job)
     try:
         engine.run(job)
@@ -89,12 +95,23 @@ def run_stages(job: Job, workers: int | None, runner: str, options: Sequence[str
         cause = take_failure(job)
         if cause is not None:
             raise cause from None
-        if isinstance(error, CorpusmillError):
-            raise
+        told = explain(error, job.dataset)
+        if isinstance(told, CorpusmillError):
+            raise told from error.__cause__
         raise CorpusmillError(
             f"the runner {runner} failed: {type(error).__name__}: {_short(error)}. "
             "Finished shards are kept: the same command goes on."
         ) from error
+
+
+def hush() -> None:
+    """Keep Beam's log from people who did not ask for it: what it has to say comes as errors."""
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
+    logging.getLogger().addFilter(_not_of_beam)  # said by the root logger when Beam is imported
+
+
+def _not_of_beam(record: logging.LogRecord) -> bool:
+    return not str(record.msg).startswith("apitools not found")
 
 
 def _short(error: Exception) -> str:
@@ -103,33 +120,111 @@ def _short(error: Exception) -> str:
     return text if len(text) < 800 else f"{text[:200]} ... {text[-600:]}"
 
 
+SMALL = 100_000_000
+"""Bytes of input, or of documents staged, up to which a stage is not worth a graph: loading Beam and making one takes a CPU
+second, more than a tenth of what a worker takes for so much."""
+_SAMPLING_MS = 10
+
+
 class Local(Engine):
     """FnApiRunner with worker threads in this process: kernels and Arrow release the GIL, nothing is started, no port is
-    opened. (`DirectRunner` would first look for a Prism binary on the network.)"""
+    opened. (`DirectRunner` would first look for a Prism binary on the network.)
+
+    The graph begins at the first stage that has more to do than `SMALL`: what comes before it, and all of a refresh that
+    brings a few documents, is done without one, by the same units. Beam is not even loaded then."""
 
     name = "local"
 
     def check(self, job: Job) -> None:
         """Options that Beam does not know are refused; one machine sees its own files."""
-        self._options()
+        if self.flags:
+            pipeline_options(self._flags)
 
-    def _options(self) -> PipelineOptions:
-        flags = [f"--direct_num_workers={self.workers or cores()}", "--direct_running_mode=in_memory", *self.flags]
-        return pipeline_options(flags)
+    @property
+    def _flags(self) -> list[str]:
+        return [f"--direct_num_workers={self.workers or cores()}", "--direct_running_mode=in_memory", *self.flags]
 
     def run(self, job: Job) -> None:
-        """One graph of all stages."""
-        import apache_beam as beam
-        from apache_beam.runners.portability.fn_api_runner import FnApiRunner, worker_handlers
+        """One graph of all stages that have much to do, and those behind them.
 
-        from pipelines.graph import RunStages
+        Raises:
+            CorpusmillError: a worker process died; the message names it and the stage.
+        """
+        first = 0 if self.flags else self._small_stages(job)
+        if first == len(job.stages):
+            return
+        with contextlib.nullcontext() if self.flags else HeadStart(job, first, (self.workers or cores()) - 1):
+            with lean.imports():
+                import apache_beam as beam
+
+                from pipelines.graph import RunStages
+
+            # half of Beam's start-up, which `run_graph` would come to when nobody works beside it
+            import apache_beam.runners.portability.fn_api_runner
+
+            stages = RunStages(job, first=first)
+        self.run_graph(lambda pipeline: pipeline | "start" >> beam.Create([0]) | "stages" >> stages, job)
+
+    def _small_stages(self, job: Job) -> int:
+        """Do stages as long as they are small; the number of the first that is not."""
+        lean.begin()
+        with ThreadPoolExecutor(self.workers or cores()) as threads:
+            for number in range(len(job.stages)):
+                ready = job.begin(number)
+                if ready.todo > SMALL:
+                    return number
+                units = [threads.submit(execute, job, number, ready.plan, i) for i in ready.pending]
+                try:
+                    for unit in units:
+                        unit.result()
+                except BaseException as error:
+                    for unit in units:  # Ctrl-C, too: what has not begun does not begin
+                        unit.cancel()
+                    if isinstance(error, Exception):
+                        remember_failure(job, error)
+                    raise
+        return len(job.stages)
+
+    def run_graph(self, build: Callable[[beam.Pipeline], Any], job: Job | None = None) -> None:
+        """Run the graph that `build` makes of an empty pipeline. job: what it does, for a message that names the stage.
+
+        Raises:
+            CorpusmillError: a worker process died; the message names it and what it was doing.
+        """
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import DirectOptions
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner, worker_handlers
+        from apache_beam.runners.worker import statesampler
 
         # a second thread flushes and clears the buffer while the first writes to it; without the timer nothing is lost
         worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
-        pipeline = beam.Pipeline(runner=FnApiRunner(), options=self._options())
-        # built outside a `with` block: an error in the graph must not be covered by one in the run
-        _ = pipeline | "start" >> beam.Create([0]) | "stages" >> RunStages(job)
-        pipeline.run().wait_until_finish()
+        # who samples a bundle's states for metrics sleeps for so many milliseconds, and the bundle's end waits for it
+        statesampler.StateSampler.__init__.__defaults__ = (_SAMPLING_MS,)
+        options = pipeline_options(self._flags)
+        with contextlib.ExitStack() as stack:
+            crew = None
+            if options.view_as(DirectOptions).direct_running_mode == "multi_processing":
+                from pipelines.engines.processes import Crew
+
+                crew = stack.enter_context(Crew())
+                options.view_as(DirectOptions).direct_running_mode = "in_memory"  # else Beam would take its own workers
+            pipeline = beam.Pipeline(runner=FnApiRunner(crew and crew.environment), options=options)
+            # built outside a `with` block: an error in the graph must not be covered by one in the run
+            build(pipeline)
+            try:
+                pipeline.run().wait_until_finish()
+            except Exception:
+                if crew and crew.death:
+                    raise CorpusmillError(
+                        f"{_where(job)}{crew.death} Finished shards are kept: the same command goes on."
+                    ) from None
+                raise
+
+
+def _where(job: Job | None) -> str:
+    """The stage that runs now, for the head of a message."""
+    note = job.store.announced() if job else None
+    return f"`{job.stages[note['stage']].label(job)}`: " if job and note else ""
 
 
 def pipeline_options(flags: Sequence[str]) -> PipelineOptions:

@@ -11,10 +11,13 @@ given up by Dask after four.
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, ClassVar
 
+from pipelines import lean
 from pipelines.carry import Carried
 from pipelines.job import Job
 from pipelines.reach import Expected, Facts, check_memory, differences, expected, facts_here, forget, unseen_from_here
@@ -23,6 +26,18 @@ from transforms.errors import CorpusmillError, EngineError, RecipeError
 
 TASKS_PER_THREAD = 64
 """A stage of more units than this for each thread of the cluster is dealt in tasks of several units."""
+OWN_CLUSTER = {
+    # stacks that are looked at a hundred times a second, and figures kept of the machine: for the dashboard, which there is not
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": "10s",
+    "distributed.admin.tick.interval": "1s",
+    "distributed.worker.memory.monitor-interval": "1s",
+    # Dask would have each freed megabyte go back to the system and come anew with the next batch; what the C library rises to
+    # by itself costs less
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": str(64 << 20),
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": str(32 << 20),
+}
+"""Dask's settings for worker processes of this machine that are started for one run."""
 ROUNDS = 3
 """How often a stage is run that loses units to no error of theirs."""
 
@@ -34,11 +49,14 @@ class Dask(Engine):
 
     def check(self, job: Job) -> None:
         """Dask is installed and the options are its own. What the workers are is asked when there is a cluster."""
-        need("distributed", "dask", self.name)
-        need("apache_beam.runners.dask.dask_runner", "dask", self.name)
+        with lean.imports():
+            need("distributed", "dask", self.name)
+            need("apache_beam.runners.dask.dask_runner", "dask", self.name)
         pipeline_options(self.flags)
         if self.workers and self._existing():
             raise RecipeError("--workers: the existing Dask cluster has the workers it has; leave `--workers` out")
+        if file := self.option("dask_scheduler_file"):
+            _check_file(file)
         for flag in ("dask_npartitions", "dask_partition_size"):
             if self.option(flag):
                 raise RecipeError(f"--{flag}: each stage is cut by its own number of units; leave it out")
@@ -75,6 +93,9 @@ class Dask(Engine):
                         "`dask scheduler` prints its address; firewalls must let it and its workers be reached."
                     ) from error
             else:
+                import dask
+
+                stack.enter_context(dask.config.set(OWN_CLUSTER))
                 cluster = stack.enter_context(
                     distributed.LocalCluster(
                         n_workers=self.workers or cores(),
@@ -82,12 +103,26 @@ class Dask(Engine):
                         processes=True,
                         dashboard_address=None,
                         silence_logs=logging.CRITICAL,
+                        preload=["pipelines.engines.dask_worker"] if lean.allowed() else [],
                     )
                 )
                 client = distributed.Client(cluster, set_as_default=False)
                 flags = [*self.flags, f"--dask_client_address={cluster.scheduler_address}"]
             stack.enter_context(client)
             yield client, flags
+
+
+def _check_file(file: str) -> None:
+    """Dask would wait for ever for one that is not there."""
+    advice = f"`dask scheduler --scheduler-file {file}` writes it"
+    try:
+        address = json.loads(Path(file).read_bytes())["address"]
+    except OSError as error:
+        raise RecipeError(f"--dask_scheduler_file={file}: cannot be read: {error.strerror}; {advice}") from None
+    except (ValueError, KeyError, TypeError):
+        address = None
+    if not isinstance(address, str):
+        raise RecipeError(f"--dask_scheduler_file={file}: names no address of a scheduler; {advice}")
 
 
 def check_cluster(client: Any, job: Job, wanted: Expected) -> int:
@@ -123,8 +158,7 @@ def _ask(carried: Carried, mark: str) -> tuple[Facts, str]:
 
 
 def _run_stage(job: Job, number: int, flags: list[str], threads: int, wanted: Expected) -> None:
-    ready = job.refresh(number)
-    job.store.announce({"stage": number, "plan": ready.plan, "reused": len(ready.requests) - len(ready.pending)})
+    ready = job.begin(number)
     for _ in range(ROUNDS):
         if not ready.pending:
             return

@@ -11,8 +11,8 @@ import re
 from typing import Any, ClassVar
 
 from pipelines.job import Job
-from pipelines.plan import MB
-from pipelines.reach import Expected, check_memory, expected, local_paths
+from pipelines.memory import MB
+from pipelines.reach import Expected, check_memory, expected, forget, local_paths
 from pipelines.runners import Engine, need, pipeline_options
 from transforms.errors import CorpusmillError, RecipeError
 
@@ -26,6 +26,7 @@ REQUIRED = {
 }
 GB_PER_CORE = {"standard": 4.0, "highmem": 8.0, "highcpu": 1.0}
 """Memory of Google's machine families; the first generation has 3.75, 6.5 and 0.9."""
+_DRY = "--dry_run: the graph was built and validated; nothing was submitted or committed."
 _MACHINE = re.compile(r"(?P<family>[a-z]\d[a-z]?)-(?P<kind>standard|highmem|highcpu)-(?P<cores>\d+)(-lssd)?")
 
 
@@ -44,6 +45,8 @@ class Dataflow(Engine):
             value = self.option(name)
             if value and not value.startswith("gs://"):
                 raise RecipeError(f"--{name}: a folder of a bucket, gs://..., not {value}")
+        if self.option("dry_run") not in (None, "True", "true"):
+            raise RecipeError("--dry_run: Beam takes any value for yes; say --dry_run=True, or leave it out")
         if self.workers and self.option("max_num_workers"):
             raise RecipeError("--workers and --max_num_workers say the same; leave one out")
         if "apache/beam_python" in str(self.option("sdk_container_image")):
@@ -80,18 +83,31 @@ class Dataflow(Engine):
         Raises:
             CorpusmillError: it was a dry run: the graph was built and validated, and nothing ran.
         """
-        result = self._pipeline(job, expected(job), publish=False).run()
-        if self._dry():
-            raise CorpusmillError("--dry_run: the graph was built and validated; nothing was submitted or committed.")
-        result.wait_until_finish()
+        wanted = expected(job)
+        try:
+            result = self._pipeline(job, wanted, publish=False).run()
+            if self._dry():
+                raise CorpusmillError(_DRY)
+            result.wait_until_finish()
+        finally:
+            forget(job, wanted)
 
     def submit(self, job: Job) -> str:
-        """Submit, with the commit as the job's last step; returns Dataflow's id of the job."""
-        result = self._pipeline(job, expected(job), publish=True).run()
-        return "" if self._dry() else str(result.job_id())
+        """Submit, with the commit as the job's last step; returns Dataflow's id of the job. In a Flex Template's launcher
+        (`--template_location`) Beam only writes the graph down, the service starts it, and there is no id yet.
+
+        Raises:
+            CorpusmillError: it was a dry run: the graph was built and validated, and nothing was submitted.
+        """
+        wanted = expected(job)
+        result = self._pipeline(job, wanted, publish=True).run()
+        if self._dry():
+            forget(job, wanted)
+            raise CorpusmillError(_DRY)
+        return "" if self.option("template_location") else str(result.job_id())
 
     def _dry(self) -> bool:
-        return str(self.option("dry_run")).lower() == "true"
+        return self.option("dry_run") is not None
 
     def _pipeline(self, job: Job, wanted: Expected | None, publish: bool) -> Any:
         from pipelines.detached import run_id

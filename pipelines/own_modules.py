@@ -1,0 +1,101 @@
+"""Modules of users' own that lie beside a recipe: each folder has its own, though another's have the same names.
+
+Python knows one module of a name. So a folder's modules stand where Python looks for them while they are imported, packed or
+unpacked, and those of other recipes' folders that have their names are put aside. Behind that, of two of one name, that of the
+folder that was asked for last stays. (A step that imports while it works, in a process with two such folders, must therefore
+not import a name that both have.)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+_lock = threading.RLock()
+_folders: dict[str, dict[str, ModuleType]] = {}
+"""Folders that were put on Python's path here, and their modules whose names another folder's have now."""
+_read: dict[tuple[str, str], tuple[Any, str]] = {}
+"""(name, file) of a module -> the specification that it was imported by, and the digest of what was read from its file then,
+as far as we know."""
+
+
+@contextlib.contextmanager
+def of(folder: str) -> Iterator[None]:
+    """Within, a name that several recipes' folders have is that of this folder's module; what is installed comes before all."""
+    with _lock:
+        installed = [p for p in sys.path if p not in _folders]
+        if folder not in installed:
+            _folders.setdefault(folder, {})
+        mine = _folders.get(folder, {})
+        others = [f for f in _folders if f != folder]
+        importlib.invalidate_caches()
+        for other in others:
+            for name in imported(other):
+                top = name.partition(".")[0]
+                if (name in mine or _found(top, [folder])) and not _found(top, installed):
+                    _folders[other][name] = sys.modules.pop(name)
+        for name in [n for n in mine if n not in sys.modules]:
+            sys.modules[name] = mine.pop(name)
+        sys.path[:] = [*installed, *([folder] if folder in _folders else []), *others]
+        try:
+            yield
+        finally:
+            for name in imported(folder) if folder in _folders else ():
+                known(name)
+            for other in others:
+                for name in [n for n in _folders[other] if n not in sys.modules]:
+                    sys.modules[name] = _folders[other].pop(name)
+
+
+def folders() -> list[str]:
+    """The recipes' folders that are on Python's path here."""
+    return list(_folders)
+
+
+def take_over(folders: list[str]) -> None:
+    """Of a process that got the path of another: folders that are recipes' there are recipes' here, and not installed."""
+    with _lock:
+        for folder in folders:
+            if folder in sys.path:
+                _folders.setdefault(folder, {})
+
+
+def imported(folder: str) -> dict[str, ModuleType]:
+    """The imported modules that were found in a folder, by name: in itself, or in a package that lies there."""
+    found = {}
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str) and file.startswith(folder + os.sep) and name != "__main__":
+            deep = name.count(".") + Path(file).name.startswith("__init__.")
+            if len(Path(file).parents) > deep and str(Path(file).parents[deep]) == folder:
+                found[name] = module
+    return found
+
+
+def known(name: str) -> tuple[str, str]:
+    """(file, digest) of an imported module, as at its import, or when this process first asked."""
+    module = sys.modules[name]
+    file, spec = str(getattr(module, "__file__", "")), getattr(module, "__spec__", None)
+    if (name, file) not in _read or _read[name, file][0] is not spec:
+        _read[name, file] = spec, _digest(file)
+    return file, _read[name, file][1]
+
+
+def _digest(file: str) -> str:
+    with contextlib.suppress(OSError):
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return ""
+
+
+def _found(top: str, path: list[str]) -> bool:
+    """Whether a module of this name would be found on a path, or by a finder that needs none."""
+    finders = [find for f in sys.meta_path if (find := getattr(f, "find_spec", None))]
+    return any(find(top, path) is not None for find in finders)
