@@ -7,6 +7,7 @@ either the old snapshot or the new one, and the same command heals the rest.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
@@ -14,18 +15,19 @@ import uuid
 from collections import Counter
 from typing import Any
 
-from pipelines import expect
+from pipelines import expect, lineage, lock
 from pipelines.card import readme
 from pipelines.funnel import build
-from pipelines.gc import remember
+from pipelines.gc import files_of, remember
 from pipelines.job import Job
 from pipelines.mixture import mixture
-from pipelines.snapshot import Dataset, manifest_name, snapshot_numbers
+from pipelines.released import released
+from pipelines.snapshot import FORMAT, Dataset, manifest_bytes, manifest_name, snapshot_numbers, sums
 from pipelines.store import request_of
+from transforms import storage
 from transforms.errors import DatasetError, LockedError
-from transforms.storage import create_exclusive, link_or_copy, write_atomic
 
-_TABLES = {"dropped": "dropped", "quarantine": "quarantine"}
+_KINDS = {"dropped": "dropped", "quarantine": "quarantine"}
 
 
 def commit(job: Job) -> dict[str, Any]:
@@ -42,10 +44,13 @@ def commit(job: Job) -> dict[str, Any]:
     parent = Dataset(job.dataset).manifest(numbers[-1]) if numbers else None
     expect.check(job, funnel, parent)
     remember(job)
-    files = _publish_shards(job, outcomes)
-    tables = _publish_tables(job)
+    wanted: dict[str, str] = {}
+    files, tables = _shards(job, outcomes, wanted), _tables(job, wanted)
+    _publish(job, wanted)
+    indexes = {os.path.dirname(o["files"]["ids"]["path"]) for o in job.outcomes(0) if "ids" in o["files"]}
+    storage.sync_folders(job.store.path(f) for f in sorted({os.path.dirname(f) for f in indexes} | indexes))
     manifest = {
-        "format": 1,
+        "format": FORMAT,
         "name": job.recipe.name,
         "parent": {"number": parent["number"], "digest": parent["digest"]} if parent else None,
         "documents": sum(f["rows"] for f in files),
@@ -63,14 +68,11 @@ def commit(job: Job) -> dict[str, Any]:
     mixed = mixture(job.dataset, tables, funnel)
     if mixed:
         manifest["mixture"] = mixed
+    if owed := released(job.recipe):
+        manifest["privacy"] = owed
     if job.suppressed:
         manifest["suppressed"] = {"lists": job.suppressed, "digest": job.suppression.digest}
     return publish_manifest(job.dataset, numbers[-1] + 1 if numbers else 1, manifest)
-
-
-def manifest_bytes(manifest: dict[str, Any]) -> bytes:
-    """A manifest as it is written."""
-    return (json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
 
 
 def publish_manifest(dataset: str, number: int, manifest: dict[str, Any]) -> dict[str, Any]:
@@ -79,12 +81,25 @@ def publish_manifest(dataset: str, number: int, manifest: dict[str, Any]) -> dic
     Raises:
         LockedError: another process took the number.
     """
-    os.makedirs(os.path.join(dataset, "snapshots"), exist_ok=True)
-    if not create_exclusive(os.path.join(dataset, manifest_name(number)), manifest_bytes(manifest)):
+    storage.makedirs(os.path.join(dataset, "snapshots"))
+    sync_names(dataset, manifest)
+    if number > 1 and Dataset(dataset).manifest()["created"] is None:
+        finish(dataset)  # of a process that died behind its commit
+    lock.confirm(dataset)
+    if not storage.create_exclusive(os.path.join(dataset, manifest_name(number)), manifest_bytes(manifest)):
         raise LockedError(
             f"{dataset}: another process committed snapshot {number} meanwhile. Run the same command again."
         )
     return finish(dataset)
+
+
+def sync_names(dataset: str, manifest: dict[str, Any]) -> None:
+    """Force the names of a manifest's files to disk, before the manifest that says that they are there."""
+    folders = {"", os.path.dirname(os.path.abspath(dataset))} if storage.is_local(dataset) else set()
+    for file in files_of(manifest):
+        parts = os.path.dirname(file["path"]).split("/")
+        folders.update("/".join(parts[: i + 1]) for i in range(len(parts)))
+    storage.sync_folders(os.path.join(dataset, f) for f in sorted(folders))
 
 
 def finish(dataset: str) -> dict[str, Any]:
@@ -94,32 +109,37 @@ def finish(dataset: str) -> dict[str, Any]:
     if manifest["created"] is None:
         _event(reader, manifest)
         manifest = reader.manifest()
-    listed = [*manifest["files"], *(f for files in manifest["tables"].values() for f in files)]
-    sums = "".join(f"{f['sha256']}  {f['path']}\n" for f in sorted(listed, key=lambda f: f["path"]))
-    _replace(os.path.join(dataset, "SHA256SUMS"), sums)
-    _replace(os.path.join(dataset, "README.md"), readme(manifest))
+    card = readme(manifest).encode()
+    _replace(os.path.join(dataset, "README.md"), card)
+    _replace(os.path.join(dataset, "SHA256SUMS"), sums(manifest, card))
     return manifest
 
 
-def _replace(path: str, text: str) -> None:
-    try:
-        with open(path, encoding="utf-8") as f:
-            if f.read() == text:
-                return
-    except FileNotFoundError:
-        pass
-    write_atomic(path, text.encode())
+def _replace(path: str, data: bytes) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if storage.read_bytes(path) == data:
+            return
+    storage.write_atomic(path, data)
 
 
-def _publish(job: Job, file: dict[str, Any], name: str) -> dict[str, Any]:
-    target = os.path.join(job.dataset, name)
-    if not os.path.exists(target):
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        link_or_copy(job.store.path(file["path"]), target)
+def _publish(job: Job, wanted: dict[str, str]) -> None:
+    """Give finished work the names that the snapshot calls it by (name -> path of the work), where it has them not yet."""
+
+    def one(name: str) -> None:
+        target = os.path.join(job.dataset, name)
+        if not storage.has_file(target):
+            storage.makedirs(os.path.dirname(target))
+            storage.link_or_copy(job.store.path(wanted[name]), target)
+
+    storage.each(one, wanted, job.dataset)
+
+
+def _entry(file: dict[str, Any], name: str) -> dict[str, Any]:
+    """How a manifest names a file."""
     return {"path": name, "rows": file["rows"], "bytes": file["bytes"], "size": file["size"], "sha256": file["sha256"]}
 
 
-def _publish_shards(job: Job, outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _shards(job: Job, outcomes: list[dict[str, Any]], wanted: dict[str, str]) -> list[dict[str, Any]]:
     # where a group has moved the rows, a shard is no longer that of one source
     moved = any(g.transform.moves for g in job.groups)
     homes = (
@@ -138,11 +158,12 @@ def _publish_shards(job: Job, outcomes: list[dict[str, Any]]) -> list[dict[str, 
             suffix = os.path.splitext(file["path"])[1]
             # named by its bytes: two shards of equal bytes would be one file listed twice, so the unit's own name joins in
             name = f"data/{home}-{request_of(file['sha256'], key)[:20]}{suffix}"
-            files.append({**_publish(job, file, name), "source": None if moved else home})
+            wanted[name] = file["path"]
+            files.append({**_entry(file, name), "source": None if moved else home})
     return files
 
 
-def _publish_tables(job: Job) -> dict[str, list[dict[str, Any]]]:
+def _tables(job: Job, wanted: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
     tables: dict[str, list[dict[str, Any]]] = {}
     for number, stage in enumerate(job.stages):
         for outcome in job.outcomes(number):
@@ -152,19 +173,20 @@ def _publish_tables(job: Job) -> dict[str, list[dict[str, Any]]]:
                     kind = name.rpartition(".")[2]
                 elif kind == "scores":
                     kind = f"scores/{name}"
-                elif kind not in _TABLES:
+                elif kind not in _KINDS:
                     continue
                 target = f"{kind}/{stage.number}-{request_of(what, file['sha256'], outcome['content'])[:20]}.parquet"
-                tables.setdefault(kind, []).append(_publish(job, file, target))
+                wanted[target] = file["path"]
+                tables.setdefault(kind, []).append(_entry(file, target))
     return dict(sorted(tables.items()))
 
 
 def _schema(outcomes: list[dict[str, Any]]) -> list[dict[str, str]]:
-    import pyarrow as pa
+    from transforms.arrow import schema_of
 
     if not outcomes:
         return []
-    schema = pa.ipc.read_schema(pa.py_buffer(bytes.fromhex(outcomes[0]["schema"])))
+    schema = schema_of(outcomes[0]["schema"])
     return [{"name": f.name, "type": str(f.type)} for f in schema]
 
 
@@ -197,11 +219,7 @@ def _event(reader: Dataset, manifest: dict[str, Any]) -> None:
     }
     path = os.path.join(reader.path, "events.jsonl")
     try:
-        with open(path, "ab+") as f:
-            f.seek(0, os.SEEK_END)
-            torn = f.tell() > 0 and (f.seek(-1, os.SEEK_END), f.read(1))[1] != b"\n"
-            f.write((b"\n" if torn else b"") + json.dumps(event, sort_keys=True).encode() + b"\n")
-            f.flush()
-            os.fsync(f.fileno())
+        storage.append_line(path, json.dumps(event, sort_keys=True).encode(), fsync=True)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written: {error.strerror}. The snapshot itself is committed.") from error
+    lineage.send(event)

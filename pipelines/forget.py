@@ -23,17 +23,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import suppress
+from pipelines import submitted, suppress
+from pipelines.disk import explained
 from pipelines.purge import Forgotten, affected, forget_answers, purge
 from pipelines.recipe import Recipe, restored
 from pipelines.run import run
 from pipelines.snapshot import Dataset
 from pipelines.store import Store, request_of
 from pipelines.trace import trace
+from transforms import storage
 from transforms.base import Expand
 from transforms.errors import DatasetError, RecipeError
 from transforms.shards import read_shard
-from transforms.storage import write_atomic
 
 FOLDER = "takedowns"
 
@@ -84,13 +85,14 @@ def stored_recipe(dataset: str) -> Recipe:
     """
     advice = "name its file: --recipe corpus.yaml"
     try:
-        with open(os.path.join(Store(dataset).root, "recipe.json"), encoding="utf-8") as f:
-            base = Path(os.path.realpath(dataset), json.load(f)["base_dir"])
+        base = Path(json.loads(storage.read_bytes(os.path.join(Store(dataset).root, "recipe.json")))["base_dir"])
+        if storage.is_local(dataset):  # it is relative there
+            base = Path(os.path.realpath(dataset), base)
         recipe = restored(Dataset(dataset).manifest()["recipe"], Path(os.path.normpath(base)))
     except (OSError, ValueError, KeyError, RecipeError) as error:
         raise RecipeError(f"{dataset}: the recipe that made it cannot be restored ({error}); {advice}") from error
-    if os.path.realpath(recipe.output_dir) != os.path.realpath(dataset):
-        raise RecipeError(f"{dataset}: the recipe that made it writes to {recipe.output_dir} now; {advice}")
+    if storage.absolute(recipe.dataset) != storage.absolute(dataset):
+        raise RecipeError(f"{dataset}: the recipe that made it writes to {recipe.dataset} now; {advice}")
     return recipe
 
 
@@ -103,33 +105,36 @@ def forget(dataset: str, asked: Takedown, recipe: Recipe | None = None, workers:
     """
     if not (asked.ids or asked.users or asked.sources):
         raise DatasetError("forget: name ids, a user or a source")
+    dataset = dataset.rstrip("/") or "/"
     reader = Dataset(dataset)
     recipe = recipe or stored_recipe(dataset)
-    if os.path.realpath(recipe.output_dir) != os.path.realpath(dataset):
-        raise RecipeError(
-            f"the recipe writes to {recipe.output_dir}, not to {dataset}; name the one that made {dataset}"
-        )
+    if storage.absolute(recipe.dataset) != storage.absolute(dataset):
+        raise RecipeError(f"the recipe writes to {recipe.dataset}, not to {dataset}; name the one that made {dataset}")
     if recipe.expect is not None:  # a takedown brings nothing new, and must not wait for it
         recipe = recipe.model_copy(update={"expect": recipe.expect.model_copy(update={"min_new_documents": None})})
-    with Store(dataset).lock():
-        before = suppress.load(dataset).number
+    with explained(dataset), Store(dataset).lock():
+        waiting = submitted.waiting(dataset)
         listed = suppress.append(dataset, _entries(dataset, recipe, asked))
+        void = set(waiting) - (set() if asked.purge else set(submitted.waiting(dataset)))
         path = os.path.join(dataset, FOLDER, _name(listed, asked))
         reader = Dataset(dataset)
         forgotten = Forgotten.of(reader, reader.numbers, listed)
-        report = _unfinished(path) or _examined(reader, listed, forgotten, before, asked)
+        report = _unfinished(path) or _examined(reader, listed, forgotten, asked)
+        report["void_runs"] = sorted({*report.get("void_runs", []), *void})
         report["model_answers"] = report.get("model_answers", 0) + forget_answers(reader, forgotten)
         _write(path, report)
     result = run(recipe, workers=workers)
     report |= {"committed_snapshot": result.snapshot, "documents_after": result.manifest["documents"]}
     report["returned_documents"] = _returned(reader.path, report, result.manifest)
     if asked.purge:
-        changed = purge(dataset)
-        report["purged_snapshots"] = sorted({*report["purged_snapshots"], *changed})
+        purge(dataset)
+        # by what the manifests say: of a purge that died, the one that ends it writes the rest
+        report["purged_snapshots"] = sorted({*report["purged_snapshots"], *_purged(Dataset(dataset), listed)})
     report |= {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "purge": asked.purge}
     report |= {"signed_off_by": asked.signed_off_by}
     report["digest"] = request_of("takedown", {k: v for k, v in report.items() if k != "digest"})
-    _write(path, report)
+    with explained(dataset):
+        _write(path, report)
     return report
 
 
@@ -151,8 +156,8 @@ def _entries(dataset: str, recipe: Recipe, asked: Takedown) -> dict[str, Iterabl
 
 
 def _indexes(dataset: str) -> Iterable[str]:
-    for folder, _, names in os.walk(os.path.join(Store(dataset).root, "work")):
-        yield from (os.path.join(folder, n) for n in sorted(names) if n.endswith(".ids.arrow"))
+    work = storage.below(os.path.join(Store(dataset).root, "work"))
+    yield from sorted(e.uri for e in work if e.uri.endswith(".ids.arrow"))
 
 
 def _ids_of_users(dataset: str, users: tuple[str, ...]) -> set[str]:
@@ -178,16 +183,13 @@ def _name(listed: suppress.Suppression, asked: Takedown) -> str:
 def _unfinished(path: str) -> dict[str, Any] | None:
     """What was found before a crash: afterwards, the documents may be gone already."""
     try:
-        with open(path, encoding="utf-8") as f:
-            found: dict[str, Any] = json.load(f)
-    except (OSError, ValueError):
+        found: dict[str, Any] = json.loads(storage.read_bytes(path))
+    except (FileNotFoundError, ValueError):
         return None
     return found
 
 
-def _examined(
-    reader: Dataset, listed: suppress.Suppression, forgotten: Forgotten, before: int, asked: Takedown
-) -> dict[str, Any]:
+def _examined(reader: Dataset, listed: suppress.Suppression, forgotten: Forgotten, asked: Takedown) -> dict[str, Any]:
     """What the takedown concerns, as the dataset is now."""
     snapshots: list[dict[str, Any]] = []
     shards: dict[str, str] = {}
@@ -201,22 +203,30 @@ def _examined(
         if entry["rows"] or entry["tables"]:
             snapshots.append(entry)
     digests = {reader.manifest(s["number"])["digest"] for s in snapshots}
-    folders = asked.search or (os.path.dirname(os.path.realpath(reader.path)),)
+    folders = asked.search or _beside(reader.path)
     return {
         "format": 1,
         "dataset": reader.manifest()["name"],
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "asked": {"ids": len(asked.ids), "users": len(asked.users), "sources": len(asked.sources)},
-        "suppression_list": {"files_before": before, "files": listed.number, "digest": listed.digest},
+        "suppression_list": {"files": listed.number, "digest": listed.digest},
         "documents": len(forgotten.ids) - forgotten.derived,
         "derived_documents": forgotten.derived,
         "rows_by_source": forgotten.sources,
         "duplicates_of_them": len(stands_for),
         "documents_before": reader.manifest()["documents"],
         "snapshots": snapshots,
+        "searched": len(folders),
+        "in_store": not storage.is_local(reader.path),
         "downstream": trace(folders, reader.path, digests, set(shards.values())),
         "purged_snapshots": [],
     }
+
+
+def _beside(dataset: str) -> tuple[str, ...]:
+    """The folder that a dataset lies in; nothing where that is a whole bucket, which may hold anything."""
+    parent = os.path.dirname(storage.absolute(dataset))
+    return () if parent.endswith(":/") or (not storage.is_local(parent) and parent.count("/") < 3) else (parent,)
 
 
 def _tables(manifest: dict[str, Any], dataset: str, forgotten: Forgotten, stands_for: set[str]) -> dict[str, int]:
@@ -247,10 +257,17 @@ def _returned(dataset: str, report: dict[str, Any], manifest: dict[str, Any]) ->
     return sum(Dataset(dataset).diff(before, manifest["number"])["added"].values())
 
 
+def _purged(reader: Dataset, listed: suppress.Suppression) -> list[int]:
+    """Snapshots that were written again without what the list names."""
+    lists = {n: reader.manifest(n).get("purged", {}).get("lists") for n in reader.numbers}
+    return [n for n, number in lists.items() if number == listed.number]
+
+
 def _write(path: str, report: dict[str, Any]) -> None:
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    write_atomic(path, (json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
-    write_atomic(path.removesuffix(".json") + ".md", render(report).encode())
+    storage.makedirs(os.path.dirname(path))
+    storage.write_atomic(path, (json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
+    storage.write_atomic(path.removesuffix(".json") + ".md", render(report).encode())
+    storage.sync_folders([os.path.dirname(os.path.dirname(path))])
 
 
 def render(report: dict[str, Any]) -> str:
@@ -276,6 +293,11 @@ def render(report: dict[str, Any]) -> str:
             if report["purge"]
             else "- Older snapshots still hold them, until `corpusmill gc` removes those or `forget --purge` rewrites them."
         )
+    if report.get("void_runs"):
+        lines.append(
+            f"- Submitted runs that were in progress: {', '.join(report['void_runs'])}. Stop them on their engine: they are not "
+            "committed, but may write what they have read. Then take out again, with `--purge`, what they wrote."
+        )
     lines += ["", "## Snapshots and shards that held them", ""]
     lines += [
         f"- snapshot {s['number']} (`{s['digest'][:16]}`): {s['rows']:,} rows in {len(s['shards'])} shards"
@@ -284,7 +306,11 @@ def render(report: dict[str, Any]) -> str:
         for s in report["snapshots"]
     ] or ["None."]
     lines += ["", "## Made from those snapshots", ""]
-    lines += [f"- {d['kind']} `{d['path']}`: {d['because']}" for d in report["downstream"]] or ["Nothing was found."]
+    nothing = "Nothing was found." if report.get("searched", 1) else "Nothing was searched: name folders by --search."
+    lines += [f"- {d['kind']} `{d['path']}`: {d['because']}" for d in report["downstream"]] or [nothing]
+    if report.get("in_store"):
+        lines += ["", "The dataset lies in an object store. Where its bucket keeps old versions or deleted objects, they hold the "
+                  "documents until its lifecycle rule removes them; that is the bucket's owner to see to."]  # fmt: skip
     if done:
         lines += ["", f"Signed off by: {report['signed_off_by'] or '____________________'}"]
         lines += [f"Digest of this report's data: `{report['digest']}`"]

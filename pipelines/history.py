@@ -16,8 +16,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from transforms import storage
 from transforms.errors import DatasetError
-from transforms.storage import write_atomic
 
 FILE = "history.jsonl"
 OUTCOMES = ("committed", "nothing-new", "failed")
@@ -66,13 +66,7 @@ def record(
 
 def _append(path: str, entry: dict[str, Any]) -> None:
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            size = os.fstat(handle).st_size
-            torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-            os.write(handle, (b"\n" if torn else b"") + json.dumps(entry, sort_keys=True).encode() + b"\n")
-        finally:
-            os.close(handle)
+        storage.append_line(path, json.dumps(entry, sort_keys=True).encode())
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written: {error.strerror}. The run itself is not affected.") from error
 
@@ -84,8 +78,7 @@ def _utc(seconds: float) -> str:
 def read(dataset: str) -> list[dict[str, Any]]:
     """Every run, oldest first; a line that a dying process tore is left out."""
     try:
-        with open(os.path.join(dataset, FILE), encoding="utf-8", errors="replace") as f:
-            lines = f.read().splitlines()
+        lines = storage.read_bytes(os.path.join(dataset, FILE)).decode(errors="replace").splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return []
     runs = []
@@ -104,7 +97,7 @@ def without_messages(dataset: str) -> None:
     runs = read(dataset)
     if any(r["message"] for r in runs):
         lines = "".join(json.dumps({**r, "message": ""}, sort_keys=True) + "\n" for r in runs)
-        write_atomic(os.path.join(dataset, FILE), lines.encode())
+        storage.write_atomic(os.path.join(dataset, FILE), lines.encode())
 
 
 def metrics(dataset: str, name: str, manifest: dict[str, Any] | None) -> str:
@@ -148,10 +141,18 @@ def metrics(dataset: str, name: str, manifest: dict[str, Any] | None) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
+def check_metrics(file: str) -> None:
+    """Raises DatasetError where no metrics can be written, before the run whose metrics they are."""
+    folder = os.path.dirname(os.path.abspath(file))
+    if storage.is_local(file) and (os.path.isdir(file) or not os.access(folder, os.W_OK)):
+        why = "it is a folder" if os.path.isdir(file) else f"{folder} is no folder that can be written to"
+        raise DatasetError(f"--metrics {file}: {why}. Nothing ran; name another file.")
+
+
 def write_metrics(file: str, dataset: str, name: str, manifest: dict[str, Any] | None) -> None:
     """Write the metrics, whole or not at all: the collector may read at any moment."""
     try:
-        write_atomic(file, metrics(dataset, name, manifest).encode())
+        storage.write_atomic(file, metrics(dataset, name, manifest).encode())
     except OSError as error:
         raise DatasetError(f"{file}: the metrics cannot be written: {error.strerror}; name another file") from error
 

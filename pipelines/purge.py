@@ -18,16 +18,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import gc, suppress
-from pipelines.commit import finish, manifest_bytes
+from pipelines import gc, lock, suppress
+from pipelines.commit import finish, sync_names
+from pipelines.disk import explained
 from pipelines.funnel import list_step
 from pipelines.history import without_messages
-from pipelines.snapshot import Dataset, manifest_name
+from pipelines.snapshot import Dataset, manifest_bytes, manifest_name
 from pipelines.store import Store, request_of
-from transforms.generate.cache import REQUESTS, RequestCache
-from transforms.shards import ShardWriter, read_shard, shard_schema
+from transforms import storage
+from transforms.generate.cache import REQUESTS, request_cache
+from transforms.shards import ShardWriter, Written, read_shard, shard_schema
 from transforms.sources.spec import SourceSpec
-from transforms.storage import write_atomic
 
 _NAMES = ("id", "survivor", "parent")
 _ABOUT = ("id", "parent", "user", "source", "documents")
@@ -223,29 +224,28 @@ def _again(dataset: str, file: dict[str, Any], level: int, change: Any) -> dict[
         return file
     folder, name = os.path.split(full)
     suffix = os.path.splitext(name)[1]
-    part = os.path.join(folder, f".tmp-purge-{request_of(file['sha256'])[:20]}{suffix}")
+
+    def named(w: Written) -> str:
+        digest = request_of("purged", file["path"], w.sha256)[:20]
+        return os.path.join(folder, f"{name.rpartition('-')[0]}-{digest}{suffix}")
+
     form: Literal["parquet", "arrow"] = "parquet" if suffix == ".parquet" else "arrow"
-    with ShardWriter(part, shard_schema(full), form, level) as writer:
+    with ShardWriter(full, shard_schema(full), form, level, named) as writer:
         for batch in before or read_shard(full):
             writer.write(change(batch).replace_schema_metadata(None))
     w = writer.written
     if w is None:
-        raise RuntimeError(f"{part}: the shard was not finished")
-    entry = {**file, "rows": w.rows, "bytes": w.text_bytes, "size": w.size, "sha256": w.sha256}
-    entry["path"] = os.path.join(
-        os.path.dirname(file["path"]),
-        f"{name.rpartition('-')[0]}-{request_of('purged', file['path'], w.sha256)[:20]}{suffix}",
-    )
-    os.replace(part, os.path.join(dataset, entry["path"]))
-    return entry
+        raise RuntimeError(f"{full}: the shard was not finished")
+    path = os.path.join(os.path.dirname(file["path"]), os.path.basename(writer.path))
+    return {**file, "path": path, "rows": w.rows, "bytes": w.text_bytes, "size": w.size, "sha256": w.sha256}
 
 
 def forget_answers(reader: Dataset, forgotten: Forgotten) -> int:
     """Take the answers of models to questions about what must go out of the request cache; returns how many there were."""
     path = os.path.join(Store(reader.path).root, REQUESTS)
-    if not os.path.exists(path):
+    cache = request_cache(path)
+    if cache is None:
         return 0
-    cache = RequestCache(path)
     try:
         records = pa.array(cache.records(), pa.string())
         gone = forgotten.names(records) | forgotten.suppression.mask("id", records)
@@ -261,7 +261,7 @@ def purge(dataset: str) -> list[int]:
     Raises:
         LockedError: another process is writing the dataset.
     """
-    with Store(dataset).lock():
+    with explained(dataset), Store(dataset).lock():
         reader = Dataset(dataset)
         suppression = suppress.current(dataset)
         forgotten = Forgotten.of(reader, reader.numbers, suppression)
@@ -274,7 +274,9 @@ def purge(dataset: str) -> list[int]:
             was = [*manifest.get("purged", {}).get("was", []), manifest["digest"]]
             body = {k: v for k, v in new.items() if k not in ("number", "digest", "created")}
             body["purged"] = {"was": was, "lists": suppression.number}
-            write_atomic(os.path.join(dataset, manifest_name(number)), manifest_bytes(body))
+            sync_names(dataset, body)
+            lock.confirm(dataset)
+            storage.write_atomic(os.path.join(dataset, manifest_name(number)), manifest_bytes(body))
             changed.append(number)
         forget_answers(reader, forgotten)
         without_messages(dataset)

@@ -14,7 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines import suppress
-from pipelines.commit import publish_manifest
+from pipelines.commit import finish, publish_manifest
+from pipelines.disk import explained
 from pipelines.purge import Forgotten, rewritten
 from pipelines.snapshot import Dataset
 from pipelines.store import Store, request_of
@@ -22,23 +23,26 @@ from transforms.errors import DatasetError
 
 
 def rollback(dataset: str, number: int) -> dict[str, Any]:
-    """Commit the content of snapshot `number` as the next one; returns its manifest.
+    """Commit the content of snapshot `number` as the next one, unless the newest is that already; returns its manifest.
 
     Raises:
         DatasetError: there is no such snapshot, it is the newest, or one of its files is damaged or gone.
         LockedError: another process is writing the dataset.
     """
     Dataset(dataset)
-    with Store(dataset).lock():
+    with explained(dataset), Store(dataset).lock():
         reader = Dataset(dataset)
         newest, old = reader.manifest(), reader.manifest(number)
         if newest["number"] == number:
             raise DatasetError(f"{dataset}: snapshot {number} is the newest already; nothing was changed.")
+        taken = suppress.current(dataset)
+        same_list = newest.get("suppressed", {"lists": 0})["lists"] == taken.number
+        if same_list and newest.get("rollback") == {"to": number, "digest": old["digest"]}:
+            return finish(dataset)  # done before, perhaps by a process that died behind the commit
         problems = reader.verify(number)
         if problems:
             raise DatasetError(f"{dataset}: snapshot {number} cannot be brought back: {'; '.join(problems[:3])}.")
         content = {k: v for k, v in old.items() if k not in ("number", "digest", "created", "purged")}
-        taken = suppress.current(dataset)
         if taken:
             left = rewritten(reader, old, Forgotten.of(reader, [number], taken))
             if left is not None:

@@ -12,6 +12,7 @@ A manifest is deterministic: no time, host or user stands in it. When a snapshot
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -23,11 +24,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.packed import is_packed, pieces_of, row_digests
+from transforms import storage
 from transforms.errors import BadFileError, DatasetError
 from transforms.hashing import hash128
 from transforms.shards import read_shard
 
 MANIFESTS = "snapshots"
+FORMAT = 2
+"""Of manifests. Those of the first format have no checksum."""
+_NOT_WRITTEN = frozenset({"number", "digest", "created", "checksum"})
+"""Fields that `Dataset.manifest` adds, and the checksum itself."""
 
 
 def manifest_name(number: int) -> str:
@@ -43,12 +49,14 @@ class Dataset:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = os.fspath(path)
+        self.path = os.fspath(path).rstrip("/") or "/"
         self.numbers = snapshot_numbers(self.path)
         if not self.numbers:
-            what = (
-                "is not a dataset of corpusmill: it has no snapshot" if os.path.isdir(self.path) else "does not exist"
-            )
+            what = "does not exist"
+            if storage.is_dir(self.path):
+                what = "is not a dataset of corpusmill: it has no snapshot"
+            elif storage.has_file(self.path):
+                what = "is a file; a dataset is a folder"
             raise DatasetError(f"{self.path} {what}. `corpusmill run RECIPE` makes one in the recipe's output.path.")
 
     def manifest(self, number: int | None = None) -> dict[str, Any]:
@@ -57,11 +65,12 @@ class Dataset:
         if number not in self.numbers:
             known = ", ".join(map(str, self.numbers))
             raise DatasetError(f"{self.path} has no snapshot {number}. It has: {known}.")
-        with open(os.path.join(self.path, manifest_name(number)), "rb") as f:
-            data = f.read()
+        data = storage.read_bytes(os.path.join(self.path, manifest_name(number)))
         try:
             found: dict[str, Any] = json.loads(data)
-        except ValueError as error:
+            if found.get("format") != 1 and found.get("checksum") != checksum(found):  # the first format has none
+                raise ValueError("its checksum differs")
+        except (ValueError, AttributeError) as error:
             raise DatasetError(
                 f"{self.path}/{manifest_name(number)} is damaged: {error}. Restore it from a copy."
             ) from error
@@ -69,17 +78,16 @@ class Dataset:
 
     def _created(self, number: int) -> str | None:
         for event in reversed(self.events()):
-            if event.get("eventType") == "COMPLETE" and event["outputs"][0]["facets"]["version"][
-                "datasetVersion"
-            ] == str(number):
-                return str(event["eventTime"])
+            with contextlib.suppress(AttributeError, KeyError, IndexError, TypeError):  # a damaged line
+                made = event["outputs"][0]["facets"]["version"]["datasetVersion"]
+                if event["eventType"] == "COMPLETE" and made == str(number):
+                    return str(event["eventTime"])
         return None
 
     def events(self) -> list[dict[str, Any]]:
         """Everything in events.jsonl that is whole."""
         try:
-            with open(os.path.join(self.path, "events.jsonl"), encoding="utf-8") as f:
-                lines = f.read().splitlines()
+            lines = storage.read_bytes(os.path.join(self.path, "events.jsonl")).decode(errors="replace").splitlines()
         except FileNotFoundError:
             return []
         events = []
@@ -93,11 +101,10 @@ class Dataset:
     def snapshots(self) -> list[dict[str, Any]]:
         """Number, time, size, recipe and parent of every snapshot, oldest first."""
         found = []
-        for number in self.numbers:
-            m = self.manifest(number)
+        for m in storage.each(self.manifest, self.numbers, self.path):
             found.append(
                 {
-                    "number": number,
+                    "number": m["number"],
                     "created": m["created"],
                     "documents": m["documents"],
                     "bytes": m["bytes"],
@@ -217,11 +224,16 @@ class Dataset:
                     found["outcome"] = "kept"
                     found["history"].append({"outcome": "kept", **place, **lineage, "bytes": len(row["text"].encode())})
                 first += batch.num_rows
-        if found["outcome"] == "unknown" and not found["history"] and manifest.get("suppressed"):
-            from pipelines import suppress  # which imports this module
+        from pipelines import suppress  # which imports this module
 
-            if suppress.load(self.path, manifest["suppressed"]["lists"]).has("id", document):
-                found["outcome"] = suppress.REASON
+        if found["outcome"] == "unknown":
+            bad = suppress.bad_rows_of(self._side(manifest, "quarantine"), manifest["recipe"]["sources"], document)
+            found["history"] += [{"outcome": "quarantined", **row} for row in bad]
+            found["outcome"] = "quarantined" if bad else "unknown"
+        listed = manifest.get("suppressed")
+        if found["outcome"] == "unknown" and not found["history"] and listed:
+            gone = suppress.load(self.path, listed["lists"]).has("id", document)
+            found["outcome"] = suppress.REASON if gone else "unknown"
         if found["outcome"] == "unknown" and found["history"]:
             found["outcome"] = "replaced"
         for batch in self._side(manifest, "dropped"):
@@ -244,8 +256,7 @@ class Dataset:
         for file in [*manifest["files"], *tables]:
             path = os.path.join(self.path, file["path"])
             try:
-                with open(path, "rb") as f:
-                    digest = hashlib.file_digest(f, "sha256").hexdigest()
+                digest = storage.sha256_of(path)
             except OSError as error:
                 problems.append(f"{file['path']}: {error.strerror or error}")
                 continue
@@ -268,20 +279,67 @@ class Dataset:
             problems.append(
                 f"{manifest_name(parent['number'])}: not the manifest that snapshot {manifest['number']} followed"
             )
+        if manifest.get("suppressed"):
+            from pipelines import suppress  # which imports this module
+
+            said = suppress.problem(self.path, manifest["suppressed"])
+            problems += [said] if said else []
+        name = manifest_name(manifest["number"])
+        if manifest["format"] != 1 and storage.read_bytes(os.path.join(self.path, name)) != manifest_bytes(manifest):
+            problems.append(f"{name}: says what was committed, but in other bytes")
+        if manifest["number"] == self.numbers[-1]:
+            problems += self._card_problems(manifest)
         return problems
+
+    def _card_problems(self, manifest: dict[str, Any]) -> list[str]:
+        """Whether README.md and SHA256SUMS are as they were written for the newest snapshot."""
+        found = []
+        for name in ("README.md", "SHA256SUMS"):
+            try:
+                found.append(storage.read_bytes(os.path.join(self.path, name)))
+            except OSError as error:
+                return [f"{name}: {error.strerror or error}; the next run writes it"]
+        card, said = found
+        if said in (sums(manifest, card), sums(manifest, None)):  # those of the first format do not name the card
+            return []
+        return [
+            "README.md or SHA256SUMS: not as they were written for the newest snapshot; the next run writes them again"
+        ]
 
     def _followed(self, parent: dict[str, Any]) -> bool:
         """Whether a manifest is the one that a snapshot followed, or was it before documents were purged from it."""
-        now = self.manifest(parent["number"])
+        try:
+            now = self.manifest(parent["number"])
+        except DatasetError:
+            return False
         return parent["digest"] in (now["digest"], *now.get("purged", {}).get("was", []))
+
+
+def checksum(manifest: dict[str, Any]) -> str:
+    """Of what a manifest says, its own field `checksum` left out."""
+    body = {k: v for k, v in manifest.items() if k not in _NOT_WRITTEN}
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def manifest_bytes(manifest: dict[str, Any]) -> bytes:
+    """A manifest as it is written."""
+    body = {k: v for k, v in manifest.items() if k not in _NOT_WRITTEN} | {"format": FORMAT}
+    body = json.loads(json.dumps(body))  # as it will be read: keys that are numbers become strings
+    body["checksum"] = checksum(body)
+    return (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
+
+
+def sums(manifest: dict[str, Any], card: bytes | None) -> bytes:
+    """SHA256SUMS of a snapshot: a line a file, and one of the dataset card."""
+    listed = [*manifest["files"], *(f for files in manifest["tables"].values() for f in files)]
+    lines = [f"{f['sha256']}  {f['path']}\n" for f in sorted(listed, key=lambda f: f["path"])]
+    lines += [] if card is None else [f"{hashlib.sha256(card).hexdigest()}  README.md\n"]
+    return "".join(lines).encode()
 
 
 def snapshot_numbers(path: str) -> list[int]:
     """Numbers of the committed snapshots, ascending."""
-    try:
-        names = os.listdir(os.path.join(path, MANIFESTS))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    names = storage.names_in(os.path.join(path, MANIFESTS))
     return sorted(int(m.group(1)) for m in (re.fullmatch(r"(\d{6,})\.json", n) for n in names) if m)
 
 

@@ -29,12 +29,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.snapshot import Dataset, snapshot_numbers
+from transforms import storage
 from transforms.errors import DatasetError, LockedError
 from transforms.hashing import hash64
 from transforms.shards import ShardWriter, read_shard, text_bytes
 from transforms.sources.bad import BadRows
 from transforms.sources.spec import SourceSpec
-from transforms.storage import create_exclusive
 
 FOLDER = "suppressed"
 STEP = "suppression list"
@@ -101,10 +101,7 @@ def buckets(values: pa.Array) -> np.ndarray:
 
 def numbers(dataset: str) -> list[int]:
     """Numbers of the files of a dataset's list."""
-    try:
-        names = os.listdir(os.path.join(dataset, FOLDER))
-    except (FileNotFoundError, NotADirectoryError):
-        return []
+    names = storage.names_in(os.path.join(dataset, FOLDER))
     return sorted(int(m.group(1)) for m in (re.fullmatch(r"(\d{6,})\.json", n) for n in names) if m)
 
 
@@ -116,7 +113,7 @@ def load(dataset: str, number: int | None = None) -> Suppression:
     """
     found = numbers(dataset)
     number = (found[-1] if found else 0) if number is None else number
-    return _load(os.path.abspath(dataset), number)
+    return _load(os.path.abspath(dataset) if storage.is_local(dataset) else dataset, number)
 
 
 @functools.lru_cache(8)
@@ -126,8 +123,7 @@ def _load(dataset: str, number: int) -> Suppression:
     for n in range(1, number + 1):
         path = os.path.join(dataset, FOLDER, f"{n:06d}.json")
         try:
-            with open(path, "rb") as f:
-                data = json.load(f)
+            data = json.loads(storage.read_bytes(path))
             if data["sha256"] != _checksum(data):
                 raise ValueError("its checksum differs")
         except (OSError, ValueError, KeyError) as error:
@@ -164,6 +160,16 @@ def current(dataset: str) -> Suppression:
     return found
 
 
+def problem(dataset: str, noted: dict[str, Any]) -> str:
+    """What is wrong with the part of the list that a snapshot was made with; nothing if it is as it was. noted: a manifest's
+    `suppressed`."""
+    try:
+        found = _load.__wrapped__(dataset, noted["lists"]).digest  # from the files, whatever was read of them before
+    except DatasetError as error:
+        return str(error)
+    return "" if found == noted["digest"] else f"{FOLDER}: not the list that the snapshot was made with"
+
+
 def append(dataset: str, values: dict[str, Iterable[str]]) -> Suppression:
     """Add values by kind; returns the whole list. Values that are on it are not added again; the caller holds the lock."""
     before = load(dataset)
@@ -178,10 +184,11 @@ def append(dataset: str, values: dict[str, Iterable[str]]) -> Suppression:
         return before
     data: dict[str, Any] = {"format": 1, "salt": salt.hex(), "entries": entries}
     data["sha256"] = _checksum(data)
-    os.makedirs(os.path.join(dataset, FOLDER), exist_ok=True)
+    storage.makedirs(os.path.join(dataset, FOLDER))
     path = os.path.join(dataset, FOLDER, f"{before.number + 1:06d}.json")
-    if not create_exclusive(path, (json.dumps(data, sort_keys=True) + "\n").encode()):
+    if not storage.create_exclusive(path, (json.dumps(data, sort_keys=True) + "\n").encode()):
         raise LockedError(f"{path} was written by another process meanwhile. Run the same command again.")
+    storage.sync_folders([dataset])
     return load(dataset)
 
 
@@ -213,7 +220,8 @@ class Gate:
 
     def __init__(self, suppression: Suppression, spec: SourceSpec, path: str) -> None:
         self._list, self._spec = suppression, spec
-        self.writer = ShardWriter(path, INDEX, "stage")
+        # it outlives the work: a takedown finds in it what later steps dropped
+        self.writer = ShardWriter(path, INDEX, "stage", durable=True)
         self._masks: list[np.ndarray] = []
         self.dropped = self.bytes = 0
 
@@ -267,12 +275,26 @@ def bad_keys(table: pa.Table, spec: SourceSpec) -> tuple[pa.Array, pa.Array]:
     for raw in table.column("raw").to_pylist():
         try:
             row = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):  # malformed, or nested without end
             row = None
         for role, values in found.items():
             name = spec.column("id" if role == "id" else "user")
             values.append("" if name is None else _shown(row, raw, name))
     return pa.array(found["id"], pa.string()), pa.array(found["user"], pa.string())
+
+
+def bad_rows_of(
+    batches: Iterable[pa.RecordBatch], sources: list[dict[str, Any]], document: str
+) -> list[dict[str, Any]]:
+    """Place and reason of the quarantined rows that show this id, by a recipe's sources."""
+    specs = [SourceSpec.model_validate(s) for s in sources]
+    found: list[dict[str, Any]] = []
+    for batch in batches:
+        for spec in specs:
+            mine = pa.Table.from_batches([batch.filter(pc.equal(batch.column("source"), spec.name))])
+            hits = mine.filter(pc.equal(bad_keys(mine, spec)[0], document))
+            found += hits.drop_columns(["raw"]).to_pylist()
+    return found
 
 
 def _shown(row: Any, raw: str, name: str) -> str:

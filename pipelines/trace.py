@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
+
+from transforms import storage
 
 DEPTH = 6
 """Folders below each searched one."""
@@ -18,18 +20,11 @@ def trace(folders: Iterable[str], dataset: str, snapshots: set[str], shards: set
     snapshots: SHA-256 of manifests; shards: SHA-256 of shards. A checkpoint's `state.json` has the digest of the manifest that
     it was trained on; a dataset's manifest has the digests of the files that it read. Returns kind, path and reason of each.
     """
-    own = os.path.realpath(dataset)
+    own = storage.absolute(dataset)
     manifests = _loader_digests(dataset, snapshots)
     found: dict[str, dict[str, Any]] = {}
     for top in folders:
-        base = os.path.realpath(top)
-        for folder, names, files in os.walk(base):
-            deep = folder[len(base) :].count(os.sep)
-            names[:] = sorted(
-                n
-                for n in names
-                if deep < DEPTH and not n.startswith(".") and os.path.realpath(os.path.join(folder, n)) != own
-            )
+        for folder, files in _folders(storage.absolute(top), own):
             if "state.json" in files:
                 state = _read(os.path.join(folder, "state.json"))
                 data = state.get("digests", {}).get("data") if isinstance(state.get("digests"), dict) else None
@@ -47,14 +42,33 @@ def trace(folders: Iterable[str], dataset: str, snapshots: set[str], shards: set
     return [found[k] for k in sorted(found)]
 
 
+def _folders(base: str, own: str) -> Iterator[tuple[str, list[str]]]:
+    """(folder, names of files in it) below `base`, without hidden folders and what lies in `own`."""
+    if storage.is_local(base):
+        for folder, names, files in os.walk(base):
+            deep = folder[len(base) :].count(os.sep)
+            names[:] = sorted(
+                n
+                for n in names
+                if deep < DEPTH and not n.startswith(".") and os.path.realpath(os.path.join(folder, n)) != own
+            )
+            yield folder, files
+        return
+    inside: dict[str, list[str]] = {}
+    for entry in storage.below(base):
+        folder, _, name = entry.uri.rpartition("/")
+        between = folder[len(base) :]
+        if between.count("/") <= DEPTH and "/." not in between and not entry.uri.startswith(own + "/"):
+            inside.setdefault(folder, []).append(name)
+    yield from sorted(inside.items())
+
+
 def _loader_digests(dataset: str, snapshots: set[str]) -> dict[str, int]:
     """How training names a snapshot (the digest of its manifest, sorted) -> the snapshot's number."""
     found: dict[str, int] = {}
     folder = os.path.join(dataset, "snapshots")
-    for name in sorted(os.listdir(folder)):
-        path = os.path.join(folder, name)
-        with open(path, "rb") as f:
-            data = f.read()
+    for name in sorted(storage.names_in(folder)):
+        data = storage.read_bytes(os.path.join(folder, name))
         if hashlib.sha256(data).hexdigest() in snapshots:
             number = int(os.path.splitext(name)[0])
             found[hashlib.sha256(json.dumps(json.loads(data), sort_keys=True).encode()).hexdigest()] = number
@@ -63,8 +77,7 @@ def _loader_digests(dataset: str, snapshots: set[str]) -> dict[str, int]:
 
 def _read(path: str) -> dict[str, Any]:
     try:
-        with open(path, encoding="utf-8") as f:
-            found = json.load(f)
+        found = json.loads(storage.read_bytes(path))
     except (OSError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
