@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipelines.packed import packing
+from pipelines.released import section
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
 
@@ -46,7 +47,7 @@ configs:
 Snapshot {manifest["number"]}: {_content(manifest)} in {len(files)} shards.
 Columns: {columns}.
 
-## How to read it
+{section(manifest.get("privacy", {}))}## How to read it
 
 No code of corpusmill is needed. The list above, and `files` in `snapshots/{manifest["number"]:06d}.json`, name this
 snapshot's shards; `{glob}` may hold shards of older snapshots, too, once there are several.

@@ -3,23 +3,27 @@
 A step is allowed if a document's result depends on that document (`record`), on the documents of its unit (`unit`), on public
 data (`public`), or on others only through a mechanism that spends from the ledger (`private`). A step by which one unit's data
 changes other units' rows (`cross`) breaks the count of what a unit can change, whatever noise training adds, and is refused
-with the way out. Data sets that a source was made from are judged by their own recipes.
+with the way out. Data sets that a source was made from are judged by their own recipes, models by what they were trained on.
+
+A recipe that trains privately, or has a section `privacy`, is judged when it is read and before it runs. Where it marks no
+source as private, all of them are taken for private.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transforms.errors import PrivacyError, RecipeError
+from pipelines.privacy_section import differing
+from privacy.certificate import SAFE, Certificate, Refusal, dataset_of, learned_from, manifest_of, private_sources
+from transforms.errors import CorpusmillError, RecipeError
 
 if TYPE_CHECKING:
+    from pipelines.mistakes import Mistakes
     from pipelines.recipe import Recipe
+    from training.settings import TrainSettings
 
-SAFE = ("record", "unit", "public", "private")
 _PUBLIC = "run it on public data in a recipe of its own, and mix the private source in afterwards"
 _OUT = {
     "exact": (
@@ -44,6 +48,10 @@ _OUT = {
         "a row holds pieces of several units, and one document moves the rows of others",
         "train on documents as they are; or pack with `separate` set to the unit's column",
     ),
+    "bound-units": (
+        "which documents stay depends on others that are no part of the same unit of privacy",
+        "set `by` to the unit's column (`id` where the unit is the document)",
+    ),
     "filter": (
         "a rule of your own may look at other documents",
         'say in its class how far it reaches: `stability = "record"` if it looks at one document at a time',
@@ -55,158 +63,270 @@ _ANY = (
 )
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """One reason why the guarantee would not hold."""
-
-    where: str
-    step: str
-    stability: str
-    reason: str
-    way_out: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: `{self.step}` ({self.stability}): {self.reason}. To go on: {self.way_out}."
-
-
-@dataclass
-class Certificate:
-    """What a recipe's data may be used for.
-
-    sources: the private ones; spends: steps that spend from the ledger; assumptions: what the certificate rests on and cannot
-    see, to be confirmed by a person.
-    """
-
-    unit: str
-    sources: list[str] = field(default_factory=list)
-    steps: list[tuple[str, str]] = field(default_factory=list)
-    spends: list[str] = field(default_factory=list)
-    assumptions: list[str] = field(default_factory=list)
-    refusals: list[Refusal] = field(default_factory=list)
-
-    @property
-    def private(self) -> bool:
-        """Whether any data is private."""
-        return bool(self.sources)
-
-    def require(self) -> None:
-        """Raises PrivacyError that lists every refusal."""
-        if self.refusals:
-            lines = "\n  ".join(map(str, self.refusals))
-            raise PrivacyError(f"this data cannot be trained on privately (unit: {self.unit}):\n  {lines}")
-
-
-def certify(recipe: Recipe, unit: str = "document", train: Any = None) -> Certificate:
+def certify(recipe: Recipe, unit: str = "document", train: Any = None, assume: bool = False) -> Certificate:
     """Judge a recipe along its lineage, and the training on its result.
 
-    unit: `document`, or the column of the user; train: its settings (by default the recipe's own `train`).
+    unit: `document`, or the column of the user; train: its settings (by default the recipe's own `train`); assume: where no
+    source is private, take all of them for private.
     """
     found = Certificate(unit)
-    name = recipe.name
-    private = _sources(recipe, found)
-    if not private:
+    if not _sources(recipe, found, assume):
         return found
-    before_bound = True
-    for step in recipe.bound_steps():
-        transform = step.transform
-        reach = _reach(transform, unit, found)
-        found.steps.append((step.name, reach))
-        if transform.name == "bound-units":
-            before_bound = False
-        if reach == "private":
-            found.spends.append(step.name)
-        elif reach not in SAFE:
-            reason, way_out = _OUT.get(transform.name, _ANY)
-            found.refusals.append(Refusal(f"{name}, line {step.line}", step.name, reach, reason, way_out))
-        for path in transform.files():
-            _file(path, f"{name}, step {step.name}", found)
-    if unit != "document" and before_bound:
-        found.assumptions.append(
+    bounded = False
+    for i, step in enumerate(recipe.bound_steps()):
+        place = ("steps", i)
+        where = f"{recipe.name}, line {step.line}" if step.line else f"{recipe.name}, step {step.name}"
+        bounded = bounded or step.transform.name == "bound-units"
+        _step(step.name, step.transform, where, place, found)
+    if unit != "document" and not bounded:
+        found.assume(
             "no step `bound-units`: training refuses units with more rows than its `max_rows`, and averages the rest"
         )
     settings = train if train is not None else getattr(recipe, "train", None)
     if settings is not None:
-        _training(settings, name, found)
-    found.assumptions.append("the number of units that is given as public is not itself taken from the private data")
+        _training(settings, recipe.name, recipe.base_dir, found)
+    found.assume("the number of units that is given as public is not itself taken from the private data")
     return found
 
 
-def _sources(recipe: Recipe, found: Certificate) -> bool:
-    """Note the private sources, and judge the data sets that any source was made from."""
-    for source in recipe.sources:
-        if source.private:
-            found.sources.append(source.name)
-        for path in source.paths:
-            home = dataset_of(str(recipe.resolve(path)) if "://" not in path else "")
-            if home is None:
-                continue
-            made = _newest_recipe(home)
-            hidden = [s["name"] for s in made.get("sources", []) if s.get("private")]
-            if hidden and not source.private:
-                found.refusals.append(
-                    Refusal(
-                        f"{recipe.name}, source {source.name}", home.name, "source",
-                        f"it reads {home}, which was made from the private source {', '.join(hidden)}",
-                        "mark the source `private: true`",
-                    )
-                )  # fmt: skip
-                found.sources.append(source.name)
-            if hidden:
-                _published_steps(made, home, found)
-    return bool(found.sources)
+def of_recipe(recipe: Recipe) -> Certificate | None:
+    """The certificate of a recipe that trains privately or says whose data it holds; None for any other."""
+    section, trains = recipe.privacy, recipe.train.privacy if recipe.train else None
+    if section is None and trains is None:
+        return None
+    return certify(recipe, unit_of(recipe), assume=True)
 
 
-def _published_steps(made: dict[str, Any], home: Path, found: Certificate) -> None:
-    """Judge the steps of a recipe as a manifest holds it."""
-    from pipelines.registry import load
-
-    for step in made.get("steps", []):
-        key = str(step["transform"]).partition("@")[0]
-        try:
-            transform = load(key, home).model_validate(step["fields"])
-            reach = _reach(transform, found.unit, found)
-        except (RecipeError, ValueError):
-            reach = "cross"  # a class that is not here any more: the default
-        found.steps.append((f"{home.name}: {step['name']}", reach))
-        if reach == "private":
-            found.spends.append(f"{home.name}: {step['name']}")
-        elif reach not in SAFE:
-            reason, way_out = _OUT.get(key, _ANY)
-            found.refusals.append(Refusal(f"{home}, its recipe", step["name"], reach, reason, way_out))
+def unit_of(recipe: Recipe) -> str:
+    """The unit of privacy that the recipe names."""
+    trains = recipe.train.privacy if recipe.train else None
+    if trains is not None and (recipe.privacy is None or "unit" in trains.model_fields_set):
+        return trains.unit
+    return recipe.privacy.unit if recipe.privacy else "document"
 
 
-def _reach(transform: Any, unit: str, found: Certificate) -> str:
-    """The stability of a step with its fields as they are."""
-    if transform.name == "pack" and transform.separate is not None and transform.separate in (unit, "unit"):
-        found.assumptions.append(
-            "all documents of a unit lie in one shard when they are packed, and in one window of it"
+def allowed(recipe: Recipe) -> bool:
+    """Whether the recipe says that refusals are let through."""
+    trains = recipe.train.privacy if recipe.train else None
+    return bool((recipe.privacy and recipe.privacy.allow_uncertified) or (trains and trains.allow_uncertified))
+
+
+def guard(recipe: Recipe) -> Certificate | None:
+    """`of_recipe`, raising RecipeError with every refusal before anything runs, but where the recipe allows them."""
+    found = of_recipe(recipe)
+    if found is not None and found.refusals and not allowed(recipe):
+        lines = "\n  ".join(map(str, found.refusals))
+        raise RecipeError(f"{recipe.name} cannot be trained on privately (unit: {found.unit}):\n  {lines}")
+    return found
+
+
+def note(recipe: Recipe, mistakes: Mistakes) -> None:
+    """Every refusal of a recipe as a mistake at its place, and a ledger whose budget is another one."""
+    if other := differing(recipe):
+        advice = (
+            "a population has one ledger and one budget, which does not change: correct the recipe, or name its ledger"
         )
+        mistakes.add(("privacy",), other, advice, key=True)
+    found = of_recipe(recipe)
+    if found is None or allowed(recipe):
+        return
+    for refusal in found.refusals:
+        inside = f"{refusal.where}: " if not refusal.place else ""
+        mistakes.add(refusal.place or ("sources",), inside + refusal.what, refusal.way_out, key=True)
+
+
+def summary(recipe: Recipe) -> str:
+    """One line about the private data of a recipe, "" where there is none to speak of."""
+    found = of_recipe(recipe)
+    if found is not None and found.refusals:
+        return f"NOT certified for the unit `{found.unit}` ({len(found.refusals)} refused, and allowed): epsilon bounds nothing"
+    if found is not None:
+        return f"certified for the unit `{found.unit}`, on {len(found.assumptions)} assumptions: `corpusmill privacy certify`"
+    private = [s.name for s in recipe.sources if s.private]
+    if private and recipe.train:
+        return f"`train` learns from {', '.join(private)} without any: give it a section `privacy`, or mark no source private"
+    return ""
+
+
+def of_training(settings: TrainSettings) -> Certificate | None:
+    """The certificate of the data that a private run trains on, by the recipe in its snapshot's manifest, and of the run.
+
+    None for runs that are not private. Raises DatasetError where a manifest cannot be read.
+    """
+    if settings.privacy is None:
+        return None
+    found = Certificate(settings.privacy.unit)
+    home = dataset_of(settings.data.train)
+    if home is not None:
+        manifest, found.data = manifest_of(home, settings.data.snapshot)
+        found.sources = private_sources(manifest) or [str(s["name"]) for s in manifest["recipe"]["sources"]]
+        _made(manifest["recipe"], home, found, [])
+    _training(settings, "training", Path(), found)
+    return found
+
+
+def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], found: Certificate) -> None:
+    """Judge one step, with the files and models that it reads."""
+    reach = _reach(transform, found)
+    found.steps.append((name, reach))
+    if reach == "private":
+        found.spends.append(name)
+    elif reach not in SAFE:
+        reason, way_out = _OUT.get(transform.name, _ANY)
+        found.refusals.append(Refusal(where, name, reach, reason, way_out, place))
+    for path in transform.files():
+        _file(path, where, found, place)
+    for field in getattr(transform, "specifications", ()):
+        if (spec := getattr(transform, field)) is not None:
+            judge_model(spec, where, found, place)
+
+
+def _reach(transform: Any, found: Certificate) -> str:
+    """The stability of a step with its fields as they are."""
+    if transform.name == "unit":
+        found.named = transform.by
+    if transform.name == "pack" and transform.separate is not None and _is_unit(transform.separate, found):
+        found.assume("all documents of a unit lie in one shard when they are packed, and in one window of it")
         return "unit"
-    if transform.name == "bound-units" and unit != "document" and transform.by not in (unit, "unit", "user"):
+    if transform.name == "bound-units" and not _is_unit(transform.by, found):
         return "cross"
     return str(transform.stability)
 
 
-def _file(path: str, where: str, found: Certificate) -> None:
+def _is_unit(column: str, found: Certificate) -> bool:
+    """Whether the values of a column are the units, or parts of them."""
+    if column == "unit":  # what the step `unit` made it of, if there was one
+        column = found.named or found.unit
+    return column == (found.unit if found.unit != "document" else "id")
+
+
+def _sources(recipe: Recipe, found: Certificate, assume: bool) -> bool:
+    """Note the private sources, and judge the data sets that any source was made from."""
+    every = assume and not any(source.private for source in recipe.sources)
+    for i, source in enumerate(recipe.sources):
+        if source.private or every:
+            found.sources.append(source.name)
+        for path in source.paths:
+            home = dataset_of(str(recipe.resolve(path))) if "://" not in path else None
+            if home is None:
+                continue
+            made = manifest_of(home)[0]
+            hidden = private_sources(made)
+            if hidden and not source.private and not every:
+                found.refusals.append(
+                    Refusal(
+                        f"{recipe.name}, source {source.name}", home.name, "source",
+                        f"it reads {home}, which was made from the private source {', '.join(hidden)}",
+                        "mark the source `private: true`", ("sources", i),
+                    )
+                )  # fmt: skip
+                found.sources.append(source.name)
+            if hidden or source.private or every:
+                _made(made["recipe"], home, found, [])
+    return bool(found.sources)
+
+
+def _made(recipe: dict[str, Any], home: Path, found: Certificate, seen: list[Path]) -> None:
+    """Judge the steps of a recipe as a manifest holds it, and those of the data sets behind it."""
+    from pipelines.registry import load
+
+    where = f"{home}, its recipe"
+    base = base_of(home, recipe)
+    every = not any(source.get("private") for source in recipe.get("sources", []))
+    for step in recipe.get("steps", []):
+        key, name = str(step["transform"]).partition("@")[0], f"{home.name}: {step['name']}"
+        try:
+            transform = load(key, base or home).model_validate(step["fields"]).resolved(str(base or home))
+        except (RecipeError, ValueError):  # a class that is not here any more: the default
+            reason, way_out = _OUT.get(key, _ANY)
+            found.steps.append((name, "cross"))
+            found.refusals.append(Refusal(where, str(step["name"]), "cross", reason, way_out))
+            continue
+        before = len(found.steps)
+        _step(str(step["name"]), transform, where, (), found)
+        found.steps[before] = (name, found.steps[before][1])
+    for source in recipe.get("sources", []):
+        paths = source.get("path") or []
+        for path in [paths] if isinstance(paths, str) else paths:
+            behind = dataset_of(base / path) if base is not None and "://" not in path else None
+            if behind is None or behind in (home, *seen):
+                continue
+            manifest = manifest_of(behind)[0]
+            if every or source.get("private") or private_sources(manifest):
+                _made(manifest["recipe"], behind, found, [home, *seen])
+
+
+def base_of(home: Path, recipe: dict[str, Any]) -> Path | None:
+    """The folder of the recipe that made the data set in `home`, as far as its relative output path tells; else None."""
+    output = Path(os.path.normpath(recipe.get("output", {}).get("path", "/")))
+    parts = home.absolute().parts
+    if output.is_absolute() or ".." in output.parts or parts[-len(output.parts) :] != output.parts:
+        return None
+    return Path(*parts[: -len(output.parts)])
+
+
+def _file(path: str, where: str, found: Certificate, place: tuple[str | int, ...] = ()) -> None:
     """A file that decides what a step does: refused where it was made from private data, else an assumption."""
-    home = dataset_of(path)
-    made = _newest_recipe(home) if home is not None else {}
-    hidden = [s["name"] for s in made.get("sources", []) if s.get("private")]
+    hidden = learned_from(path)
     if hidden:
         found.refusals.append(
             Refusal(
                 where, os.path.basename(path), "cross", f"the file was learned from the private source {', '.join(hidden)}",
-                "make it from public data (a tokenizer, a word list or a reference model carries text of those it saw)",
+                "make it from public data (a tokenizer, a word list or a reference model carries text of those it saw)", place,
             )
         )  # fmt: skip
         return
-    note = f"{path} was made from public data only"
-    if note not in found.assumptions:
-        found.assumptions.append(note)
+    found.assume(f"{path} was made from public data only")
 
 
-def _training(settings: Any, name: str, found: Certificate) -> None:
+def judge_model(spec: str, where: str, found: Certificate, place: tuple[str | int, ...] = ()) -> list[dict[str, Any]]:
+    """A model that decides what a step or a run does: refused where it was trained on private data without a guarantee.
+
+    Returns the guarantee that it carries, if it does.
+    """
+    from training import checkpoint
+
+    path = spec
+    while ":" not in path:  # a run of ours, and the run that it started from
+        try:
+            state = checkpoint.read_state(checkpoint.find(path))
+        except CorpusmillError:
+            break
+        guarantee, base = state.get("guarantee"), state["train"]["tune"]["base"]
+        if average := state.get("average"):
+            for owner in average["owners"]:
+                if not owner["private"] or not owner["certified"]:
+                    hidden = f"data of the owner {owner['name']}"
+                    found.refusals.append(_unguarded(where, spec, hidden, place))
+            below = judge_model(base, where, found, place) if base else []  # earlier rounds, perhaps
+            return [guarantee] if guarantee else below
+        if guarantee:
+            if not guarantee["certified"]:
+                hidden = f"population {guarantee['population']} by steps without a certificate"
+                found.refusals.append(_unguarded(where, spec, hidden, place))
+            return [guarantee]
+        home = dataset_of(state["train"]["data"]["train"])
+        hidden = ", ".join(private_sources(manifest_of(home, state["train"]["data"]["snapshot"])[0])) if home else ""
+        if hidden:
+            found.refusals.append(_unguarded(where, spec, f"private source {hidden}", place))
+            return []
+        if not base:
+            break
+        path = base
+    found.assume(f"the model {path} was trained on public data only")
+    return []
+
+
+def _unguarded(where: str, spec: str, hidden: str, place: tuple[str | int, ...]) -> Refusal:
+    return Refusal(
+        where, os.path.basename(spec), "cross", f"the model was trained on the {hidden} without a guarantee",
+        "use one that was trained on public data, or privately", place,
+    )  # fmt: skip
+
+
+def _training(settings: Any, name: str, base_dir: Path, found: Certificate) -> None:
     """What a training run takes from private data besides its gradients."""
+    found.assume("the number of units that is given as public is not itself taken from the private data")
     where = f"{name}, train"
     evaluation = getattr(settings, "evaluation", None)
     if getattr(evaluation, "patience", 0) and getattr(settings.data, "validation", None):
@@ -215,37 +335,32 @@ def _training(settings: Any, name: str, found: Certificate) -> None:
                 where, "evaluation.patience", "cross",
                 "the step at which training stops is chosen on validation data, which is private unless it is public",
                 "fix the number of steps (`patience: 0`), or validate on public data outside of the run",
+                ("train", "evaluation", "patience"),
             )
         )  # fmt: skip
     if getattr(settings.model, "tie", False):
         found.refusals.append(
             Refusal(
                 where, "model.tie", "cross", "tied weights have no exact per-sample gradients in every mode",
-                "set `tie: false`",
+                "set `tie: false`", ("train", "model", "tie"),
             )
         )  # fmt: skip
-    for path in (settings.data.tokenizer, settings.tune.base):
-        if path and not str(path).startswith("hf:"):
-            _file(str(path), where, found)
+    if validation := settings.data.validation:
+        if hidden := learned_from(str(base_dir / validation)):
+            found.refusals.append(
+                Refusal(
+                    where, "data.validation", "cross",
+                    f"its figures are written without noise, and it holds the private source {', '.join(hidden)}",
+                    "validate on public data, or leave it out and measure where the data may be seen",
+                    ("train", "data", "validation"),
+                )
+            )  # fmt: skip
+        found.assume(f"{validation} is public: its figures are written as they are")
+    if settings.data.tokenizer:
+        _file(str(base_dir / settings.data.tokenizer), where, found, ("train", "data", "tokenizer"))
+    if base := settings.tune.base:
+        spec = base if ":" in base else str(base_dir / base)
+        judge_model(spec, where, found, ("train", "tune", "base"))
 
 
-def dataset_of(path: str) -> Path | None:
-    """The folder of the data set that a path lies in, or None."""
-    if not path:
-        return None
-    here = Path(str(path).split("*")[0])
-    for folder in (here, *here.parents):
-        if (folder / "snapshots" / "000001.json").exists():
-            return folder
-    return None
-
-
-def _newest_recipe(home: Path) -> dict[str, Any]:
-    newest = max((home / "snapshots").glob("[0-9]*.json"))
-    try:
-        recipe: dict[str, Any] = json.loads(newest.read_text(encoding="utf-8"))["recipe"]
-    except (OSError, ValueError, KeyError) as error:
-        raise PrivacyError(
-            f"{newest}: the recipe of a data set cannot be read ({error}); nobody can say what is in it."
-        ) from error
-    return recipe
+__all__ = ["Certificate", "Refusal", "base_of", "certify", "dataset_of", "guard", "of_recipe", "of_training"]

@@ -1,5 +1,5 @@
 """The command line. Exit codes: 0 done, 3 nothing new, 75 locked, 78 bad recipe, 2 wrong usage, 130 interrupted,
-143 training stopped by SIGTERM, 1 failed.
+143 stopped by SIGTERM, 1 failed.
 
 Starting up imports click and nothing else; each verb imports what it needs when it runs.
 """
@@ -20,7 +20,7 @@ import click
 from pipelines.commands import author, build, cluster, live, look, privacy, read, secure, selftrain, tokens, train
 from transforms.errors import CorpusmillError, EngineError
 
-INTERRUPTED = 130
+INTERRUPTED, TERMINATED = 130, 143
 
 
 class Verbs(click.Group):
@@ -39,8 +39,9 @@ class Verbs(click.Group):
         given = list(sys.argv[1:] if args is None else args)
         self.debug = False
         code = 1
+        interrupts = _Interrupts()
         try:
-            with _Interrupts() as interrupts:
+            with interrupts:
                 try:
                     found = super().main(given, prog_name or "corpusmill", **{**extra, "standalone_mode": False})
                     code = found if isinstance(found, int) else 0
@@ -48,12 +49,15 @@ class Verbs(click.Group):
                     if interrupts.seen:  # a runner wraps what passes through it, an interrupt too
                         raise KeyboardInterrupt from None
                     raise
+                if args is None:
+                    interrupts.end(code)
         except click.ClickException as error:
             error.show()
             code = error.exit_code
         except (KeyboardInterrupt, click.Abort):
-            click.echo("Interrupted. Finished shards are kept: the same command goes on from there.", err=True)
-            code = INTERRUPTED
+            said = "Stopped by SIGTERM" if interrupts.terminated else "Interrupted"
+            click.echo(f"{said}. Finished shards are kept: the same command goes on from there.", err=True)
+            code = TERMINATED if interrupts.terminated else INTERRUPTED
         except CorpusmillError as error:
             if self.debug:
                 raise
@@ -64,43 +68,69 @@ class Verbs(click.Group):
         except Exception as error:
             if self.debug:
                 raise
-            said = " ".join(str(error).split())
-            click.echo(f"{type(error).__name__}: {said[:500]}" if said else type(error).__name__, err=True)
-            click.echo(_trace_hint(given), err=True)
+            from pipelines.disk import told
+
+            known, said = told(error), " ".join(str(error).split())
+            click.echo(known or (f"{type(error).__name__}: {said[:500]}" if said else type(error).__name__), err=True)
+            click.echo(_trace_hint(given, known is None), err=True)
         _leave(code)
 
 
 class _Interrupts:
-    """Remembers the first Ctrl-C, and leaves the process at the second."""
+    """Remembers the first Ctrl-C, and leaves the process at the second; a SIGTERM that nobody else waits for is one, too.
+    One that comes when the verb is done changes nothing any more: the process leaves with the verb's own code."""
 
     def __init__(self) -> None:
-        self.seen = False
+        self.seen = self.terminated = False
         self._before: Any = None
+        self._mine = False
 
     def __enter__(self) -> _Interrupts:
         if threading.current_thread() is threading.main_thread():
             self._before = signal.signal(signal.SIGINT, self._interrupt)
+            self._mine = signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+            if self._mine:
+                signal.signal(signal.SIGTERM, self._terminate)
         return self
+
+    def end(self, code: int) -> None:
+        """The process is about to leave with this code: threads that still run are waited for, unless a signal comes."""
+        mine = [*([signal.SIGINT] if self._before is not None else []), *([signal.SIGTERM] if self._mine else [])]
+        for number in mine:
+            # the interpreter takes down what it was told to call, and only then itself; what is ignored stays so
+            signal.signal(number, (lambda *_: os._exit(code)) if _threads() else signal.SIG_IGN)
+        self._before, self._mine = None, False
 
     def __exit__(self, *error: object) -> None:
         if self._before is not None:
             signal.signal(signal.SIGINT, self._before)
+        if self._mine:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _terminate(self, *_: object) -> None:
+        self.terminated = True
+        self._interrupt()
 
     def _interrupt(self, *_: object) -> None:
         if self.seen:
-            os._exit(INTERRUPTED)
+            os._exit(TERMINATED if self.terminated else INTERRUPTED)
         self.seen = True
         raise KeyboardInterrupt
 
 
-def _trace_hint(args: list[str]) -> str:
-    return f"This is a defect of corpusmill or of what it runs on. The traceback: corpusmill --debug {shlex.join(args)}"
+def _trace_hint(args: list[str], defect: bool = True) -> str:
+    says = "This is a defect of corpusmill or of what it runs on. " if defect else ""
+    return f"{says}The traceback: corpusmill --debug {shlex.join(args)}"
+
+
+def _threads() -> bool:
+    """Whether there are threads that the process would wait for."""
+    return any(t is not threading.main_thread() and not t.daemon for t in threading.enumerate())
 
 
 def _leave(code: int) -> NoReturn:
     """Leave at once where worker threads still run: files appear whole or not at all, so nothing is lost by it."""
-    others = [t for t in threading.enumerate() if t is not threading.main_thread() and not t.daemon]
-    if code == INTERRUPTED and others:
+    if code in (INTERRUPTED, TERMINATED) and _threads():
         with contextlib.suppress(OSError):
             sys.stdout.flush()
             sys.stderr.flush()

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from pipelines.packed import packing
 from pipelines.snapshot import Dataset
+from transforms import storage
 from transforms.errors import DatasetError
 from transforms.shards import read_shard, shard_schema
 from transforms.tokens.formats import finish, write_shard
@@ -85,8 +86,10 @@ def _croissant(dataset: Dataset, manifest: dict[str, Any], out: str, license: st
     folder = os.path.dirname(os.path.abspath(path))
     files = []
     for f in manifest["files"]:
-        # catalogues read addresses with '/', from where the metadata lies
-        place = os.path.relpath(os.path.join(os.path.abspath(dataset.path), f["path"]), folder).replace(os.sep, "/")
+        # catalogues read addresses with '/', from where the metadata lies, or from anywhere
+        place = os.path.join(dataset.path, f["path"])
+        if storage.is_local(place):
+            place = os.path.relpath(os.path.abspath(place), folder).replace(os.sep, "/")
         files.append(File(place, f["size"], f["sha256"]))
     if any(f.path.startswith("..") for f in files):
         raise DatasetError(

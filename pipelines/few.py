@@ -24,7 +24,7 @@ from transforms.sources.units import ReadUnit, plan_units
 
 def units_of(recipe: Recipe) -> list[tuple[SourceSpec, ReadUnit]]:
     """Every unit of reading with its source, in an order drawn by content, so that the first ones are a fair look."""
-    cache = Store(str(recipe.output_dir)).listing()  # digests of earlier runs; nothing is written
+    cache = Store(recipe.dataset).listing()  # digests of earlier runs; nothing is written
     found = []
     for spec in recipe.sources:
         files = list_files(spec, str(recipe.base_dir), cache)

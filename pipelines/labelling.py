@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 import training.openers  # noqa: F401
-from transforms.generate.calibrate import predict
 from transforms.generate.model import Model, digest_of, open_model
 from transforms.storage import write_atomic
 
@@ -20,12 +19,11 @@ from transforms.storage import write_atomic
 class ShardLabeller(ModelHandler[dict[str, str], PredictionResult, Model]):
     """Elements: {"texts": Parquet file with a column text, "labels": file to write}. A shard whose labels exist is skipped.
 
-    The labels: `class` int32 (the place in the teacher's classes) and `confidence` float64 at `temperature`, in the order of
-    the texts.
+    The labels: `logits`, float32 [classes of the teacher] for each text, in the order of the texts.
     """
 
-    def __init__(self, teacher: str, temperature: float) -> None:
-        self._teacher, self._temperature = teacher, temperature
+    def __init__(self, teacher: str) -> None:
+        self._teacher = teacher
         super().__init__()
 
     def load_model(self) -> Model:
@@ -37,8 +35,9 @@ class ShardLabeller(ModelHandler[dict[str, str], PredictionResult, Model]):
         for shard in batch:
             if not os.path.exists(shard["labels"]):
                 texts = pq.read_table(shard["texts"], columns=["text"]).column("text").to_pylist()
-                classes, confidence = predict(model.classify(texts), self._temperature)
-                table = pa.table({"class": pa.array(classes, pa.int32()), "confidence": confidence})
+                logits = model.classify(texts).astype(np.float32)
+                column = pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel()), logits.shape[1])
+                table = pa.table({"logits": column})
                 sink = pa.BufferOutputStream()
                 pq.write_table(table, sink)
                 write_atomic(shard["labels"], sink.getvalue().to_pybytes(), fsync=False)
@@ -48,10 +47,8 @@ class ShardLabeller(ModelHandler[dict[str, str], PredictionResult, Model]):
         return {"min_batch_size": 1, "max_batch_size": 1}
 
 
-def label(
-    shards: Sequence[str], teacher: str, temperature: float, folder: str, workers: int = 1
-) -> tuple[np.ndarray, np.ndarray]:
-    """(class int64 [n], confidence float64 [n]) of all documents of `shards`, in order; shards labelled before are not asked.
+def label(shards: Sequence[str], teacher: str, folder: str, workers: int = 1) -> np.ndarray:
+    """The teacher's logits of all documents of `shards`, in order: float64 [n, classes]; shards labelled before are not asked.
 
     folder: where the labels of this teacher's round lie, one Parquet file a shard.
     """
@@ -61,16 +58,14 @@ def label(
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
     os.makedirs(folder, exist_ok=True)
-    stem = f"{digest_of(teacher)[:16]}-{temperature.hex()}"
+    stem = digest_of(teacher)[:16]
     named = [{"texts": s, "labels": os.path.join(folder, f"{stem}-{os.path.basename(s)}")} for s in shards]
     pending = [s for s in named if not os.path.exists(s["labels"])]
     if pending:
         options = PipelineOptions([f"--direct_num_workers={workers}", "--direct_running_mode=in_memory"])
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=options)
-        _ = pipeline | beam.Create(pending) | beam.Reshuffle() | RunInference(ShardLabeller(teacher, temperature))
+        _ = pipeline | beam.Create(pending) | beam.Reshuffle() | RunInference(ShardLabeller(teacher))
         pipeline.run().wait_until_finish()
-    tables = [pq.read_table(s["labels"]) for s in named]
-    if not tables:
-        return np.zeros(0, np.int64), np.zeros(0)
-    whole = pa.concat_tables(tables)
-    return whole["class"].to_numpy().astype(np.int64), whole["confidence"].to_numpy()
+    columns = [pq.read_table(s["labels"])["logits"].combine_chunks() for s in named]
+    parts = [c.flatten().to_numpy().reshape(len(c), c.type.list_size).astype(np.float64) for c in columns]
+    return np.concatenate(parts) if parts else np.zeros((0, len(open_model(teacher).classes)))

@@ -12,8 +12,6 @@ from pipelines.yaml_marks import Marked, Path, Problem, word_for
 
 Model = TypeVar("Model", bound=BaseModel)
 
-LATER = ("privacy",)
-
 _WANTED = {
     "int": "a whole number",
     "float": "a number",
@@ -59,12 +57,8 @@ class Mistakes:
         for section in raw:
             if section in known:
                 continue
-            if section in LATER:
-                what = f"a recipe has no section `{section}` in this version, which prepares text and no more"
-                self.add((section,), what, "remove it", key=True)
-            else:
-                advice = nearest(section, list(known)) or f"the sections are: {', '.join(known)}"
-                self.add((section,), f"a recipe has no section `{section}`", advice, key=True)
+            advice = nearest(section, list(known)) or f"the sections are: {', '.join(known)}"
+            self.add((section,), f"a recipe has no section `{section}`", advice, key=True)
 
     def validate(self, model: type[Model], value: Any, path: Path, where: str) -> Model | None:
         """`value` as a `model`, or None after noting why it is none. Strict: `true` is no number and "3" is no number."""
@@ -87,6 +81,10 @@ class Mistakes:
                 advice = next((advice for _, advice, _ in together if advice), "")
                 self.add(at, _joined([what for what, _, _ in together]), advice, together[0][2])
             return None
+
+    def section(self, model: type[Model], raw: dict[str, Any], name: str) -> Model | None:
+        """The recipe's section `name` as a `model`; None where there is none, or after noting why it is none."""
+        return self.validate(model, raw[name] or {}, (name,), f"`{name}`") if name in raw else None
 
     def _known(self, path: Path) -> Path:
         """The place in the file that one of pydantic's locations leads to; it also names types of unions."""

@@ -50,16 +50,27 @@ def row_digests(batch: pa.RecordBatch) -> np.ndarray:
     n = batch.num_rows
     parts = [_column_digests(batch.column(i)) for i in range(batch.num_columns)]
     joined = np.ascontiguousarray(np.hstack(parts)) if parts else np.zeros((n, 2), np.uint64)
-    return hash128(_as_binary(joined.view(np.uint8).reshape(n, -1)))
+    return hash128(_as_binary(joined.view(np.uint8).reshape(n, 8 * joined.shape[1])))
 
 
 def _column_digests(column: pa.Array) -> np.ndarray:
     kind = column.type
     if pa.types.is_string(kind) or pa.types.is_binary(kind):
         return hash128(column, seed=0) ^ column.is_null().to_numpy(zero_copy_only=False)[:, None].astype(np.uint64)
-    if pa.types.is_fixed_size_list(kind) and pa.types.is_integer(kind.value_type) and not column.null_count:
-        values = np.ascontiguousarray(column.flatten().to_numpy(zero_copy_only=False))
-        return hash128(_as_binary(values.view(np.uint8).reshape(len(column), -1)))
+    if pa.types.is_fixed_size_list(kind) and pa.types.is_integer(kind.value_type):
+        inner = column.values.slice(column.offset * kind.list_size, len(column) * kind.list_size)
+        odd = column.is_null().to_numpy(zero_copy_only=False)
+        odd = odd | inner.is_null().to_numpy(zero_copy_only=False).reshape(odd.size, kind.list_size).any(axis=1)
+        values = np.ascontiguousarray(inner.fill_null(0).to_numpy(zero_copy_only=False))
+        width = kind.list_size * values.itemsize
+        found = hash128(_as_binary(values.view(np.uint8).reshape(odd.size, width)))
+        if odd.any():  # row by row, so that a row's digest does not depend on its neighbours
+            found[odd] = _json_digests(column.filter(pa.array(odd)))
+        return found
+    return _json_digests(column)
+
+
+def _json_digests(column: pa.Array) -> np.ndarray:
     return hash128(pa.array([json.dumps(v, default=str) for v in column.to_pylist()], pa.string()))
 
 

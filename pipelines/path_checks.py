@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-import glob
-import re
+import os
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pipelines.mistakes import Mistakes
 from pipelines.registry import nearest
-
-_REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://")
-
-
-def is_local(path: str) -> bool:
-    """Whether `path` is a file, folder or glob of this machine."""
-    return _REMOTE.match(path) is None or path.startswith("file://")
+from transforms.base import Transform
+from transforms.errors import RecipeError
+from transforms.storage.local import matching
+from transforms.storage.paths import SECRET_ADVICE, glob_root, has_magic, has_secret, is_local
 
 
 def local(path: str, base_dir: Path) -> Path:
     """A local path of a recipe, made absolute from the recipe's folder."""
-    return base_dir / Path(path.removeprefix("file://")).expanduser()
+    return base_dir / os.path.expanduser(path.removeprefix("file://"))
+
+
+def check_secret(path: str, at: tuple[str | int, ...], found: Mistakes, what: str = "path") -> None:
+    """A mistake at `at` if a URI carries credentials."""
+    if has_secret(path):
+        found.add(at, f"`{what}`: {SECRET_ADVICE}")
 
 
 def check_input(path: str, at: tuple[str | int, ...], found: Mistakes, base_dir: Path, what: str = "path") -> None:
@@ -29,8 +33,8 @@ def check_input(path: str, at: tuple[str | int, ...], found: Mistakes, base_dir:
     full = local(path, base_dir)
     if full.exists():
         return
-    if any(c in path for c in "*?["):
-        if next(glob.iglob(str(full), recursive=True), None) is None:
+    if has_magic(path):
+        if next(matching(str(full)), None) is None:
             found.add(at, f"`{what}`: no file matches {path}", f"looked in {_first_real(full)}")
         return
     parent = full.parent
@@ -38,15 +42,50 @@ def check_input(path: str, at: tuple[str | int, ...], found: Mistakes, base_dir:
     found.add(at, f"`{what}`: there is no file or folder {path}", near or f"looked in {_first_real(full)}")
 
 
+def check_files(step: Transform, at: tuple[str | int, ...], found: Mistakes, base_dir: Path) -> None:
+    """A mistake for each file of a step that is not there, at the field that names it."""
+    try:
+        files = step.files()
+    except RecipeError as error:  # a module that is not installed
+        what, _, advice = str(error).partition(". ")
+        found.add(at, what, advice, key=True)
+        return
+    for path in files:
+        place = _place_of(path, step.model_dump()) or ("files",)
+        before = len(found.problems)
+        check_input(path, (*at, *place), found, base_dir, ".".join(map(str, place)))
+        if place == ("tokenizer",) and len(found.problems) > before:
+            last = found.problems.pop()
+            found.problems.append(replace(last, advice="`corpusmill tokenizer RECIPE` trains one"))
+
+
+def _place_of(value: str, fields: Any) -> tuple[str | int, ...]:
+    """Where a value stands in a step's fields, which may be mappings and lists; () if it does not."""
+    pairs = (
+        fields.items() if isinstance(fields, dict) else enumerate(fields) if isinstance(fields, list | tuple) else ()
+    )
+    for name, inner in pairs:
+        if inner == value:
+            return (name,)
+        if deeper := _place_of(value, inner):
+            return (name, *deeper)
+    return ()
+
+
 def check_output(path: str, inputs: list[str], found: Mistakes, base_dir: Path) -> None:
     """A mistake if the output cannot be a folder, or if a source would read it."""
     at = ("output", "path")
+    check_secret(path, at, found)
     if not is_local(path):
-        found.add(
-            at,
-            f"`path`: {path} is not on this machine's disk",
-            "name a local or mounted folder",
-        )
+        if not path.partition("://")[2].partition("/")[2].strip("/"):
+            found.add(at, f"`path`: {path} is a whole bucket", "name a folder in it, as in s3://bucket/docs")
+        for source in inputs:
+            prefix = source.split("*")[0].split("?")[0].split("[")[0]
+            whole = "**" in source or prefix == source
+            if path.rstrip("/") == source.rstrip("/") or (whole and path.startswith(prefix.rstrip("/") + "/")):
+                found.add(
+                    at, f"`path`: the source {source} would read the output {path}", "put the output beside the sources"
+                )
         return
     full = local(path, base_dir).absolute()
     if full.is_file():
@@ -55,8 +94,8 @@ def check_output(path: str, inputs: list[str], found: Mistakes, base_dir: Path) 
         if not is_local(source):
             continue
         root = local(source, base_dir).absolute()
-        while any(c in str(root) for c in "*?["):
-            root = root.parent
+        if has_magic(source) and not root.exists():
+            root = Path(glob_root(str(root)))
         whole = local(source, base_dir).is_dir() or "**" in source
         if full == root or (whole and root in full.parents):
             found.add(
@@ -67,6 +106,6 @@ def check_output(path: str, inputs: list[str], found: Mistakes, base_dir: Path) 
 def _first_real(path: Path) -> Path:
     """The deepest folder on the way to `path` that exists."""
     for parent in path.parents:
-        if parent.is_dir() and not any(c in str(parent) for c in "*?["):
+        if parent.is_dir():
             return parent
     return Path("/")

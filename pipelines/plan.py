@@ -6,20 +6,15 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from pipelines import suppress
+from pipelines import arrivals, certify, staging, suppress
 from pipelines.job import Job
+from pipelines.memory import BASE_MEMORY, BATCH_BYTES, BATCH_FACTOR, MB
 from pipelines.recipe import Recipe
 from pipelines.snapshot import Dataset, snapshot_numbers
 from pipelines.store import Store
 from transforms.sources.listing import list_files
 from transforms.sources.parquet import group_rows
 from transforms.sources.units import ReadUnit, plan_units
-
-MB = 1_000_000
-BASE_MEMORY = 330 * MB
-"""Beam, numba, pyarrow and their kernels, loaded."""
-BATCH_FACTOR = 12
-"""Bytes in use for a byte of a worker's batch: columns before and after a step, word tables, a row group being written."""
 
 
 @dataclass(frozen=True)
@@ -54,11 +49,19 @@ class Plan:
         return {**found, "stages": [asdict(s) for s in self.stages]}
 
 
-def open_job(recipe: Recipe) -> Job:
-    """List the recipe's sources and store the list of read units; reads what is new, writes only the store's own notes."""
-    store = Store(str(recipe.output_dir))
-    cache = store.listing()
-    units, inputs, seen = [], [], {}
+def open_job(recipe: Recipe, grown: str | None = None) -> Job:
+    """List the recipe's sources and store the list of read units; reads what is new, writes only the store's own notes.
+
+    grown: the dataset whose history says which files came first; by default, the recipe's own.
+    """
+    store = Store(recipe.dataset)
+    known = store.listing()
+    cache = dict(known)  # which the listing adds to
+    before = arrivals.inputs_of(recipe.dataset) if grown is None else arrivals.demanded(grown)
+    units: list[ReadUnit] = []
+    inputs: list[dict[str, Any]] = []
+    seen: dict[str, str] = {}
+    listed = []
     for spec in recipe.sources:
         files = list_files(spec, str(recipe.base_dir), cache)
         seen.update({f"{f.path}|{f.size}|{f.stamp}": f.digest for f in files})
@@ -66,20 +69,30 @@ def open_job(recipe: Recipe) -> Job:
             {"source": spec.name, "path": _shown(f.path, str(recipe.base_dir)), "size": f.size, "digest": f.digest}
             for f in files
         ]
-        units += sorted(plan_units(spec, files, recipe.output.shard_bytes), key=lambda u: u.key)
+        listed.append((spec, files))
+    came = arrivals.waves(before, inputs)
+    for each, wave in zip(inputs, came, strict=True):
+        each["arrival"] = wave
+    for spec, files in listed:
+        wave_of = dict(zip([f.path for f in files], came))
+        del came[: len(files)]
+        units += sorted(plan_units(spec, files, recipe.output.shard_bytes, wave_of), key=lambda u: u.key)
     inputs.sort(key=lambda i: (i["source"], i["digest"], i["path"]))
     reads = store.save_plan({"units": [u.to_json() for u in units], "inputs": inputs})
-    if seen != cache:
+    if seen != known:
         store.save_listing(seen)
-    return Job(recipe, store.dataset, reads, suppress.current(store.dataset).number)
+    job = Job(recipe, store.dataset, reads, suppress.current(store.dataset).number)
+    job.stage_form = staging.form(store.dataset, sum(i["size"] for i in inputs), len(job.groups))
+    return job
 
 
 def _shown(path: str, base: str) -> str:
-    """A path as manifests name it: relative to the recipe's folder where it lies below or beside it."""
-    if "://" in path:
-        return path
-    relative = os.path.relpath(path, base)
-    return path if relative.startswith("../../..") else relative
+    """A path as manifests name it: relative to the recipe's folder where it lies below or beside it. Bytes of a name that are
+    no UTF-8 are written out."""
+    if "://" not in path:
+        relative = os.path.relpath(path, base)
+        path = path if relative.startswith("../../..") else relative
+    return path.encode("utf-8", "backslashreplace").decode()
 
 
 def nothing_new(job: Job) -> bool:
@@ -90,7 +103,8 @@ def nothing_new(job: Job) -> bool:
 
 
 def make(recipe: Recipe, workers: int) -> Plan:
-    """The plan of a run with this many workers."""
+    """The plan of a run with this many workers. Raises RecipeError where private training could not stand the recipe."""
+    certify.guard(recipe)
     job = open_job(recipe)
     inputs = job.store.load_plan(job.reads)["inputs"]
     size = sum(i["size"] for i in inputs)
@@ -113,15 +127,14 @@ def make(recipe: Recipe, workers: int) -> Plan:
         stages.append(PlannedStage(label, stage.kind, total, total - todo, sum(ready.sizes), reason))
         known = not todo
     largest = max((sum(p.end - p.begin for p in u.parts) for u in units), default=0)
-    memory = BASE_MEMORY + workers * (BATCH_FACTOR * 16 * MB + min(largest, 64 * MB))
+    memory = BASE_MEMORY + workers * (BATCH_FACTOR * BATCH_BYTES + min(largest, 64 * MB))
     return Plan(job, stages, _documents(job, units), size, memory, len(units), same, _changes(job, same))
 
 
 def _documents(job: Job, units: list[ReadUnit]) -> int | None:
     """Rows of the sources: from outcomes of units that are done, else from Parquet footers; None where neither tells."""
     total = 0
-    for request, unit in zip(job.prepare(0).requests, units, strict=True):
-        outcome = job.store.outcome(request)
+    for outcome, unit in zip(job.store.outcomes(job.prepare(0).requests), units, strict=True):
         if outcome is not None:
             total += outcome["read"]["rows"]
         elif unit.format == "parquet":

@@ -9,28 +9,30 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
 
-from pipelines import yaml_marks
+from pipelines import certify, privacy_section, yaml_marks
 from pipelines.expect import Expect
 from pipelines.mistakes import Mistakes, render
 from pipelines.overrides import apply_override
-from pipelines.path_checks import check_input, check_output
+from pipelines.path_checks import check_files, check_input, check_output, check_secret
+from pipelines.privacy_section import PrivacySection
 from pipelines.registry import load as load_transform
 from pipelines.schedule import Schedule
 from pipelines.train_section import TrainSection, wrong
 from pipelines.yaml_marks import Marked, Problem
+from transforms import storage
 from transforms.base import Terminal, Transform
 from transforms.errors import RecipeError
 from transforms.sources.spec import SourceSpec
 
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
-SECTIONS = ("name", "seed", "sources", "steps", "output", "expect", "schedule", "train")
+SECTIONS = ("name", "seed", "sources", "steps", "output", "expect", "schedule", "train", "privacy")
 
 
 class Output(BaseModel):
@@ -38,7 +40,10 @@ class Output(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    path: str = Field(min_length=1, description="Folder of the dataset, relative to the recipe; made if it is absent.")
+    path: str = Field(
+        min_length=1,
+        description="Folder of the dataset, relative to the recipe, made if it is absent; or s3:// or gs://.",
+    )
     format: Literal["parquet", "arrow"] = Field(
         default="parquet",
         description="Parquet, compressed by zstd; or Arrow IPC, uncompressed, which readers map into memory.",
@@ -88,6 +93,7 @@ class Recipe(_Head):
     expect: Expect | None = Field(None, description="What the next snapshot must be like, or it is not committed.")
     schedule: Schedule | None = Field(None, description="When the recipe runs: see `corpusmill schedule export`.")
     train: TrainSection | None = Field(None, description="The model that `run` trains on what it has committed.")
+    privacy: PrivacySection | None = Field(None, description="Whose data the private sources hold, and its budget.")
     base_dir: Path = Field(default=Path(), exclude=True, description="What relative paths are relative to.")
 
     @model_validator(mode="after")
@@ -99,13 +105,27 @@ class Recipe(_Head):
         return self
 
     @property
+    def dataset(self) -> str:
+        """The dataset: its folder on this machine, or its URI in a store."""
+        return str(self.output_dir) if storage.is_local(self.output.path) else self.output.path.rstrip("/")
+
+    @property
     def output_dir(self) -> Path:
-        """The dataset's folder."""
-        return self.resolve(self.output.path)
+        """The dataset's folder. Raises RecipeError where it lies in a store, and what asks needs a disk."""
+        if not storage.is_local(self.output.path):
+            raise RecipeError(
+                f"{self.output.path} is in an object store, but this needs a folder of this machine's disk"
+            )
+        return self.resolve(storage.local_path(self.output.path))
 
     def resolve(self, path: str) -> Path:
         """A local path of the recipe, from its folder."""
-        return self.base_dir / Path(path).expanduser()
+        return self.base_dir / os.path.expanduser(path)
+
+    @property
+    def own_modules(self) -> set[str]:
+        """Modules of the transforms that are not ours but the user's own."""
+        return {m for s in self.steps if not (m := type(s.transform).__module__).startswith("transforms.")}
 
     def bound_steps(self) -> list[Step]:
         """The steps with the paths of their files taken from the recipe's folder."""
@@ -114,7 +134,7 @@ class Recipe(_Head):
 
     def canonical(self) -> dict[str, Any]:
         """The recipe as JSON data with every default written out and every version pinned, without its folder."""
-        later = {"expect": self.expect, "schedule": self.schedule, "train": self.train}
+        later = {"expect": self.expect, "schedule": self.schedule, "train": self.train, "privacy": self.privacy}
         return {
             "name": self.name,
             "seed": self.seed,
@@ -128,8 +148,8 @@ class Recipe(_Head):
 
     def digest(self) -> str:
         """32 hexadecimal digits of what makes the content: all but the folders that the recipe and its output are in, what is
-        expected of the content, when it is made, and what is trained on it."""
-        data = {k: v for k, v in self.canonical().items() if k not in ("expect", "schedule", "train")}
+        expected of the content, when it is made, what is trained on it, and what that may cost."""
+        data = {k: v for k, v in self.canonical().items() if k not in ("expect", "schedule", "train", "privacy")}
         del data["output"]["path"]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -156,13 +176,16 @@ def step_names(names: Iterable[str]) -> list[str]:
     return out
 
 
-def load(path: str | Path, overrides: Iterable[str] = (), check_paths: bool = True) -> Recipe:
+def load(
+    path: str | Path, overrides: Iterable[str] = (), check_paths: bool = True, check_privacy: bool = True
+) -> Recipe:
     """The recipe in a file. Raises one RecipeError that lists every mistake.
 
     overrides: `seed=7`, `output.path=out/b`, `sources.NAME.path=...`, `steps.NAME.field=...`; values are read as YAML.
-    check_paths: a local source that matches no file is a mistake.
+    check_paths: a local source that matches no file is a mistake. check_privacy: so is a step that private training cannot
+    stand, in a recipe that trains privately.
     """
-    return _certain(*examine(path, overrides, check_paths))
+    return _certain(*examine(path, overrides, check_paths, check_privacy))
 
 
 def loads(
@@ -177,7 +200,7 @@ def loads(
 
 
 def examine(
-    path: str | Path, overrides: Iterable[str] = (), check_paths: bool = True
+    path: str | Path, overrides: Iterable[str] = (), check_paths: bool = True, check_privacy: bool = True
 ) -> tuple[Recipe | None, list[Problem]]:
     """The recipe in a file, or None, and its mistakes. Raises RecipeError if there is no file to read."""
     file = Path(path)
@@ -191,15 +214,17 @@ def examine(
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else error
         raise RecipeError(f"{file}: cannot be read: {why}; name a recipe, which is a YAML file") from None
-    return _examine(data, str(path), file.resolve().parent, overrides, check_paths)
+    return _examine(data, str(path), file.resolve().parent, overrides, check_paths, check_privacy)
 
 
 def _examine(
-    data: bytes, name: str, base_dir: Path, overrides: Iterable[str], check_paths: bool
+    data: bytes, name: str, base_dir: Path, overrides: Iterable[str], check_paths: bool, check_privacy: bool = True
 ) -> tuple[Recipe | None, list[Problem]]:
     marked = yaml_marks.parse(data, name)
     found = Mistakes(marked)
     recipe = _read(marked, found, base_dir, list(overrides), check_paths)
+    if recipe is not None and check_privacy:
+        certify.note(recipe, found)
     return (None if found.problems else recipe), found.ordered()
 
 
@@ -227,25 +252,29 @@ def _read(marked: Marked, found: Mistakes, base_dir: Path, overrides: list[str],
     head = found.validate(_Head, {k: v for k, v in raw.items() if k in _Head.model_fields}, (), "the recipe")
     sources = _sources(raw, found)
     steps = _steps(raw, found, classes)
-    expect = found.validate(Expect, raw["expect"] or {}, ("expect",), "`expect`") if "expect" in raw else None
-    schedule = (
-        found.validate(Schedule, raw["schedule"] or {}, ("schedule",), "`schedule`") if "schedule" in raw else None
-    )
+    expect = found.section(Expect, raw, "expect")
+    schedule = found.section(Schedule, raw, "schedule")
+    privacy = found.section(PrivacySection, raw, "privacy")
     train = _train(raw, found, classes, head)
+    if not found.problems:
+        for place, what, advice in privacy_section.wrong(privacy, train):
+            found.add(place, what, advice)
     if head is not None:
         check_output(head.output.path, [p for _, s in sources for p in s.paths], found, base_dir)
+        if train is not None and not storage.is_local(head.output.path):
+            advice = "give the data its own recipe, copy the snapshot to a disk, and name that in a train.yaml"
+            found.add(
+                ("train",), "`train` reads a folder of this machine's disk, not an object store", advice, key=True
+            )
+    for i, source in sources:
+        for j, path in enumerate(source.paths):
+            check_secret(path, ("sources", i, "path", j), found)
     if check_paths:
         for i, source in sources:
             for j, path in enumerate(source.paths):
                 check_input(path, ("sources", i, "path", j), found, base_dir)
         for i, step in steps:
-            for path in step.files():
-                field = next((f for f, v in step.model_dump().items() if v == path), "files")
-                before = len(found.problems)
-                check_input(path, ("steps", i, classes[i][2], field), found, base_dir, field)
-                if field == "tokenizer" and len(found.problems) > before:
-                    last = found.problems.pop()
-                    found.problems.append(replace(last, advice="`corpusmill tokenizer RECIPE` trains one"))
+            check_files(step, ("steps", i, classes[i][2]), found, base_dir)
     if found.problems or head is None:
         return None
     made = make_steps([t for _, t in steps], [marked.find(("steps", i), key=True).line for i, _ in steps])
@@ -258,6 +287,7 @@ def _read(marked: Marked, found: Mistakes, base_dir: Path, overrides: list[str],
         expect=expect,
         schedule=schedule,
         train=train,
+        privacy=privacy,
         base_dir=base_dir,
     )
 
@@ -329,7 +359,7 @@ def _train(
 ) -> TrainSection | None:
     if "train" not in raw:
         return None
-    section = found.validate(TrainSection, raw["train"] or {}, ("train",), "`train`")
+    section = found.section(TrainSection, raw, "train")
     if section is not None and head is not None:
         last = classes[-1][0] if classes else None
         problem = wrong(section, last.name if last else "", head.output.format)

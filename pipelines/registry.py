@@ -12,12 +12,12 @@ import difflib
 import importlib
 import inspect
 import re
-import sys
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import transforms
+from pipelines import own_modules
 from transforms.errors import EngineError, RecipeError
 
 if TYPE_CHECKING:
@@ -106,11 +106,9 @@ def _by_import_path(path: str, folder: Path | None) -> type[Transform]:
     if not _IMPORT_PATH.match(path):
         raise RecipeError(f"`{path}` is no import path; write `package.module:Class`")
     module_name, _, class_name = path.partition(":")
-    if folder is not None and str(folder.resolve()) not in sys.path:
-        sys.path.append(str(folder.resolve()))
-        importlib.invalidate_caches()
     try:
-        module = importlib.import_module(module_name)
+        with contextlib.nullcontext() if folder is None else own_modules.of(str(folder.resolve())):
+            module = importlib.import_module(module_name)
     except Exception as error:
         advice = "; is it installed, or beside the recipe?" if isinstance(error, ModuleNotFoundError) else ""
         raise RecipeError(f"importing `{module_name}` failed: {type(error).__name__}: {error}{advice}") from error

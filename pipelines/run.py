@@ -8,15 +8,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines import history
+from pipelines import certify, history, privacy_section
 from pipelines.commit import commit, finish
+from pipelines.disk import explained
 from pipelines.job import Job
 from pipelines.plan import nothing_new, open_job
 from pipelines.recipe import Recipe
 from pipelines.runners import run_stages
 from pipelines.snapshot import Dataset, snapshot_numbers
 from pipelines.store import Store
-from transforms.errors import DatasetError
+from transforms import storage
+from transforms.errors import DatasetError, StoreError, UnfitStoreError
 
 
 @dataclass(frozen=True)
@@ -49,19 +51,29 @@ def run(
     options: Sequence[str] = (),
     progress: Callable[[Progress], None] | None = None,
     metrics: str | None = None,
+    arrivals: str | None = None,
 ) -> RunResult:
     """Run a recipe and commit the next snapshot of its dataset, or find that nothing is new.
 
-    metrics: a file that gets the history of runs as Prometheus metrics, whatever becomes of the run.
+    metrics: a file that gets the history of runs as Prometheus metrics, whatever becomes of the run; arrivals: a dataset whose
+    history says which files came first, so that one that is made anew keeps the documents that the old one kept.
 
     Raises:
         LockedError: another process is writing the dataset.
+        RecipeError: the recipe trains privately, and one of its steps does not keep units apart.
         ExpectationError: the snapshot would not be what the recipe's `expect` demands; nothing was committed.
         CorpusmillError: nothing was committed; finished units are kept, and the same command goes on from them.
     """
-    begin, dataset = history.Begin.now(), str(recipe.output_dir)
+    certify.guard(recipe)
+    if metrics:
+        history.check_metrics(metrics)
+    privacy_section.begin(recipe)
+    begin, dataset = history.Begin.now(), recipe.dataset
     try:
-        new, manifest = _run(recipe, workers, runner, options, progress)
+        with explained(dataset):
+            new, manifest = _run(recipe, workers, runner, options, progress, arrivals)
+    except UnfitStoreError:  # nothing is written there, not even that
+        raise
     except BaseException as error:
         with contextlib.suppress(DatasetError):  # what went wrong is worth more than that it cannot be noted
             history.record(dataset, begin, None, False, f"{type(error).__name__}: {error}")
@@ -81,11 +93,12 @@ def _run(
     runner: str,
     options: Sequence[str],
     progress: Callable[[Progress], None] | None,
+    arrivals: str | None,
 ) -> tuple[bool, dict[str, Any]]:
     """(whether a snapshot was committed, the newest manifest)."""
-    store = Store(str(recipe.output_dir))
+    store = Store(recipe.dataset)
     with store.lock():
-        job = open_job(recipe)
+        job = open_job(recipe, arrivals)
         new = not nothing_new(job)
         if new:
             if any(job.refresh(0).pending) or not _complete(job):
@@ -108,8 +121,9 @@ def _complete(job: Job) -> bool:
 class _Watch:
     """Tells a callback how far the running stage is, from what its units have stored."""
 
-    def __init__(self, job: Job, progress: Callable[[Progress], None] | None, interval: float = 0.25) -> None:
-        self._job, self._progress, self._interval = job, progress, interval
+    def __init__(self, job: Job, progress: Callable[[Progress], None] | None) -> None:
+        self._job, self._progress = job, progress
+        self._interval = 0.25 if storage.is_local(job.dataset) else 2.0  # each look at a store is a few requests
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -131,18 +145,19 @@ class _Watch:
         current, waiting, reused, total, label = "", set(), 0, 0, ""
         while True:
             stopping = self._stop.wait(self._interval)
-            note = store.announced()
-            if note and note["plan"] != current:
+            with contextlib.suppress(StoreError):  # the run itself will say it, if it lasts
+                note = store.announced()
+                if note and note["plan"] != current:
+                    if current:
+                        self._tell(label, total, total, reused)
+                    current = note["plan"]
+                    requests = store.load_plan(current)["requests"]
+                    waiting = store.undone(requests)
+                    total, reused = len(requests), note["reused"]
+                    label = self._job.stages[note["stage"]].label(self._job)
                 if current:
-                    self._tell(label, total, total, reused)
-                current = note["plan"]
-                requests = store.load_plan(current)["requests"]
-                waiting = {r for r in requests if not store.done(r)}
-                total, reused = len(requests), note["reused"]
-                label = self._job.stages[note["stage"]].label(self._job)
-            if current:
-                waiting = {r for r in waiting if not store.done(r)}
-                self._tell(label, total - len(waiting), total, reused)
+                    waiting = store.undone(waiting)
+                    self._tell(label, total - len(waiting), total, reused)
             if stopping:
                 return
 

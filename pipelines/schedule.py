@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from transforms import storage
 from transforms.errors import RecipeError
 
 if TYPE_CHECKING:
@@ -240,7 +241,7 @@ def export(recipe: Recipe, file: str | Path, target: str, places: Places, out: s
         "dataset": recipe.name,
         "recipe": str(path),
         "folder": str(path.parent),
-        "output": str(recipe.output_dir.resolve()),
+        "output": storage.absolute(recipe.dataset),
         "command": command(),
         "schedule": schedule,
         "cron": five_fields(schedule.cron),

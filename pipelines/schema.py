@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipelines.expect import Expect
+from pipelines.privacy_section import PrivacySection
 from pipelines.recipe import SLUG, Output, _Head
 from pipelines.registry import usable
 from pipelines.schedule import Schedule
@@ -63,6 +64,7 @@ def recipe_schema() -> dict[str, Any]:
         "expect": _define(Expect, "expect", definitions),
         "schedule": _define(Schedule, "schedule", definitions),
         "train": _define(TrainSection, "train", definitions),
+        "privacy": _define(PrivacySection, "privacy", definitions),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -5,11 +5,12 @@
     OUTPUT/rounds/01/{labels/, pseudo.parquet, train.parquet, model, result.json}
     OUTPUT/report.json                             accuracies, the gate's verdicts, and why the run stopped
 
-In a round the teacher labels the unlabelled documents, some are selected, and a student is trained on them and on the labels
-with noise on its input. It becomes the run's model if it beats the one kept so far by the gate's measure. Each student teaches
-the next round, kept or not, until `gate.patience` rounds in a row were refused: small gains add up before they show. Every part
-is stored when it is done, so a run that was killed goes on where it stood and never asks a model twice. The held-out documents
-decide and therefore flatter a little: `test`, which decides nothing, is measured once at the end.
+In a round the teacher labels the unlabelled documents (`pipelines.pseudo_labels`), some are selected, and a student is trained on
+them and on the labels, with noise on its input where that is set. It becomes the run's model if it beats the one kept so far by
+the gate's measure. Each student teaches the next round, kept or not, until `gate.patience` rounds in a row were refused: small
+gains add up before they show. Every part is stored when it is done, so a run that was killed goes on where it stood and never
+asks a model twice. The held-out documents decide and therefore flatter a little: `test`, which decides nothing, is measured once
+at the end.
 """
 
 from __future__ import annotations
@@ -20,116 +21,25 @@ import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
 
 import training.openers  # noqa: F401
+from pipelines.pseudo_labels import Documents, Said
+from pipelines.selftrain_settings import SelfTrain, load
 from transforms.document import text_ids
-from transforms.errors import DatasetError, RecipeError
-from transforms.generate.calibrate import calibration_error, fit_temperature, predict, threshold
+from transforms.errors import DatasetError
+from transforms.generate.calibrate import calibration_error, threshold
 from transforms.generate.model import open_model
 from transforms.generate.select import balanced, gate
-from transforms.noise.noise import Noise
 from transforms.random import Keyed
 from transforms.storage import write_atomic
 
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Select(_Section):
-    """Which of the teacher's labels the student learns from."""
-
-    by: Literal["rank", "threshold"] = Field(
-        default="rank",
-        description="rank: the most confident of each class, equally many; threshold: all from a confidence on",
-    )
-    share: float = Field(
-        default=0.2, gt=0, le=1, description="share of the unlabelled documents taken in the first round (rank)"
-    )
-    growth: float = Field(default=0.2, ge=0, le=1, description="added to the share in each later round (rank)")
-    min_precision: float = Field(
-        default=0.9,
-        gt=0,
-        le=1,
-        description="the confidence from which this share of held-out labels is right (threshold)",
-    )
-
-
-class Linear(_Section):
-    """A linear classifier on words and pairs of words, trained in seconds."""
-
-    l2: float = Field(default=1e-5, ge=0, description="weight of the squared weights in the loss")
-    steps: int = Field(default=100, ge=1, description="steps of L-BFGS at most")
-
-
-class Gate(_Section):
-    """When a student takes its teacher's place."""
-
-    min_gain: float = Field(default=0.0, ge=0, lt=1, description="held-out accuracy must gain more than this")
-    min_errors: float = Field(
-        default=1.0, ge=0, description="and at least so many standard errors of the paired difference"
-    )
-    patience: int = Field(
-        default=5,
-        ge=1,
-        description="stop after so many refused rounds in a row; until then a refused student may still teach the next",
-    )
-
-
-class SelfTrain(_Section):
-    """What `corpusmill selftrain` reads."""
-
-    output: str = Field(min_length=1, description="folder of rounds, models and report")
-    labelled: str = Field(description="documents with columns text and label")
-    held_out: str = Field(description="the same; decides whether a student is kept, never trained on")
-    unlabelled: str = Field(description="documents with a column text; a column label is not looked at")
-    test: str | None = Field(
-        default=None, description="documents with labels, measured once at the end; decide nothing"
-    )
-    seed: int = Field(default=1, ge=0, description="of noise, order and initial weights")
-    rounds: int = Field(default=8, ge=1, description="students trained at most")
-    select: Select = Field(default=Select(), description="which of the teacher's labels are learnt from")
-    gate: Gate = Field(default=Gate(), description="when a student takes its teacher's place")
-    noise: Noise | None = Field(
-        default=None, description="noise on the student's input, as the step `noise`; none by default"
-    )
-    linear: Linear = Field(default=Linear(), description="the model, where there is no section `train`")
-    train: dict[str, Any] | None = Field(
-        default=None, description="settings of a classifier as in train.yaml, without output, data.train and objective"
-    )
-    shard_rows: int = Field(
-        default=20_000, ge=1, description="unlabelled documents in a shard: what a killed run may redo"
-    )
-
-
-def load(path: str | Path, overrides: tuple[str, ...] = ()) -> SelfTrain:
-    """The settings in a YAML file, paths relative to it. Raises one RecipeError that lists every mistake."""
-    from pipelines import yaml_marks
-    from pipelines.mistakes import Mistakes, render
-    from pipelines.overrides import apply_override
-
-    file = Path(path)
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise RecipeError(f"{file}: cannot be read: {error.strerror}; name a YAML file of self-training") from None
-    marked = yaml_marks.parse(data, str(path))
-    found = Mistakes(marked)
-    for override in overrides:
-        apply_override(override, marked, found, [])
-    made = found.validate(SelfTrain, marked.value, (), "self-training")
-    if made is None or found.problems:
-        raise RecipeError(render(found.ordered()))
-    root = file.resolve().parent
-    names = ("output", "labelled", "held_out", "unlabelled", "test")
-    return made.model_copy(update={n: str(root / v) for n in names if (v := getattr(made, n)) is not None})
+__all__ = ["SelfTrain", "label_all", "load", "selftrain"]
 
 
 def selftrain(settings: SelfTrain, workers: int = 1, tell: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
@@ -147,6 +57,7 @@ def selftrain(settings: SelfTrain, workers: int = 1, tell: Callable[[str], None]
     about = _about(settings, labelled, held, unlabelled)
     _claim(out, about)
     shards = _shards(out / "unlabelled", unlabelled, settings.shard_rows)
+    documents = Documents(labelled, held, unlabelled, settings.shard_rows)
 
     def right(model: str, table: pa.Table) -> np.ndarray:
         opened = open_model(model)
@@ -164,21 +75,26 @@ def selftrain(settings: SelfTrain, workers: int = 1, tell: Callable[[str], None]
     for number in range(1, settings.rounds + 1):
         folder = out / "rounds" / f"{number:02}"
         teacher = open_model(teaching)
-        wanted = np.array([teacher.classes.index(x) if x in teacher.classes else -1 for x in held["label"].to_pylist()])
-        logits = teacher.classify(held["text"].to_pylist())
-        temperature = fit_temperature(logits[wanted >= 0], wanted[wanted >= 0])
-        classes, confidence = label_all(shards, teaching, temperature, folder, workers)
-        taken, chosen = _select(settings, number, logits, wanted, temperature, classes, confidence, unlabelled, teacher)
-        about_round = {"teacher": teacher.digest, "round": number, "seed": settings.seed, "temperature": temperature}
-        pseudo = _pseudo(unlabelled, taken, classes, confidence, teacher.classes, about_round)
+        logits = label_all(shards, teaching, folder, workers)
+        spoken = teacher.classify(held["text"].to_pylist())
+        said = documents.say(teacher.classes, logits, spoken, settings.select.evenness, settings.select.spread)
+        taken, chosen = _select(settings, number, said, unlabelled)
+        about_round = {
+            "teacher": teacher.digest,
+            "round": number,
+            "seed": settings.seed,
+            "temperature": said.temperature,
+        }
+        pseudo = _pseudo(settings, unlabelled, taken, said.shares, teacher.classes, about_round)
         _write(folder / "pseudo.parquet", pseudo)
         line: dict[str, Any] = {**about_round, **chosen, "selected": len(taken)}
         if not len(taken):
             stopped = f"round {number}: no document was selected; {chosen['because']}"
             lines.append(line | {"kept": False, "because": stopped})
             break
+        wanted = ["id", "text", "label", *(["probabilities"] if settings.soft else [])]
         student = _trained(
-            settings, folder, pa.concat_tables([labelled, pseudo.select(["id", "text", "label"])]), number
+            settings, folder, pa.concat_tables([labelled, pseudo.select(wanted)], promote_options="default"), number
         )
         after = right(student, held)
         verdict = gate(now, after, settings.gate.min_gain, settings.gate.min_errors)
@@ -212,47 +128,53 @@ def selftrain(settings: SelfTrain, workers: int = 1, tell: Callable[[str], None]
     return report
 
 
-def label_all(
-    shards: list[str], teacher: str, temperature: float, folder: Path, workers: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """The teacher's classes and confidences for all shards, by `pipelines.labelling`."""
+def label_all(shards: list[str], teacher: str, folder: Path, workers: int) -> np.ndarray:
+    """The teacher's logits of all shards, by `pipelines.labelling`."""
     from pipelines.labelling import label
 
-    return label(shards, teacher, temperature, str(folder / "labels"), workers)
+    return label(shards, teacher, str(folder / "labels"), workers)
 
 
-def _select(
-    settings: SelfTrain, number: int, logits: np.ndarray, wanted: np.ndarray, temperature: float, classes: np.ndarray,
-    confidence: np.ndarray, unlabelled: pa.Table, teacher: Any,
-) -> tuple[np.ndarray, dict[str, Any]]:  # fmt: skip
+def _select(settings: SelfTrain, number: int, said: Said, unlabelled: pa.Table) -> tuple[np.ndarray, dict[str, Any]]:
     """(rows taken, what the report says of the choice)."""
-    held_class, held_confidence = predict(logits, temperature)
-    said: dict[str, Any] = {"calibration_error": calibration_error(held_confidence, held_class == wanted)}
+    confidence, held = said.shares.max(axis=1, initial=0.0), said.held.max(axis=1)
+    right = said.held.argmax(axis=1) == said.wanted
+    about: dict[str, Any] = {
+        "calibration_error": calibration_error(held, right),
+        "class_shares": [round(float(s), 6) for s in said.class_shares],
+    }
     if settings.select.by == "rank":
         share = min(1.0, settings.select.share + (number - 1) * settings.select.growth)
         order = Keyed(settings.seed, f"selftrain\0{number}").keys(unlabelled["id"].combine_chunks())
-        return balanced(classes, confidence, order, share, len(teacher.classes)), said | {"share": share}
-    limit = threshold(held_confidence, held_class == wanted, settings.select.min_precision)
-    said |= {
+        chosen, shares = said.shares.argmax(axis=1), said.class_shares
+        return balanced(chosen, confidence, order, share, len(shares), shares), about | {"share": share}
+    limit = threshold(held, right, settings.select.min_precision)
+    about |= {
         "threshold": limit if np.isfinite(limit) else None,
         "because": f"no confidence promises a precision of {settings.select.min_precision:g} on the held-out labels",
     }
-    return np.flatnonzero(confidence >= limit), said
+    return np.flatnonzero(confidence >= limit), about
 
 
 def _pseudo(
+    settings: SelfTrain,
     unlabelled: pa.Table,
     taken: np.ndarray,
-    classes: np.ndarray,
-    confidence: np.ndarray,
+    shares: np.ndarray,
     names: list[str],
     about: dict[str, Any],
 ) -> pa.Table:
     """The selected documents with the teacher's label, its confidence, and where the label is from."""
     rows = unlabelled.select(["id", "text"]).take(pa.array(taken))
-    labels = pa.array([names[c] for c in classes[taken]], pa.string())
+    labels = pa.array([names[c] for c in shares[taken].argmax(axis=1)], pa.string())
     made_by = json.dumps({"transform": "selftrain", **about}, sort_keys=True)
-    rows = rows.append_column("label", labels).append_column("confidence", pa.array(confidence[taken]))
+    rows = rows.append_column("label", labels).append_column(
+        "confidence", pa.array(shares[taken].max(axis=1, initial=0.0))
+    )
+    if settings.soft:
+        ends = pa.array(np.arange(0, len(taken) * len(names) + 1, len(names), dtype=np.int32))
+        lists = pa.ListArray.from_arrays(ends, pa.array(shares[taken].ravel().astype(np.float32)))
+        rows = rows.append_column("probabilities", lists)
     return rows.append_column("labelled_by", pa.array([made_by] * len(taken), pa.string()))
 
 
@@ -261,15 +183,15 @@ def _trained(settings: SelfTrain, folder: Path, table: pa.Table, number: int = 0
     if number and settings.noise is not None:
         batch = table.append_column("source", pa.array(["selftrain"] * len(table))).combine_chunks().to_batches()[0]
         noisy = settings.noise.expand(batch, Keyed(settings.seed, f"noise\0{number}"))
-        table = pa.Table.from_batches([noisy]).select(["id", "text", "label"])
+        table = pa.Table.from_batches([noisy]).select(table.column_names)
     _write(folder / "train.parquet", table)
     if settings.train is None:
         from training.linear import ABOUT, Linear
 
         model = folder / "model"
         if not (model / ABOUT).exists():
-            texts, labels = table["text"].to_pylist(), table["label"].to_pylist()
-            Linear.train(texts, labels, settings.linear.l2, settings.linear.steps).save(model)
+            texts, (targets, classes) = table["text"].to_pylist(), _targets(table)
+            Linear.fit(texts, targets, classes, settings.linear.l2, settings.linear.steps).save(model)
         return f"linear:{model}"
     from training.commands import train
     from training.settings import from_mapping
@@ -279,6 +201,20 @@ def _trained(settings: SelfTrain, folder: Path, table: pa.Table, number: int = 0
     values["data"] = {**(settings.train.get("data") or {}), "train": str(folder / "train.parquet")}
     train(from_mapping(values, where="train"))
     return str(folder / "model")
+
+
+def _targets(table: pa.Table) -> tuple[np.ndarray, list[str]]:
+    """(what a linear student learns: the teacher's shares where there are some, else the label; the classes)."""
+    labels = table["label"].to_pylist()
+    classes = sorted(set(labels))
+    place = {name: i for i, name in enumerate(classes)}
+    targets = np.eye(len(classes))[[place[label] for label in labels]]
+    if "probabilities" in table.column_names:
+        said = table["probabilities"].combine_chunks()
+        rows = np.flatnonzero(said.is_valid().to_numpy(zero_copy_only=False))
+        targets[rows] = said.drop_null().flatten().to_numpy().reshape(len(rows), len(classes))
+        targets /= targets.sum(axis=1, keepdims=True)  # they are kept as float32
+    return targets, classes
 
 
 def _documents(table: pa.Table, path: str, labels: bool) -> pa.Table:

@@ -4,9 +4,10 @@
       steps: 2000
       model: {layers: 4, width: 256, heads: 4}
 
-The fields are those of a train.yaml. `data.train` is the recipe's own output, which `pack` must end; the checkpoints go
-to a folder for each snapshot, `OUTPUT/000001` (OUTPUT: the dataset's folder with `-model` behind it), so that a refresh
-never mixes two snapshots in one model. Importing this module does not import torch.
+The fields are those of a train.yaml. `data.train` is the recipe's own output, which `pack` must end; private training (with a
+section `privacy` of its own) takes documents as they are instead. The checkpoints go to a folder for each snapshot,
+`OUTPUT/000001` (OUTPUT: the dataset's folder with `-model` behind it), so that a refresh never mixes two snapshots in one
+model. Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
+from pipelines.privacy_section import TrainPrivacy, ledger_of
+from pipelines.privacy_section import settings_of as privacy_settings
 from training.settings import DataSettings, TrainSettings, from_recipe
 
 if TYPE_CHECKING:
@@ -32,6 +35,9 @@ class TrainSection(TrainSettings):
 
     output: str = Field(default="", description="folder of the models, one a snapshot; DATASET-model when left out")
     data: TrainData = Field(default_factory=TrainData)
+    privacy: TrainPrivacy | None = Field(
+        default=None, description="train with differential privacy, spending from the ledger of the section `privacy`"
+    )
 
 
 def own_data(section: TrainSection) -> bool:
@@ -42,6 +48,8 @@ def own_data(section: TrainSection) -> bool:
 def wrong(section: TrainSection, last: str, form: str) -> tuple[str, str] | None:
     """(what is wrong, advice) of a section behind a recipe whose last step is `last` and whose output is of format `form`."""
     if not own_data(section):
+        return None
+    if section.privacy is not None and last != "pack":  # documents as they are
         return None
     if last not in ("pack", "distill"):
         return "`train` needs rows of tokens, but the last step is not `pack`", "end the steps with `- pack: {...}`"
@@ -61,6 +69,8 @@ def settings_of(recipe: Recipe, snapshot: int) -> TrainSettings:
     tokenizer = next((getattr(s.transform, "tokenizer", None) for s in reversed(recipe.bound_steps())), None)
     if own_data(section):
         values["data"] = {k: v for k, v in values.get("data", {}).items() if k != "train"} | {"snapshot": snapshot}
+    if section.privacy is not None:
+        values["privacy"] = privacy_settings(section.privacy, recipe.privacy, ledger_of(recipe))
     settings = from_recipe(values, recipe.base_dir, str(recipe.output_dir), tokenizer)
     return settings.model_copy(update={"output": f"{settings.output}/{snapshot:06}"})
 

@@ -14,6 +14,8 @@ from pipelines.few import alone, documents
 from pipelines.packed import is_packed
 from pipelines.recipe import Recipe, load
 from pipelines.snapshot import Dataset
+from privacy.certificate import mark, private_sources
+from transforms import storage
 from transforms.base import Group, Terminal
 from transforms.errors import DatasetError, RecipeError
 from transforms.random import Keyed
@@ -35,7 +37,8 @@ def train(
     """Train on a sample of the documents of `origin`, a dataset directory or a recipe, and write tokenizer.json.
 
     Of a recipe, the special tokens are those of its `pack` or `tokenize`, and the path is theirs unless `out` says another.
-    Returns path, sha256, tokens, and left_out: steps of the recipe that were not run, as they need the whole corpus.
+    Returns path, sha256, tokens, left_out: steps of the recipe that were not run, as they need the whole corpus; and private:
+    the private sources among them, which FILE.private notes, so that nothing is trained privately on such a tokenizer.
 
     Raises:
         RecipeError: the vocabulary is too small, there is no text, or another tokenizer is at that path already.
@@ -44,10 +47,12 @@ def train(
     tokens = dict.fromkeys([*SPECIAL])
     left_out: list[str] = []
     seed = 0
-    if os.path.isdir(origin):
+    if storage.is_dir(origin):
         batches = _of_dataset(Dataset(origin))
+        private = private_sources(Dataset(origin).manifest())
     else:
         recipe = load(origin, overrides, check_paths=False)
+        private = [s.name for s in recipe.sources if s.private]
         users = [s.transform for s in recipe.bound_steps() if isinstance(s.transform, Pack | Tokenize)]
         for user in users:
             named = (user.bos, user.eos, getattr(user, "pad", None))
@@ -65,13 +70,21 @@ def train(
             raise RecipeError(
                 f"{path} exists and is another tokenizer; remove it first, or name another file with --out"
             )
+        if private:
+            mark(path, private)
         os.replace(fresh, path)
     except OSError as error:
         raise RecipeError(f"{path}: cannot be written: {error.strerror}; name another file with --out") from None
     finally:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(OSError):  # it has its name, or could not be written
             os.unlink(fresh)
-    return {"path": path, "sha256": digest, "tokens": load_tokenizer(path).vocab_size, "left_out": left_out}
+    return {
+        "path": path,
+        "sha256": digest,
+        "tokens": load_tokenizer(path).vocab_size,
+        "left_out": left_out,
+        "private": private,
+    }
 
 
 def _of_dataset(dataset: Dataset) -> Iterator[pa.RecordBatch]:

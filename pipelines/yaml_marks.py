@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from transforms.storage.paths import masked
+
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
 MAX_SCALAR = 200  # characters of a number or date: longer ones only cost time
@@ -61,7 +63,7 @@ class Problem:
         marked = source[begin - cut : begin - cut + self.spot.width]
         carets = "^" * max(1, sum(len(_blank(c)) for c in marked))
         advice = f" {self.advice}" if self.advice else ""
-        return f"{self.spot}: {self.what}\n{number}{printable(source)}\n{blank}{lead}{carets}{advice}"
+        return f"{self.spot}: {self.what}\n{number}{printable(masked(source))}\n{blank}{lead}{carets}{advice}"
 
 
 @dataclass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import click
@@ -17,6 +18,17 @@ WORKERS = click.option("--workers", type=click.IntRange(1), metavar="N", help="W
 SNAPSHOT = click.option(
     "--snapshot", type=click.IntRange(1), metavar="N", help="Number of a snapshot; default: the newest."
 )
+
+
+class Finite(click.FloatRange):
+    """A number in a range. `nan` is in every range of click's, and below no bound of a budget."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number, or a usage error."""
+        found = super().convert(value, param, ctx)
+        if not math.isfinite(found):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return found
 
 
 def print_json(data: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 import click
@@ -18,19 +19,28 @@ def init(path: str, source: str | None) -> None:
     """Write a commented recipe to PATH (corpus.yaml)."""
     from pipelines.starter import starter
     from transforms.errors import RecipeError
+    from transforms.storage.paths import SECRET_ADVICE, has_secret, without_secret
 
+    if source is not None and not source.strip():
+        raise click.UsageError("--source is empty: name what to read, or leave it out")
+    if source and has_secret(source):
+        raise RecipeError(f"{without_secret(source)}: {SECRET_ADVICE}")
     file = Path(path)
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in file.stem).strip("-") or "corpus"
     text = starter(name, source)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        raise RecipeError(f"{path}: cannot be written: {file.parent} is no folder; name another file") from None
+    try:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
     except FileExistsError:
         raise RecipeError(f"{path} exists and is left as it is; name another file, or remove it first") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be written: {error.strerror}; name another file") from None
-    click.echo(f"{path} is written. Next: corpusmill check {path}, then corpusmill run {path}")
+    typed = shlex.quote(path)
+    click.echo(f"{path} is written. Next: corpusmill check {typed}, then corpusmill run {typed}")
 
 
 @click.command(short_help="Say every mistake of RECIPE at once.")
@@ -56,9 +66,11 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     else:
         steps = ", ".join(s.name for s in found.steps) or "none: documents pass as they are"
         click.echo(f"{recipe} is right.")
-        click.echo(
-            f"sources  {', '.join(s.name for s in found.sources)}\nsteps    {steps}\noutput   {found.output_dir}"
-        )
+        click.echo(f"sources  {', '.join(s.name for s in found.sources)}\nsteps    {steps}\noutput   {found.dataset}")
+        from pipelines.certify import summary
+
+        if said := summary(found):
+            click.echo(f"privacy  {said}")
     if found is None:
         raise click.exceptions.Exit(RecipeError.exit_code)
 

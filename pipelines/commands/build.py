@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.commands import JSON, RECIPE, SET, WORKERS, print_json
+from pipelines.commands import JSON, RECIPE, SET, WORKERS, Finite, print_json
 
 if TYPE_CHECKING:
     from pipelines.recipe import Recipe
@@ -21,7 +20,7 @@ NOTHING_NEW = 3
 @WORKERS
 @click.option("--what-if", is_flag=True, help="Kept documents and bytes by threshold, from scores that were kept.")
 @click.option("--step", metavar="NAME", help="With --what-if: of this step only.")
-@click.option("--price", type=click.FloatRange(0), metavar="X", help="Of a CPU hour: what it costs on --workers.")
+@click.option("--price", type=Finite(0), metavar="X", help="Of a CPU hour: what it costs on --workers.")
 @click.option("--for", "size", metavar="SIZE", help="What it takes for this much source, as in 1TB.")
 @JSON
 def plan(
@@ -41,11 +40,13 @@ def plan(
 
     if step and not what_if:
         raise click.UsageError("--step goes with --what-if")
+    if what_if and (price is not None or size is not None):
+        raise click.UsageError("--price and --for do not go with --what-if, which estimates no cost")
     loaded = load(recipe, overrides)
     if what_if:
         from pipelines.what_if import what_if as scores
 
-        rows = scores(loaded.output_dir, step)
+        rows = scores(loaded.dataset, step)
         print_json(rows) if as_json else click.echo(render_what_if(rows))
         return
     if price is not None or size is not None:
@@ -59,10 +60,16 @@ def plan(
         found = estimate(loaded, workers or runners.cores(), price, wanted).to_dict()
         print_json(found) if as_json else click.echo(render_estimate(found))
         return
+    from pipelines.certify import summary
     from pipelines.plan import make
+    from pipelines.privacy_section import forecast
 
     made = make(loaded, workers=workers or runners.cores())
-    print_json(made.to_dict()) if as_json else click.echo(render(made.to_dict()))
+    said = [line for line in (summary(loaded), forecast(loaded)) if line]
+    if as_json:
+        print_json(made.to_dict() | ({"privacy": said} if said else {}))
+        return
+    click.echo("\n".join([render(made.to_dict()), *(f"privacy    {line}" for line in said)]))
 
 
 @click.command(short_help="Run RECIPE and commit a snapshot.")
@@ -71,6 +78,9 @@ def plan(
 @WORKERS
 @click.option("--runner", default="local", metavar="NAME", show_default=True, help="local, dask, portable or dataflow.")
 @click.option("--metrics", metavar="FILE", help="Write Prometheus metrics of the dataset's runs.")
+@click.option(
+    "--arrivals", metavar="DIR", help="Make anew what DIR has become: what came first there counts as first here."
+)
 @JSON
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM OPTIONS]")
 def run(
@@ -79,6 +89,7 @@ def run(
     workers: int | None,
     runner: str,
     metrics: str | None,
+    arrivals: str | None,
     as_json: bool,
     options: tuple[str, ...],
 ) -> None:
@@ -92,26 +103,33 @@ def run(
     from pipelines.report.progress import Display
 
     loaded = load(recipe, overrides)
-    # Beam says on every import that clients of a cloud are not installed, whether or not the recipe names one
-    logging.getLogger().addFilter(_no_cloud_notice)
+    from pipelines import lean
     from pipelines import run as engine
     from pipelines.commands.train import tell
     from pipelines.report.funnel import render
     from pipelines.report.terminal import duration, styled
 
+    if runner in ("local", "dask"):
+        lean.allow(loaded)
     with Display() as display:
         result = engine.run(
-            loaded, workers=workers, runner=runner, options=list(options), progress=display.update, metrics=metrics
+            loaded,
+            workers=workers,
+            runner=runner,
+            options=list(options),
+            progress=display.update,
+            metrics=metrics,
+            arrivals=arrivals,
         )
     if not as_json and not result.committed:
-        click.echo(f"Nothing new: snapshot {result.snapshot} of {loaded.output_dir} is what this recipe gives.")
+        click.echo(f"Nothing new: snapshot {result.snapshot} of {loaded.dataset} is what this recipe gives.")
     elif not as_json:
         click.echo(render(result.funnel))
         time = f"{duration(result.seconds)}, {duration(result.cpu_seconds)} of CPU"
-        click.echo(styled(f"Snapshot {result.snapshot} of {loaded.output_dir} is committed ({time}).", "good"))
+        click.echo(styled(f"Snapshot {result.snapshot} of {loaded.dataset} is committed ({time}).", "good"))
     trained = _train(loaded, result.snapshot) if loaded.train else None
     if as_json:
-        data = {"committed": result.committed, "snapshot": result.snapshot, "dataset": str(loaded.output_dir)}
+        data = {"committed": result.committed, "snapshot": result.snapshot, "dataset": loaded.dataset}
         data |= {"funnel": result.funnel, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds}
         print_json(data | ({"train": trained} if trained else {}))
     if trained:
@@ -122,12 +140,9 @@ def run(
 
 def _train(recipe: Recipe, snapshot: int) -> dict[str, Any] | None:
     """Train as the recipe's section says; None if that is done already."""
+    from pipelines.certify import of_training
     from pipelines.train_section import is_trained, settings_of
     from training import commands
 
     settings = settings_of(recipe, snapshot)
-    return None if is_trained(settings) else commands.train(settings)
-
-
-def _no_cloud_notice(record: logging.LogRecord) -> bool:
-    return "apitools not found" not in record.getMessage()
+    return None if is_trained(settings) else commands.train(settings, certificate=of_training(settings))

@@ -26,15 +26,17 @@ def submit(
     if options and not options[0].startswith("-"):
         raise click.UsageError(f"one recipe a run, but `{options[0]}` follows; Beam options come behind `--`")
     from pipelines import detached
+    from pipelines.disk import explained
     from pipelines.recipe import load
 
     loaded = load(recipe, overrides)
-    run, job = detached.submit(loaded, runner, workers, options)
+    with explained(loaded.dataset):
+        run, job = detached.submit(loaded, runner, workers, options)
     if as_json:
-        print_json({"run": run, "job": job, "dataset": str(loaded.output_dir)})
+        print_json({"run": run, "job": job, "dataset": loaded.dataset})
         return
     click.echo(f"Run {run} is submitted{f' as {job}' if job else ''}. Its last step commits the snapshot;")
-    click.echo(f"`corpusmill commit {loaded.output_dir} --run {run}` does so too, any number of times.")
+    click.echo(f"`corpusmill commit {loaded.dataset} --run {run}` does so too, any number of times.")
 
 
 @click.command(short_help="Commit a submitted run that is done.")
@@ -44,11 +46,11 @@ def submit(
 def commit(dataset: str, run: str | None, as_json: bool) -> None:
     """Commit a submitted run of DIR whose units are all done, or find that it is committed."""
     from pipelines import detached
+    from pipelines.disk import explained
 
-    job = detached.load_run(dataset, run)
-    with job.store.lock():
-        manifest = detached.commit_once(job)
+    with explained(dataset):
+        run, manifest = detached.commit_run(dataset, run)
     if as_json:
-        print_json({"run": detached.run_id(job), "snapshot": manifest["number"], "documents": manifest["documents"]})
+        print_json({"run": run, "snapshot": manifest["number"], "documents": manifest["documents"]})
     else:
         click.echo(f"Snapshot {manifest['number']} of {dataset} is committed: {manifest['documents']:,} documents.")

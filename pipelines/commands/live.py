@@ -76,19 +76,30 @@ def rollback(dataset: str, number: int, as_json: bool) -> None:
 @DATASET
 @click.option("--keep", type=click.IntRange(1), default=5, show_default=True, metavar="K", help="Snapshots that stay.")
 @click.option("--dry-run", is_flag=True, help="Remove nothing; say what would go.")
+@click.option(
+    "--give-up", "given_up", metavar="ID", multiple=True, help="Keep no work for this submitted run; repeatable."
+)
 @JSON
-def gc(dataset: str, keep: int, dry_run: bool, as_json: bool) -> None:
-    """Remove all but the newest snapshots of DIR, and the files and finished work that nothing needs any more."""
+def gc(dataset: str, keep: int, dry_run: bool, given_up: tuple[str, ...], as_json: bool) -> None:
+    """Remove all but the newest snapshots of DIR, and the files and finished work that nothing needs any more.
+
+    While a submitted run is not committed, the work stays, for it may be in progress.
+    """
     from pipelines.gc import collect
     from pipelines.report.terminal import count, size
 
-    garbage = collect(dataset, keep, dry_run)
+    garbage = collect(dataset, keep, dry_run, given_up)
     if as_json:
         print_json({**garbage.to_dict(), "dry_run": dry_run})
         return
     verb = "would be removed" if dry_run else "removed"
     parts = [f"{count(len(names))} {kind}" for kind, names in garbage.files.items() if names]
     click.echo(f"{', '.join(parts) or 'nothing'} {verb}: {garbage.bytes:,} bytes ({size(garbage.bytes)}).")
+    if garbage.waiting:
+        click.echo(
+            f"The work stays, which submitted runs may need: {', '.join(garbage.waiting)}. `corpusmill commit {dataset} --run ID` "
+            f"commits one that is done, `corpusmill gc {dataset} --give-up ID` gives up one that was stopped."
+        )
 
 
 @click.command(short_help="List the runs of DIR.")
@@ -101,6 +112,7 @@ def history(dataset: str, last: int, metrics: str | None, as_json: bool) -> None
     from pipelines.history import read, write_metrics
     from pipelines.report.terminal import Column, count, duration, table
     from pipelines.snapshot import Dataset, snapshot_numbers
+    from transforms import storage
     from transforms.errors import DatasetError
 
     runs = read(dataset)
@@ -108,7 +120,7 @@ def history(dataset: str, last: int, metrics: str | None, as_json: bool) -> None
         raise DatasetError(f"{dataset}: has no history of runs; `corpusmill run RECIPE` begins one.")
     if metrics:
         manifest = Dataset(dataset).manifest() if snapshot_numbers(dataset) else None
-        name = manifest["name"] if manifest else Path(dataset).resolve().name
+        name = manifest["name"] if manifest else storage.absolute(dataset).rpartition("/")[2]
         write_metrics(metrics, dataset, name, manifest)
     if as_json:
         print_json(runs[-last:])

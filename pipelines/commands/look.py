@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict
 
 import click
@@ -34,8 +33,9 @@ def look(
     """
     from pipelines.look import of_dataset, of_recipe
     from pipelines.report.look import render
+    from transforms import storage
 
-    if os.path.isdir(origin):
+    if storage.is_dir(origin):
         from pipelines.snapshot import Dataset
 
         if overrides:

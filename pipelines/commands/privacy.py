@@ -1,15 +1,15 @@
-"""Verbs around privacy budgets: privacy status, plan, statement, audit, certify."""
+"""Verbs around privacy budgets: privacy status, plan, statement, statistics, audit, certify."""
 
 from __future__ import annotations
 
 import click
 
-from pipelines.commands import JSON, RECIPE, SET, print_json
+from pipelines.commands import DATASET, JSON, RECIPE, SET, SNAPSHOT, WORKERS, Finite, print_json
 
 LEDGER = click.argument("ledger", metavar="LEDGER")
 
 
-@click.group(short_help="Budgets of private data: status, plan, statement, audit.")
+@click.group(short_help="Budgets of private data: status, plan, statement, statistics, audit.")
 def privacy() -> None:
     """What is spent of the privacy budget of sensitive text, what a plan would cost, and whether a model keeps to it.
 
@@ -21,8 +21,8 @@ def privacy() -> None:
 @LEDGER
 @click.option("--population", metavar="NAME", required=True, help="Whose data it is.")
 @click.option("--unit", metavar="UNIT", default="document", show_default=True, help="`document`, or the user column.")
-@click.option("--epsilon", type=click.FloatRange(0, min_open=True), required=True, help="All that may ever be spent.")
-@click.option("--delta", type=click.FloatRange(0, 1, True, True), required=True, help="Below 1 / number of units.")
+@click.option("--epsilon", type=Finite(0, min_open=True), required=True, help="All that may ever be spent.")
+@click.option("--delta", type=Finite(0, 1, True, True), required=True, help="Below 1 / number of units.")
 @click.option("--units", type=click.IntRange(1), metavar="N", help="Public number of units.")
 def budget(ledger: str, population: str, unit: str, epsilon: float, delta: float, units: int | None) -> None:
     """Begin a ledger with its budget, which never changes."""
@@ -66,11 +66,11 @@ def status(ledger: str, as_json: bool) -> None:
 
 @privacy.command()
 @click.option("--ledger", metavar="LEDGER", help="Compose with what this ledger has spent, at its delta and budget.")
-@click.option("--rate", type=click.FloatRange(0, 1, min_open=True), required=True, help="Sampling rate of a step.")
-@click.option("--delta", type=click.FloatRange(0, 1, True, True), help="Delta, where no ledger says it.")
-@click.option("--noise", type=click.FloatRange(0, min_open=True), multiple=True, help="Noise multiplier; repeatable.")
+@click.option("--rate", type=Finite(0, 1, min_open=True), required=True, help="Sampling rate of a step.")
+@click.option("--delta", type=Finite(0, 1, True, True), help="Delta, where no ledger says it.")
+@click.option("--noise", type=Finite(0, min_open=True), multiple=True, help="Noise multiplier; repeatable.")
 @click.option("--steps", type=click.IntRange(1), multiple=True, help="Number of steps; repeatable.")
-@click.option("--epsilon", type=click.FloatRange(0, min_open=True), help="Say the least noise for this, a column.")
+@click.option("--epsilon", type=Finite(0, min_open=True), help="Say the least noise for this, a column.")
 @JSON
 def plan(
     ledger: str | None,
@@ -128,33 +128,107 @@ def statement_(ledger: str) -> None:
 
 
 @privacy.command()
-@click.argument("scores", metavar="FILE")
-@click.option("--claim", type=click.FloatRange(0), help="Epsilon that is claimed; exit code 1 where it is refuted.")
-@click.option("--delta", type=click.FloatRange(0, 1, True, True), required=True, help="Delta of the claim.")
-@click.option("--confidence", type=click.FloatRange(0.5, 1, True, True), default=0.95, show_default=True)
+@DATASET
+@SNAPSHOT
+@click.option("--by", multiple=True, metavar="COLUMN", help="Column to count by, or `length`; repeatable.")
+@click.option("--epsilon", type=Finite(0, min_open=True), required=True, help="What all counts cost together.")
+@click.option("--delta", type=Finite(0, 1, True, True), help="Default: a hundredth of the budget's.")
+@click.option("--ledger", metavar="LEDGER", help="Ledger that pays; default: privacy.jsonl in DIR.")
+@click.option("--max-groups", type=click.IntRange(1), default=1, show_default=True, help="Groups a unit counts in.")
+@WORKERS
 @JSON
-def audit(scores: str, claim: float | None, delta: float, confidence: float, as_json: bool) -> int:
-    """Lower bounds on epsilon from the scores of canaries.
+def statistics(
+    dataset: str,
+    snapshot: int | None,
+    by: tuple[str, ...],
+    epsilon: float,
+    delta: float | None,
+    ledger: str | None,
+    max_groups: int,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Publish noisy counts of DIR's private documents by source, language and length, paid from the ledger.
+
+    The counts stand in DIR/statistics and in `corpusmill show`. Asked again, they cost again.
+    """
+    from pipelines.private_statistics import publish
+    from pipelines.report.statistics import render
+    from pipelines.runners import cores
+    from pipelines.snapshot import Dataset
+    from privacy.ledger import Ledger
+
+    opened, pays = Dataset(dataset), Ledger(ledger or dataset)
+    has = [field["name"] for field in opened.manifest(snapshot)["schema"]]
+    columns = by or tuple(name for name in ("source", "lang", "length") if name in (*has, "length"))
+    share = delta if delta is not None else float(pays.budget["delta"]) / 100
+    found = publish(opened, snapshot, columns, epsilon, share, pays, max_groups, workers or cores())
+    print_json(found) if as_json else click.echo(f"{render(found)}\n{found['file']} is written.")
+
+
+@privacy.command()
+@click.argument("scores", metavar="[FILE]", required=False)
+@click.option("--model", metavar="RUN", help="Score the canaries with this run or checkpoint, in place of FILE.")
+@click.option("--canaries", "folder", metavar="FOLDER", help="With --model: what `privacy canaries` wrote.")
+@click.option("--reference", metavar="RUN", help="With --model: score how much better it knows them than this one.")
+@click.option("--claim", type=Finite(0), help="Epsilon that is claimed; default: what RUN guarantees.")
+@click.option("--delta", type=Finite(0, 1, True, True), help="Delta of the claim; default: RUN's.")
+@click.option("--confidence", type=Finite(0.5, 1, True, True), default=0.95, show_default=True)
+@JSON
+def audit(
+    scores: str | None,
+    model: str | None,
+    folder: str | None,
+    reference: str | None,
+    claim: float | None,
+    delta: float | None,
+    confidence: float,
+    as_json: bool,
+) -> int:
+    """Lower bounds on epsilon from the scores of canaries; exits with 1 where they refute the claim.
 
     FILE (Parquet or JSONL) has a row a canary: `score`, higher where the model knows it, and `member`, true where a coin put it
-    into training.
+    into training. With --model and --canaries the scores are those of a trained model.
     """
     import dataclasses
 
+    from privacy.audit import attack
     from privacy.audit import audit as run
-    from privacy.canaries import read_scores
+    from privacy.canaries import read_scores, split
 
-    found = run(*read_scores(scores), delta, confidence)
+    if (scores is None) == (model is None) or (model is None) != (folder is None):
+        raise click.UsageError("give FILE, or --model RUN with --canaries FOLDER")
+    attacks: dict[str, dict[str, float]] = {}
+    if model is not None and folder is not None:
+        from training import build
+        from training.private_scores import score
+
+        table = score(model, folder, reference)
+        members, others = split(table)
+        attacks = {"loss": attack(members, others), "min-k": attack(*split(table, column="min_k"))}
+        guarantee = build.load(model).state.get("guarantee") or {}
+        claim = guarantee.get("epsilon") if claim is None else claim
+        delta = guarantee.get("delta") if delta is None else delta
+    else:
+        members, others = read_scores(str(scores))
+        attacks = {"score": attack(members, others)}
+    if delta is None:
+        raise click.UsageError("--delta is missing: the run guarantees nothing that says it")
+    found = run(members, others, delta, confidence)
     refuted = claim is not None and max(found.epsilon, found.epsilon_gaussian) > claim
     if as_json:
-        print_json({**dataclasses.asdict(found), "claim": claim, "refuted": refuted})
+        print_json({**dataclasses.asdict(found), "attacks": attacks, "claim": claim, "refuted": refuted})
         return int(refuted)
     click.echo(f"{found.canaries} canaries, delta {delta:g}, confidence {confidence:g}")
     click.echo(f"epsilon is at least      {found.epsilon:.3f}")
     click.echo(f"  if noise is Gaussian   {found.epsilon_gaussian:.3f}")
-    click.echo(f"attack: AUC {found.auc:.3f}, {found.tpr_at_1_percent:.1%} of members found at 1% false positives")
+    for name, got in attacks.items():
+        click.echo(
+            f"attack by {name:<7} AUC {got['auc']:.3f}, {got['tpr_at_1_percent']:.1%} of members found at 1% false positives, "
+            f"exposure {got['exposure']:.2f} bits (guessing: {got['exposure_of_others']:.2f})"
+        )
     if claim is not None:
-        click.echo(f"the claim of {claim:g} is {'REFUTED' if refuted else 'not refuted, which proves nothing'}")
+        click.echo(f"the claim of {claim:.3g} is {'REFUTED' if refuted else 'not refuted, which proves nothing'}")
     return int(refuted)
 
 
@@ -162,11 +236,18 @@ def audit(scores: str, claim: float | None, delta: float, confidence: float, as_
 @click.argument("folder", metavar="FOLDER")
 @click.option("--count", type=click.IntRange(4), default=400, show_default=True, help="Canaries; each is in by a coin.")
 @click.option("--words", type=click.IntRange(1), default=12, show_default=True, help="Words of a canary.")
-def canaries(folder: str, count: int, words: int) -> None:
-    """Write canaries for an audit: FOLDER/canaries.jsonl is a source for the recipe, FOLDER/members.jsonl stays secret."""
+@click.option("--with", "columns", multiple=True, metavar="COLUMN=A,B", help="A further column, drawn from values.")
+def canaries(folder: str, count: int, words: int, columns: tuple[str, ...]) -> None:
+    """Write canaries for an audit: FOLDER/canaries.jsonl is a source for the recipe, FOLDER/members.jsonl stays secret.
+
+    Train with the source among the others, then: corpusmill privacy audit --model RUN --canaries FOLDER
+    """
     from privacy.canaries import write
 
-    source, members = write(folder, count, words)
+    named = dict(text.partition("=")[::2] for text in columns)
+    if not all(named.values()) or {"id", "text", "user", "member"} & set(named):
+        raise click.UsageError("--with COLUMN=A,B names a column that canaries lack, and the values to draw from")
+    source, members = write(folder, count, words, {name: values.split(",") for name, values in named.items()})
     click.echo(
         f"{source}: add it to the recipe as a private source. {members}: says which are in; for the audit alone."
     )
@@ -174,17 +255,20 @@ def canaries(folder: str, count: int, words: int) -> None:
 
 @privacy.command()
 @RECIPE
-@click.option("--unit", metavar="UNIT", default="document", show_default=True, help="`document`, or the user column.")
+@click.option("--unit", metavar="UNIT", help="`document`, or the user column; default: the recipe's.")
 @SET
 @JSON
-def certify(recipe: str, unit: str, overrides: tuple[str, ...], as_json: bool) -> None:
+def certify(recipe: str, unit: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Judge whether what RECIPE makes may be trained on privately, step by step along its lineage."""
     import dataclasses
 
     from pipelines.certify import certify as run
+    from pipelines.certify import unit_of
     from pipelines.recipe import load
 
-    found = run(load(recipe, overrides), unit)
+    loaded = load(recipe, overrides, check_privacy=False)
+    unit = unit or unit_of(loaded)
+    found = run(loaded, unit, assume=loaded.privacy is not None)
     if as_json:
         print_json({**dataclasses.asdict(found), "certified": not found.refusals})
     elif not found.private:

@@ -28,6 +28,7 @@ def log(dataset: str, as_json: bool) -> None:
 @JSON
 def show(dataset: str, snapshot: int | None, html: str | None, as_json: bool) -> None:
     """Show a snapshot of DIR: size, recipe and funnel."""
+    from pipelines.private_statistics import releases
     from pipelines.report.snapshot import render_show
     from pipelines.snapshot import Dataset
     from transforms.errors import DatasetError
@@ -50,6 +51,10 @@ def show(dataset: str, snapshot: int | None, html: str | None, as_json: bool) ->
             from pipelines.report import mixture
 
             click.echo("\n" + mixture.render(manifest["mixture"]))
+        for release in releases(dataset, manifest["number"]):
+            from pipelines.report import statistics
+
+            click.echo(f"\n{statistics.render(release)}\n{statistics.EXACT}")
 
 
 @click.command(short_help="Compare snapshots A and B of DIR.")

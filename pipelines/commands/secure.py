@@ -1,8 +1,9 @@
-"""Verbs of joint computations: party, and secure dedup, count, mix, score."""
+"""Verbs of joint computations: party, and secure dedup, count, mix, score, finetune, average."""
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from functools import partial
 from typing import Any
 
 import click
@@ -74,12 +75,10 @@ def sign(folder: str, request: str, days: int) -> None:
     """Sign REQUEST by the authority in DIR, which is made if it is not there."""
     from privacy.secure import certificates as made
 
-    if not (Path(folder) / f"{made.AUTHORITY}.pem").exists():
-        made.make_authority(folder, days)
-    click.echo(f"{made.sign(folder, request, days)} is signed; it goes back with {made.AUTHORITY}.pem.")
+    click.echo(f"{made.sign_first(folder, request, days)} is signed; it goes back with {made.AUTHORITY}.pem.")
 
 
-@click.group(short_help="Deduplicate, count, mix and score together.")
+@click.group(short_help="Deduplicate, count, mix, score, fine-tune and average together.")
 def secure() -> None:
     """Compute with other owners without showing them text: every party runs the same verb with the same JOB file.
 
@@ -87,24 +86,38 @@ def secure() -> None:
     """
 
 
-def _verb(kind: str, purpose: str) -> None:
-    @secure.command(kind, help=purpose)
+def _verb(kind: str, purpose: str, *options: Any) -> None:
     @click.argument("job", metavar="JOB")
     @CONFIG
     @LISTEN
     @JSON
-    def verb(job: str, config: str, listen: str | None, as_json: bool) -> None:
-        report = _take_part(job, config, listen, kind)
+    def verb(job: str, config: str, listen: str | None, as_json: bool, apply: str | None = None) -> None:
+        report = _take_part(job, config, listen, kind, apply)
         print_json(report) if as_json else click.echo(_told(report))
 
+    for option in options:
+        verb = option(verb)
+    secure.command(kind, help=purpose)(verb)
 
-_verb("dedup", "Find which documents to drop because an owner before this one, or this one, has one like them.")
+
+_verb(
+    "dedup",
+    "Find which documents to drop because an owner before this one, or this one, has one like them.",
+    click.option(
+        "--apply",
+        metavar="RECIPE",
+        help="Then run this owner's recipe, whose step `kept-elsewhere` drops them, now and in later runs; default: `recipe` "
+        "of the settings.",
+    ),
+)
 _verb("count", "Count documents or bytes over all owners.")
 _verb("mix", "Find mixture weights from the counts of all owners.")
 _verb("score", "Score an owner's documents by another's model, under encryption.")
+_verb("finetune", "Fine-tune one model on all owners' documents, with differential privacy.")
+_verb("average", "Average the models that owners have trained from one base, each by itself.")
 
 
-def _take_part(job: str, config: str, listen: str | None, kind: str = "") -> dict[str, Any]:
+def _take_part(job: str, config: str, listen: str | None, kind: str = "", apply: str | None = None) -> dict[str, Any]:
     from privacy.secure.run import run
     from privacy.secure.settings import load_job, load_party
     from transforms.errors import RecipeError
@@ -114,7 +127,61 @@ def _take_part(job: str, config: str, listen: str | None, kind: str = "") -> dic
         raise RecipeError(f"{job}: is a job of kind `{agreed.kind}`: run `corpusmill secure {agreed.kind}`.")
     if listen:
         own = own.model_copy(update={"listen": listen})
-    return run(agreed, own, _files(own.data))
+    owner = own.name in agreed.parties.owners
+    recipe = (apply or own.recipe) if owner and agreed.kind == "dedup" else ""
+    listed = _list_of(recipe) if recipe else ""
+    report = run(agreed, own, _files(own.data), _trainer(agreed.kind) if owner else None)
+    return {**report, "applied": _apply(recipe, listed, report["result"])} if recipe else report
+
+
+def _list_of(path: str) -> str:
+    """The list of the recipe's step `kept-elsewhere`. Raises RecipeError, before the job begins, if it has no step for it."""
+    from pipelines.recipe import load
+    from transforms.errors import RecipeError
+    from transforms.filters.kept_elsewhere import KeptElsewhere
+
+    found = load(path, check_paths=False)  # the list may have to be made first
+    lists = [s.transform.path for s in found.bound_steps() if isinstance(s.transform, KeptElsewhere)]
+    if not lists:
+        raise RecipeError(
+            f"{path}: has no step that drops what others keep. Add `- kept-elsewhere: {{path: kept.parquet}}` behind all steps "
+            "that add documents, and before `pack`; the file is made when the list is there."
+        )
+    return lists[0]
+
+
+def _apply(recipe: str, listed: str, result: str) -> dict[str, Any]:
+    """Add the result of a joint deduplication to the recipe's list, and run the recipe."""
+    import pyarrow.parquet as pq
+
+    from pipelines.recipe import load
+    from pipelines.run import run
+    from transforms.filters.kept_elsewhere import KeptElsewhere, add_to_list
+
+    rows = add_to_list(listed, pq.read_table(result))
+    done = run(load(recipe))
+    dropped = {s["name"]: s["dropped"] for s in done.funnel["steps"] if s["name"].startswith(KeptElsewhere.name)}
+    return {"listed": rows, "snapshot": done.snapshot, "committed": done.committed, "dropped": dropped}
+
+
+def _trainer(kind: str) -> Any:
+    """An owner's part of a fine-tuning or an average: those that need torch; None for other jobs."""
+    if kind not in ("finetune", "average"):
+        return None
+    try:
+        if kind == "average":
+            from training.average import part as average
+
+            return average
+        from training.federated import part
+    except ImportError as error:
+        from transforms.errors import MissingDependencyError
+
+        what = "an average" if kind == "average" else "fine-tuning"
+        raise MissingDependencyError(f"{what} needs {error.name}: pip install corpusmill[train,privacy]") from error
+    from pipelines.certify import of_training
+
+    return partial(part, certify=of_training)
 
 
 def _files(data: str) -> list[str]:
@@ -122,22 +189,17 @@ def _files(data: str) -> list[str]:
     if not data:
         return []
     from pipelines.snapshot import Dataset, snapshot_numbers
+    from transforms import storage
     from transforms.errors import SourceError
 
-    path = Path(data)
-    if path.is_dir():
-        if snapshot_numbers(data):
-            return Dataset(data).files()
-        found = sorted(
-            p for p in path.rglob("*") if p.suffix in (".parquet", ".arrow") and not p.name.startswith((".", "_"))
-        )
-    elif path.is_file():
-        found = [path]
-    else:
-        found = sorted(path.parent.glob(path.name))
+    if storage.is_dir(data) and snapshot_numbers(data):
+        return Dataset(data).files()
+    found = [e.uri for e in storage.list_glob(data)]
+    if found != [data]:
+        found = [f for f in found if f.endswith((".parquet", ".arrow")) and not os.path.basename(f).startswith("_")]
     if not found:
         raise SourceError(f"{data}: no dataset, and no Parquet or Arrow file. Check `data` of the party's settings.")
-    return [str(p) for p in found]
+    return found
 
 
 def _told(report: dict[str, Any]) -> str:
@@ -147,14 +209,32 @@ def _told(report: dict[str, Any]) -> str:
         lines.append("to drop   " + ", ".join(f"{owner} {n:,}" for owner, n in dropped.items()))
     elif dropped is not None:
         lines.append(f"to drop   {dropped:,} of {report['documents']:,} documents")
-    if "owners" in report:
+    if report["kind"] == "average":
+        lines += _averaged(report)
+    elif "owners" in report:
         lines.append(f"counted   {report['total']:,} over {', '.join(report['owners'])}")
+    if "epsilon" in report:
+        lines.append(f"trained   {report['step']:,} steps, epsilon {report['epsilon']:.3f}: {report['checkpoint']}")
     if "encryption" in report:
         lines.append("encrypted " + ", ".join(f"{k} {v}" for k, v in report["encryption"].items()))
     sent = report["sent"]
     lines.append(f"sent      {sum(sent['messages'].values()):,} messages, {sent['bytes']:,} bytes")
     if "result" in report:
         lines.append(f"result    {report['result']}")
-    if report["kind"] == "dedup" and "result" in report:
-        lines.append(f"Next: corpusmill forget DIR --ids {report['result']}")
+    if applied := report.get("applied"):
+        gone = [f"{n:,} {reason}" for reasons in applied["dropped"].values() for reason, n in reasons.items()]
+        lines.append(f"applied   snapshot {applied['snapshot']} without {', '.join(gone) or 'any of them'}")
+    elif report["kind"] == "dedup" and "result" in report:
+        lines.append("Next: the same command with --apply RECIPE, whose step `kept-elsewhere` drops them")
     return "\n".join(lines)
+
+
+def _averaged(report: dict[str, Any]) -> list[str]:
+    lines = [f"averaged  {report['parameters']:,} parameters of {', '.join(report['owners'])}"]
+    if report["role"] == "owner":
+        said = [f"{o} epsilon {g['epsilon']:.3f} at delta {g['delta']:g}" for o, g in report["private"].items()]
+        without = [o for o in report["owners"] if o not in report["private"]]
+        lines.append(f"private   {', '.join(said) or 'none'}" + (f"; NOT {', '.join(without)}" if without else ""))
+    elif report["without_the_model"]:
+        lines.append(f"away      {', '.join(report['without_the_model'])}: without the average")
+    return lines

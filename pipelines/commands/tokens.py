@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import click
 
 from pipelines.commands import DATASET, JSON, SET, SNAPSHOT, print_json
@@ -33,8 +31,9 @@ def tokenizer(
     Of a recipe: the documents behind the steps that need no other document, as `run` would hand them to `pack`.
     """
     from pipelines.train_tokenizer import train
+    from transforms import storage
 
-    if os.path.isdir(origin) and overrides:
+    if storage.is_dir(origin) and overrides:
         raise click.UsageError("--set goes with a recipe")
     made = train(origin, vocab_size, out, special, sample_bytes, overrides)
     if as_json:
@@ -42,6 +41,9 @@ def tokenizer(
         return
     if made["left_out"]:
         click.echo(f"Without {', '.join(made['left_out'])}: a sample stands in for the whole corpus.", err=True)
+    if made["private"]:
+        names = ", ".join(made["private"])
+        click.echo(f"It carries text of the private source {names}: nothing can be trained privately on it.", err=True)
     click.echo(f"{made['path']} is written: {made['tokens']:,} tokens, SHA-256 {made['sha256']}")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipelines.commands import JSON, print_json
+from pipelines.commands import JSON, Finite, print_json
 
 TERMINATED = 143
 """What a run that SIGTERM stopped exits with, behind its checkpoint: 128 + 15, as if the signal itself had ended it."""
@@ -24,11 +24,15 @@ SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=Tr
 def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Train as SETTINGS (a train.yaml) says; goes on from the newest checkpoint in its output.
 
+    With a section `privacy` the recipe of the dataset that it trains on is certified first.
     SIGTERM writes a checkpoint and exits with 143. Under torchrun: `torchrun --nproc-per-node 8 -m pipelines.cli train ...`.
     """
+    from pipelines.certify import of_training
     from training import commands
+    from training.settings import load
 
-    result = commands.train(settings, overrides)
+    loaded = load(settings, overrides)
+    result = commands.train(loaded, certificate=of_training(loaded))
     if as_json:
         print_json(result)
     tell(result, quiet=as_json)
@@ -55,9 +59,9 @@ def evaluate(model: str, data: str | None, rows: int, as_json: bool) -> None:
 @MODEL
 @click.argument("prompts", nargs=-1, metavar="[PROMPT]...")
 @click.option("--max-tokens", type=click.IntRange(1), default=128, show_default=True, metavar="N", help="Longest text.")
-@click.option("--temperature", type=click.FloatRange(0), default=0.8, show_default=True, metavar="T", help="0: greedy.")
+@click.option("--temperature", type=Finite(0), default=0.8, show_default=True, metavar="T", help="0: greedy.")
 @click.option("--top-k", type=click.IntRange(0), default=0, show_default=True, metavar="K", help="Best tokens; 0: all.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus.")
+@click.option("--top-p", type=Finite(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus.")
 @SEED
 @JSON
 def generate(
@@ -87,8 +91,8 @@ def generate(
 @click.command(short_help="Answer line by line.")
 @MODEL
 @click.option("--max-tokens", type=click.IntRange(1), default=256, show_default=True, metavar="N", help="Longest text.")
-@click.option("--temperature", type=click.FloatRange(0), default=0.7, show_default=True, metavar="T", help="0: greedy.")
-@click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus.")
+@click.option("--temperature", type=Finite(0), default=0.7, show_default=True, metavar="T", help="0: greedy.")
+@click.option("--top-p", type=Finite(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus.")
 @SEED
 def chat(model: str, max_tokens: int, temperature: float, top_p: float, seed: int) -> None:
     """Answer each line of the terminal (or of standard input) on its own; ends with the end of input."""
@@ -131,6 +135,10 @@ def tell(result: dict[str, Any], quiet: bool = False) -> None:
 def _summary(result: dict[str, Any]) -> str:
     loss = f", loss {result['loss']:.4f}" if "loss" in result else ""
     lines = [f"{result['checkpoint']}: step {result['step']:,}{loss}, {result['parameters']:,} parameters."]
+    if "epsilon" in result:
+        spent = f"epsilon {result['epsilon']:.3f} of its population is spent at delta {result['delta']:g}"
+        certified = "" if result["certified"] else "; NOT certified: the figure bounds nothing"
+        lines.append(f"Private: noise {result['sigma']:.3f}; {spent}{certified}.")
     if result["stopped"] == "SIGTERM":
         lines.append("Stopped by SIGTERM; the same command goes on from this checkpoint.")
     elif result["stopped"]:

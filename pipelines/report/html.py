@@ -17,7 +17,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from pipelines.packed import is_packed
+from pipelines.private_statistics import releases
 from pipelines.report import funnel as funnels
+from pipelines.report import statistics
 from pipelines.report.terminal import count, share, size
 from pipelines.snapshot import Dataset
 from transforms.shards import read_shard
@@ -67,6 +69,8 @@ def page(dataset: Dataset, manifest: dict[str, Any]) -> str:
         dropped=_dropped(dataset, manifest, private),
         kept=_kept(dataset, manifest, private),
         private=bool(private),
+        exact=statistics.EXACT,
+        statistics=[(statistics.head(r), statistics.cells(r)) for r in releases(dataset.path, manifest["number"])],
     )
 
 

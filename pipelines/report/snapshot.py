@@ -103,7 +103,7 @@ def render_why(found: dict[str, Any]) -> str:
         )
     if found["outcome"] == "suppressed":
         return f"{document}: {styled('taken out', 'loss')} by `corpusmill forget`; no run lets it in again"
-    style = {"kept": "good", "packed": "good", "dropped": "loss"}.get(found["outcome"], "head")
+    style = {"kept": "good", "packed": "good", "dropped": "loss", "quarantined": "loss"}.get(found["outcome"], "head")
     lines = [f"{document}: {styled(found['outcome'], style)} in snapshot {number}"]
     for event in found["history"]:
         lines.append(f"  {printable(_sentence(event))}")
@@ -124,7 +124,8 @@ def _sentence(event: dict[str, Any]) -> str:
     if event["outcome"] == "derived":
         return f"{event['child']} is derived from it by {event['derived_by']}, in {event['file']}"
     if event["outcome"] == "quarantined":
-        return f"from {event.get('source')}: quarantined, {event.get('reason')}"
+        said = f"{event['reason']}, {event['detail']}" if event["detail"] else event["reason"]
+        return f"from {event['source']}: {said} (position {event['position']} of {event['file']})"
     if event["outcome"] == "packed":
         where = f"row {event['row']} of {event['file']} ({event['in']}), tokens {event['start']} to "
         part = f", its tokens from {event['offset']} on" if event["offset"] else ""

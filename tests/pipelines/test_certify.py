@@ -109,3 +109,28 @@ def test_early_stopping_and_tied_weights_are_refused(tmp_path):
     }
     found = certify(recipe(tmp_path, "[]"), train=from_mapping(values, tmp_path))
     assert [r.step for r in found.refusals] == ["evaluation.patience", "model.tie"]
+
+
+def test_bounding_reaches_within_a_unit_only_if_it_goes_by_the_unit(tmp_path):
+    """A document of a user whose documents are bounded drives out another one: another unit, if documents are the units."""
+    by_user = recipe(tmp_path, "[bound-units: {by: user}]")
+    assert not certify(by_user, "user").refusals
+    assert [r.step for r in certify(by_user).refusals] == ["bound-units"]
+    assert [r.step for r in certify(by_user, "account").refusals] == ["bound-units"]
+    named = recipe(tmp_path, "[unit: {by: user}, bound-units: {distinct: true}]")
+    assert not certify(named, "user").refusals
+    assert certify(named, "document").refusals
+    assert not certify(recipe(tmp_path, "[unit: {}, bound-units: {distinct: true}]")).refusals
+
+
+def test_public_data_behind_a_private_recipe_may_have_been_made_in_any_way(tmp_path):
+    step = {"name": "minhash", "transform": "minhash@1", "fields": {}}
+    dataset(tmp_path / "web", False, [step])
+    (tmp_path / "web" / "data.jsonl").write_text('{"text": "x"}\n')
+    made = recipe(tmp_path, "[clean: {}]")
+    public = made.sources[0].model_copy(update={"name": "web", "path": "web/data.jsonl", "private": False})
+    both = made.model_copy(update={"sources": [*made.sources, public]})
+    assert not certify(both, assume=True).refusals
+    alone = made.model_copy(update={"sources": [public]})
+    assert [r.step for r in certify(alone, assume=True).refusals] == ["minhash"]
+    assert not certify(alone).refusals

@@ -11,6 +11,7 @@ from pipelines.run import run
 from pipelines.snapshot import Dataset
 from pipelines.store import Store
 from tests.corpora import rows, write_recipe, write_shards
+from tests.faults.deaths_of_gc import killed_collection
 from transforms.errors import DatasetError, LockedError
 
 STEPS = [{"exact": {}}]
@@ -79,15 +80,7 @@ def test_death_between_any_two_removals_then_again(tmp_path, monkeypatch):
     for deaths in range(0, total, max(1, total // 6)):
         broken = tmp_path / f"broken{deaths}"
         shutil.copytree(out, broken)
-        left = iter(range(deaths))
-
-        def dying(path, real=gc._unlink, left=left):
-            return real(path) if next(left, None) is not None else 1 / 0
-
-        with monkeypatch.context() as patched:
-            patched.setattr(gc, "_unlink", dying)
-            with pytest.raises(ZeroDivisionError):
-                gc.collect(str(broken), keep=1)
+        killed_collection(str(broken), deaths, monkeypatch)
         for number in Dataset(broken).numbers:
             assert Dataset(broken).verify(number) == []
         gc.collect(str(broken), keep=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,16 +13,20 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
 pytest.importorskip("torch")
 
+from pipelines.cli import cli
 from pipelines.forget import Takedown, forget
 from pipelines.recipe import load
 from pipelines.run import run
 from pipelines.snapshot import Dataset
 from tests.training.conftest import sentences, shards, tokenizer  # noqa: F401
 from tests.training.test_local_model import decoder  # noqa: F401
+from training.local_model import LocalModel
 from transforms.generate.cache import RequestCache
+from transforms.sources import read
 
 ROOT = Path(__file__).parents[2]
 STEPS = """
@@ -83,6 +88,30 @@ def test_same_shards_for_any_workers_and_after_a_kill(decoder: str, tmp_path: Pa
     assert shards_of(tmp_path / "one") == shards_of(tmp_path / "two") == shards_of(tmp_path / "killed")
 
 
+def test_same_shards_for_any_batch_size(decoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    steps = STEPS.format(model=decoder)
+    made = []
+    for size in (1, 7, 64):
+        monkeypatch.setattr(read.read_unit, "__defaults__", (read.BATCH_BYTES, size))
+        run(load(recipe(tmp_path, steps, f"by-{size}")), workers=1)
+        made.append(shards_of(tmp_path / f"by-{size}"))
+    assert made[0]
+    assert made[0] == made[1] == made[2]
+
+
+def test_a_repeated_run_asks_nothing(decoder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    path = recipe(tmp_path, STEPS.format(model=decoder))
+    run(load(path), workers=1)
+    first, out = shards_of(tmp_path / "out"), tmp_path / "out"
+    answers = (out / ".corpusmill/requests.sqlite").read_bytes()
+    shutil.rmtree(out)
+    (out / ".corpusmill").mkdir(parents=True)
+    (out / ".corpusmill/requests.sqlite").write_bytes(answers)  # all that is left of the first run
+    monkeypatch.setattr(LocalModel, "complete", lambda self, requests: pytest.fail("the model was asked"))
+    run(load(path), workers=1)
+    assert shards_of(out) == first
+
+
 def test_origin_cap_why_and_takedown(decoder: str, tmp_path: Path) -> None:  # noqa: F811
     path = recipe(tmp_path, STEPS.format(model=decoder))
     result = run(load(path), workers=1)
@@ -103,6 +132,9 @@ def test_origin_cap_why_and_takedown(decoder: str, tmp_path: Path) -> None:  # n
     assert about["prompt"]["kind"] == "continue"
     assert about["seed"] == 3
     assert about["try"] >= 1
+    said = CliRunner().invoke(cli, ["why", str(tmp_path / "out"), made[0]["id"]]).output
+    for part in (made[0]["parent"], about["model"], "continue", about["prompt_sha256"]):
+        assert part in said
     assert {h["child"] for h in dataset.why(made[0]["parent"])["history"] if h["outcome"] == "derived"} >= {
         made[0]["id"]
     }

@@ -1,4 +1,5 @@
-from pipelines.graph import RunStages, remember_failure, take_failure
+from pipelines.failures import remember_failure, take_failure
+from pipelines.graph import RunStages
 from pipelines.plan import open_job
 from pipelines.recipe import load
 from pipelines.store import Store

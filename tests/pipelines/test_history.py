@@ -10,7 +10,7 @@ from pipelines.recipe import load
 from pipelines.run import run
 from pipelines.snapshot import Dataset
 from tests.corpora import rows, write_recipe, write_shards
-from transforms.errors import CorpusmillError, ExpectationError
+from transforms.errors import CorpusmillError, DatasetError, ExpectationError
 
 SAMPLE = re.compile(r'^corpusmill_[a-z_]+\{dataset="[^"]*"(,[a-z]+="(\\.|[^"\\])*")*\} -?[0-9.e+-]+$')
 
@@ -78,3 +78,12 @@ def test_labels_are_escaped():
 def test_no_history(tmp_path):
     assert history.read(str(tmp_path)) == []
     assert history.metrics(str(tmp_path), "x", None) == ""
+
+
+def test_metrics_that_cannot_be_written_are_refused_before_anything_runs(tmp_path):
+    write_shards(tmp_path / "raw", rows(4), 1)
+    recipe = load(write_recipe(tmp_path, []))
+    for path, why in ((tmp_path, "it is a folder"), (tmp_path / "no" / "m.prom", "is no folder")):
+        with pytest.raises(DatasetError, match=f"{why}.*Nothing ran"):
+            run(recipe, workers=1, metrics=str(path))
+    assert not (tmp_path / "out").exists()

@@ -55,6 +55,27 @@ def test_the_life_of_a_dataset(out, tmp_path):
     assert invoke("run", out.parent / "recipe.yaml").exit_code == 3
 
 
+def test_a_submitted_run_is_waited_for_until_it_is_given_up(tmp_path):
+    from pipelines.detached import save_run
+    from pipelines.plan import open_job
+    from pipelines.recipe import load
+
+    write_shards(tmp_path / "raw", rows(12), 1)
+    recipe, out = write_recipe(tmp_path, []), tmp_path / "out"
+    assert invoke("run", recipe, "--workers", 1).exit_code == 0
+    name = save_run(open_job(load(recipe, ["output.level=9"])))
+    said = invoke("gc", out).stdout
+    assert f"The work stays, which submitted runs may need: {name}." in said
+    assert f"`corpusmill gc {out} --give-up ID`" in said
+    assert json.loads(invoke("gc", out, "--json").stdout)["waiting"] == [name]
+    wrong = invoke("gc", out, "--give-up", "nope")
+    assert (wrong.exit_code, f"no run nope. Submitted runs: {name}" in wrong.stderr) == (1, True)
+    said = invoke("gc", out, "--give-up", name).stdout
+    assert said.startswith("1 runs")
+    assert "stays" not in said
+    assert invoke("verify", out).exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [

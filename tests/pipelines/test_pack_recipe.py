@@ -15,11 +15,9 @@ from pipelines.report.html import page
 from pipelines.report.snapshot import render_diff, render_show, render_why
 from pipelines.run import run
 from pipelines.snapshot import Dataset
-from tests.corpora import rows, write_recipe, write_shards
+from tests.corpora import rows, write_recipe, write_shards, write_tokenizer
 from transforms.errors import DatasetError, RecipeError
-from transforms.random import Keyed
 from transforms.tokens.tokenizer import load_tokenizer
-from transforms.tokens.train_tokenizer import train_tokenizer
 
 LENGTH = 64
 N = 300
@@ -28,11 +26,7 @@ N = 300
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory):
     pytest.importorskip("tokenizers", reason="HF tokenizers is not installed (extra `train`)")
-    path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
-    docs = rows(N)
-    batch = pa.record_batch({"id": [d["id"] for d in docs], "text": [d["text"] for d in docs]})
-    train_tokenizer([batch], str(path), vocab_size=600, rng=Keyed(1))
-    return path
+    return write_tokenizer(tmp_path_factory.mktemp("tokenizer"), rows(N))
 
 
 def make(folder, tokenizer, steps=(), fields=None, form="arrow", count=N, shards=3, **options):

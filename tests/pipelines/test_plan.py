@@ -2,6 +2,7 @@ from pipelines.plan import make
 from pipelines.recipe import load
 from pipelines.run import run
 from tests.corpora import rows, write_recipe, write_shards
+from transforms.sources import listing
 
 STEPS = [{"gopher-quality": {"min_words": 5}}, {"exact": {}}]
 
@@ -36,3 +37,14 @@ def test_a_plan_says_what_changed(tmp_path):
         "1 new or changed files",
         "1 files are gone or changed",
     ]
+
+
+def test_files_that_did_not_change_are_not_read_again(tmp_path, monkeypatch):
+    write_shards(tmp_path / "raw", rows(50), 2)
+    recipe = write_recipe(tmp_path, STEPS)
+    run(load(recipe))
+    (fresh,) = write_shards(tmp_path / "raw", rows(5, seed=3), 1, first=7)
+    read = []
+    monkeypatch.setattr(listing, "content_digest", lambda path: read.append(path) or "0" * 32)
+    make(load(recipe), 1)
+    assert read == [str(fresh)]

@@ -1,16 +1,22 @@
 import dataclasses
+import json
 import os
+from pathlib import Path
 
 import pytest
 
+import pipelines
 from pipelines import reach
 from pipelines.engines.dataflow import Dataflow, machine_memory
 from pipelines.graph_summary import summary
 from pipelines.job import Job
 from pipelines.plan import open_job
 from pipelines.recipe import load
+from tests import objects
 from tests.corpora import rows, write_recipe, write_shards
+from transforms import storage
 from transforms.errors import EngineError, RecipeError, SourceError
+from transforms.storage.objects import forget_clients
 
 FLAGS = [
     "--project=my-project",
@@ -90,14 +96,58 @@ def test_the_graph_is_one_line_with_two_shuffles_a_stage(job):
     }
 
 
-def test_the_graph_of_a_recipe_in_a_bucket_passes_a_dry_run(job):
+RECIPES = Path(pipelines.__file__).parent / "recipes"
+GRAPHS = json.loads((Path(__file__).parent / "graphs.json").read_text())
+"""The stages, shuffles and leaf transforms of each shipped recipe: a change of a graph is a change of this file."""
+
+
+def in_bucket(name):
+    return Job(load(RECIPES / f"{name}.yaml", check_paths=False), "gs://bucket/out", "")
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in RECIPES.glob("*.yaml")))
+def test_the_graph_of_each_shipped_recipe_is_as_it_was(name):
+    found = summary(in_bucket(name), publish=True)
+    stages = [s["label"] for s in found["stages"]]
+    assert {"stages": stages, "shuffles": found["shuffles"], "steps": found["steps"]} == GRAPHS[name]
+    assert (found["unread"], found["branches"]) == (1, 0)
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in RECIPES.glob("*.yaml")))
+def test_dataflow_takes_the_graph_of_each_shipped_recipe_in_a_dry_run(name):
     pytest.importorskip("google.cloud.dataflow", reason="apache-beam[gcp] is not installed")
     from pipelines.engines.dataflow import build
     from pipelines.graph_summary import of_proto
 
-    remote = Job(job.recipe, "gs://bucket/out", "")
+    remote = in_bucket(name)
     flags = Dataflow(3, [*FLAGS, "--staging_location=gs://bucket/staging", "--dry_run=True", "--no_auth"]).flags_for(
         remote, "0" * 12
     )
     result = build(remote, flags, None, publish=True).run()
-    assert of_proto(result.job.proto_pipeline)["shuffles"] == 6
+    assert of_proto(result.job.proto_pipeline)["shuffles"] == GRAPHS[name]["shuffles"]
+
+
+def test_a_dataset_in_a_store_is_in_reach_of_every_worker_and_one_on_a_disk_is_not(tmp_path, monkeypatch):
+    pytest.importorskip("moto", reason="moto is not installed")
+    write_shards(tmp_path / "raw", rows(20), 2)
+    source = {"name": "raw", "path": "s3://corpora/raw/*.parquet", "columns": {"id": "id"}}
+    path = write_recipe(tmp_path, ["exact"], sources=[source], output={"path": "s3://corpora/out"})
+    with objects.serving() as server:
+        for file in (tmp_path / "raw").iterdir():
+            storage.write_atomic(f"s3://corpora/raw/{file.name}", file.read_bytes())
+        job = open_job(load(path))
+        assert reach.local_paths(job) == []
+        assert "output: out" in reach.local_paths(open_job(load(write_recipe(tmp_path, ["exact"]))))
+        wanted = reach.expected(job)
+        assert reach.unseen_from_here(job, wanted.mark) == ""
+        wanted.verify(job)
+        assert "another store" in reach.unseen_from_here(job, "no such mark")
+        reach.forget(job, wanted)
+        assert not [e.uri for e in storage.below("s3://corpora/out/.corpusmill/marks")]
+    # as a worker without the store's address finds it
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", server.url)
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for key, value in objects.ENVIRONMENT.items():
+        monkeypatch.setenv(key, value)
+    assert "cannot write to s3://corpora/out: the store failed" in reach.unseen_from_here(job, wanted.mark)
+    forget_clients()

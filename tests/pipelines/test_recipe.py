@@ -58,7 +58,7 @@ GALLERY = [
     ("text", "1:1: a recipe is a mapping"),
     (HEAD + "sed: 3", "4:1: a recipe has no section `sed`"),
     (HEAD + "train: {}", "4:1: `train` needs rows of tokens, but the last step is not `pack`"),
-    (HEAD + "privacy: {}", "4:1: a recipe has no section `privacy` in this version"),
+    (HEAD + "privacy: {population: p, epsilon: 3, delta: 0.1, units: 99}", "4:45: `delta` is above 1 / `units`"),
     (HEAD + "seed: true", "4:7: `seed`: must be a whole number, not true or false (true)"),
     (HEAD + "seed: '3'", '4:7: `seed`: must be a whole number, not a text ("3")'),
     (HEAD + "seed: 1.5", "4:7: `seed`: must be a whole number, not 1.5"),
@@ -68,7 +68,8 @@ GALLERY = [
     (HEAD.replace("output: {path: o}", ""), "1:1: the recipe lacks `output`"),
     (HEAD.replace("path: o", "path: ''"), "3:16: `path`: must have at least 1 character"),
     (HEAD.replace("path: o", "path: o, format: parket"), '3:27: `format`: must be parquet or arrow, not "parket"'),
-    (HEAD.replace("path: o", "path: gs://b/o"), "3:16: `path`: gs://b/o is not on this machine's disk"),
+    (HEAD.replace("path: o", "path: gs://b/"), "3:16: `path`: gs://b/ is a whole bucket"),
+    (HEAD.replace("path: o", "path: s3://me:word@b/o"), "3:16: `path`: a name with credentials in it is not used"),
     (HEAD.replace("{path: o}", "o"), "3:9: the fields of the recipe: must be a mapping, not a text"),
     ("name: a\noutput: {path: o}", "1:1: the recipe names no sources"),
     ("name: a\noutput: {path: o}\nsources: []", "3:10: `sources` is a list of at least one source"),
@@ -263,3 +264,20 @@ def test_recipes_that_come_with_corpusmill_are_right(file: Path) -> None:
     recipe = load(file, check_paths=False)
     assert recipe.name == file.stem
     assert recipe.steps
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        ("filter: {call: 'no_such_module:fn'}", "4:9: filter: no module `no_such_module`"),
+        ("decontaminate: {sets: {gsm8k: none.parquet}}", "4:39: `sets.gsm8k`: there is no file or folder none.parquet"),
+        ("pack: {tokenizer: none.json, length: 8}", "4:27: `tokenizer`: there is no file or folder none.json"),
+    ],
+)
+def test_a_file_that_a_step_names_is_told_where_it_is_named(tmp_path: Path, step: str, said: str) -> None:
+    (tmp_path / "r.yaml").write_text(HEAD + f"steps: [{step}]\n")
+    recipe, problems = examine(tmp_path / "r.yaml")
+    assert recipe is None
+    (problem,) = problems
+    assert problem.render().splitlines()[0].startswith(f"{tmp_path}/r.yaml:{said}")
+    assert problem.advice

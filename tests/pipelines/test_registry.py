@@ -136,3 +136,23 @@ def test_a_module_beside_the_recipe_never_hides_an_installed_one(
 def test_nearest() -> None:
     assert nearest("treshold", ["threshold", "bands"]) == "did you mean `threshold`?"
     assert nearest("xyz", ["threshold"]) == ""
+
+
+def own_module(folder: Path, said: str) -> Path:
+    folder.mkdir()
+    (folder / "same_name_here.py").write_text(
+        "from same_helper_here import SAID\nfrom transforms.base import Map\n\n\nclass Mine(Map):\n    name = 'mine'\n\n"
+        "    def map(self, batch, rng):\n        return batch\n"
+    )
+    (folder / "same_helper_here.py").write_text(f"SAID = {said!r}\n")
+    return folder
+
+
+def test_recipes_of_two_folders_have_modules_of_one_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    folders = {said: own_module(tmp_path / said, said) for said in ("a", "b")}
+    first = {said: load("same_name_here:Mine", folder) for said, folder in folders.items()}
+    for said, cls in first.items():
+        assert load("same_name_here:Mine", folders[said]) is cls
+        assert said == sys.modules["same_name_here"].SAID
+        load("same_name_here:Mine", folders["b"])

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines import runners
 from pipelines.recipe import load
 from pipelines.run import run
 from pipelines.snapshot import Dataset
@@ -69,7 +70,8 @@ def test_near_duplicates_in_different_shards_are_found(corpus, expected):
     [{"workers": 2}, {"workers": 4}, {"workers": 2, "options": ["--direct_running_mode=multi_processing"]}],
     ids=["2 threads", "4 threads", "2 processes"],
 )
-def test_same_bytes_for_any_workers(corpus, expected, tmp_path, options):
+def test_same_bytes_for_any_workers(corpus, expected, tmp_path, monkeypatch, options):
+    monkeypatch.setattr(runners, "SMALL", 0)  # in a graph, however small it is
     result = again(corpus, tmp_path, **options)
     assert result.manifest["content"] == expected.manifest["content"]
     assert shard_bytes(tmp_path) == shard_bytes(corpus)
@@ -282,3 +284,13 @@ def test_verify_finds_every_flipped_bit(corpus, expected, tmp_path):
         assert any(os.path.basename(path) in problem for problem in Dataset(tmp_path / "out").verify())
         path.write_bytes(original)
     assert Dataset(tmp_path / "out").verify() == []
+
+
+def test_a_source_whose_text_is_under_another_name_is_told_how_to_name_it(tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "a.jsonl").write_text('{"body": "some text"}\n' * 3)
+    recipe = write_recipe(tmp_path, [], sources=[{"name": "raw", "path": "raw/*.jsonl"}])
+    with pytest.raises(
+        TooManyBadRowsError, match=r"3 of 3 rows .*Say which column holds the text, as in `columns: \{text: body\}`"
+    ):
+        run(load(recipe), workers=1)

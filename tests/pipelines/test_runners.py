@@ -2,22 +2,29 @@
 
 import contextlib
 import os
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
+import yaml
+from click.testing import CliRunner
 
-from pipelines import detached
+from pipelines import detached, runners
+from pipelines.cli import cli
+from pipelines.plan import open_job
 from pipelines.recipe import load
 from pipelines.run import run
 from pipelines.runners import RUNNERS, pipeline_options
 from pipelines.snapshot import Dataset
 from pipelines.store import Store
-from tests.corpora import rows, write_recipe, write_shards
+from tests.corpora import rows, write_recipe, write_shards, write_tokenizer
 from transforms.errors import CorpusmillError, DatasetError, RecipeError
 
 STEPS = [
@@ -27,6 +34,7 @@ STEPS = [
     "minhash",
     {"noise": {"delete": 0.05, "copies": 1}},
     {"mix": {"temperature": 2.0}},
+    {"pack": {"tokenizer": "tokenizer.json", "length": 64}},
 ]
 # the service is a process of this machine, too: without the timer its buffers lose nothing
 SERVICE = (
@@ -38,8 +46,10 @@ SERVICE = (
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
+    pytest.importorskip("tokenizers", reason="tokenizers is not installed (extra `tokens`)")
     folder = tmp_path_factory.mktemp("corpus")
     write_shards(folder / "raw", rows(400), 8)
+    write_tokenizer(folder, rows(400))
     write_recipe(folder, STEPS)
     return folder
 
@@ -128,9 +138,20 @@ def test_dask_gives_the_same_bytes_on_an_existing_cluster(corpus, expected, clus
 
 
 @pytest.mark.slow
-def test_dask_survives_a_worker_killed_in_each_stage(corpus, cluster, tmp_path):
+@pytest.mark.parametrize(
+    "steps",
+    [
+        ["clean", "exact"],  # a pass, a decision, a pass: each kill costs a new process
+        pytest.param(
+            STEPS, marks=pytest.mark.skipif(os.environ.get("FAULTS") != "long", reason="ten kills: FAULTS=long")
+        ),
+    ],
+    ids=["three stages", "all stages"],
+)
+def test_dask_survives_a_worker_killed_in_each_stage(corpus, cluster, tmp_path, steps):
     write_shards(tmp_path / "raw", rows(200), 6)
-    write_recipe(tmp_path, ["clean", "exact"])  # a pass, a decision, a pass: each kill costs a new process
+    shutil.copy(corpus / "tokenizer.json", tmp_path)
+    write_recipe(tmp_path, steps)
     expected = run(recipe_of(tmp_path, "whole"), workers=2).manifest["content"]
     store, stop, killed = Store(str(tmp_path / "killed")), threading.Event(), []
 
@@ -155,7 +176,7 @@ def test_dask_survives_a_worker_killed_in_each_stage(corpus, cluster, tmp_path):
         stop.set()
         thread.join()
     assert result.manifest["content"] == expected
-    assert killed == [0, 1, 2]
+    assert killed == list(range(len(open_job(recipe_of(tmp_path, "killed")).stages)))
 
 
 def test_a_mistake_in_a_dask_worker_is_told_as_it_was_raised(corpus, cluster, tmp_path):
@@ -168,6 +189,12 @@ def test_a_mistake_in_a_dask_worker_is_told_as_it_was_raised(corpus, cluster, tm
     recipe = load(write_recipe(tmp_path, ["mine:Broken"]))
     with pytest.raises(CorpusmillError, match="row 3 is wrong"):
         run(recipe, runner="dask", options=[f"--dask_client_address={cluster.scheduler_address}"])
+
+
+def test_one_worker_gives_the_same_bytes_with_a_graph_and_without(corpus, expected, monkeypatch):
+    assert run(recipe_of(corpus, "one"), workers=1).manifest["content"] == expected
+    monkeypatch.setattr(runners, "SMALL", 0)
+    assert run(recipe_of(corpus, "graph"), workers=1).manifest["content"] == expected
 
 
 def test_portable_gives_the_same_bytes_with_workers_in_this_process(corpus, expected, service):
@@ -191,8 +218,6 @@ def test_a_submitted_job_commits_itself_and_again_by_its_run(corpus, expected, s
 
 
 def test_a_run_that_is_not_done_is_not_committed(corpus):
-    from pipelines.plan import open_job
-
     job = open_job(recipe_of(corpus, "undone"))
     run_id = detached.save_run(job)
     with pytest.raises(DatasetError, match=r"8 units of .*pass 1"):
@@ -226,3 +251,70 @@ def test_portable_says_what_is_missing_before_anything_runs(corpus, options, sai
 def test_only_an_engine_that_goes_on_alone_takes_a_submitted_job(corpus):
     with pytest.raises(RecipeError, match="portable, dataflow"):
         detached.submit(recipe_of(corpus, "none"), "dask")
+
+
+GUIDE = Path(__file__).parents[2] / "docker" / "CLUSTER.md"
+
+
+def test_the_run_of_the_flink_manifest_is_a_command_that_runs(corpus, expected, service, pool):
+    """With the addresses of here, of which the artifacts' is the service's own."""
+    manifest = yaml.safe_load((GUIDE.parent / "flink-run.yaml").read_text())
+    (container,) = manifest["spec"]["template"]["spec"]["containers"]
+    here = {
+        "/data/corpus.yaml": str(corpus / "recipe.yaml"),
+        "--job_endpoint=beam-jobs:8099": f"--job_endpoint={service}",
+        "--artifact_endpoint=beam-jobs:8098": None,
+        "--environment_config=localhost:50000": f"--environment_config={pool}",
+    }
+    assert set(here) <= set(container["args"])
+    verb, recipe, *rest = [here.get(word, word) for word in container["args"]]
+    done = CliRunner().invoke(cli, [verb, recipe, "--set", "output.path=flink", *(word for word in rest if word)])
+    assert done.exit_code == 0, done.output
+    while not list((corpus / "flink" / "snapshots").glob("*.json")):
+        time.sleep(0.2)
+    assert Dataset(corpus / "flink").manifest()["content"] == expected
+
+
+def guide() -> list[str]:
+    """The commands of the guide, but for those under a heading or with a remark that says they need an account, and builds of
+    images (`tests/docker`)."""
+    found, account = [], False
+    for line in GUIDE.read_text().splitlines():
+        if line.startswith("## "):
+            account = "needs an account" in line
+        if line.startswith("    ") and not account and "needs an account" not in line:
+            found.append(line.strip())
+    return [line for line in found if not line.startswith("docker build")]
+
+
+def test_every_command_of_the_guide_runs(corpus, tmp_path, service, pool, cluster):
+    """As it stands there, with the addresses and paths of here."""
+    said = guide()
+    assert len(said) >= 6
+    run_id = ""
+    for number, line in enumerate(said):
+        program, verb, *rest = shlex.split(line)
+        assert program == "corpusmill"
+        folder = tmp_path / ("submitted" if verb in ("submit", "commit") else str(number))
+        here = {
+            "corpus.yaml": str(folder / "recipe.yaml"),
+            "out/docs": str(folder / "out"),
+            "ID": run_id,
+            "8": "2",
+            "--dask_client_address=tcp://scheduler:8786": f"--dask_client_address={cluster.scheduler_address}",
+            "--job_endpoint=localhost:8099": f"--job_endpoint={service}",
+            "--job_endpoint=jobs:8099": f"--job_endpoint={service}",
+            "--environment_config=localhost:50000": f"--environment_config={pool}",
+        }
+        if not folder.exists():
+            folder.mkdir()
+            (folder / "raw").symlink_to(corpus / "raw")
+            write_recipe(folder, ["clean", "exact"])
+        if verb == "plan":
+            run(load(folder / "recipe.yaml"), workers=2)
+        done = CliRunner().invoke(cli, [verb, *(here.get(word, word) for word in rest)])
+        assert done.exit_code == 0, (line, done.output)
+        if verb == "submit":
+            (run_id,) = (p.stem for p in (folder / "out" / ".corpusmill" / "runs").iterdir())
+            while not list((folder / "out" / "snapshots").glob("*.json")):
+                time.sleep(0.2)

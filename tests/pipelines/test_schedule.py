@@ -1,9 +1,12 @@
 """Schedules: cron expressions, and what six schedulers are given, checked by their own tools where those are here."""
 
+import os
 import shutil
 import stat
 import subprocess
+from pathlib import Path
 
+import kubernetes_validate
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -16,6 +19,7 @@ from pipelines.schedule import TARGETS, Places, calendars, export, five_fields, 
 from tests.corpora import write_recipe
 from transforms.errors import RecipeError
 
+ROOT = Path(__file__).parents[2]
 PLACES = Places("registry/corpusmill:1", "data", "project", "europe-west1", "runner@project.iam.gserviceaccount.com")
 SCHEDULE = {"cron": "30 2 * * mon-fri", "timezone": "Europe/Berlin", "retries": 2, "retry_delay": "5m", "timeout": "6h"}
 
@@ -128,6 +132,7 @@ def test_the_crontab(tmp_path):
 
 def test_the_kubernetes_cron_job(tmp_path):
     made = yaml.safe_load(exported(tmp_path, "kubernetes")["corpusmill-test-cronjob.yaml"])
+    kubernetes_validate.validate(made, kubernetes_validate.latest_version(), strict=True)
     assert (made["apiVersion"], made["kind"]) == ("batch/v1", "CronJob")
     spec, job = made["spec"], made["spec"]["jobTemplate"]["spec"]
     assert (spec["schedule"], spec["timeZone"], spec["concurrencyPolicy"]) == (
@@ -194,19 +199,50 @@ def test_the_command_of_the_airflow_task(tmp_path, monkeypatch, code, left):
     assert subprocess.run(["/bin/sh", "-c", found["COMMAND"]], check=False).returncode == left
 
 
-def test_airflow_runs_the_dag():
-    pytest.skip("airflow is not installed here: its environment is 600 MB and must be its own")
+def scheduler(name: str) -> Path:
+    """The folder of programs of an environment that `make schedulers` makes: theirs cannot be ours."""
+    folder = ROOT / f".venv-{name}" / "bin"
+    if not (folder / name).exists():
+        pytest.skip(f"{name} is not installed: `make schedulers` makes an environment of its own for it")
+    return folder
 
 
-def test_dagster_materialises_the_asset(tmp_path, monkeypatch):
-    dagster = pytest.importorskip("dagster", reason="dagster is not installed here: its environment must be its own")
-    fake = tmp_path / "fake"
-    fake.write_text('#!/bin/sh\necho \'{"snapshot": 4, "committed": true, "funnel": {"rows_out": 9}}\'\n')
+def fake_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Stands in for corpusmill: leaves its arguments in a file."""
+    fake, left = tmp_path / "fake", tmp_path / "left"
+    said = '{"snapshot": 4, "committed": true, "funnel": {"rows_out": 9}}'
+    fake.write_text(f"#!/bin/sh\necho \"$@\" > {left}\necho '{said}'\n")
     fake.chmod(0o755)
     monkeypatch.setattr("pipelines.schedule.command", lambda: [str(fake)])
-    found: dict = {}
-    exec(exported(tmp_path, "dagster")["corpusmill_test_dagster.py"], found)
-    assert dagster.materialize([found["refresh"]]).success
+    return left
+
+
+@pytest.mark.timeout(600)
+def test_airflow_runs_the_dag(tmp_path, monkeypatch):
+    airflow = scheduler("airflow") / "airflow"
+    left = fake_command(tmp_path, monkeypatch)
+    dags = tmp_path / "dags"
+    dags.mkdir()
+    for name, text in exported(tmp_path, "airflow").items():
+        (dags / name).write_text(text)
+    settings = {"CORE__DAGS_FOLDER": str(dags), "CORE__LOAD_EXAMPLES": "False", "CORE__UNIT_TEST_MODE": "False"}
+    env = {**os.environ, "AIRFLOW_HOME": str(tmp_path / "home"), **{f"AIRFLOW__{k}": v for k, v in settings.items()}}
+    for argv in (["db", "migrate"], ["dags", "test", "corpusmill-test", "2024-01-05"]):
+        done = subprocess.run([airflow, *argv], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert left.read_text().split()[0] == "run"
+
+
+@pytest.mark.timeout(600)
+def test_dagster_materialises_the_asset(tmp_path, monkeypatch):
+    python = scheduler("dagster") / "python"
+    left = fake_command(tmp_path, monkeypatch)
+    (tmp_path / "made.py").write_text(exported(tmp_path, "dagster")["corpusmill_test_dagster.py"])
+    program = "import dagster, made; assert dagster.materialize([made.refresh]).success"
+    env = {**os.environ, "DAGSTER_HOME": "", "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([python, "-c", program], env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert left.read_text().split()[0] == "run"
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -68,3 +68,9 @@ def test_sums_that_do_not_add_up_are_found():
     assert funnel_problems({**funnel, "quarantined": 0}) == ["step a: took 10 rows, but 11 came"]
     assert funnel_problems({**funnel, "rows_out": 7}) == ["the last step gave 8 rows, 7 were published"]
     assert "do not add up" in funnel_problems({**funnel, "steps": [{**step, "dropped": {}}]})[0]
+
+
+def test_a_file_is_no_dataset(tmp_path):
+    (tmp_path / "x").write_text("")
+    with pytest.raises(DatasetError, match="x is a file; a dataset is a folder"):
+        Dataset(tmp_path / "x")

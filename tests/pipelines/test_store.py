@@ -3,7 +3,9 @@ import os
 
 import pytest
 
-from pipelines.store import Store, request_of
+from pipelines.store import MANY, Store, request_of
+from tests import objects
+from transforms import storage
 from transforms.errors import LockedError
 
 
@@ -66,3 +68,32 @@ def test_the_lock_names_its_holder_and_dies_with_it(tmp_path):
     process.join()
     with Store(str(tmp_path)).lock():
         pass
+
+
+@pytest.fixture
+def remote():
+    pytest.importorskip("moto", reason="moto is not installed")
+    with objects.serving() as server:
+        yield server
+
+
+@pytest.mark.parametrize("count", [5, MANY + 6])
+def test_outcomes_in_an_object_store_are_asked_for_together_and_once(remote, count):
+    store = Store("s3://corpora/out")
+    for i in range(count):
+        path = store.work(f"{i:040x}", "x")
+        if i != 3:
+            storage.write_atomic(store.path(path), b"")
+        if i != 2:
+            store.finish(f"{i:040x}", {"files": {"x": {"path": path}}, "rows": i})
+    requests = [f"{i:040x}" for i in range(count)]
+    found = store.outcomes(requests)
+    assert [None if o is None else o["rows"] for o in found] == [None if i in (2, 3) else i for i in range(count)]
+    assert found == [store.outcome(r) for r in requests]
+    assert store.undone(requests) == {requests[2]}
+    before = len(remote.requests)
+    assert store.outcomes(requests[4:]) == found[4:]
+    assert len(remote.requests) == before
+    storage.remove(store.path(store.work(requests[4], "x")))
+    with store.lock():  # others may have written or removed
+        assert store.outcomes(requests)[4] is None

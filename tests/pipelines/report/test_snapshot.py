@@ -59,6 +59,12 @@ def test_why_of_every_outcome() -> None:
         "  from web: kept, row 3 of data/a, 10 B, derived from p by noise"
     )
     assert say("replaced", derived)[1] == "  c is derived from it by noise, in data/a"
+    bad = {"outcome": "quarantined", "source": "web", "file": "a.jsonl", "position": 7, "reason": "null-text"}
+    assert say("quarantined", {**bad, "detail": "column 'text' is null"}) == [
+        "d1: quarantined in snapshot 4",
+        "  from web: null-text, column 'text' is null (position 7 of a.jsonl)",
+    ]
+    assert say("quarantined", {**bad, "detail": ""})[1] == "  from web: null-text (position 7 of a.jsonl)"
     lines = say("kept", kept, survivor_of=told)
     assert lines[2] == "  it stands for 25 dropped documents:"
     assert lines[-1] == "    and 5 more"

@@ -1,0 +1,47 @@
+"""Private counts of a snapshot, as `corpusmill show` and its page give them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pipelines.report.terminal import Column, count, table
+
+EXACT = (
+    "The funnel counts private documents exactly: it is for those who may read them. These counts may be published, the funnel "
+    "may not."
+)
+
+
+def head(release: dict[str, Any]) -> str:
+    """What was counted, at which price."""
+    unit = "documents" if release["unit"] == "document" else f"values of `{release['unit']}`"
+    return (
+        f"private counts of {unit} of {', '.join(release['sources'])}: epsilon {release['epsilon']:g} at delta "
+        f"{release['delta']:g}, {release['adjacency']}"
+    )
+
+
+def cells(release: dict[str, Any]) -> list[list[str]]:
+    """One row a group: by, group, units, its noise."""
+    return [
+        [
+            r["by"],
+            "(none)" if r["group"] is None else r["group"],
+            count(round(r["units"])),
+            f"±{1.96 * r['deviation']:,.0f}",
+        ]
+        for r in release["counts"]
+    ]
+
+
+def render(release: dict[str, Any]) -> str:
+    """The counts as a table; groups with few units are not named."""
+    rows = cells(release)
+    low = min((r["threshold"] for r in release["counts"]), default=0.0)
+    said = table(["by", "group", Column("units", True), Column("noise (95 %)", True)], rows) if rows else "no group"
+    below = (
+        f"Groups of fewer than about {low:,.0f} units are not named."
+        if rows
+        else "No group has enough units to be named."
+    )
+    return f"{head(release)}\n{said}\n{below}"

@@ -1,0 +1,76 @@
+import json
+import threading
+import warnings
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from pipelines import lineage
+from pipelines.recipe import load
+from pipelines.run import run
+from tests.corpora import rows, write_recipe, write_shards
+
+
+@pytest.fixture
+def server():
+    """(address, what was posted, status to answer with)."""
+    posted, status = [], [201]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            posted.append((self.path, body, self.headers.get("Authorization")))
+            self.send_response(status[0])
+            self.end_headers()
+
+        def log_message(self, *_):
+            pass
+
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=made.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{made.server_port}", posted, status
+    made.shutdown()
+    made.server_close()
+
+
+def test_each_commit_is_posted_once(tmp_path, monkeypatch, server):
+    address, posted, _ = server
+    monkeypatch.setenv("OPENLINEAGE_URL", address + "/")
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "k")
+    write_shards(tmp_path / "raw", rows(20), 2)
+    recipe = write_recipe(tmp_path, [])
+    run(load(recipe), workers=1)
+    run(load(recipe), workers=1)  # nothing new, no event
+    events = [json.loads(line) for line in (tmp_path / "out" / "events.jsonl").read_text().splitlines()]
+    assert posted == [("/api/v1/lineage", events[0], "Bearer k")]
+    assert events[0]["eventType"] == "COMPLETE"
+
+
+def test_a_server_that_fails_costs_a_warning(tmp_path, monkeypatch, server):
+    address, posted, status = server
+    status[0] = 500
+    monkeypatch.setenv("OPENLINEAGE_URL", address)
+    monkeypatch.setenv("OPENLINEAGE_ENDPOINT", "elsewhere")
+    write_shards(tmp_path / "raw", rows(20), 2)
+    with pytest.warns(UserWarning, match="did not take the lineage event.*500"):
+        assert run(load(write_recipe(tmp_path, [])), workers=1).manifest["number"] == 1
+    assert [path for path, _, _ in posted] == ["/elsewhere"]
+
+
+@pytest.mark.parametrize(
+    ("url", "disabled", "said"),
+    [
+        ("", "", None),
+        ("http://x", "true", None),
+        ("ftp://x", "", "no http address"),
+        ("http://127.0.0.1:9", "", "did not take"),
+    ],
+)
+def test_without_a_server(monkeypatch, url, disabled, said):
+    monkeypatch.setenv("OPENLINEAGE_URL", url)
+    monkeypatch.setenv("OPENLINEAGE_DISABLED", disabled)
+    with warnings.catch_warnings(record=True) as seen:
+        warnings.simplefilter("always")
+        assert lineage.send({}) is False
+    assert len(seen) == (said is not None)
+    assert said is None or said in str(seen[0].message)
