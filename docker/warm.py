@@ -1,28 +1,149 @@
-"""Runs one small recipe with every kind of step, so that numba's compiled kernels lie beside the code in the image."""
+"""Compiles every kernel that a recipe's steps call, so that in the image no worker does: each step makes a small dataset.
 
+Which kernels there are is not listed here but found in the code; one that nothing here calls ends the build.
+"""
+
+import dis
+import importlib
 import json
+import pkgutil
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+import transforms
 from pipelines.recipe import loads
 from pipelines.run import run
+from transforms.generate.checks import word_counts
+from transforms.generate.prompts import beginning
+from transforms.kernels import Kernel
+from transforms.noise.denoise import Denoise
+from transforms.noise.unigrams import count_words
+from transforms.tokens.train_tokenizer import train_tokenizer
 
-STEPS = ["clean", "gopher-quality", "gopher-repetition", "exact", "minhash", "paragraphs", {"noise": {"delete": 0.1}}]
+PARAGRAPHS = [
+    "The river that runs through the valley has been there for a long time, and people have lived with it.",
+    "# A heading\n\n* one *item* of `code`\n* another [link](https://example.org) with some text about the river.",
+    "Write to anna@example.org or call +44 20 7946 0958. Itâ€™s what was said of the cafÃ© by the road.",
+    "这条河流经山谷已经很久了。人们一直和它生活在一起。明天会更好。",
+    "Share this page\n12345\n3 likes\nThat is all there is to say of it, and of the dog that has no name!",
+]
+STEPS: list[Any] = [
+    "clean",
+    {"clean": {"markup": "markdown", "collapse_spaces": True}},
+    {"language": {"min_score": 0.1}},
+    {"length": {"max_words": 100_000}},
+    "refinedweb-lines",
+    "c4-paper",
+    "c4-code",
+    "gopher-quality",
+    "gopher-repetition",
+    "fineweb",
+    "redact",
+    {"decontaminate": {"sets": {"held-out": "held-out.jsonl"}, "action": "tag"}},
+    {"decontaminate": {"sets": {"held-out": "held-out.jsonl"}, "action": "cut", "ngram": 5}},
+    *({"exact": {"normalize": n}} for n in ("none", "space", "words")),
+    {"minhash": {"threshold": 0.6}},
+    "paragraphs",
+    "lines",
+    {"substring": {"min_bytes": 40}},
+    *({"noise": {"replace": 0.2, "delete": 0.1, "words": words}} for words in ("document", "words.txt")),
+    {"aeda": {"copies": 1}},
+    {"characters": {"swap": 0.1}},
+    {"sentences": {"shuffle": 1.0}},
+    {"eda": {"wordnet": "wordnet"}},
+    {"synonyms": {"wordnet": "wordnet"}},
+    {"pack": {"tokenizer": "tokenizer.json", "length": 32, "strategy": "concatenate"}},
+    # ids of two bytes and of four, positions of two bytes and of four
+    *({"pack": {"tokenizer": t, "length": n}} for t in ("tokenizer.json", "large.json") for n in (32, 70_000)),
+]
+OBJECTIVES = [
+    {"objective": "bert", "mask_id": 1, "vocab_size": 300},
+    {"objective": "t5", "sentinels": (299, 280)},
+    {"objective": "ul2", "sentinels": (299, 280)},
+    {"objective": "bart", "mask_id": 1},
+    {"objective": "prefix"},
+]
+
+
+def write_files(folder: Path) -> None:
+    """The documents, some of them equal or nearly so, and the files that steps ask for."""
+    rows = []
+    for i in range(48):
+        few = PARAGRAPHS[i % 5 :] + PARAGRAPHS[: i % 5]
+        rows.append({"id": str(i), "text": "\n\n".join([*few, f"This is number {i // 2} of these texts. " * 8])})
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "held-out.jsonl").write_text(json.dumps({"text": PARAGRAPHS[0]}) + "\n")
+    (folder / "words.txt").write_text("river 3\nvalley 2\nroad 1\n")
+    pq.write_table(pa.Table.from_pylist(rows), folder / "rows.parquet")
+    batches = pa.Table.from_pylist(rows).to_batches()
+    train_tokenizer(batches, str(folder / "tokenizer.json"), vocab_size=300)
+    large = json.loads((folder / "tokenizer.json").read_text())
+    large["model"]["vocab"] |= {f"token {i}": i for i in range(len(large["model"]["vocab"]), 70_000)}
+    (folder / "large.json").write_text(json.dumps(large))
+    wordnet = folder / "wordnet"
+    wordnet.mkdir()
+    for kind in ("noun", "verb", "adj", "adv"):
+        (wordnet / f"data.{kind}").write_text("00000100 05 n 02 dog 0 hound 0 000 | a gloss\n" * (kind == "noun"))
+        (wordnet / f"index.{kind}").write_text("dog n 1 0 1 0 00000100\n" * (kind == "noun"))
+    for name in ("noun.exc", "verb.exc", "cntlist.rev"):
+        (wordnet / name).touch()
+
+
+def call_all(folder: Path) -> None:
+    """Call every kernel with arguments of the types that it gets in runs."""
+    write_files(folder)
+    for number, step in enumerate(STEPS):
+        recipe = {
+            "name": "warm",
+            "sources": [{"name": "rows", "path": "rows.*"}],
+            "steps": [step],
+            "output": {"path": f"out/{number}"},
+        }
+        run(loads(json.dumps(recipe), base_dir=folder), workers=1)
+    ids = pa.array([list(range(10, 40))] * 4, pa.list_(pa.int32()))
+    for objective in OBJECTIVES:
+        Denoise.model_validate(objective)(pa.record_batch({"id": ["a", "b", "c", "d"], "input_ids": ids}))
+    # of steps that need a model
+    word_counts(pa.array(PARAGRAPHS))
+    beginning(PARAGRAPHS[0], 3)
+    # of what makes tables of words
+    count_words(pa.array(PARAGRAPHS))
+
+
+def called(module: ModuleType) -> Iterator[Kernel]:
+    """The kernels that a module's functions call, other than its kernels."""
+    waiting: list[CodeType] = [module.__loader__.get_code(module.__name__)]  # type: ignore[union-attr]
+    while waiting:
+        code = waiting.pop()
+        if isinstance(vars(module).get(code.co_name), Kernel):
+            continue
+        for each in dis.get_instructions(code):
+            found = vars(module).get(each.argval) if each.opname == "LOAD_GLOBAL" else None
+            if isinstance(found, Kernel):
+                yield found
+        waiting += [const for const in code.co_consts if isinstance(const, CodeType)]
+
+
+def cold() -> list[str]:
+    """The kernels of this package that Python calls and no object file serves."""
+    names = [m.name for m in pkgutil.walk_packages(transforms.__path__, "transforms.")]
+    kernels = {id(k): k for name in names for k in called(importlib.import_module(name))}
+    return sorted(f"{k.__module__}.{k.__name__}" for k in kernels.values() if not k.native)
 
 
 def main() -> None:
-    """Fails if the recipe does: an image whose steps do not run is not built."""
+    """Fails if a recipe does, or if a kernel is left out: an image whose steps do not run is not built."""
     with tempfile.TemporaryDirectory() as folder:
-        words = ["the", "of", "and", "to", "in", "that", "have", "with", "some", "text", "about", "a", "river"]
-        rows = [{"text": " ".join(words[i % 7 :] * 8)} for i in range(64)]
-        Path(folder, "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
-        recipe = {
-            "name": "warm",
-            "sources": [{"name": "rows", "path": "rows.jsonl"}],
-            "steps": STEPS,
-            "output": {"path": "out"},
-        }
-        run(loads(json.dumps(recipe), base_dir=Path(folder)), workers=1)
+        call_all(Path(folder))
+    if left := cold():
+        sys.exit(f"docker/warm.py calls no {', '.join(left)}: put a step there that does")
 
 
 if __name__ == "__main__":
