@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.data import Arrays
+from training.data import Arrays, Rows
 from training.loop import read_metrics, train
 from training.settings import from_mapping
 from training.vocabulary import Vocabulary
@@ -80,11 +80,12 @@ class Lab:
         self,
         arm: Arm,
         vocabulary: Vocabulary,
-        rows: Arrays | list[Arrays],
+        rows: Rows | list[Arrays],
         held: dict[str, Arrays],
         steps: int = STEPS,
         lr: float = 3e-3,
         looks: int = 1,
+        objective: str = "causal",
     ) -> Arm:
         """Train once a seed on `rows`, or on the seed's own of several; figures: bits per byte of each held-out set at the end.
 
@@ -92,20 +93,17 @@ class Lab:
         Equal seeds have equal initial weights, and equal order of rows where their number is the same.
         """
         for seed in self.seeds:
-            values = {
-                "seed": seed,
-                "steps": steps,
-                "data": {"train": "rows at hand", "tokenizer": vocabulary.path},
-                "model": MODEL,
-                "optimizer": {"lr": lr},
-                "schedule": {"warmup": 20},
-                "batch": {"rows": ROWS},
-                "runtime": {"device": "cpu", "tensorboard": False, "log_every": steps},
-                "checkpoint": {"every": steps},
-                "evaluation": {"every": steps // looks},
-            }
-            arm.add(self._run(arm.name, values, rows[seed - 1] if isinstance(rows, list) else rows, together(held)))
+            values = decoder(vocabulary, seed, steps, lr, looks) | {"objective": {"name": objective}}
+            given = rows[seed - 1] if isinstance(rows, list) else rows
+            arm.add(self._run(arm.name, values, given, together(held)))
         return arm
+
+    def teacher(
+        self, vocabulary: Vocabulary, model: dict[str, Any], rows: Arrays, held: dict[str, Arrays], steps: int
+    ) -> dict[str, Any] | None:
+        """Train one larger decoder and keep it: {figures, cpu_seconds, checkpoint}."""
+        values = decoder(vocabulary, 1, steps, 3e-3) | {"model": model}
+        return self._run("teacher", values, rows, together(held), self.out / "teachers")
 
     def classifier(
         self, arm: Arm, vocabulary: Vocabulary, train_on: pa.Table, held: dict[str, pa.Table], steps: int, lr: float
@@ -139,7 +137,10 @@ class Lab:
             path.with_suffix(".part").rename(path)
         return path
 
-    def _run(self, name: str, values: dict[str, Any], rows: Arrays | None, held: Any) -> dict[str, Any] | None:
+    def _run(
+        self, name: str, values: dict[str, Any], rows: Rows | None, held: Any, keep: Path | None = None
+    ) -> dict[str, Any] | None:
+        """keep: where the trained model stays, in a folder of its own; without it only its figures do."""
         settings = from_mapping({**values, "output": "runs"})
         vocabulary = Vocabulary(values["data"]["tokenizer"])
         about = {
@@ -176,12 +177,32 @@ class Lab:
             spent = time.process_time() - began
             figures = {n: evaluate(folder, str(p))["accuracy"] for n, p in held.items()}
         made = {"arm": name, "seed": values["seed"], "figures": figures, "cpu_seconds": spent, "about": about}
+        if keep:
+            shutil.rmtree(keep / key, ignore_errors=True)
+            shutil.copytree(result["checkpoint"], keep / key)
+            made["checkpoint"] = str(keep / key)
         path.with_suffix(".part").write_text(json.dumps(made))
         path.with_suffix(".part").rename(path)
         shutil.rmtree(folder, ignore_errors=True)
         shown = ", ".join(f"{n} {v:.3f}" for n, v in figures.items())
         print(f"    {name}, seed {values['seed']}: {shown} ({spent:.0f} CPU s)", flush=True)
         return made
+
+
+def decoder(vocabulary: Vocabulary, seed: int, steps: int, lr: float, looks: int = 1) -> dict[str, Any]:
+    """Settings of a small decoder that is trained from scratch on rows at hand."""
+    return {
+        "seed": seed,
+        "steps": steps,
+        "data": {"train": "rows at hand", "tokenizer": vocabulary.path},
+        "model": MODEL,
+        "optimizer": {"lr": lr},
+        "schedule": {"warmup": 20},
+        "batch": {"rows": ROWS},
+        "runtime": {"device": "cpu", "tensorboard": False, "log_every": steps},
+        "checkpoint": {"every": min(steps, 400)},
+        "evaluation": {"every": steps // looks},
+    }
 
 
 def whole(result: dict[str, Any]) -> None:

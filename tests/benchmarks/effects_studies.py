@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,19 +51,93 @@ class Study:
         return self.arms[name]
 
 
+STUDIES: dict[str, Callable[[Lab], Study]] = {}
+"""By name, in the order in which they are run and reported."""
+
+
+Fill = Callable[[Lab, Study], None]
+
+
+def study_of(name: str, claim: str, text: str, higher_is_better: bool = False) -> Callable[[Fill], Fill]:
+    """Lists a study under its name; the function fills it with arms and comparisons."""
+
+    def listed(fill: Fill) -> Fill:
+        def made(lab: Lab) -> Study:
+            study = Study(name, claim, text, higher_is_better=higher_is_better)
+            fill(lab, study)
+            return study
+
+        STUDIES[name] = made
+        return fill
+
+    return listed
+
+
+def manual(lab: Lab) -> list[str]:
+    """Documents of the biggest manual without near-duplicates, in random order."""
+    pool, _ = prepared(lab.out, "pool", {"windows": of(lab.data, WINDOWS).slice(0, 3000)}, ["exact", "minhash"])
+    return [t for t in shuffled(pool)["text"].to_pylist() if len(t) > 500]
+
+
+SIZES = (8, 16, 32, 64, 128)
+NOISED = (8, 16, 32)
+CONTROLS = (16,)
+"""Sizes with the controls: the same copies without noise, and twice the tokens trained on."""
+
+
+@study_of(
+    "noise",
+    "Noised inputs smooth a language model that has little data (Xie et al. 2017).",
+    f"{WINDOWS} without near-duplicates; 163,840 tokens trained on, whatever the data. Held out: other clusters.",
+)
+def noise(lab: Lab, study: Study) -> None:
+    """Noised copies of small data, and the data multiplier."""
+    texts = manual(lab)
+    vocabulary = lab.tokenizer("noise", cut_off(texts[60:], 1_000_000))
+    held = {"held": rows_of(stream([t[:3000] for t in texts[:60]], vocabulary))}
+    tokens = stream(cut_off(texts[60:], 1_000_000), vocabulary)
+    for size in SIZES:
+        lab.language_model(study.arm(f"plain {size}k"), vocabulary, rows_of(tokens[: size * 1024]), held, looks=6)
+    for size in NOISED:
+        rows = tokens[: size * 1024]
+        began = time.process_time()
+        made = token_noise(rows, 8, vocabulary.size)
+        cpu = time.process_time() - began
+        lab.language_model(study.arm(f"token noise {size}k", cpu), vocabulary, made, held, looks=6)
+        if size in CONTROLS:
+            lab.language_model(study.arm(f"copies {size}k"), vocabulary, rows_of(rows, 8), held, looks=6)
+        noised, cpu = text_noise(lab, vocabulary.tokenizer.decode(rows), 8)
+        lab.language_model(
+            study.arm(f"text noise {size}k", cpu), vocabulary, rows_of(stream(noised, vocabulary)), held, looks=6
+        )
+        for figure in ("held", "best"):
+            study.comparisons += [
+                Comparison(f"{kind} noise {size}k", f"plain {size}k", figure) for kind in ("token", "text")
+            ]
+    for size in CONTROLS:
+        lab.language_model(
+            study.arm(f"more {size}k"), vocabulary, rows_of(tokens[: size * 1024]), held, 2 * STEPS, looks=6
+        )
+        study.comparisons += [
+            Comparison(f"text noise {size}k", f"copies {size}k", "held"),
+            Comparison(f"copies {size}k", f"plain {size}k", "held"),
+            Comparison(f"more {size}k", f"plain {size}k", "held"),
+        ]
+
+
 CUT = 3000
 """Characters of a document that are used where few tokens have to hold many documents."""
 
 
-def deduplication(lab: Lab) -> Study:
+@study_of(
+    "deduplication",
+    "A token of deduplicated text teaches more than a token of raw text (Lee et al. 2022).",
+    "PowerShell-Docs: reference pages in up to five versions, page by page: 40,960 tokens of each arm's text (another "
+    "part of the manual for each seed), read four times. Held out: whole pages with all versions, scored on one. "
+    "`single documents`: files in random order; `same pages`: those of the raw arm, less their duplicates.",
+)
+def deduplication(lab: Lab, study: Study) -> None:
     """Five versions of one manual."""
-    study = Study(
-        "deduplication",
-        "A token of deduplicated text teaches more than a token of raw text (Lee et al. 2022).",
-        "PowerShell-Docs: reference pages in up to five versions, page by page: 40,960 tokens of each arm's text (another "
-        "part of the manual for each seed), read four times. Held out: whole pages with all versions, scored on one. "
-        "`single documents`: files in random order; `same pages`: those of the raw arm, less their duplicates.",
-    )
     docs = of(lab.data, "MicrosoftDocs/PowerShell-Docs")
     pages = [page_of(p) for p in docs["path"].to_pylist()]
     names = shuffled(pa.table({"id": sorted({p for p in pages if p})}))["id"].to_pylist()
@@ -121,88 +195,6 @@ def deduplication(lab: Lab) -> Study:
         Comparison("near-duplicates", "raw, single documents", "held"),
         Comparison("same pages, near-duplicates", "raw", "held"),
     ]
-    return study
-
-
-def filtering(lab: Lab) -> Study:
-    """Language and quality rules."""
-    study = Study(
-        "filtering",
-        "Text of the wanted language and quality teaches more than whatever a crawl brings (Rae et al. 2021).",
-        "6,000 documents of all sources and 40 languages but rust-lang/book; 327,680 tokens read once. Held out: English "
-        "chapters of rust-lang/book, which no rule has seen.",
-    )
-    table = corpus(lab.data)
-    pool = shuffled(table.filter(pc.not_equal(table["source"], "rust-lang/book"))).slice(0, 6000)
-    book = of(lab.data, "rust-lang/book", "en")
-    book = book.filter(pc.greater(pc.binary_length(book["text"]), 4000))
-    held_texts = cut_off(book["text"].to_pylist(), 100_000)
-    vocabulary = lab.tokenizer("filter", cut_off(pool["text"].to_pylist(), 2_000_000), 1024)
-    held = {"held": rows_of(stream(held_texts, vocabulary))}
-    language: dict[str, Any] = {"language": {"keep": ["en"]}}
-    arms: list[tuple[str, list[Any]]] = [
-        ("raw", []),
-        ("English", [language]),
-        ("English, gopher rules", [language, "gopher-quality", "gopher-repetition"]),
-    ]
-    for name, steps in arms:
-        kept, cpu = prepared(lab.out, "filter", {"crawl": pool}, steps) if steps else (pool, 0.0)
-        texts = cut_off(shuffled(kept)["text"].to_pylist(), 8 * BUDGET)
-        arm = study.arm(name, cpu, f"{len(kept):,} of {len(pool):,} documents")
-        lab.language_model(arm, vocabulary, rows_of(stream(texts, vocabulary, 2 * BUDGET)), held, 2 * STEPS)
-    study.comparisons = [
-        Comparison("English", "raw", "held"),
-        Comparison("English, gopher rules", "English", "held"),
-    ]
-    return study
-
-
-SIZES = (8, 16, 32, 64, 128)
-NOISED = (8, 16, 32)
-CONTROLS = (16,)
-"""Sizes with the controls: the same copies without noise, and twice the tokens trained on."""
-
-
-def noise(lab: Lab) -> Study:
-    """Noised copies of small data, and the data multiplier."""
-    study = Study(
-        "noise",
-        "Noised inputs smooth a language model that has little data (Xie et al. 2017).",
-        f"{WINDOWS} without near-duplicates; 163,840 tokens trained on, whatever the data. Held out: other clusters.",
-    )
-    pool, _ = prepared(lab.out, "pool", {"windows": of(lab.data, WINDOWS).slice(0, 3000)}, ["exact", "minhash"])
-    texts = [t for t in shuffled(pool)["text"].to_pylist() if len(t) > 500]
-    vocabulary = lab.tokenizer("noise", cut_off(texts[60:], 1_000_000))
-    held = {"held": rows_of(stream([t[:3000] for t in texts[:60]], vocabulary))}
-    tokens = stream(cut_off(texts[60:], 1_000_000), vocabulary)
-    for size in SIZES:
-        lab.language_model(study.arm(f"plain {size}k"), vocabulary, rows_of(tokens[: size * 1024]), held, looks=6)
-    for size in NOISED:
-        rows = tokens[: size * 1024]
-        began = time.process_time()
-        made = token_noise(rows, 8, vocabulary.size)
-        cpu = time.process_time() - began
-        lab.language_model(study.arm(f"token noise {size}k", cpu), vocabulary, made, held, looks=6)
-        if size in CONTROLS:
-            lab.language_model(study.arm(f"copies {size}k"), vocabulary, rows_of(rows, 8), held, looks=6)
-        noised, cpu = text_noise(lab, vocabulary.tokenizer.decode(rows), 8)
-        lab.language_model(
-            study.arm(f"text noise {size}k", cpu), vocabulary, rows_of(stream(noised, vocabulary)), held, looks=6
-        )
-        for figure in ("held", "best"):
-            study.comparisons += [
-                Comparison(f"{kind} noise {size}k", f"plain {size}k", figure) for kind in ("token", "text")
-            ]
-    for size in CONTROLS:
-        lab.language_model(
-            study.arm(f"more {size}k"), vocabulary, rows_of(tokens[: size * 1024]), held, 2 * STEPS, looks=6
-        )
-        study.comparisons += [
-            Comparison(f"text noise {size}k", f"copies {size}k", "held"),
-            Comparison(f"copies {size}k", f"plain {size}k", "held"),
-            Comparison(f"more {size}k", f"plain {size}k", "held"),
-        ]
-    return study
 
 
 BIG = WINDOWS
@@ -212,21 +204,20 @@ SCARCE = ((BIG, "en"), ("python/peps", "en"), ("swiftlang/swift-evolution", "en"
           ("tldr-pages/tldr", "ru"), ("tldr-pages/tldr", "zh"))  # fmt: skip
 
 
-def mixing(lab: Lab) -> Study:
+@study_of(
+    "mixing",
+    "Flatter mixtures help small domains and cost the big ones little (Raffel et al. 2020, section 3.5.2).",
+    "Two mixtures of six sources in their natural proportions, without near-duplicates, a fortieth of "
+    "each. Held out: other clusters of each. `small foreign domains`: two languages that are little in the whole "
+    "are the worst domains, 327,680 tokens; `one big foreign domain`: the worst has a fair share already, 163,840 tokens.",
+)
+def mixing(lab: Lab, study: Study) -> None:
     """Temperature sampling of six domains."""
-    study = Study(
-        "mixing",
-        "Flatter mixtures help small domains and cost the big ones little (Raffel et al. 2020, section 3.5.2).",
-        "Two mixtures of six sources in their natural proportions, without near-duplicates, a fortieth of "
-        "each. Held out: other clusters of each. `small foreign domains`: two languages that are little in the whole "
-        "are the worst domains, 327,680 tokens; `one big foreign domain`: the worst has a fair share already, 163,840 tokens.",
-    )
     for label, domains, share, steps in (
         ("small foreign domains", SCARCE, 40, 2 * STEPS),
         ("one big foreign domain", EVEN, 40, STEPS),
     ):
         _mixture(lab, study, label, domains, share, steps)
-    return study
 
 
 def _mixture(lab: Lab, study: Study, label: str, domains: Any, share: int, steps: int) -> None:
@@ -269,15 +260,15 @@ def _mixture(lab: Lab, study: Study, label: str, domains: Any, share: int, steps
     study.notes.append(f"Sizes of the {label.replace(' domain', '')} mixture: {sizes}.")
 
 
-def robustness(lab: Lab) -> Study:
+@study_of(
+    "robustness",
+    "Copies with typing errors make a classifier robust to misspelt text (Belinkov and Bisk 2018).",
+    "clinc150, the first 30 intents, 100 questions each; an encoder from scratch, one layer, 22,400 questions read. Test: 900 "
+    "questions, clean and with a slip in 60 % of their words, made by other code than the copies'.",
+    higher_is_better=True,
+)
+def robustness(lab: Lab, study: Study) -> None:
     """Misspelt questions."""
-    study = Study(
-        "robustness",
-        "Copies with typing errors make a classifier robust to misspelt text (Belinkov and Bisk 2018).",
-        "clinc150, the first 30 intents, 100 questions each; an encoder from scratch, one layer, 22,400 questions read. Test: 900 "
-        "questions, clean and with a slip in 60 % of their words, made by other code than the copies'.",
-        higher_is_better=True,
-    )
     labelled = lab.data / "labelled"
     tables = {n: pq.read_table(labelled / f"clinc150-{n}.parquet") for n in ("train", "test")}
     intents = sorted(set(tables["train"]["label"].to_pylist()))[:30]
@@ -304,19 +295,17 @@ def robustness(lab: Lab) -> Study:
         Comparison("7 noised copies", "7 copies", "misspelt"),
         Comparison("7 copies", "plain", "misspelt"),
     ]
-    return study
 
 
-def decontamination(lab: Lab) -> Study:
+@study_of(
+    "decontamination",
+    "Evaluation items in the training text raise the score on them; taking them out brings the honest score back.",
+    f"{WINDOWS} without near-duplicates, 163,840 tokens read once; 60 gsm8k items, re-wrapped and half of them in "
+    "capitals, each put into four documents. Figures: bits per byte of the planted items and of 60 that were not planted.",
+)
+def decontamination(lab: Lab, study: Study) -> None:
     """Evaluation items planted in the training text."""
-    study = Study(
-        "decontamination",
-        "Evaluation items in the training text raise the score on them; taking them out brings the honest score back.",
-        f"{WINDOWS} without near-duplicates, 163,840 tokens read once; 60 gsm8k items, re-wrapped and half of them in "
-        "capitals, each put into four documents. Figures: bits per byte of the planted items and of 60 that were not planted.",
-    )
-    pool, _ = prepared(lab.out, "pool", {"windows": of(lab.data, WINDOWS).slice(0, 3000)}, ["exact", "minhash"])
-    texts = [t[:6000] for t in shuffled(pool)["text"].to_pylist() if len(t) > 500]
+    texts = [t[:6000] for t in manual(lab)]
     items = pq.read_table(lab.data / "labelled" / "gsm8k.parquet").slice(0, 120).to_pylist()
     shown = [f"{item['question']} {item['answer']}" for item in items]
     planted = lab.out / "planted.jsonl"
@@ -354,26 +343,35 @@ def decontamination(lab: Lab) -> Study:
         "planted` is the rest, which is remembered. `drop` also puts other documents in the place of the dropped ones, which moves "
         "both."
     )
-    return study
 
 
-STUDIES: dict[str, Callable[[Lab], Study]] = {
-    "noise": noise,
-    "deduplication": deduplication,
-    "mixing": mixing,
-    "robustness": robustness,
-    "decontamination": decontamination,
-    "filtering": filtering,
-}
-
-
-def studies(lab: Lab, names: list[str]) -> Iterator[Study]:
-    """The studies of these names, each as soon as it is done."""
-    for name in names:
-        print(name, flush=True)
-        study = STUDIES[name](lab)
-        absent = [arm.name for arm in study.arms.values() if arm.missing]
-        if absent:
-            study.notes.append(f"Not run yet: {', '.join(absent)}.")
-        study.comparisons = [c for c in study.comparisons if c.arm not in absent and c.against not in absent]
-        yield study
+@study_of(
+    "filtering",
+    "Text of the wanted language and quality teaches more than whatever a crawl brings (Rae et al. 2021).",
+    "6,000 documents of all sources and 40 languages but rust-lang/book; 327,680 tokens read once. Held out: English "
+    "chapters of rust-lang/book, which no rule has seen.",
+)
+def filtering(lab: Lab, study: Study) -> None:
+    """Language and quality rules."""
+    table = corpus(lab.data)
+    pool = shuffled(table.filter(pc.not_equal(table["source"], "rust-lang/book"))).slice(0, 6000)
+    book = of(lab.data, "rust-lang/book", "en")
+    book = book.filter(pc.greater(pc.binary_length(book["text"]), 4000))
+    held_texts = cut_off(book["text"].to_pylist(), 100_000)
+    vocabulary = lab.tokenizer("filter", cut_off(pool["text"].to_pylist(), 2_000_000), 1024)
+    held = {"held": rows_of(stream(held_texts, vocabulary))}
+    language: dict[str, Any] = {"language": {"keep": ["en"]}}
+    arms: list[tuple[str, list[Any]]] = [
+        ("raw", []),
+        ("English", [language]),
+        ("English, gopher rules", [language, "gopher-quality", "gopher-repetition"]),
+    ]
+    for name, steps in arms:
+        kept, cpu = prepared(lab.out, "filter", {"crawl": pool}, steps) if steps else (pool, 0.0)
+        texts = cut_off(shuffled(kept)["text"].to_pylist(), 8 * BUDGET)
+        arm = study.arm(name, cpu, f"{len(kept):,} of {len(pool):,} documents")
+        lab.language_model(arm, vocabulary, rows_of(stream(texts, vocabulary, 2 * BUDGET)), held, 2 * STEPS)
+    study.comparisons = [
+        Comparison("English", "raw", "held"),
+        Comparison("English, gopher rules", "English", "held"),
+    ]

@@ -2,9 +2,9 @@
 
     python -m tests.benchmarks.loop [selftrain] [collapse] [distill] [--data ../shared/data] [--out build/loop]
 
-    selftrain  10 labels a class, 5 seeds: test accuracy before and after, and what the gate refused       about 3 CPU minutes
+    selftrain  10 labels a class, 5 seeds: test accuracy before and after, and what the gate refused       about 2 CPU minutes
     collapse   a trigram model, 5 generations: replace, accumulate, and our steps                          about 2 CPU minutes
-    distill    bits per byte of a small student, plain, with full, sampled and top-k logits, 3 seeds       about 15 CPU minutes
+    distill    bits per byte of a small student, plain, with full, sampled and top-k logits, 3 seeds       about 11 CPU minutes
 
 Every run stands in its folder and is made once: the same command goes on where it was stopped.
 """

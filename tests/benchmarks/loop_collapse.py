@@ -11,12 +11,13 @@ import hashlib
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from tests.benchmarks.loop_distill import prepare, texts
+from tests.benchmarks.effects_runs import Lab
+from tests.benchmarks.loop_distill import VOCABULARY, texts
 from training.vocabulary import Vocabulary
 from transforms.generate import model as models
 from transforms.generate.generate import Generate
@@ -31,9 +32,8 @@ DOCUMENTS, CHARS, LENGTH, GENERATIONS = 1000, 1000, 256, 5
 
 
 class Trigram:
-    """An interpolated trigram model of token streams. Implements `transforms.generate.model.Model`."""
-
-    classes: ClassVar[list[str]] = []
+    """An interpolated trigram model of token streams. It writes and scores text, which is what the step `generate` asks of a
+    model (`transforms.generate.model.Model`); it is no classifier."""
 
     def __init__(self, vocabulary: Vocabulary, documents: list[str]) -> None:
         self.vocabulary, self.size = vocabulary, vocabulary.extended_size
@@ -115,9 +115,6 @@ class Trigram:
         nats = [self.nats(ids) for ids in self.vocabulary.encode(list(documents))]
         return np.array(nats), np.array([float(len(d.encode())) for d in documents])
 
-    def classify(self, documents: Sequence[str]) -> np.ndarray:
-        raise NotImplementedError
-
     def bits(self, held: list[str]) -> float:
         """Bits per byte of held-out documents."""
         nats, size = self.score(held)
@@ -169,9 +166,9 @@ def guarded(model: Trigram, reference: Trigram, real: pa.RecordBatch, seed: int,
 def study(data: Path, out: Path, seeds: int) -> dict[str, Any]:
     """{arm: bits per byte of real held-out text, generation by generation, mean of the seeds}."""
     models.register("trigram", "tests.benchmarks.loop_collapse:open_trigram")
-    out.mkdir(parents=True, exist_ok=True)
-    vocabulary, _ = prepare(data, out)
-    everything = [t[:CHARS] for t in texts(data) if len(t) >= CHARS // 2]
+    found = texts(data)
+    vocabulary = Lab(data, out, seeds).tokenizer("mixed-english", found[:1000], VOCABULARY)
+    everything = [t[:CHARS] for t in found if len(t) >= CHARS // 2]
     held = everything[:300]
     curves: dict[str, list[list[float]]] = {"replace": [], "accumulate": [], "guarded": []}
     for seed in range(1, seeds + 1):

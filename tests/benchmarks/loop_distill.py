@@ -2,32 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tests.benchmarks.effects_runs import LENGTH, rows_of, stream
+from tests.benchmarks.effects_runs import Arm, Lab, rows_of, stream
 from training.data import Arrays, Rows
 from training.distill import TeacherRows, bytes_a_token
-from training.loop import train
-from training.settings import from_mapping
 from training.teach import teach
 from training.vocabulary import Vocabulary
-from transforms.tokens.train_tokenizer import train_tokenizer
 
 VOCABULARY = 1024
-STUDENT = {"layers": 2, "width": 64, "heads": 4, "tie": True}
 TEACHER = {"layers": 4, "width": 112, "heads": 4, "tie": True}
-ROWS = 8
+"""0.72 million parameters; the student is `effects_runs.MODEL`, 0.17 million."""
 UNIQUE, FRESH, SEEN, HELD = 100_000, 820_000, 1_024_000, 60_000
 """Tokens: the student's own, the plain student's fresh ones, the teacher's, and the held-out ones."""
 STEPS, TEACHER_STEPS = 400, 1_600
+KINDS = {"full": ("full", 0), "sampled-12": ("sampled", 12), "top-16 with tail": ("top-k", 16)}
 
 
 def texts(data: Path) -> list[str]:
@@ -40,94 +36,88 @@ def texts(data: Path) -> list[str]:
     return [found[i] for i in order]
 
 
-def prepare(data: Path, out: Path) -> tuple[Vocabulary, dict[str, Arrays]]:
+def prepare(lab: Lab) -> tuple[Vocabulary, dict[str, Arrays]]:
     """Tokenizer and rows: `held` first, then `seen` by the teacher, of which `fresh` and `unique` are the first parts."""
-    found = texts(data)
-    path = out / "tokenizer.json"
-    if not path.exists():
-        batch = pa.record_batch({"id": [str(i) for i in range(1000)], "text": found[:1000]})
-        train_tokenizer([batch], str(path), vocab_size=VOCABULARY)
-    vocabulary = Vocabulary(path)
+    found = texts(lab.data)
+    vocabulary = lab.tokenizer("mixed-english", found[:1000], VOCABULARY)
     tokens = stream(found, vocabulary, HELD + SEEN)
     held, seen = tokens[:HELD], tokens[HELD:]
     parts = {"held": held, "seen": seen, "fresh": seen[:FRESH], "unique": seen[:UNIQUE]}
     return vocabulary, {name: rows_of(part) for name, part in parts.items()}
 
 
-def run(
-    out: Path, name: str, seed: int, vocabulary: Vocabulary, rows: Rows, held: Arrays, steps: int, model: dict[str, Any]
-) -> dict[str, Any]:
-    """Train and measure, or what an earlier call came to. {bits_per_byte, cpu_seconds, checkpoint}."""
-    kept = out / f"{name}-{steps}-{seed}.json"
-    if kept.exists():
-        return json.loads(kept.read_text())
-    values = {
-        "output": str(out / "runs" / f"{name}-{steps}-{seed}"),
-        "seed": seed,
-        "steps": steps,
-        "data": {"train": "rows at hand", "tokenizer": vocabulary.path, "length": LENGTH},
-        "model": model,
-        "objective": {"name": "distillation" if isinstance(rows, TeacherRows) else "causal"},
-        "optimizer": {"lr": 3e-3},
-        "schedule": {"warmup": 20},
-        "batch": {"rows": ROWS},
-        "runtime": {"device": "cpu", "tensorboard": False, "log_every": 100},
-        "checkpoint": {"every": 100, "keep": 1},
-        "evaluation": {"every": steps},
-    }
-    began = time.process_time()
-    result = train(from_mapping(values), data=rows, validation=held)
-    spent = time.process_time() - began
-    made = {
-        "bits_per_byte": result["validation"]["bits_per_byte"],
-        "cpu_seconds": spent,
-        "checkpoint": result["checkpoint"],
-    }
-    kept.write_text(json.dumps(made))
-    print(
-        f"  {name} {steps} steps, seed {seed}: {made['bits_per_byte']:.4f} bits per byte ({spent:.0f} CPU s)",
-        flush=True,
-    )
-    return made
+@dataclass
+class Found:
+    """The students by arm, and their teacher's {figures, cpu_seconds}. Arms without all of their runs have no figures."""
+
+    arms: dict[str, Arm]
+    teacher: dict[str, Any] | None
+
+    def mean(self, name: str) -> float:
+        """Bits per byte of an arm, mean of its seeds."""
+        return float(np.mean(self.arms[name].figures["held"]))
+
+
+def students(lab: Lab) -> Found:
+    """Train the teacher once and all students, or read what earlier calls came to."""
+    vocabulary, rows = prepare(lab)
+    held = {"held": rows["held"]}
+    taught: dict[str, Rows] = {}
+    seconds: dict[str, float] = {}
+    teacher = lab.teacher(vocabulary, TEACHER, rows["seen"], held, TEACHER_STEPS)
+    if teacher is not None:
+        for name, (kind, size) in KINDS.items():
+            folder = lab.out / "teachers" / f"says-{name.replace(' ', '-')}-{Path(teacher['checkpoint']).name[:12]}"
+            began = time.process_time()
+            teach(rows["unique"], teacher["checkpoint"], folder, kind=kind, draws=size or 12, top_k=size or 16)  # type: ignore[arg-type]
+            kept = folder / "cpu.txt"  # of the call that made the shards; the others only look at them
+            if not kept.exists():
+                kept.write_text(f"{time.process_time() - began:.2f}")
+            seconds[name] = float(kept.read_text())
+            taught[name] = TeacherRows(rows["unique"], folder, vocabulary.digest)
+    arms: dict[str, Arm] = {}
+    for name, given, steps in (
+        ("plain", rows["unique"], STEPS),
+        ("full", taught.get("full"), STEPS),
+        ("sampled-12", taught.get("sampled-12"), STEPS),
+        ("sampled-12", taught.get("sampled-12"), 2 * STEPS),
+        ("plain", rows["unique"], 2 * STEPS),
+        ("plain on 820k fresh", rows["fresh"], 2 * STEPS),
+        ("top-16 with tail", taught.get("top-16 with tail"), STEPS),
+        ("plain on 820k fresh", rows["fresh"], 4 * STEPS),
+    ):
+        arm = arms[f"{name}, {steps} steps"] = Arm(f"{name}, {steps} steps", prepare_seconds=seconds.get(name, 0.0))
+        if given is None:
+            arm.add(None)
+        else:
+            objective = "distillation" if name in KINDS else "causal"
+            lab.language_model(arm, vocabulary, given, held, steps, objective=objective)
+    return Found(arms, teacher)
+
+
+def gap_closed(found: Found) -> dict[str, float]:
+    """The part of the gap between plain cross-entropy and full logits that each kind closes, at equal steps."""
+    plain, full = (found.mean(f"{name}, {STEPS} steps") for name in ("plain", "full"))
+    return {name: (plain - found.mean(f"{name}, {STEPS} steps")) / (plain - full) for name in KINDS}
+
+
+def token_bytes() -> dict[str, int]:
+    """Bytes that each kind keeps of a token."""
+    return {name: bytes_a_token(kind, size, VOCABULARY) for name, (kind, size) in KINDS.items()}  # type: ignore[arg-type]
 
 
 def study(data: Path, out: Path, seeds: int) -> dict[str, Any]:
     """All arms; figures are bits per byte of held-out text, means over the seeds."""
-    out.mkdir(parents=True, exist_ok=True)
-    vocabulary, rows = prepare(data, out)
-    teacher = run(out, "teacher", 1, vocabulary, rows["seen"], rows["held"], TEACHER_STEPS, TEACHER)
-    taught: dict[str, TeacherRows] = {}
-    sizes: dict[str, int] = {}
-    kinds = {"full": ("full", 0), "sampled-12": ("sampled", 12), "top-16 with tail": ("top-k", 16)}
-    for name, (kind, size) in kinds.items():
-        folder = out / f"shards-{name.replace(' ', '-')}"
-        teach(rows["unique"], teacher["checkpoint"], folder, kind=kind, draws=size or 12, top_k=size or 16)  # type: ignore[arg-type]
-        taught[name] = TeacherRows(rows["unique"], folder, vocabulary.digest)
-        sizes[name] = bytes_a_token(kind, size, VOCABULARY)  # type: ignore[arg-type]
-    figures: dict[str, list[float]] = {}
-    seconds: dict[str, float] = {}
-
-    def arm(name: str, given: Rows, steps: int) -> None:
-        made = [run(out, name, seed, vocabulary, given, rows["held"], steps, STUDENT) for seed in range(1, seeds + 1)]
-        figures[f"{name}, {steps} steps"] = [m["bits_per_byte"] for m in made]
-        seconds[f"{name}, {steps} steps"] = float(np.mean([m["cpu_seconds"] for m in made]))
-
-    arm("plain", rows["unique"], STEPS)
-    for name in ("full", "sampled-12", "top-16 with tail"):
-        arm(name, taught[name], STEPS)
-    arm("sampled-12", taught["sampled-12"], 2 * STEPS)
-    arm("plain on fresh", rows["fresh"], 2 * STEPS)
-    arm("plain on fresh", rows["fresh"], 4 * STEPS)
-    mean = {name: float(np.mean(values)) for name, values in figures.items()}
-    gap = mean[f"plain, {STEPS} steps"] - mean[f"full, {STEPS} steps"]
-    closed = {n: (mean[f"plain, {STEPS} steps"] - mean[f"{n}, {STEPS} steps"]) / gap for n in taught}
+    found = students(Lab(data, out, seeds))
+    sizes = token_bytes()
+    student, plain = f"sampled-12, {2 * STEPS} steps", f"plain on 820k fresh, {2 * STEPS} steps"
     return {
-        "figures": figures,
-        "mean": mean,
-        "cpu_seconds": seconds,
-        "teacher": teacher,
-        "gap_closed": closed,
+        "figures": {name: arm.figures["held"] for name, arm in found.arms.items()},
+        "mean": {name: found.mean(name) for name in found.arms},
+        "cpu_seconds": {name: float(np.mean(arm.train_seconds)) for name, arm in found.arms.items()},
+        "teacher": {name: found.teacher[name] for name in ("figures", "cpu_seconds")} if found.teacher else None,
+        "gap_closed": gap_closed(found),
         "bytes_a_token": sizes,
         "share_of_full_bytes": {n: s / sizes["full"] for n, s in sizes.items()},
-        "multiplier_at_least_8": mean[f"sampled-12, {2 * STEPS} steps"] < mean[f"plain on fresh, {2 * STEPS} steps"],
+        "multiplier_at_least_8": found.mean(student) < found.mean(plain),
     }

@@ -84,7 +84,7 @@ def one(variant: str) -> dict[str, float]:
     else:
         plan = Plan(steps=10, rate=1.0, sigma=1.0, units=ROWS, micro_rows=ROWS, mode=variant)
         ours = Private(net, plan, Units(np.arange(ROWS)), Secret())
-        ours._checked = True
+        ours._checked = True  # the model is known to be right
 
         def step(number: int) -> None:
             for rows in ours.begin(number):
@@ -104,11 +104,12 @@ def one(variant: str) -> dict[str, float]:
 
 
 def main() -> None:
-    """Print a table, with each figure over plain training."""
+    """Print a Markdown table, with each figure over plain training."""
     if len(sys.argv) > 1:
         print(json.dumps(one(sys.argv[1])))
         return
     plain: dict[str, float] = {}
+    print("| step | CPU s | over plain | peak MB | over plain |\n|---|--:|--:|--:|--:|")
     for variant in VARIANTS:
         out = subprocess.run(
             [sys.executable, "-m", "tests.benchmarks.privacy", variant], capture_output=True, check=True
@@ -116,8 +117,8 @@ def main() -> None:
         found = json.loads(out.stdout)
         plain = plain or found
         print(
-            f"{variant:<14}{found['seconds']:8.2f} s  x{found['seconds'] / plain['seconds']:.2f}"
-            f"{found['peak_mb']:8.0f} MB  x{found['peak_mb'] / plain['peak_mb']:.2f}",
+            f"| {variant} | {found['seconds']:.2f} | {found['seconds'] / plain['seconds']:.2f} | {found['peak_mb']:.0f} | "
+            f"{found['peak_mb'] / plain['peak_mb']:.2f} |",
             flush=True,
         )
 

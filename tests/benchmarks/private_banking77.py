@@ -1,6 +1,6 @@
 """Accuracy of private fine-tuning: banking77 with LoRA from an encoder that saw public data only.
 
-    python -m tests.benchmarks.private_banking77 ../shared/data OUT.json [STEPS] [SEEDS]
+    python -m tests.benchmarks.private_banking77 ../shared/data OUT.json [STEPS] [SEEDS]      the last prints the table
 
 The encoder is trained on clinc150 (public), the words of its tokenizer too; then adapters and a new head train on banking77
 under epsilon 1, 3, 8 and without noise or clipping bound, at delta 1e-5 and rate 512 / 10,003, one document a unit.
@@ -88,8 +88,22 @@ def public_encoder(data: dict[str, Tensor], classes: int, size: int, steps: int)
     return model.base
 
 
+def table(found: list[dict[str, float]]) -> str:
+    """Accuracy by epsilon, mean and range over the seeds: Markdown."""
+    lines = ["| epsilon | noise | accuracy | lowest | highest | CPU s a run |", "|--:|--:|--:|--:|--:|--:|"]
+    for epsilon in EPSILONS:
+        runs = [line for line in found if line["epsilon"] == epsilon]
+        got = [line["accuracy"] for line in runs]
+        if runs:
+            name = "none" if epsilon == float("inf") else f"{epsilon:g}"
+            seconds = float(np.mean([line["cpu_seconds"] for line in runs]))
+            figures = f"{np.mean(got):.1%} | {min(got):.1%} | {max(got):.1%} | {seconds:.0f}"
+            lines.append(f"| {name} | {runs[0]['sigma']:.2f} | {figures} |")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Print and write one line a run."""
+    """Print and write one line a run, then the table."""
     torch.set_num_threads(1)
     root, out = Path(sys.argv[1]) / "labelled", Path(sys.argv[2])
     steps = int(sys.argv[3]) if len(sys.argv) > 3 else 60
@@ -147,6 +161,7 @@ def main() -> None:
             print(json.dumps(line), flush=True)
             found.append(line)
             out.write_text(json.dumps(found, indent=1))
+    print("\n" + table(found))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.secure [--data ../shared/data] [--elements 10000 100000] [--whole] [names...]
 
-Names: `intersection`, `sum`, `encrypted`, `score`, `dedup`. Parties are threads of this process over TLS on loopback, so that
-CPU seconds are those of all parties; `dedup` runs four processes on neardup/docs split in three (all of it with --whole, two
-CPU minutes each; else 1,500 documents). Goals: intersection under 300 us of CPU an element, a sum of 100,000
-counters under 0.5 s, scoring under 0.1 ms a document.
+Names: `intersection`, `sum`, `encrypted`, `average`, `score`, `dedup`, `finetune`. Parties are threads of this process over TLS on
+loopback, so that CPU seconds are those of all parties; `dedup` runs four processes on neardup/docs split in three (all of it with
+--whole, two CPU minutes each; else 1,500 documents); `finetune` is `secure_finetune.py`. Goals: intersection under 300 us of CPU
+an element, a sum of 100,000 counters under 0.5 s, scoring under 0.1 ms a document.
 """
 
 from __future__ import annotations
@@ -88,6 +88,25 @@ def encrypted(scratch: Path, counters: int) -> str:
     return f"| encrypted sum, {counters:,} counters, {budget} bits of noise budget left | {told} |"
 
 
+def averaged(scratch: Path, parameters: int, method: str) -> str:
+    """The weighted average of updates, from numbers to numbers: what models cost beside it is theirs."""
+    from privacy.secure import average
+
+    x = {o: np.random.default_rng(i).normal(0, 0.01, parameters) for i, o in enumerate(OWNERS)}
+    weights = {"north": 3.0, "south": 1.0, "east": 2.0}
+    keys = {"key_holder": "north"} if method == "encrypted" else {}
+    job = {"job": "a", "kind": "average", "average": {"method": method, "weights": weights}}
+    parties = Threads(scratch, {**job, "parties": {"threshold": 3, **keys}}, timeout=600)
+    same, own = {"base": bytes(32)}, average.Statement()
+    parts: dict[str, Any] = {o: lambda node, o=o: average.as_owner(node, x[o], same, own) for o in OWNERS}
+    parts["hub"] = average.as_aggregator
+    found, told = cost(parties.setup, lambda: parties.run(parts))
+    plain = sum(x[o] * weights[o] for o in OWNERS) / sum(weights.values())
+    off = max(np.abs(found[o].update - plain).max() for o in OWNERS)
+    assert off <= found["north"].precision
+    return f"| average, {parameters:,} parameters, {method}: largest error {off:.1e} | {told} |"
+
+
 def score(degree: int, features: int = 384, n: int = 4096) -> str:
     """Scores of embeddings of length 1."""
     from privacy.secure import scoring
@@ -99,11 +118,15 @@ def score(degree: int, features: int = 384, n: int = 4096) -> str:
     more = {"factors": tuple(map(tuple, rng.normal(size=(1, features)))), "signs": (1.0,)} if degree == 2 else {}
     model = scoring.Model(bias=0.1, linear=tuple(rng.normal(size=features)), **more)
     private = scoring.ckks(degree)
-    public = scoring._unscaled(checked(public_bytes(private), "ckks", "north"))
+    public = checked(public_bytes(private), "ckks", "north")
+    bits, key = (
+        scoring.weight_bits(model, scoring.Score(features=features, degree=degree)),
+        scoring.conjugation_key(private),
+    )
     begin = time.process_time()
     pieces = scoring.encrypt(private, x)
     sealed = time.process_time()
-    scored = scoring.evaluate(public, pieces, model)
+    scored = scoring.evaluate(public, pieces, model, bits, key)
     end = time.process_time()
     found, plain = scoring.decrypt(private, scored, n), model.plain(x)
     error, same = np.abs(found - plain).max(), int(((found > 0) == (plain > 0)).sum())
@@ -152,8 +175,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--elements", type=int, nargs="*", default=[10_000])
     parser.add_argument("--whole", action="store_true")
+    parser.add_argument("--seeds", type=int, default=6, help="of finetune")
     options = parser.parse_args()
-    names = options.names or ["intersection", "sum", "encrypted", "score", "dedup"]
+    names = options.names or ["intersection", "sum", "encrypted", "average", "score", "dedup", "finetune"]
     print("| joint computation | CPU, all parties | wall | sent | rounds |\n|---|--:|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
@@ -161,17 +185,30 @@ def main() -> None:
             for n in options.elements:
                 print(intersection(scratch / f"i{n}", n), flush=True)
         if "sum" in names:
-            for n, lost in ((100_000, False), (100_000, True), (1_000_000, False)):
+            for n, lost in ((10_000, False), (100_000, False), (100_000, True), (1_000_000, False)):
                 print(masked(scratch / f"s{n}{lost}", n, lost), flush=True)
         if "encrypted" in names:
-            print(encrypted(scratch / "e", 100_000), flush=True)
+            for n in (10_000, 100_000, 1_000_000):
+                print(encrypted(scratch / f"e{n}", n), flush=True)
+        if "average" in names:
+            for method in ("masks", "encrypted"):
+                print(averaged(scratch / f"a{method}", 1_000_000, method), flush=True)
         if "score" in names:
-            for degree in (1, 2):
-                print(score(degree), flush=True)
+            for degree, n in ((1, 4096), (2, 4096), (1, 8192), (2, 8192)):
+                print(score(degree, n=n), flush=True)
         if "dedup" in names and (options.data / "neardup").is_dir():
             for confirm in (False, True):
                 n = 1 << 30 if options.whole else 1_500
                 print(dedup(scratch / f"d{confirm}", options.data, n, confirm), flush=True)
+        if "finetune" in names and (options.data / "labelled").is_dir():
+            from tests.benchmarks.secure_finetune import finetune
+
+            print(
+                "\n| private fine-tuning | noise | test loss | deviation | standard errors apart | accuracy | epsilon |"
+            )
+            print("|---|--:|--:|--:|--:|--:|--:|")
+            for row in finetune(scratch / "f", options.data, options.seeds):
+                print(row, flush=True)
 
 
 if __name__ == "__main__":
