@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint bench effects faults clean
+.PHONY: install demo test lint bench effects faults images lock schedulers clean
 
 install: $(STAMP)
 
@@ -26,17 +26,34 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/hadolint docker/Dockerfile
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.run $(if $(PEERS),--peers) $(BENCH_ARGS)
 
-# does prepared data train better models? about 17 CPU minutes, kept in build/effects; writes tests/benchmarks/EFFECTS.md
+# does prepared data train better models? about 30 CPU minutes, kept in build/effects; writes tests/benchmarks/EFFECTS.md
 effects: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.effects $(EFFECTS_ARGS)
 
-# long campaigns: kill -9 in every stage, many times
+# long campaigns: kill -9 in every stage, every file operation, audits over many seeds
 faults: $(STAMP)
-	FAULTS=long $(BIN)/python -m pytest tests/faults --timeout 3600 $(PYTEST_ARGS)
+	FAULTS=long $(BIN)/python -m pytest tests/faults tests/privacy tests/pipelines/test_runners.py --timeout 3600 $(PYTEST_ARGS)
+
+# Airflow and Dagster, each in an environment of its own, so that exported schedules are run for real by make test
+schedulers:
+	for name in airflow dagster; do $(PYTHON) -m venv .venv-$$name || exit; done
+	.venv-airflow/bin/pip install --quiet --disable-pip-version-check apache-airflow==3.3.2
+	.venv-dagster/bin/pip install --quiet --disable-pip-version-check dagster==1.13.29
+
+# docker/ built and run by buildah, without a daemon; as root, some ten minutes: `apt-get install buildah mmdebstrap`
+images: $(STAMP)
+	IMAGES=1 $(BIN)/python -m pytest tests/docker/test_build.py -rs -s $(PYTEST_ARGS)
+
+# what the image installs, after a change of constraints.txt or of the dependencies in pyproject.toml
+lock:
+	$(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
+	.venv-lock/bin/python docker/lock.py
 
 clean:
 	rm -rf out build .mypy_cache .ruff_cache .hypothesis

@@ -72,3 +72,14 @@ def write_recipe(folder: Path, steps: list[Any], **changes: Any) -> Path:
     path = folder / "recipe.yaml"
     path.write_text(yaml.safe_dump(recipe, sort_keys=False))
     return path
+
+
+def write_tokenizer(folder: Path, docs: list[dict[str, Any]], vocab_size: int = 600) -> Path:
+    """A byte-level tokenizer of these documents, in `tokenizer.json` of the folder."""
+    from transforms.random import Keyed
+    from transforms.tokens.train_tokenizer import train_tokenizer
+
+    path = folder / "tokenizer.json"
+    batch = pa.record_batch({"id": [d["id"] for d in docs], "text": [d["text"] for d in docs]})
+    train_tokenizer([batch], str(path), vocab_size=vocab_size, rng=Keyed(1))
+    return path
