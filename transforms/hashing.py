@@ -12,37 +12,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from transforms.arrow import string_buffers
-from transforms.kernels import intrinsic, njit
+from transforms.bits import U as U
+from transforms.bits import load64
+from transforms.kernels import njit
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-U = np.uint64
+
 GOLDEN = U(0x9E3779B97F4A7C15)
 _C1, _C2 = U(0x87C37B91114253D5), U(0x4CF5AD432745937F)
-
-
-@intrinsic
-def _load64(typingctx: Any, array: Any, index: Any) -> Any:
-    """Unaligned little-endian load of 8 bytes of a uint8 array; the caller guarantees that they exist."""
-    from llvmlite import ir
-    from numba import types
-
-    signature = types.uint64(array, types.int64)
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        view = context.make_array(sig.args[0])(context, builder, args[0])
-        address = builder.gep(view.data, [args[1]])
-        pointer = builder.bitcast(address, ir.IntType(64).as_pointer())
-        return builder.load(pointer, align=1)
-
-    return signature, codegen
-
-
-@njit(inline="always")
-def load64(data: Any, i: int) -> Any:
-    """The 8 bytes of `data` from `i` on, as one little-endian uint64."""
-    return _load64(data, np.int64(i))
 
 
 @njit(inline="always")

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from transforms import kept, kernel_digest
-from transforms.hashing import GOLDEN, U, load64
+from transforms.bits import HIGH_BITS, load64
+from transforms.hashing import GOLDEN, U
 from transforms.kernels import njit
 
 WORD, MARK, ALONE, SPACE, UPPER, PUNCT, NFC_CHECK, ALPHA, DIGIT = 1, 2, 4, 8, 16, 32, 64, 128, 256
@@ -167,10 +168,6 @@ def next_word(data: Any, i: int, stop: int, flags: Any, lower: Any) -> tuple[int
         h ^= h >> U(29)
         end = i
     return start, end, h
-
-
-HIGH_BITS = U(0x8080808080808080)
-"""Of eight bytes, those that are set in characters beyond ASCII."""
 
 
 @njit(nogil=True, cache=True)

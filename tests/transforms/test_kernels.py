@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from transforms import kept, kernels
-from transforms.hashing import U, load64, mix64, mix64_array
+from transforms.bits import load64
+from transforms.hashing import U, mix64, mix64_array
 from transforms.kernels import njit
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.arrow import replace_rows, string_buffers
-from transforms.hashing import load64
+from transforms.bits import HIGH_BITS, load64
 from transforms.kernels import njit
-from transforms.unicode import HIGH_BITS, decode
+from transforms.unicode import decode
 
 _ODD, _COMMON, _ALONE = 1, 2, 4
 _LETTERS = (

@@ -14,10 +14,10 @@ from transforms.dedup.cut import drop
 from transforms.dedup.grouping import column, repeated
 from transforms.dedup.order import KEEP_HELP, Keep, order_columns, order_ranks
 from transforms.dedup.shingles import nfc
-from transforms.dedup.words import hash_each
 from transforms.hashing import U, hash128, murmur128
 from transforms.kernels import njit
 from transforms.unicode import SPACE, decode, tables
+from transforms.words import hash_each
 
 _TOLD = pa.schema([("shard", pa.uint32()), ("row", pa.uint32()), ("survivor", pa.string()), ("same", pa.float64())])
 

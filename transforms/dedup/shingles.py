@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.arrow import replace_rows, string_buffers
-from transforms.dedup.words import hash_words, scratch
 from transforms.hashing import U, mix64
 from transforms.kernels import njit
 from transforms.unicode import needs_nfc, tables
+from transforms.words import hash_words, scratch
 
 _BASE = U(0xD6E8FEB86659FD93)
 _SHORT = U(0x8CB92BA72F3D8DD7)

@@ -18,10 +18,10 @@ import pyarrow as pa
 
 from transforms.arrow import string_buffers
 from transforms.dedup.shingles import nfc, shingle
-from transforms.dedup.words import hash_words, scratch
 from transforms.hashing import GOLDEN, U, mix64, murmur128
 from transforms.kernels import njit
 from transforms.unicode import tables
+from transforms.words import hash_words, scratch
 
 _VALUE = U((1 << 48) - 1)
 _EMPTY = U(0xFFFFFFFFFFFFFFFF)

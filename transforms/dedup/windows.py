@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from transforms.hashing import GOLDEN, U, load64
+from transforms.bits import load64
+from transforms.hashing import GOLDEN, U
 from transforms.kernels import njit
 
 

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from transforms.arrow import set_column, string_array, string_buffers
 from transforms.base import Filter, Stability, Verdict
+from transforms.bits import find_byte
 from transforms.errors import RecipeError
 from transforms.filters.phrases import compile_phrases, match_at
 from transforms.filters.rules import Rules
@@ -28,7 +29,6 @@ from transforms.filters.statistics import (
     Scripts,
     count_sentences,
     count_words,
-    end_of_line,
     ends_sentence,
     marks,
     strip,
@@ -161,7 +161,7 @@ def _cut(
         lorem = curly = 0
         sentences = lines = kept = 0
         while i < stop:
-            end = end_of_line(data, i, stop)
+            end = find_byte(data, i, stop, 10)
             a, b = strip(data, i, end, flags)
             i = end + 1
             if a >= b:

@@ -10,12 +10,12 @@ from pydantic import Field
 
 from transforms.arrow import string_buffers
 from transforms.base import Filter, Stability, Verdict
+from transforms.bits import find_byte
 from transforms.filters.rules import Rules, ratio
 from transforms.filters.statistics import (
     SCRIPTS_HELP,
     Scripts,
     count_words,
-    end_of_line,
     ends_sentence,
     first_with,
     is_letter,
@@ -107,7 +107,7 @@ def _count(offsets: Any, data: Any, flags: Any, mark: Any, alone: int, short: in
         table[: mask + 1] = -1
         lines = words = single = ended = shorts = duplicate = 0
         while i < stop:
-            end = end_of_line(data, i, stop)
+            end = find_byte(data, i, stop, 10)
             a, b = strip(data, i, end, flags)
             if a < b:
                 n, s, size, _ = count_words(data, a, b, flags, alone)

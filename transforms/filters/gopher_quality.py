@@ -65,9 +65,9 @@ class GopherQuality(Filter):
         flags, lower, alone = word_tables(self.scripts_without_spaces)
         offsets, data = string_buffers(batch.column("text"))
         counts = np.zeros((len(batch), 10), np.int64)
-        keys, ids, longest = _stop_table(self.stop_words, flags, lower)
+        keys, ids, longest, likely = _stop_table(self.stop_words, flags, lower)
         bullets = np.array([ord(c) for c in self.bullets], np.int32)
-        _count(offsets, data, flags, lower, alone, keys, ids, longest, bullets, counts)
+        _count(offsets, data, flags, lower, alone, keys, ids, longest, likely, bullets, counts)
         column = counts.T
         words, lines = column[WORDS], column[LINES]
         spaced = 2 * column[SINGLE] <= words if alone else None
@@ -87,26 +87,36 @@ class GopherQuality(Filter):
         return rules.verdict()
 
 
-def _stop_table(words: tuple[str, ...], flags: np.ndarray, lower: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """(hashes, word numbers, longest) of an open-addressing table of stop words; number -1 is a free slot."""
+def _stop_table(
+    words: tuple[str, ...], flags: np.ndarray, lower: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
+    """(hashes, word numbers, longest, likely) of an open-addressing table of stop words; number -1 is a free slot.
+
+    likely: uint64 [256], of each first byte the lengths that stop words of ASCII have, as bits: most words of a text need no hash.
+    """
     distinct = sorted({w.lower() for w in words})
     keys = np.zeros(table_mask(len(distinct)) + 1, np.uint64)
     ids = np.full(len(keys), -1, np.int32)
     longest = 0
+    likely = np.zeros(256, np.uint64)
     for number, word in enumerate(distinct):
         data = np.frombuffer(word.encode() + b"\0" * 8, np.uint8)
-        _enter(data, len(word.encode()), flags, lower, keys, ids, number)
+        length = _enter(data, len(word.encode()), flags, lower, keys, ids, number)
         longest = max(longest, len(word.encode()) + 2 * len(word))  # other cases may take more bytes
-    return keys, ids, longest
+        if word.isascii():
+            for first in {word[:1], word[:1].upper()}:
+                likely[ord(first)] |= U(1 << min(length, 63))
+    return keys, ids, longest, likely
 
 
 @njit(nogil=True, cache=True)
-def _enter(data: Any, n: int, flags: Any, lower: Any, keys: Any, ids: Any, number: int) -> None:
-    _, _, h = next_word(data, 0, n, flags, lower)
+def _enter(data: Any, n: int, flags: Any, lower: Any, keys: Any, ids: Any, number: int) -> int:
+    start, end, h = next_word(data, 0, n, flags, lower)
     slot = np.int64(mix64(h) & U(len(keys) - 1))
     while ids[slot] >= 0:
         slot = (slot + 1) & (len(keys) - 1)
     keys[slot], ids[slot] = h, number
+    return end - start
 
 
 @njit(nogil=True, cache=True)
@@ -130,6 +140,7 @@ def _count(
     keys: Any,
     ids: Any,
     longest: int,
+    likely: Any,
     bullets: Any,
     out: Any,
 ) -> None:
@@ -144,17 +155,20 @@ def _count(
         dots = 0
         begin = -1  # of the run of letters, as `next_word` cuts them
         begin_flags = 0
+        wide = False  # whether the run has a character beyond ASCII
         while i < stop:
             here = i
             c, i = decode(data, i, stop)
             f: Any = np.int64(flags[c])
             if begin >= 0 and not f & MARK and (not f & WORD or (f | begin_flags) & ALONE):
-                if here - begin <= longest:
+                if here - begin <= longest and (wide or likely[data[begin]] >> U(min(here - begin, 63)) & U(1)):
                     k = _find(data, begin, here, flags, lower, keys, ids)
                     if k >= 0 and seen[k] != row:
                         seen[k] = row
                         stops += 1
                 begin = -1
+                wide = False
+            wide |= c >= 0x80
             if f & SPACE:
                 if in_word:
                     in_word = False
@@ -204,7 +218,7 @@ def _count(
                 elif c == 0x2026:
                     ellipses += 1
                     trails = True
-        if begin >= 0 and stop - begin <= longest:
+        if begin >= 0 and stop - begin <= longest and (wide or likely[data[begin]] >> U(min(stop - begin, 63)) & U(1)):
             k = _find(data, begin, stop, flags, lower, keys, ids)
             if k >= 0 and seen[k] != row:
                 stops += 1

@@ -10,12 +10,11 @@ from pydantic import Field
 
 from transforms.arrow import string_buffers
 from transforms.base import Filter, Stability, Verdict
+from transforms.bits import char_count, find_byte
 from transforms.filters.rules import Rules, ratio
 from transforms.filters.statistics import (
     SCRIPTS_HELP,
     Scripts,
-    char_count,
-    end_of_line,
     first_with,
     strip,
     table_mask,
@@ -24,9 +23,9 @@ from transforms.filters.statistics import (
 from transforms.hashing import GOLDEN, U, mix64, murmur128
 from transforms.kernels import njit
 from transforms.random import Keyed
-from transforms.unicode import ALONE, WORD, decode, next_word
+from transforms.unicode import ALONE, decode
+from transforms.words import hash_run, next_hashed, scratch, word_edges
 
-PRIME = U(0x100000001B3)  # of transforms.unicode.next_word
 TOP, DUPLICATE = (2, 3, 4), (5, 6, 7, 8, 9, 10)
 
 
@@ -47,7 +46,7 @@ class GopherRepetition(Filter):
     - `dup_Ngram`, N of 5 to 10: characters inside any n-gram of words that occurs at least twice, its first occurrence
       included, none counted twice.
 
-    Words are runs of letters and digits without case (`transforms.unicode`). In a document in a script without spaces,
+    Words are runs of letters and digits without case (`transforms.words`). In a document in a script without spaces,
     where a word is one character, `adapt` takes 2N characters for an n-gram: a written word of Chinese or Japanese has
     between one and two. Equality is that of 64-bit hashes.
 
@@ -122,7 +121,7 @@ def _lines(offsets: Any, data: Any, flags: Any, out: Any) -> None:
         running = U(0)  # hash and characters of the paragraph so far
         size = 0
         while i <= stop:
-            end = end_of_line(data, i, stop)
+            end = find_byte(data, i, stop, 10)
             a, b = strip(data, i, end, flags)
             if a < b:
                 h, _ = murmur128(data, a, b, U(0))
@@ -158,7 +157,7 @@ def _grams(offsets: Any, data: Any, flags: Any, lower: Any, adapt: bool, out: An
     room = 1
     for row in range(len(offsets) - 1):
         room = max(room, offsets[row + 1] - offsets[row] + 1)
-    word = np.empty(room, np.uint64)
+    folded, edges, word = scratch(offsets)
     before = np.empty(room + 1, np.int32)  # characters of the words in front of word i
     gram = np.empty(room, np.uint64)
     count = np.empty(room, np.int32)
@@ -168,44 +167,33 @@ def _grams(offsets: Any, data: Any, flags: Any, lower: Any, adapt: bool, out: An
     live = np.empty(room, np.int32)
     extent = np.empty(room, np.int32)  # words of the longest repeated n-gram that begins here
     table = np.empty(table_mask(room) + 1, np.int32)
-    small = np.zeros(256, np.uint8)  # the lower case of ASCII's word characters, else 0
-    for k in range(128):
-        if flags[k] & WORD:
-            small[k] = lower[k]
     best = np.zeros(5, np.int64)
     end = np.zeros(11, np.int64)
     for row in range(len(offsets) - 1):
-        i: Any = np.int64(offsets[row])
-        stop: Any = np.int64(offsets[row + 1])
+        start: Any = np.int64(offsets[row])
         n = 0
         single = 0
         before[0] = 0
-        while i < stop:
-            if data[i] < 0x80:  # ASCII words, which are most, need no decoding; the hash is that of next_word
-                a = i
-                h = GOLDEN
-                while i < stop and small[data[i]]:
-                    h = (h ^ U(small[data[i]])) * PRIME
-                    h ^= h >> U(29)
-                    i += 1
-                if i >= stop or data[i] < 0x80:
-                    if i > a:
-                        word[n] = h
-                        before[n + 1] = before[n] + (i - a)
-                        n += 1
-                    else:
-                        i += 1
-                    continue
-                i = a
-            a, i, h = next_word(data, i, stop, flags, lower)
-            if a >= stop:
-                break
-            word[n] = h
-            before[n + 1] = before[n] + char_count(data, a, i)
-            if data[a] >= 0xE0:
-                c, _ = decode(data, a, stop)
-                single += (flags[c] & ALONE) != 0
-            n += 1
+        for run in range(0, word_edges(data, start, offsets[row + 1], folded, edges), 2):
+            begin, behind = int(edges[run]), int(edges[run + 1])
+            h, plain = hash_run(folded, begin, behind)
+            if plain:
+                word[n] = h
+                before[n + 1] = before[n] + (behind - begin)
+                n += 1
+                continue
+            i = start + begin
+            stop = start + behind
+            while True:
+                a, i, h = next_hashed(data, i, stop, flags, lower)
+                if a == stop:
+                    break
+                word[n] = h
+                before[n + 1] = before[n] + char_count(data, a, i)
+                if data[a] >= 0xE0:
+                    c, _ = decode(data, a, stop)
+                    single += (flags[c] & ALONE) != 0
+                n += 1
         out[row, 0] = before[n]
         step = 2 if adapt and 2 * single > n else 1
         alive = n

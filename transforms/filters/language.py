@@ -16,9 +16,9 @@ from pydantic import Field, field_validator
 
 from transforms.arrow import set_column, string_array, string_buffers
 from transforms.base import Filter, Stability, Verdict
+from transforms.bits import char_count
 from transforms.errors import MissingDependencyError
 from transforms.filters.rules import Rules
-from transforms.filters.statistics import char_count
 from transforms.kernels import njit
 from transforms.random import Keyed
 from transforms.unicode import ALONE, ALPHA, SPACE, decode, tables

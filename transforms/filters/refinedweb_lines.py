@@ -10,9 +10,10 @@ from pydantic import Field
 
 from transforms.arrow import set_column, string_array, string_buffers
 from transforms.base import Filter, Stability, Verdict
+from transforms.bits import find_byte
 from transforms.filters.phrases import compile_phrases, lower_byte, match_at
 from transforms.filters.rules import Rules, ratio
-from transforms.filters.statistics import SCRIPTS_HELP, Scripts, count_words, end_of_line, strip, word_tables
+from transforms.filters.statistics import SCRIPTS_HELP, Scripts, count_words, strip, word_tables
 from transforms.kernels import njit
 from transforms.random import Keyed
 from transforms.unicode import ALPHA, PUNCT, SPACE, UPPER, WORD, decode
@@ -188,7 +189,7 @@ def _correct(
         flagged = total = 0
         while i < stop:
             start = i
-            end = end_of_line(data, i, stop)
+            end = find_byte(data, i, stop, 10)
             i = min(end + 1, stop)
             a, b = strip(data, start, end, flags)
             cut = False

@@ -104,24 +104,6 @@ def count_words(data: Any, start: int, stop: int, flags: Any, alone: int) -> tup
 
 
 @njit(inline="always")
-def char_count(data: Any, start: int, stop: int) -> int:
-    """Code points of data[start:stop]."""
-    n = 0
-    for i in range(start, stop):
-        n += (data[i] & 0xC0) != 0x80
-    return n
-
-
-@njit(inline="always")
-def end_of_line(data: Any, start: int, stop: int) -> int:
-    """Position of the first line feed in data[start:stop], or `stop`."""
-    i = start
-    while i < stop and data[i] != 10:
-        i += 1
-    return i
-
-
-@njit(inline="always")
 def previous(data: Any, start: int, i: int) -> tuple[int, int]:
     """(code point, its position) of the character that ends at position `i` > start."""
     k = i - 1

@@ -14,32 +14,18 @@ from typing import Any
 
 import numpy as np
 
-from transforms.hashing import GOLDEN, U, load64
+from transforms.bits import HIGH_BITS, ONES, load64, trailing_zeros
+from transforms.hashing import GOLDEN, U
 from transforms.kernels import intrinsic, njit
 from transforms.unicode import next_word
 
-_HIGH = U(0x8080808080808080)
 _LOW7 = U(0x7F7F7F7F7F7F7F7F)
-_ONES = U(0x0101010101010101)
-_CASE = _ONES * U(0x20)
-_UNDERSCORE = _ONES * U(0x5F)
+_CASE = ONES * U(0x20)
+_UNDERSCORE = ONES * U(0x5F)
 # added to a byte below 0x80, these set its high bit from that character on
-_FROM_A, _FROM_BRACE = _ONES * U(0x80 - 0x61), _ONES * U(0x80 - 0x7B)
-_FROM_0, _FROM_COLON = _ONES * U(0x80 - 0x30), _ONES * U(0x80 - 0x3A)
+_FROM_A, _FROM_BRACE = ONES * U(0x80 - 0x61), ONES * U(0x80 - 0x7B)
+_FROM_0, _FROM_COLON = ONES * U(0x80 - 0x30), ONES * U(0x80 - 0x3A)
 _MULTIPLIER = U(0xBF58476D1CE4E5B9)
-
-
-@intrinsic
-def _trailing_zeros(typingctx: Any, x: Any) -> Any:
-    """Zero bits below the lowest one of a uint64; 64 for 0."""
-
-    from llvmlite import ir
-    from numba import types
-
-    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 0))
-
-    return types.uint64(types.uint64), codegen
 
 
 @intrinsic
@@ -98,11 +84,11 @@ def next_hashed(data: Any, i: int, stop: int, flags: Any, lower: Any) -> tuple[i
             x = load64(data, at)
             ascii = x & _LOW7
             folded = ascii | _CASE
-            letters = (folded + _FROM_A) & ~(folded + _FROM_BRACE) & _HIGH & ~x
+            letters = (folded + _FROM_A) & ~(folded + _FROM_BRACE) & HIGH_BITS & ~x
             others = ((ascii + _FROM_0) & ~(ascii + _FROM_COLON)) | ~((ascii ^ _UNDERSCORE) + _LOW7)
-            ends = ~(letters | (others & ~x)) & _HIGH
+            ends = ~(letters | (others & ~x)) & HIGH_BITS
             eight = x | (letters >> U(2))
-            bits = _trailing_zeros(ends) & U(0x78)
+            bits = trailing_zeros(ends) & U(0x78)
             if stop - at < 8 and np.int64(bits) >= 8 * (stop - at):
                 bits = U(8 * (stop - at))
             elif ends == U(0):
@@ -159,8 +145,9 @@ def scratch(offsets: Any) -> tuple[Any, Any, Any]:
 
 
 @njit(inline="always")
-def hash_words(data: Any, start: int, stop: int, flags: Any, lower: Any, folded: Any, edges: Any, words: Any) -> int:
-    """The hashes of the words in data[start:stop], as of `next_hashed`, to `words`; how many. folded, edges: `scratch`."""
+def word_edges(data: Any, start: int, stop: int, folded: Any, edges: Any) -> int:
+    """Where runs of word characters and of anything beyond ASCII begin and end in data[start:stop], from `start` on: begin, end,
+    begin, ... to `edges`, their number returned; the text with A to Z in lower case to `folded`. Both of `scratch`."""
     size = np.int64(stop) - np.int64(start)
     # behind the text, its last bytes with zeros behind them
     tail = size - size % 64
@@ -177,24 +164,38 @@ def hash_words(data: Any, start: int, stop: int, flags: Any, lower: Any, folded:
         changes = inside ^ ((inside << U(1)) | open_)
         open_ = inside >> U(63)
         while changes:
-            edges[n] = at + np.int64(_trailing_zeros(changes))
+            edges[n] = at + np.int64(trailing_zeros(changes))
             changes &= changes - U(1)
             n += 1
+    return n
+
+
+@njit(inline="always")
+def hash_run(folded: Any, begin: int, end: int) -> tuple[Any, bool]:
+    """(hash as of `next_hashed`, whether it is one word of ASCII: the hash means nothing if not) of a run of `word_edges`."""
+    at = begin
+    high = h = U(0)
+    x = load64(folded, at)
+    while end - at >= 8:
+        high |= x
+        h = _step(h, x)
+        at += 8
+        x = load64(folded, at)
+    x &= (U(1) << U(8 * (end - at))) - U(1)
+    return _step(h, x), (high | x) & HIGH_BITS == U(0)
+
+
+@njit(inline="always")
+def hash_words(data: Any, start: int, stop: int, flags: Any, lower: Any, folded: Any, edges: Any, words: Any) -> int:
+    """The hashes of the words in data[start:stop], as of `next_hashed`, to `words`; how many. folded, edges: `scratch`."""
+    n = word_edges(data, start, stop, folded, edges)
     count = 0
     for k in range(0, n, 2):
         begin, end = int(edges[k]), int(edges[k + 1])
-        at = begin
-        high = h = U(0)
-        x = load64(folded, at)
-        while end - at >= 8:
-            high |= x
-            h = _step(h, x)
-            at += 8
-            x = load64(folded, at)
-        x &= (U(1) << U(8 * (end - at))) - U(1)
-        if (high | x) & _HIGH:
-            count = hash_each(data, start + begin, start + end, flags, lower, words, count)
-        else:
-            words[count] = _step(h, x)
+        h, plain = hash_run(folded, begin, end)
+        if plain:
+            words[count] = h
             count += 1
+        else:
+            count = hash_each(data, start + begin, start + end, flags, lower, words, count)
     return count
