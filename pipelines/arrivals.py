@@ -2,7 +2,8 @@
 
 The waves stand in the manifests, beside the inputs. They decide which of two duplicates was there first (`Group.decide`), so
 that refreshes leave alone what is published; a dataset that is made anew of the same sources has one wave, and may choose
-others, unless it is given the waves of the old one (`corpusmill run --arrivals DIR`).
+others, unless it is given the waves of the old one (`corpusmill run --arrivals DIR`). Small files share shards within their
+wave only; `corpusmill run --as-new` makes one wave of all, and full shards of those of many refreshes.
 """
 
 from __future__ import annotations

@@ -49,15 +49,16 @@ class Plan:
         return {**found, "stages": [asdict(s) for s in self.stages]}
 
 
-def open_job(recipe: Recipe, grown: str | None = None) -> Job:
+def open_job(recipe: Recipe, before: list[dict[str, Any]] | None = None) -> Job:
     """List the recipe's sources and store the list of read units; reads what is new, writes only the store's own notes.
 
-    grown: the dataset whose history says which files came first; by default, the recipe's own.
+    before: inputs of the snapshot that says which files came first (`pipelines.arrivals`); by default, the dataset's newest.
     """
     store = Store(recipe.dataset)
     known = store.listing()
     cache = dict(known)  # which the listing adds to
-    before = arrivals.inputs_of(recipe.dataset) if grown is None else arrivals.demanded(grown)
+    if before is None:
+        before = arrivals.inputs_of(recipe.dataset)
     units: list[ReadUnit] = []
     inputs: list[dict[str, Any]] = []
     seen: dict[str, str] = {}
@@ -102,10 +103,13 @@ def nothing_new(job: Job) -> bool:
     return bool(Dataset(job.dataset).manifest()["work"] == job.work_digest())
 
 
-def make(recipe: Recipe, workers: int) -> Plan:
-    """The plan of a run with this many workers. Raises RecipeError where private training could not stand the recipe."""
+def make(recipe: Recipe, workers: int, as_new: bool = False) -> Plan:
+    """The plan of a run with this many workers. as_new: as of `run`.
+
+    Raises RecipeError where private training could not stand the recipe.
+    """
     certify.guard(recipe)
-    job = open_job(recipe)
+    job = open_job(recipe, [] if as_new else None)
     inputs = job.store.load_plan(job.reads)["inputs"]
     size = sum(i["size"] for i in inputs)
     units = job.read_units()

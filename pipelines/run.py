@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines import certify, history, privacy_section
+from pipelines.arrivals import demanded
 from pipelines.commit import commit, finish
 from pipelines.disk import explained
 from pipelines.job import Job
@@ -52,11 +53,13 @@ def run(
     progress: Callable[[Progress], None] | None = None,
     metrics: str | None = None,
     arrivals: str | None = None,
+    as_new: bool = False,
 ) -> RunResult:
     """Run a recipe and commit the next snapshot of its dataset, or find that nothing is new.
 
     metrics: a file that gets the history of runs as Prometheus metrics, whatever becomes of the run; arrivals: a dataset whose
-    history says which files came first, so that one that is made anew keeps the documents that the old one kept.
+    history says which files came first, so that one that is made anew keeps the documents that the old one kept; as_new: no
+    file came before another, as in a dataset that is made anew, so that small files of all refreshes share shards again.
 
     Raises:
         LockedError: another process is writing the dataset.
@@ -71,7 +74,8 @@ def run(
     begin, dataset = history.Begin.now(), recipe.dataset
     try:
         with explained(dataset):
-            new, manifest = _run(recipe, workers, runner, options, progress, arrivals)
+            before: list[dict[str, Any]] | None = [] if as_new else demanded(arrivals) if arrivals else None
+            new, manifest = _run(recipe, workers, runner, options, progress, before)
     except UnfitStoreError:  # nothing is written there, not even that
         raise
     except BaseException as error:
@@ -93,12 +97,12 @@ def _run(
     runner: str,
     options: Sequence[str],
     progress: Callable[[Progress], None] | None,
-    arrivals: str | None,
+    before: list[dict[str, Any]] | None,
 ) -> tuple[bool, dict[str, Any]]:
     """(whether a snapshot was committed, the newest manifest)."""
     store = Store(recipe.dataset)
     with store.lock():
-        job = open_job(recipe, arrivals)
+        job = open_job(recipe, before)
         new = not nothing_new(job)
         if new:
             if any(job.refresh(0).pending) or not _complete(job):

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from pipelines.recipe import Recipe
 
 NOTHING_NEW = 3
+AS_NEW = click.option(
+    "--as-new", is_flag=True, help="As if all files had come at once: small shards of many refreshes become full ones."
+)
 
 
 @click.command(short_help="Say what `run` would do, and why.")
@@ -22,6 +25,7 @@ NOTHING_NEW = 3
 @click.option("--step", metavar="NAME", help="With --what-if: of this step only.")
 @click.option("--price", type=Finite(0), metavar="X", help="Of a CPU hour: what it costs on --workers.")
 @click.option("--for", "size", metavar="SIZE", help="What it takes for this much source, as in 1TB.")
+@AS_NEW
 @JSON
 def plan(
     recipe: str,
@@ -31,6 +35,7 @@ def plan(
     step: str | None,
     price: float | None,
     size: str | None,
+    as_new: bool,
     as_json: bool,
 ) -> None:
     """Say what `run` would do and why, what it would reuse, and its documents, bytes and memory; runs nothing."""
@@ -42,6 +47,8 @@ def plan(
         raise click.UsageError("--step goes with --what-if")
     if what_if and (price is not None or size is not None):
         raise click.UsageError("--price and --for do not go with --what-if, which estimates no cost")
+    if as_new and (what_if or price is not None or size is not None):
+        raise click.UsageError("--as-new goes with the plan of a run alone")
     loaded = load(recipe, overrides)
     if what_if:
         from pipelines.what_if import what_if as scores
@@ -64,7 +71,7 @@ def plan(
     from pipelines.plan import make
     from pipelines.privacy_section import forecast
 
-    made = make(loaded, workers=workers or runners.cores())
+    made = make(loaded, workers=workers or runners.cores(), as_new=as_new)
     said = [line for line in (summary(loaded), forecast(loaded)) if line]
     if as_json:
         print_json(made.to_dict() | ({"privacy": said} if said else {}))
@@ -81,6 +88,7 @@ def plan(
 @click.option(
     "--arrivals", metavar="DIR", help="Make anew what DIR has become: what came first there counts as first here."
 )
+@AS_NEW
 @JSON
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM OPTIONS]")
 def run(
@@ -90,6 +98,7 @@ def run(
     runner: str,
     metrics: str | None,
     arrivals: str | None,
+    as_new: bool,
     as_json: bool,
     options: tuple[str, ...],
 ) -> None:
@@ -99,6 +108,8 @@ def run(
     """
     if options and not options[0].startswith("-"):
         raise click.UsageError(f"one recipe a run, but `{options[0]}` follows; Beam options come behind `--`")
+    if arrivals and as_new:
+        raise click.UsageError("--as-new forgets which files came first, and --arrivals tells; only one of them")
     from pipelines.recipe import load
     from pipelines.report.progress import Display
 
@@ -120,6 +131,7 @@ def run(
             progress=display.update,
             metrics=metrics,
             arrivals=arrivals,
+            as_new=as_new,
         )
     if not as_json and not result.committed:
         click.echo(f"Nothing new: snapshot {result.snapshot} of {loaded.dataset} is what this recipe gives.")

@@ -1,5 +1,6 @@
 """What came first to a dataset stays when a duplicate of it comes; what each file came with is told from manifest to manifest."""
 
+import json
 import random
 
 import pytest
@@ -128,3 +129,25 @@ def test_small_files_of_one_refresh_leave_the_shards_of_others_alone(tmp_path):
     shards = [{f["path"] for f in dataset.manifest(n)["files"]} for n in dataset.numbers]
     assert shards[0] < shards[1] < shards[2]
     assert dataset.manifest()["documents"] == 60
+
+
+def test_small_shards_of_many_refreshes_become_full_ones_as_in_a_dataset_made_anew(tmp_path):
+    (tmp_path / "raw").mkdir()
+    sources = [{"name": "raw", "path": "raw/*.txt"}]
+    recipe = write_recipe(tmp_path, [{"minhash": {}}], sources=sources)
+    for n in range(4):
+        for k, text in enumerate(TEXTS):
+            (tmp_path / "raw" / f"{'dacb'[n]}{k}.txt").write_text(text + "\n!" * n)
+        run(load(recipe), workers=1)
+    assert len(Dataset(tmp_path / "out").files()) == 1  # the incumbents, in the shard of the first refresh
+    planned = json.loads(invoke("plan", recipe, "--as-new", "--json").output)
+    assert not planned["nothing_new"]
+    done = invoke("run", recipe, "--as-new")
+    assert done.exit_code == 0, done.output
+    fresh = run(load(recipe, ["output.path=fresh"]), workers=1).manifest
+    merged = Dataset(tmp_path / "out").manifest()
+    assert merged["content"] == fresh["content"]
+    assert {i["arrival"] for i in merged["inputs"]} == {1}
+    assert invoke("run", recipe).exit_code == invoke("run", recipe, "--as-new").exit_code == 3
+    assert invoke("run", recipe, "--as-new", "--arrivals", "fresh").exit_code == 2
+    assert invoke("plan", recipe, "--as-new", "--price", "1").exit_code == 2

@@ -38,7 +38,9 @@ def test_a_byte_is_found_wherever_it_lies():
                 assert searched(data, 0, at, 10) == at  # not behind the end
 
 
-@pytest.mark.parametrize("text", ["", "a", "plain text, longer than eight", "é", "naïve café, déjà vu", "数据清洗 and 🙂🙂🙂"])
+@pytest.mark.parametrize(
+    "text", ["", "a", "plain text, longer than eight", "é", "naïve café, déjà vu", "数据清洗 and 🙂🙂🙂"]
+)
 def test_characters_are_counted_from_any_place_on(text):
     data = np.frombuffer(text.encode() + b"\x80" * 8, np.uint8)
     at = [len(text[:k].encode()) for k in range(len(text) + 1)]
