@@ -1,5 +1,6 @@
 """The audit: published values, what it must never say of a right run, and what it must say of a wrong one."""
 
+import hashlib
 import math
 import os
 from pathlib import Path
@@ -171,11 +172,11 @@ def moved_by_hello(texts: list[str], clip: float, sigma: float, runs: int) -> np
     net = Bags(3).train()
     bags = torch.tensor([0 if "hello" in t.split() else 1 + i % 2 for i, t in enumerate(texts)])
     plan = Plan(steps=1, rate=1.0, sigma=sigma, units=len(texts), clip=clip, mode="ghost", micro_rows=len(texts))
-    private = Private(net, plan, Units(np.arange(len(texts))), Secret())
+    private = Private(net, plan, Units(np.arange(len(texts))), Secret(bytes(32)))
     private._checked = True  # the same model as above
     moved = []
-    for _ in range(runs):
-        private.secret, private.step = Secret(), 0
+    for i in range(runs):
+        private.secret, private.step = Secret(hashlib.sha256(f"{len(texts)} {i}".encode()).digest()), 0
         (rows,) = private.begin(0)
         batch = {"word": bags[torch.from_numpy(rows)]}
         private.add(lambda batch=batch: loss(net, {"word": batch["word"]}), rows)

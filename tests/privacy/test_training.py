@@ -9,6 +9,7 @@ import pytest
 
 from privacy.accounting import epsilon
 from privacy.ledger import Ledger
+from privacy.secret import Secret
 from privacy.settings import PrivacySettings
 from tests.training.conftest import sentences, tiny, tokenizer  # noqa: F401
 from training import build
@@ -58,8 +59,7 @@ def test_a_run_spends_what_it_says_and_writes_nothing_else_of_private_rows(run):
 
 def test_a_run_that_was_stopped_goes_on_bit_for_bit_and_is_charged_once(run, monkeypatch):
     folder, settings, privacy = run
-    key = bytes(range(32))
-    monkeypatch.setattr("privacy.secret.os.urandom", lambda n: key[:n])
+    monkeypatch.setattr(Secret.__init__, "__defaults__", (bytes(range(32)),))
     train(settings(), privacy(sigma=2.0, epsilon=None), stop_at=8)
     assert (folder / "run" / "secret").exists()
     assert Ledger(folder).entries()[0][2]

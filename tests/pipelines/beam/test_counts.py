@@ -17,6 +17,13 @@ from privacy.statistics import count_units
 from transforms.errors import BudgetError, PrivacyError, RecipeError
 
 N = 1200
+KEY = bytes(range(32))
+
+
+@pytest.fixture(autouse=True)
+def coins(monkeypatch):
+    """Draws are the same in every run: what is asserted of them holds always, or never."""
+    monkeypatch.setattr("pipelines.beam.counts.secrets.token_bytes", lambda n: KEY[:n])
 
 
 def documents(n: int = N) -> pa.RecordBatch:
@@ -79,15 +86,14 @@ def test_a_user_counts_once_however_the_rows_lie_in_batches(tmp_path):
         assert min(by_lang.values()) > 200
 
 
-def test_parts_that_meet_are_the_table_in_one_place(tmp_path, monkeypatch):
-    key, whole = bytes(range(32)), documents()
-    monkeypatch.setattr("pipelines.beam.counts.secrets.token_bytes", lambda n: key)
+def test_parts_that_meet_are_the_table_in_one_place():
+    whole = documents()
     transform = PrivateCounts(None, 1.0, 1e-4, by=("source",), unit="user")
     found = counts([whole.slice(i, 50) for i in range(0, N, 50)], transform)
     from privacy.secret import Secret
 
     groups = pa.table({"set": np.zeros(N, np.int32), "group": whole.column("source")})
-    one = count_units(groups, whole.column("user"), transform.sigma, transform.threshold_delta, secret=Secret(key))
+    one = count_units(groups, whole.column("user"), transform.sigma, transform.threshold_delta, secret=Secret(KEY))
     assert [r["units"] for r in found] == one.table["units"].to_pylist()
 
 

@@ -6,6 +6,7 @@ import pytest
 from privacy.secure import aggregation
 from privacy.secure.aggregation import add_up, collect, mask
 from tests.privacy.secure.parties import OWNERS, Killed, Threads
+from tests.privacy.secure.uniform import is_uniform
 from transforms.errors import ProtocolError
 
 pytest.importorskip("cryptography", reason="secure sums need cryptography")
@@ -43,10 +44,7 @@ def test_the_sum_is_exact_and_no_upload_shows_its_vector(tmp_path, monkeypatch):
         assert total.tolist() == expected.tolist()
         assert alive == list(OWNERS)
     for owner in OWNERS:
-        bytes_ = np.frombuffer(sent[owner].tobytes(), np.uint8)
-        # chi-square of 256 values, 255 degrees of freedom: mean 255, deviation 22.6
-        seen = np.bincount(bytes_, minlength=256)
-        assert ((seen - len(bytes_) / 256) ** 2 / (len(bytes_) / 256)).sum() < 255 + 5 * 22.6
+        assert is_uniform(sent[owner])
         assert not np.isin(x[owner], sent[owner]).any()
     # two uploads together show no less: their pairwise masks cancel, their own do not
     for a, b in itertools.combinations(OWNERS, 2):

@@ -9,6 +9,7 @@ from privacy.secure import rounds
 from privacy.secure.rounds import Rounds, as_aggregator, decoded, deviations, encoded
 from privacy.secure.settings import Finetune, Job, Parties
 from tests.privacy.secure.parties import OWNERS, Killed, Threads
+from tests.privacy.secure.uniform import is_uniform
 from transforms.errors import PrivacyError, ProtocolError, RecipeError
 
 pytest.importorskip("cryptography", reason="secure sums need cryptography")
@@ -102,9 +103,7 @@ def test_nothing_but_the_sum_is_seen(tmp_path, monkeypatch):
     for m in sent:
         if m.kind != "masked":
             continue
-        as_bytes = np.frombuffer(m.array.tobytes(), np.uint8)
-        seen = np.bincount(as_bytes, minlength=256)
-        assert ((seen - len(as_bytes) / 256) ** 2 / (len(as_bytes) / 256)).sum() < 255 + 5 * 22.6
+        assert is_uniform(m.array)
         assert not np.isin(plain[m.sender], m.array).any()
     sums = [m.array for m in sent if m.kind == "sum"]
     assert len(sums) == 3
