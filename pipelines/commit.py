@@ -30,8 +30,9 @@ from transforms.errors import DatasetError, LockedError
 _KINDS = {"dropped": "dropped", "quarantine": "quarantine"}
 
 
-def commit(job: Job) -> dict[str, Any]:
-    """Commit a job whose stages are all done; returns the manifest as `Dataset.manifest` gives it.
+def commit(job: Job, newest: int | None = None) -> dict[str, Any]:
+    """Commit a job whose stages are all done; returns the manifest as `Dataset.manifest` gives it. newest: the snapshot on top
+    of which it is to be, or 0; without it, whichever is the newest now.
 
     Raises:
         ConservationError: rows do not add up; nothing is committed.
@@ -40,7 +41,7 @@ def commit(job: Job) -> dict[str, Any]:
     """
     funnel = build(job)
     outcomes = job.published()
-    numbers = snapshot_numbers(job.dataset)
+    numbers = [n for n in snapshot_numbers(job.dataset) if newest is None or n <= newest]
     parent = Dataset(job.dataset).manifest(numbers[-1]) if numbers else None
     expect.check(job, funnel, parent)
     remember(job)

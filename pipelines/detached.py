@@ -155,8 +155,11 @@ def commit_once(job: Job) -> dict[str, Any]:
 
     Raises:
         DatasetError: units are still to be done, or documents were taken out since that the job would bring back.
+        LockedError: another process committed meanwhile.
     """
     _check_work(job.dataset, job.reads, "this run")
+    # what is looked for below may be committed by another process at any moment: then this one finds the number taken
+    newest = max(snapshot_numbers(job.dataset), default=0)
     if nothing_new(job):
         return finish(job.dataset)
     run = run_id(job)
@@ -178,4 +181,4 @@ def commit_once(job: Job) -> dict[str, Any]:
                 f"{job.dataset}: run {run} is not finished: {len(pending)} units of "
                 f"`{job.stages[stage].label(job)}` are to be done. Wait for the engine, or run the recipe again."
             )
-    return commit(job)
+    return commit(job, newest)

@@ -175,6 +175,23 @@ def test_two_at_once_make_one_snapshot(recipe):
     assert Dataset(recipe.dataset).verify() == []
 
 
+def test_a_run_that_is_committed_behind_the_look_for_it_is_not_committed_again(recipe, monkeypatch):
+    name, _ = submit(recipe, "local")
+    job, turns, current = load_run(recipe.dataset, name), [], detached.suppress.current
+
+    def meanwhile(dataset):  # the job has been looked for among the snapshots
+        if not turns:
+            turns.append(1)
+            turns.append(commit_once(load_run(recipe.dataset, name))["number"])
+        return current(dataset)
+
+    monkeypatch.setattr(detached.suppress, "current", meanwhile)
+    with pytest.raises(LockedError, match="another process committed snapshot 1 meanwhile"):
+        commit_once(job)
+    assert turns == [1, 1]
+    assert Dataset(recipe.dataset).numbers == [1]
+
+
 @pytest.mark.parametrize("committed", [True, False])
 def test_a_takedown_is_not_undone_by_a_run_that_was_submitted_before(recipe, committed):
     run(changed(recipe, level=9), workers=1)
