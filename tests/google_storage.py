@@ -14,14 +14,14 @@ from transforms.storage.objects import forget_clients
 
 
 class Bucket:
-    """Objects by name: (bytes, generation, when)."""
+    """Objects by name: (bytes, generation, when). An entry is replaced, never changed: what is read once is of one moment."""
 
     def __init__(self, name: str) -> None:
         self.name, self.objects, self.next, self.mutex = name, {}, 1, threading.Lock()
         self.sessions: dict[str, tuple[str, dict]] = {}
 
-    def about(self, name: str) -> dict:
-        data, generation, when = self.objects[name]
+    def about(self, name: str, entry: tuple[bytes, int, str]) -> dict:
+        data, generation, when = entry
         import google_crc32c
 
         crc = base64.b64encode(google_crc32c.Checksum(data).digest()).decode()
@@ -36,7 +36,14 @@ class Bucket:
             when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
             self.objects[name] = (data, self.next, when)
             self.next += 1
-            return self.about(name)
+            return self.about(name, self.objects[name])
+
+    def begin(self, name: str, query: dict) -> str:
+        """The id of a new session of writing."""
+        with self.mutex:
+            session = str(len(self.sessions))
+            self.sessions[session] = (name, query)
+            return session
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -82,11 +89,12 @@ class Handler(BaseHTTPRequestHandler):
         if parts[-1] == "o":
             return self._list(query)
         name = parts[-1]
-        if name not in self.bucket.objects:
+        entry = self.bucket.objects.get(name)
+        if entry is None:
             return self._missing()
+        about, data = self.bucket.about(name, entry), entry[0]
         if query.get("alt") != "media":
-            return self._say(200, self.bucket.about(name))
-        about, data = self.bucket.about(name), self.bucket.objects[name][0]
+            return self._say(200, about)
         headers = {
             "x-goog-generation": about["generation"],
             "x-goog-metageneration": "1",
@@ -103,28 +111,27 @@ class Handler(BaseHTTPRequestHandler):
     def _list(self, query: dict) -> None:
         prefix, delimiter = query.get("prefix", ""), query.get("delimiter")
         items, prefixes = [], set()
-        for name in sorted(self.bucket.objects):
+        for name, entry in sorted(self.bucket.objects.copy().items()):
             if name.startswith(prefix):
                 rest = name[len(prefix) :]
                 if delimiter and delimiter in rest:
                     prefixes.add(prefix + rest.partition(delimiter)[0] + delimiter)
                 else:
-                    items.append(self.bucket.about(name))
+                    items.append(self.bucket.about(name, entry))
         self._say(200, {"kind": "storage#objects", "items": items, "prefixes": sorted(prefixes)})
 
     def do_POST(self) -> None:
         parts, query = self._parts()
         body = self._body()
         if "rewriteTo" in parts:
-            source, target = parts[parts.index("o") + 1], parts[-1]
-            if source not in self.bucket.objects:
+            entry, target = self.bucket.objects.get(parts[parts.index("o") + 1]), parts[-1]
+            if entry is None:
                 return self._missing()
-            about = self.bucket.write(target, self.bucket.objects[source][0], query)
+            about = self.bucket.write(target, entry[0], query)
             size = about["size"]
             return self._say(200, {"done": True, "resource": about, "totalBytesRewritten": size, "objectSize": size})
         if query["uploadType"] == "resumable":
-            session = str(len(self.bucket.sessions))
-            self.bucket.sessions[session] = (json.loads(body)["name"], query)
+            session = self.bucket.begin(json.loads(body)["name"], query)
             return self._say(200, {}, {"Location": f"http://{self.headers['Host']}/session/{session}"})
         mark = self.headers["Content-Type"].partition("boundary=")[2].strip("'\"").encode()
         _, head, content, _ = body.split(b"--" + mark, 3)

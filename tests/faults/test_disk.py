@@ -258,17 +258,32 @@ def test_a_file_larger_than_the_limit():
         broken.heals()
 
 
+HELD = """if True:
+    import sys, threading
+    from pipelines import cli, store
+    came, finish, terminate = threading.Event(), store.Store.finish, cli._Interrupts._terminate
+    def held(self, request, outcome):
+        finish(self, request, outcome)
+        print("stored", flush=True)
+        came.wait()
+    def told(self, *signal):
+        came.set()
+        terminate(self, *signal)
+    store.Store.finish, cli._Interrupts._terminate = held, told
+    cli.main()
+"""
+"""A command that does not go on behind its first outcome until it got a SIGTERM."""
+
+
 @pytest.mark.slow
 def test_sigterm_is_one_message_and_the_next_run_goes_on(tmp_path):
     with serially():
         broken = Broken(tmp_path)
     broken.anew()
-    done = broken.base / "out" / ".corpusmill" / "done"
-    before = sum(1 for _ in done.rglob("*.json"))
-    command = [sys.executable, "-m", "pipelines.cli", "run", str(broken.base / "recipe.yaml"), "--workers", "1"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    while process.poll() is None and sum(1 for _ in done.rglob("*.json")) == before:
-        time.sleep(0.001)
+    command = [sys.executable, "-c", HELD, "run", str(broken.base / "recipe.yaml"), "--workers", "1"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "stored\n"
     process.send_signal(signal.SIGTERM)
     said = process.communicate(timeout=120)[1]
     assert process.returncode == 143

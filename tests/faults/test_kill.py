@@ -124,12 +124,15 @@ def test_two_writers_and_their_workers_are_killed_at_random(tmp_path):
         writers, killed = [0, 0], Counter()
         waiting = itertools.count(1)
         try:
-            while killed.total() < WRITER_KILLS:
+            while missing := {w for w in ("writer", "worker") if not killed[w] or killed.total() < WRITER_KILLS}:
                 write_source(base, next(waiting) % 12, 100 + killed.total(), n=4)
                 writers = [w or writer(base) for w in writers]
                 time.sleep(rng.uniform(0, 0.25))
                 victims = [("writer", i, pid) for i, pid in enumerate(writers)]
                 victims += [("worker", -1, w) for pid in writers for w in workers_of(pid)] * 2
+                victims = [victim for victim in victims if victim[0] in missing]
+                if not victims:  # no worker is there at this moment
+                    continue
                 what, i, pid = rng.choice(victims)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -149,7 +152,6 @@ def test_two_writers_and_their_workers_are_killed_at_random(tmp_path):
         while result is None:  # a worker that was just forked holds the lock until it is dead, too
             with contextlib.suppress(LockedError):
                 result = refresh(base)
-        assert all(killed[what] for what in ("writer", "worker")), killed
         # a linear history: no number is missing, and each snapshot names the one before by its digest
         dataset = Dataset(out)
         assert dataset.numbers == list(range(1, len(dataset.numbers) + 1))

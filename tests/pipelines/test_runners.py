@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -18,13 +17,14 @@ from click.testing import CliRunner
 
 from pipelines import detached, runners
 from pipelines.cli import cli
+from pipelines.engines import dask
 from pipelines.plan import open_job
 from pipelines.recipe import load
 from pipelines.run import run
 from pipelines.runners import RUNNERS, pipeline_options
 from pipelines.snapshot import Dataset
-from pipelines.store import Store
 from tests.corpora import rows, write_recipe, write_shards, write_tokenizer
+from tests.ports import free_ports
 from transforms.errors import CorpusmillError, DatasetError, RecipeError
 
 STEPS = [
@@ -83,9 +83,7 @@ def service(tmp_path_factory):
 @pytest.fixture
 def pool():
     """The address of a pool of worker processes."""
-    with contextlib.closing(socket.socket()) as s:
-        s.bind(("localhost", 0))
-        port = s.getsockname()[1]
+    (port,) = free_ports(1)
     # the pool starts `python` by that name
     path = os.path.dirname(sys.executable) + os.pathsep + os.environ["PATH"]
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -148,33 +146,25 @@ def test_dask_gives_the_same_bytes_on_an_existing_cluster(corpus, expected, clus
     ],
     ids=["three stages", "all stages"],
 )
-def test_dask_survives_a_worker_killed_in_each_stage(corpus, cluster, tmp_path, steps):
+def test_dask_survives_a_worker_killed_in_each_stage(corpus, cluster, tmp_path, steps, monkeypatch):
     write_shards(tmp_path / "raw", rows(200), 6)
     shutil.copy(corpus / "tokenizer.json", tmp_path)
     write_recipe(tmp_path, steps)
     expected = run(recipe_of(tmp_path, "whole"), workers=2).manifest["content"]
-    store, stop, killed = Store(str(tmp_path / "killed")), threading.Event(), []
+    killed, run_units = [], dask._run_units
 
-    def killer():
-        seen = set()
-        while not stop.wait(0.002):
-            note = store.announced()
-            if note and note["stage"] not in seen:
-                pids = [w.pid for w in cluster.workers.values() if w.pid]
-                if pids:
-                    seen.add(note["stage"])
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pids[note["stage"] % len(pids)], signal.SIGKILL)
-                        killed.append(note["stage"])
+    def with_a_kill(job, number, *more):
+        while number not in killed:  # the workers of the stage before may not be back yet
+            pids = [w.pid for w in cluster.workers.values() if w.pid]
+            with contextlib.suppress(ProcessLookupError, IndexError):
+                os.kill(pids[min(number % 2, len(pids) - 1)], signal.SIGKILL)
+                killed.append(number)
+            time.sleep(0.01)
+        run_units(job, number, *more)
 
-    thread = threading.Thread(target=killer)
-    thread.start()
-    try:
-        options = [f"--dask_client_address={cluster.scheduler_address}"]
-        result = run(recipe_of(tmp_path, "killed"), runner="dask", options=options)
-    finally:
-        stop.set()
-        thread.join()
+    monkeypatch.setattr(dask, "_run_units", with_a_kill)
+    options = [f"--dask_client_address={cluster.scheduler_address}"]
+    result = run(recipe_of(tmp_path, "killed"), runner="dask", options=options)
     assert result.manifest["content"] == expected
     assert killed == list(range(len(open_job(recipe_of(tmp_path, "killed")).stages)))
 

@@ -53,7 +53,7 @@ def test_plans_and_failures_come_back(tmp_path):
 def _hold(path, held, release):
     with Store(path).lock():
         held.set()
-        release.wait(30)
+        release.wait(300)
 
 
 def test_the_lock_names_its_holder_and_dies_with_it(tmp_path):

@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -136,39 +135,43 @@ def test_two_processes(make, tmp_path: Path) -> None:
             assert loss == pytest.approx(losses(whole.output)[step], rel=1e-4)
 
 
-def _start(file: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE, str(file)], cwd=ROOT, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+SIGNALLED = """
+import os
+from pathlib import Path
+from training import checkpoint
+from training.metrics import Metrics
+number, step, flush, advance = int(os.environ["NUMBER"]), int(os.environ["STEP"]), checkpoint._flush, Metrics.advance
+def on_flush(path):
+    if os.environ["WHERE"] == "checkpoint" and f"-step-{step:08}-" in str(path):
+        os.kill(os.getpid(), number)
+    flush(path)
+def on_advance(self, at, loss):
+    if os.environ["WHERE"] == "step" and at == step:
+        os.kill(os.getpid(), number)
+    advance(self, at, loss)
+checkpoint._flush, Metrics.advance = on_flush, on_advance
+"""
 
 
-def _wait_for(path: Path, process: subprocess.Popen) -> None:
-    until = time.monotonic() + 100
-    while not path.exists():
-        assert process.poll() is None, "the run ended early"
-        assert time.monotonic() < until
-        time.sleep(0.01)
+def _signalled(file: Path, number: int, where: str, step: int) -> tuple[int, int]:
+    """(exit code, step of the last checkpoint) of a process that gets a signal in a step, or half way in its checkpoint."""
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "NUMBER": str(int(number)), "WHERE": where, "STEP": str(step)}
+    done = subprocess.run([sys.executable, "-c", SIGNALLED + CODE, str(file)], cwd=ROOT, env=env, check=False)
+    return done.returncode, checkpoint.read_state(checkpoint.newest(file.parent / "run"))["step"]
 
 
 @pytest.mark.slow
 def test_kill_and_term(make, tmp_path: Path) -> None:
     """kill -9 loses what came after the last checkpoint; SIGTERM loses nothing; both then go on to the same weights."""
-    settings = make(steps=200, checkpoint__every=5, checkpoint__keep=3)
+    settings = make(steps=50, checkpoint__every=5, checkpoint__keep=3)
     whole = other(settings, tmp_path / "whole")
     train(whole)
-    killed = _start(file := _write(settings, tmp_path / "run.yaml"))
-    _wait_for(Path(settings.output) / "checkpoints" / "step-00000010", killed)
-    killed.send_signal(signal.SIGKILL)
-    killed.wait()
-    at = checkpoint.read_state(checkpoint.newest(settings.output))["step"]
-    assert at % 5 == 0
-    termed = _start(file)
-    _wait_for(Path(settings.output) / "checkpoints" / f"step-{at + 10:08}", termed)
-    termed.terminate()
-    assert termed.wait() == 0
-    at = checkpoint.read_state(checkpoint.newest(settings.output))["step"]
-    assert at < 200
-    assert len(losses(settings.output)) == at
+    file = _write(settings, tmp_path / "run.yaml")
+    assert _signalled(file, signal.SIGKILL, "step", 12) == (-signal.SIGKILL, 10)
+    assert _signalled(file, signal.SIGKILL, "checkpoint", 20) == (-signal.SIGKILL, 15)
+    assert list((Path(settings.output) / "checkpoints").glob(".part-*"))
+    assert _signalled(file, signal.SIGTERM, "step", 27) == (0, 28)  # looked at once a step
+    assert len(losses(settings.output)) == 28
     train(settings)
     assert same_weights(checkpoint.newest(whole.output), checkpoint.newest(settings.output))
     assert losses(whole.output) == losses(settings.output)
