@@ -176,14 +176,16 @@ def _check(module: Any) -> None:
             raise UnfitError(f"it needs {name}")
 
 
-@global_compiler_lock  # type: ignore[untyped-decorator]
 def build(function: Callable[..., Any], key: tuple[Any, ...], name: str) -> tuple[bytes, Any]:
     """(object file, description of what comes back) of `function` for arguments of types `key`; (b"", why) if it is unfit.
 
     The object's functions are `name` and `name` + ".release".
     """
+    # who makes it takes its lock and then the compiler's; in the other order, two threads could wait for each other
+    _ = registry.cpu_target.target_context
     try:
-        return _build(function, key, name)
+        with global_compiler_lock:
+            return _build(function, key, name)
     except UnfitError as reason:
         return b"", str(reason)
 

@@ -169,8 +169,10 @@ class Kernel:
         """numba's function."""
         import numba
 
+        from transforms.kernel_index import by_signature
+
         try:
-            return numba.njit(self.py_func, **self.targetoptions)
+            return by_signature(numba.njit(self.py_func, **self.targetoptions))
         except RuntimeError:  # numba's cache found no folder to write to: a container's disk may be read only
             return numba.njit(self.py_func, **(self.targetoptions | {"cache": False}))
 
