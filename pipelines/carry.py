@@ -84,12 +84,13 @@ def _renew(folder: str, modules: dict[str, str]) -> None:
     for name in modules:
         sys.modules.pop(name, None)
     importlib.invalidate_caches()
-    sys.path.insert(0, folder)
+    before = sys.path
+    sys.path = [folder, *before]  # not the list that other threads may be going through
     try:
         for name in modules:
             importlib.import_module(name)
     finally:
-        sys.path.remove(folder)
+        sys.path = before
 
 
 def _verify(folder: str, modules: dict[str, str]) -> None:

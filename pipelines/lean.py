@@ -51,11 +51,12 @@ def imports() -> Iterator[None]:
         yield
         return
     finder = _Hidden()
-    sys.meta_path.insert(0, finder)
+    # new lists: a thread that goes through the old one at this moment must not miss a finder because another was taken out
+    sys.meta_path = [finder, *sys.meta_path]
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)
+        sys.meta_path = [f for f in sys.meta_path if f is not finder]
 
 
 def begin() -> None:

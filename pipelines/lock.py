@@ -74,7 +74,10 @@ def _on_disk(dataset: str, path: str) -> Iterator[None]:
             ) from None
         os.ftruncate(handle, 0)
         os.pwrite(handle, _us().encode(), 0)
-        yield
+        try:
+            yield
+        finally:  # by closing alone it would stay with a process that another thread is just starting, until that is another
+            fcntl.flock(handle, fcntl.LOCK_UN)
     finally:
         os.close(handle)
 

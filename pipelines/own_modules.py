@@ -44,7 +44,8 @@ def of(folder: str) -> Iterator[None]:
                     _folders[other][name] = sys.modules.pop(name)
         for name in [n for n in mine if n not in sys.modules]:
             sys.modules[name] = mine.pop(name)
-        sys.path[:] = [*installed, *([folder] if folder in _folders else []), *others]
+        # a new list: a thread that goes through the old one at this moment must not miss a folder because its place was changed
+        sys.path = [*installed, *([folder] if folder in _folders else []), *others]
         try:
             yield
         finally:

@@ -53,6 +53,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the folder."""
+        fcntl.flock(self._lock, fcntl.LOCK_UN)  # also where a process that is just being started has the file
         os.close(self._lock)
 
     def once(self, name: str, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

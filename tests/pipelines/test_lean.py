@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+from importlib.machinery import PathFinder
 
 import pytest
 
@@ -65,6 +66,30 @@ def test_threads_at_work_find_what_is_hidden_from_who_starts_up(monkeypatch, tmp
         thread.start()
         thread.join()
     assert found == [sys.modules.pop("somebody_elses")]
+
+
+def test_a_thread_that_looks_for_a_module_when_it_ends_finds_it(monkeypatch, tmp_path):
+    monkeypatch.setattr(lean, "_allowed", True)
+    (tmp_path / "somebody_elses.py").write_text("")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    looks, go, found = threading.Event(), threading.Event(), []
+
+    class Waits:
+        def find_spec(self, name, path=None, target=None):
+            if name == "somebody_elses":
+                looks.set()
+                go.wait(60)
+
+    finders = list(sys.meta_path)
+    finders.insert(finders.index(PathFinder), Waits())
+    monkeypatch.setattr(sys, "meta_path", finders)
+    thread = threading.Thread(target=lambda: found.append(importlib.import_module("somebody_elses")))
+    with lean.imports():
+        thread.start()
+        assert looks.wait(60)
+    go.set()
+    thread.join()
+    assert found == [sys.modules.pop("somebody_elses", None)]
 
 
 CODE = """

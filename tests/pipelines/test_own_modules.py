@@ -32,7 +32,7 @@ class Mine(Map):
 
 @pytest.fixture(autouse=True)
 def _knows_nothing(monkeypatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "path", list(dict.fromkeys(sys.path)))
     monkeypatch.setattr(own_modules, "_folders", {})
     yield
     for name in [n for n in sys.modules if n.startswith("twin_")]:
@@ -142,6 +142,34 @@ def test_threads_that_ask_for_different_folders(tmp_path):
     for thread in threads:
         thread.join()
     assert wrong == []
+
+
+def test_a_thread_that_looks_for_a_module_meanwhile_finds_it(tmp_path, monkeypatch):
+    a, b = folder(tmp_path, "a"), folder(tmp_path, "b")
+    with of(b), of(a):
+        assert sys.path[-2:] == [a, b]
+    looks, go, found = threading.Event(), threading.Event(), []
+
+    class Waits:
+        """The finder of the folder that comes first."""
+
+        def find_spec(self, name, target=None):
+            if name == "twin_only_b":
+                looks.set()
+                go.wait(60)
+
+        def invalidate_caches(self):
+            pass
+
+    monkeypatch.setitem(sys.path_importer_cache, a, Waits())
+    thread = threading.Thread(target=lambda: found.append(said("twin_only_b")))
+    thread.start()
+    assert looks.wait(60)
+    with of(b):
+        assert sys.path[-2:] == [b, a]
+    go.set()
+    thread.join()
+    assert found == ["b"]
 
 
 @pytest.mark.parametrize("options", [[], ["--direct_running_mode=in_memory"]], ids=["without a graph", "graph"])

@@ -1,9 +1,11 @@
+import contextlib
 import multiprocessing
 import os
 
 import pytest
 
 from pipelines.store import MANY, Store, request_of
+from privacy.secure import store as secure
 from tests import objects
 from transforms import storage
 from transforms.errors import LockedError
@@ -68,6 +70,25 @@ def test_the_lock_names_its_holder_and_dies_with_it(tmp_path):
     process.join()
     with Store(str(tmp_path)).lock():
         pass
+
+
+@pytest.mark.parametrize("take", [lambda p: Store(p).lock(), lambda p: contextlib.closing(secure.Store(p))])
+def test_a_lock_that_was_let_go_does_not_stay_with_a_process_that_was_just_started(tmp_path, take):
+    """Between fork and exec, a process has all files of the one that starts it."""
+    end, started = os.pipe()
+    with take(str(tmp_path)):
+        child = os.fork()
+        if not child:
+            os.close(started)
+            os.read(end, 1)
+            os._exit(0)
+    try:
+        with take(str(tmp_path)):
+            pass
+    finally:
+        os.close(started)
+        os.waitpid(child, 0)
+        os.close(end)
 
 
 @pytest.fixture
