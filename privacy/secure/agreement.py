@@ -37,10 +37,11 @@ def agree(node: Node, length: int, digests: Mapping[str, bytes]) -> None:
         if other != node.name:
             node.send(other, "agreed", own)
             node.send(other, "size", np.array([length], np.uint64))
-    for other in job.parties.owners:
-        if other != node.name:
-            theirs, size = node.receive(other, "agreed"), node.receive(other, "size")
-            compare(node, digests, other, theirs, size.tolist() == [length])
+    others = [o for o in job.parties.owners if o != node.name]
+    # of all, before anything is compared: who finds a difference leaves, and must not be gone for those who send to it still
+    said = {o: (node.receive(o, "agreed"), node.receive(o, "size")) for o in others}
+    for other, (theirs, size) in said.items():
+        compare(node, digests, other, theirs, size.tolist() == [length])
 
 
 def compare(node: Node, digests: Mapping[str, bytes], other: str, theirs: np.ndarray, same_length: bool = True) -> None:

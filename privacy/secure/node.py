@@ -264,10 +264,10 @@ class Node:
         unless: sender, kind and part of a message that makes waiting needless. patient: who has stopped may come back in that
         time, and is waited for.
         """
-        senders, limit, begin = list(senders), timeout or self.timeout, time.monotonic()
+        senders, begin = list(senders), time.monotonic()
         with self._changed:
             while True:
-                now = time.monotonic()
+                now, limit = time.monotonic(), timeout or self.timeout
                 gone = set() if patient else self._stopped
                 missing = [s for s in senders if (s, kind, part) not in self._have and s not in gone]
                 # the clock starts at the wait: a party may be silent while this one is at work
@@ -300,20 +300,29 @@ class Node:
 
     # sending
 
-    def send(self, to: str, kind: str, array: np.ndarray, part: int = 0, timeout: float | None = None) -> None:
+    def send(
+        self,
+        to: str,
+        kind: str,
+        array: np.ndarray,
+        part: int = 0,
+        timeout: float | None = None,
+        patient: bool = True,
+    ) -> None:
         """Send an array and return when `to` has it on its disk. What it has already is not sent again.
 
-        Raises ProtocolError if it cannot be reached for `timeout` seconds, or refuses the message.
+        Raises ProtocolError if it cannot be reached for `timeout` seconds, or, if not `patient`, has stopped; or refuses the
+        message.
         """
         if self.store.sent(to, kind, part):
             return
         message = Message(self.session, self.name, to, kind, part, np.ascontiguousarray(array))
         data = encode(message)
-        limit = time.monotonic() + (timeout or self.timeout)
+        begin = time.monotonic()
         pause, reason = FIRST_PAUSE, "no answer"
         with self._writing[to]:
             while True:
-                tried = time.monotonic()
+                tried, limit = time.monotonic(), begin + (timeout or self.timeout)
                 try:
                     self._exchange(to, data, max(0.1, limit - tried))
                     break
@@ -328,7 +337,8 @@ class Node:
                 except (OSError, EOFError) as error:
                     self._drop(to)
                     reason = str(error) or reason
-                if time.monotonic() + pause > limit or self._closed:
+                given_up = not patient and to in self._stopped
+                if time.monotonic() + pause > limit or self._closed or given_up:
                     raise ProtocolError(
                         f"{self.name} cannot send `{kind}` to {to} at {self.party.addresses[to]}: {reason}."
                     )
@@ -376,7 +386,7 @@ class Node:
                 for kind, array in messages[to]:
                     if to in self._stopped and not patient:
                         return False
-                    self.send(to, kind, array, part, timeout)
+                    self.send(to, kind, array, part, timeout, patient)
             except ProtocolError:
                 return False
             return True

@@ -239,9 +239,10 @@ class _Post:
 
     def finish(self) -> list[str]:
         """Wait until all owners have all sums; those who were away for too long."""
-        limit = time.monotonic() + self.node.timeout
+        begin = time.monotonic()
         for thread in self._threads.values():
-            thread.join(max(0.0, limit - time.monotonic()))
+            while thread.is_alive() and (left := begin + self.node.timeout - time.monotonic()) > 0:
+                thread.join(min(left, 1.0))
         return [o for o, thread in self._threads.items() if thread.is_alive()]
 
     def close(self) -> None:

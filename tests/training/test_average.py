@@ -14,7 +14,7 @@ from privacy.secure.average import Statement
 from tests.command import invoke, invoke_json
 from tests.privacy.secure import averages
 from tests.privacy.secure.averages import PARTS, WEIGHTS, job, logits, plain, tensors, went_well
-from tests.privacy.secure.parties import OWNERS, Threads
+from tests.privacy.secure.parties import OWNERS, Threads, when
 from tests.training.conftest import sentences, tiny
 from transforms.errors import DatasetError, ProtocolError
 
@@ -61,8 +61,13 @@ def test_the_result_is_a_run_like_any_other_and_the_base_of_the_next_round(joine
 
 def test_a_run_that_changed_under_way_or_a_base_that_did_is_refused(joined, runs, tmp_path):
     shutil.copytree(runs["full"]["north"], tmp_path / "mine")
-    parties = joined(job("encrypted"), models={"north": tmp_path / "mine"}, timeout=0.5)
-    only = parties.run({"north": part, "hub": average.as_aggregator})
+    parties = joined(job("encrypted"), models={"north": tmp_path / "mine"})
+
+    def in_vain(node):
+        when(node, lambda: node.store.sent("hub", "cipher", 0))
+        return part(node)
+
+    only = parties.run({"north": in_vain, "hub": average.as_aggregator})
     assert isinstance(only["north"], ProtocolError)
     assert "agreed" in {r["kind"] for r in parties.setup.transcript("north")}
     other = parties.setup.folder / "north.yaml"

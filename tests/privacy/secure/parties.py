@@ -159,24 +159,43 @@ class Killed(BaseException):
     """A party of a thread is gone, without a word to the others."""
 
 
-class Threads:
-    """Parties as threads of this process, over the same sockets: for many short protocols."""
+def hurry(node: Node) -> None:
+    """From now on, a party waits for nobody: who would have come is there, however long that took."""
+    node.timeout = 0.1
+    with node._changed:
+        node._changed.notify_all()
 
-    def __init__(self, folder: Path, job: dict, timeout: float = 20, **fields) -> None:
+
+def when(node: Node, true) -> None:
+    """`hurry`, as soon as something is so."""
+    threading.Thread(target=lambda: (until(true, 200), hurry(node)), daemon=True).start()
+
+
+class Threads:
+    """Parties as threads of this process, over the same sockets: for many short protocols.
+
+    Nothing depends on how fast they are: a party that is gone for good is given up by the others at once, and who is alone in
+    the end waits for nobody.
+    """
+
+    def __init__(self, folder: Path, job: dict, timeout: float = 60, **fields) -> None:
         self.setup = Parties(folder, job, timeout=timeout, **fields)
         self.job = load_job(folder / "job.yaml")
 
     def party(self, name: str) -> Party:
         return load_party(self.setup.folder / f"{name}.yaml")
 
-    def run(self, parts: dict, die: dict[str, tuple[str, int]] = {}) -> dict:  # noqa: B006
+    def run(self, parts: dict, die: dict[str, tuple[str, int]] = {}, back: bool = False) -> dict:  # noqa: B006
         """What each party's function of its node returned, or the error it raised. die: party -> (kind, how many of them it
-        sends before it is gone)."""
+        sends before it is gone); back: who was there will come, or come back, while others wait."""
         found: dict = {}
+        nodes: dict[str, Node] = self.__dict__.setdefault("nodes", {})
+        there: set[str] = self.__dict__.setdefault("there", set())
+        there.update(parts)
 
         def work(name: str) -> None:
             store = Store(self.setup.folder / f"state-{name}" / self.job.job)
-            node = Node(self.party(name), self.job, store)
+            node = nodes[name] = Node(self.party(name), self.job, store)
             if name in die:
                 kind, left = die[name]
                 note = store.note
@@ -203,6 +222,13 @@ class Threads:
                     node.__exit__(None, None, None)
             finally:
                 store.close()
+                there.discard(name)
+                del nodes[name]
+            for other in [] if back else list(nodes.values()):
+                if isinstance(found.get(name), Killed):
+                    other.give_up(name, float("inf"))
+                if there == {other.name}:
+                    hurry(other)
 
         threads = [threading.Thread(target=work, args=(name,)) for name in parts]
         for t in threads:
@@ -217,17 +243,17 @@ class Threads:
         second: dict = {}
 
         def twice() -> None:
-            first.update(self.run({name: parts[name]}, {name: (kind, count)}))
+            first.update(self.run({name: parts[name]}, {name: (kind, count)}, back=True))
             second.update(self.run({name: parts[name]}))
 
         thread = threading.Thread(target=twice)
         thread.start()
-        found = self.run({k: v for k, v in parts.items() if k != name})
+        found = self.run({k: v for k, v in parts.items() if k != name}, back=True)
         thread.join()
         assert isinstance(first[name], Killed), f"{name} was never killed: it sent no {kind}"
         return {**found, **second}
 
-    def alone(self, parts: dict, visits: int = 30) -> tuple[dict, dict[str, list[str]]]:
+    def alone(self, parts: dict, visits: int = 100) -> tuple[dict, dict[str, list[str]]]:
         """(what each returned, the errors of its earlier visits) where only the aggregator stays: an owner comes when no other is
         there, for its own `timeout`, and comes again until it has its result."""
         found: dict = {}
@@ -237,7 +263,7 @@ class Threads:
         said: dict[str, list[str]] = {o: [] for o in owners}
         for _ in range(visits):
             for owner in [o for o in owners if o not in found]:
-                result = self.run({owner: parts[owner]})[owner]
+                result = self.run({owner: parts[owner]}, back=True)[owner]
                 if isinstance(result, CorpusmillError):
                     said[owner].append(str(result))
                 else:

@@ -1,10 +1,12 @@
 """Owners whose digests differ refuse each other by name; the aggregator adds nothing then."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
 from privacy.secure.agreement import agree, compare, length_of, rows
-from tests.privacy.secure.parties import OWNERS, Threads
+from tests.privacy.secure.parties import OWNERS, Threads, until
 from transforms.errors import ProtocolError
 
 pytest.importorskip("cryptography", reason="parties need certificates")
@@ -25,12 +27,32 @@ def test_equal_owners_agree_and_the_aggregator_knows_the_length(tmp_path):
 def test_what_differs_is_named_and_a_length_too(tmp_path):
     other = SAME | {"tokenizer": b"u" * 32}
     parts = {"north": owner(SAME), "south": owner(other), "east": owner(SAME, 8), "hub": length_of}
-    found = Threads(tmp_path, dict(JOB), timeout=5).run(parts)
+    found = Threads(tmp_path, dict(JOB)).run(parts)
     assert all(isinstance(e, ProtocolError) for e in found.values())
     assert "south trains something else than north: tokenizer differ" in str(found["north"])
     assert "than south: tokenizer differ" in str(found["south"])
     assert "than east: the number of parameters differ" in str(found["east"])
     assert "something else than north. Nothing was added" in str(found["hub"])
+
+
+def test_who_finds_a_difference_is_there_for_those_who_send_to_it_still(tmp_path):
+    threads = Threads(tmp_path, dict(JOB), timeout=5)
+
+    def slow(node):
+        send = node.send
+
+        def late(to, *message):
+            if to == "east":
+                with contextlib.suppress(TimeoutError):
+                    until(lambda: "east" not in threads.there, 1)
+            send(to, *message)
+
+        node.send = late
+        agree(node, 7, SAME)
+
+    found = threads.run({"north": owner(SAME), "south": slow, "east": owner(SAME, 8), "hub": length_of})
+    assert "than south: the number of parameters differ" in str(found["south"])
+    assert "Nothing was added" in str(found["hub"])
 
 
 def test_more_or_fewer_digests_are_refused(tmp_path):

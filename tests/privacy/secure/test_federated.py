@@ -245,7 +245,7 @@ def test_an_owner_that_starts_again_goes_on_from_its_checkpoint(make, kind, coun
 
 
 def test_an_owner_that_does_not_come_back_is_left_out_and_its_reservation_stays(make):
-    parties = make(steps=3, timeout=8)
+    parties = make(steps=3)
     found = in_threads(parties).run(PARTS, {"south": ("masked", 1)})
     assert isinstance(found["south"], Killed)
     assert found["hub"]["absent"] == {"south": 2}

@@ -2,6 +2,7 @@ import contextlib
 import socket
 import ssl
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -163,6 +164,15 @@ def test_an_absent_party_is_named_and_a_stopping_one_says_so(tmp_path):
             hub.receive("north", "size", timeout=60)
     with pytest.raises(ProtocolError, match="cannot send `size` to hub"), listening(threads, "south") as south:
         south.send("hub", "size", ONE, timeout=0.2)
+
+
+def test_who_is_given_up_meanwhile_is_not_tried_any_longer(tmp_path):
+    threads = Threads(tmp_path, dict(JOB), timeout=200)
+    with listening(threads, "north") as north:
+        begin = time.monotonic()
+        threading.Timer(0.2, north.give_up, ("hub", float("inf"))).start()
+        assert north.send_each({"hub": [("size", ONE)]}) == []
+        assert time.monotonic() - begin < 100
 
 
 def test_a_state_that_is_lost_or_shared_is_refused(tmp_path):
