@@ -18,7 +18,7 @@ from pipelines.snapshot import Dataset
 from privacy.certificate import private_sources
 from privacy.ledger import Ledger
 from transforms.errors import DatasetError, RecipeError
-from transforms.storage import create_exclusive, is_local
+from transforms.storage import create_exclusive, fresh_name, is_local
 
 FOLDER = "statistics"
 
@@ -64,9 +64,8 @@ def publish(
     transform = PrivateCounts(
         ledger, epsilon, delta, by, budget["unit"], max_groups, f"counts of snapshot {manifest['number']} by {{by}}"
     )
-    part = Path(dataset.path) / FOLDER / f".part-{os.getpid()}.jsonl"
+    part = Path(dataset.path) / FOLDER / fresh_name()
     part.parent.mkdir(exist_ok=True)
-    part.unlink(missing_ok=True)
 
     def build(pipeline: beam.Pipeline) -> None:
         files = [os.path.join(dataset.path, f["path"]) for f in manifest["files"]]

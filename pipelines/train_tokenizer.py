@@ -62,7 +62,7 @@ def train(
         seed = recipe.seed
     path = out or "tokenizer.json"
     names = tuple(dict.fromkeys([*tokens, *special]))
-    fresh = f"{path}.new-{os.getpid()}"
+    fresh = storage.temporary_name(path)
     try:
         digest = train_tokenizer(batches, fresh, vocab_size, names, sample_bytes, rng=Keyed(seed, "train-tokenizer"))
         if os.path.exists(path) and not filecmp.cmp(path, fresh, shallow=False):

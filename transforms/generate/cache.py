@@ -35,6 +35,7 @@ class RequestCache:
 
     _open: ClassVar[dict[tuple[int, str], RequestCache]] = {}
     _lock: ClassVar[threading.Lock] = threading.Lock()
+    _counting: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(self, path: str) -> None:
         self.path, self.asked, self.found = path, 0, 0
@@ -90,6 +91,10 @@ class RequestCache:
         with self._whole():
             self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", list(entries))
 
+    def _count(self, asked: int = 0, found: int = 0) -> None:
+        with self._counting:  # an addition of two threads at once would lose one of them
+            self.asked, self.found = self.asked + asked, self.found + found
+
     def complete(self, model: Model, requests: Sequence[Request]) -> list[str]:
         """Answers of `model` to `requests`: known ones from here, the others asked for once each and kept."""
         payloads = [request.payload(model.digest) for request in requests]
@@ -98,7 +103,7 @@ class RequestCache:
         for payload, request in zip(payloads, requests):
             if payload not in known:
                 new.setdefault(payload, request)
-        self.found += len(requests) - len(new)
+        self._count(found=len(requests) - len(new))
         pending = list(new.items())
         each = getattr(model, "complete_each", None)  # answers that are paid for one by one are kept one by one
         if each is not None and pending:
@@ -108,12 +113,12 @@ class RequestCache:
                 self.put([(payload, request.record, answer)])
                 known[payload] = answer
 
-            self.asked += len(pending)
+            self._count(asked=len(pending))
             each([request for _, request in pending], keep)
             return [known[payload] for payload in payloads]
         for i in range(0, len(pending), CHUNK):
             part = pending[i : i + CHUNK]
-            self.asked += len(part)
+            self._count(asked=len(part))
             answers = model.complete([request for _, request in part])
             self.put([(payload, request.record, answer) for (payload, request), answer in zip(part, answers)])
             known.update({payload: answer for (payload, _), answer in zip(part, answers)})

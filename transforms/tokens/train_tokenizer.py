@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from transforms.errors import MissingDependencyError, RecipeError
 from transforms.random import Keyed, draw_array
+from transforms.storage import write_atomic
 
 SPECIAL = ("<|endoftext|>",)
 
@@ -98,9 +99,5 @@ def train_tokenizer(
     model.train_from_iterator((texts[i : i + 256].to_pylist() for i in range(0, len(texts), 256)), trainer)
     data = model.to_str(pretty=True).encode()
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
-    part = f"{path}.tmp-{os.getpid()}"
-    with open(part, "wb") as f:
-        f.write(data)
-        os.fsync(f.fileno())
-    os.replace(part, path)
+    write_atomic(path, data)
     return hashlib.sha256(data).hexdigest()

@@ -139,7 +139,7 @@ def test_jobs_of_the_settings_run_once_and_tell_what_came_of_them(tmp_path):
     counted = {"by": [{"column": "lang", "values": ["en", "zh"]}]}
     owners = ("north", "south")
     parties = Parties(
-        tmp_path, {"job": "langs", "kind": "count", "count": counted}, owners, timeout=30, jobs=["job.yaml"]
+        tmp_path, {"job": "langs", "kind": "count", "count": counted}, owners, timeout=120, jobs=["job.yaml"]
     )
     for owner, langs in zip(owners, (["en", "en", "zh"], ["zh", "fr"]), strict=True):
         texts = [f"text {i}" for i in range(len(langs))]
@@ -192,7 +192,7 @@ def test_an_average_is_a_run_that_the_other_verbs_take(tmp_path):
         train(tiny(tmp_path / owner, text, tokenizer, steps=1 + i, **base))
         own[owner] = {"model": owner, "output": f"out-{owner}"}
     agreed = {"job": "round-1", "kind": "average", "average": {}, "parties": {"threshold": 3}}
-    parties = Parties(tmp_path, agreed, timeout=30, own=own)
+    parties = Parties(tmp_path, agreed, timeout=120, own=own)
     job = tmp_path / "job.yaml"
     threads = [
         threading.Thread(target=_take_part, args=(str(job), str(tmp_path / f"{name}.yaml"), None, "average"))

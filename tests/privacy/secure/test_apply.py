@@ -58,7 +58,7 @@ def test_documents_that_another_owner_keeps_leave_the_corpus_and_stay_out(tmp_pa
         tmp_path / "p",
         {"job": "d", "kind": "dedup", "dedup": {"bands": 4, "rows": 4, "confirm": False}},
         owners,
-        timeout=20,
+        timeout=120,
         own={o: {"data": str(tmp_path / o / "out")} for o in owners},
     )
     job = parties.folder / "job.yaml"

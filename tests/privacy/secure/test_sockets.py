@@ -102,7 +102,7 @@ def check(taps, frames, never):
 
 @pytest.mark.parametrize("settings", [{"method": "exact"}, {"bands": 8, "rows": 4, "threshold": 0.5}])
 def test_no_text_and_no_plain_hash_of_a_deduplication_is_on_the_wire(tmp_path, tapped, settings):
-    threads = Threads(tmp_path, {"job": "d", "kind": "dedup", "dedup": settings}, timeout=30)
+    threads = Threads(tmp_path, {"job": "d", "kind": "dedup", "dedup": settings}, timeout=120)
     taps, frames = tapped(threads)
     s = Dedup(**settings)
     owned = {
@@ -127,7 +127,7 @@ def test_no_text_and_no_plain_hash_of_a_deduplication_is_on_the_wire(tmp_path, t
 
 def test_no_vector_of_a_count_is_on_the_wire_but_the_sum(tmp_path, tapped):
     by = [{"column": "length", "bounds": [float(x) for x in range(20, 90, 10)]}]
-    threads = Threads(tmp_path / "p", {"job": "c", "kind": "count", "count": {"by": by}}, timeout=30)
+    threads = Threads(tmp_path / "p", {"job": "c", "kind": "count", "count": {"by": by}}, timeout=120)
     taps, frames = tapped(threads)
     files = {o: str(tmp_path / f"{o}.parquet") for o in OWNERS}
     for o, texts in DOCUMENTS.items():
