@@ -29,7 +29,7 @@ from transforms.errors import DatasetError, ProtocolError, RecipeError
 
 OK, NO = b"\x01", b"\x00"
 FIRST_PAUSE, LAST_PAUSE = 0.02, 1.0  # seconds between attempts to connect
-LAST_WORDS = 5.0  # seconds for what is being received when this party is done
+LAST_WORDS = 5.0  # seconds for what is being received when this party is done, and for what it says of itself to arrive
 PASSING = ("stop", "here")
 """Kinds that say how a party is, and are not kept."""
 
@@ -324,7 +324,7 @@ class Node:
             while True:
                 tried, limit = time.monotonic(), begin + (timeout or self.timeout)
                 try:
-                    self._exchange(to, data, max(0.1, limit - tried))
+                    self._exchange(to, data, max(LAST_WORDS if kind in PASSING else 0.1, limit - tried))
                     break
                 except _RefusedError as error:
                     self._drop(to)

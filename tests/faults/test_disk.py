@@ -285,7 +285,7 @@ def test_sigterm_is_one_message_and_the_next_run_goes_on(tmp_path):
     assert process.stdout is not None
     assert process.stdout.readline() == "stored\n"
     process.send_signal(signal.SIGTERM)
-    said = process.communicate(timeout=120)[1]
+    said = process.communicate(timeout=280)[1]
     assert process.returncode == 143
     assert "Stopped by SIGTERM. Finished shards are kept" in said
     assert "Traceback" not in said

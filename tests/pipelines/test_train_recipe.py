@@ -153,7 +153,7 @@ def test_sigterm_writes_a_checkpoint_and_exits_143(folder, trained):
     while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):
         time.sleep(0.1)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=280)
     assert process.returncode == 143
     assert "Stopped by SIGTERM" in out
     assert list((folder / "stopped" / "checkpoints").glob("step-*"))

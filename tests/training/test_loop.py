@@ -110,7 +110,7 @@ def _torchrun(processes: int, *files: str) -> None:
         for r in range(processes)
     ]
     try:
-        assert [p.wait(120) for p in running] == [0] * processes
+        assert [p.wait(280) for p in running] == [0] * processes
     finally:
         for process in running:
             process.kill()

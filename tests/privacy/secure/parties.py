@@ -84,7 +84,7 @@ class Parties:
         )
         return self.running[name]
 
-    def end(self, name: str, timeout: float = 120) -> tuple[int, dict, str]:
+    def end(self, name: str, timeout: float = 280) -> tuple[int, dict, str]:
         """(exit code, report, error) of a party's process."""
         out, err = self.running[name].communicate(timeout=timeout)
         del self.running[name]
@@ -92,7 +92,7 @@ class Parties:
         return_code = 0 if lines else 1
         return (0 if return_code == 0 else 9), json.loads(lines[-1]) if lines else {}, err
 
-    def all(self, files: dict[str, list[Path]] | None = None, timeout: float = 120) -> dict[str, dict]:
+    def all(self, files: dict[str, list[Path]] | None = None, timeout: float = 280) -> dict[str, dict]:
         """Reports of all parties, which must succeed."""
         try:
             for name in self.names:
@@ -110,7 +110,7 @@ class Parties:
         for name in self.names:
             self.start(name, files.get(name, []), die_after=kind if name == killed else "")
         dead = self.running[killed]
-        until(lambda: dead.poll() is not None, 90)
+        until(lambda: dead.poll() is not None, 200)
         assert dead.returncode == -9
         self.start(killed, files.get(killed, []))
         found = {name: self.end(name) for name in self.names}

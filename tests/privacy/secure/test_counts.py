@@ -88,7 +88,7 @@ def test_four_processes_of_the_command_line_mix(tmp_path):
         argv = [sys.executable, "-m", "pipelines.cli", *verb, "--config", str(path), "--json"]
         running.append(subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     for process, name in zip(running, parties.names, strict=True):
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=280)
         assert process.returncode == 0, err
         report = json.loads(out)
         report = report[0] if name == "hub" else report

@@ -108,7 +108,7 @@ def test_a_run_that_cannot_be_joint_is_refused(tmp_path):
 def make(tmp_path, tokenizer):  # noqa: F811
     """make(steps=..., timeout=...): three owners with documents, ledgers and train.yaml of their own."""
 
-    def build_parties(steps=6, timeout=60, sigma=1.0, budget=20.0, job="f", **train):
+    def build_parties(steps=6, timeout=200, sigma=1.0, budget=20.0, job="f", **train):
         own = {}
         for i, o in enumerate(OWNERS):
             home = tmp_path / o
@@ -172,7 +172,7 @@ def test_four_processes_of_the_command_line_train_one_model(make):
         )
     reports = {}
     for name, process in running.items():
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=280)
         assert process.returncode == 0, err
         reports[name] = json.loads(out)
     trained = {o: weights(parties.folder.parent / o / "run-f") for o in OWNERS}
@@ -257,7 +257,7 @@ def test_an_owner_that_does_not_come_back_is_left_out_and_its_reservation_stays(
 
 
 def test_too_small_a_budget_stops_all_before_data_is_read(make):
-    parties = make(budget=0.01, timeout=4)
+    parties = make(budget=0.01)
     found = in_threads(parties).run(PARTS)
     assert all(isinstance(found[o], BudgetError) for o in OWNERS)
     assert "has stopped" in str(found["hub"])

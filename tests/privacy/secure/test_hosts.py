@@ -96,7 +96,7 @@ def test_four_hosts_count_together(tmp_path, hosts):
             text=True,
         )
     for name, process in running.items():
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=280)
         assert out.strip(), f"{name}: {err}"
         report = json.loads(out.strip().splitlines()[-1])
         counts = pq.read_table(report["result"]).to_pylist()

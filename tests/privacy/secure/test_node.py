@@ -166,6 +166,22 @@ def test_an_absent_party_is_named_and_a_stopping_one_says_so(tmp_path):
         south.send("hub", "size", ONE, timeout=0.2)
 
 
+def test_that_a_party_stops_is_heard_however_long_its_connection_takes(tmp_path):
+    threads = Threads(tmp_path, dict(JOB))
+    with listening(threads) as hub:
+        shake = hub._server_tls.wrap_socket
+
+        def slowly(*connection, **how):
+            time.sleep(1)
+            return shake(*connection, **how)
+
+        hub._server_tls.wrap_socket = slowly
+        with pytest.raises(DatasetError), listening(threads, "north"):
+            raise DatasetError("a reason of its own")
+        with pytest.raises(ProtocolError, match="north, which has stopped"):
+            hub.receive("north", "size", timeout=60)
+
+
 def test_who_is_given_up_meanwhile_is_not_tried_any_longer(tmp_path):
     threads = Threads(tmp_path, dict(JOB), timeout=200)
     with listening(threads, "north") as north:
