@@ -48,7 +48,7 @@ class Parties:
         folder: Path,
         job: dict,
         owners: tuple[str, ...] = OWNERS,
-        timeout: float = 120,
+        timeout: float = 200,
         own: dict[str, dict] | None = None,
         **fields,
     ) -> None:

@@ -85,7 +85,7 @@ def test_a_party_that_starts_again_in_any_phase_changes_nothing(tmp_path, verb, 
 @pytest.mark.parametrize(("verb", "name", "kind"), CASES)
 def test_a_process_killed_in_any_phase_starts_again(tmp_path, verb, name, kind):
     job, owners, files, expected = prepared(tmp_path, verb)
-    parties = Parties(tmp_path / "p", json.loads(json.dumps(job)), owners, timeout=90)
+    parties = Parties(tmp_path / "p", json.loads(json.dumps(job)), owners, timeout=200)
     try:
         found = parties.all_with_a_kill(name, kind, files)
         if verb == "score":

@@ -166,7 +166,7 @@ def test_a_party_killed_in_any_phase_starts_again_and_the_result_is_the_same(tmp
     files = {o: [tmp_path / f"{o}.parquet"] for o in two}
     for o in two:
         pq.write_table(tables[o], files[o][0])
-    parties = Parties(tmp_path / "p", {"job": "d", "kind": "dedup", "dedup": SMALL}, two, timeout=90)
+    parties = Parties(tmp_path / "p", {"job": "d", "kind": "dedup", "dedup": SMALL}, two, timeout=200)
     try:
         found = parties.all_with_a_kill(name, kind, files)
         dropped = {i for o in two for i in pq.read_table(found[o][1]["result"])["id"].to_pylist()}

@@ -68,7 +68,7 @@ def hosts():
 
 def test_four_hosts_count_together(tmp_path, hosts):
     job = {"job": "c", "kind": "count", "count": {"by": [{"column": "lang", "values": ["en", "zh"]}]}}
-    parties = Parties(tmp_path / "p", job, timeout=60)
+    parties = Parties(tmp_path / "p", job, timeout=200)
     for i, name in enumerate(NAMES):
         path = parties.folder / f"{name}.yaml"
         own = yaml.safe_load(path.read_text())
