@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -32,6 +33,7 @@ from transforms.sources.spec import SourceSpec
 SLOW = 256 << 10
 """A block with a fault is cut in pieces down to this size before it is read line by line."""
 _NESTING = 200
+_OBJECT = re.compile(rb"\s*\{")
 
 
 @njit(nogil=True, cache=True)
@@ -135,6 +137,8 @@ class Parser:
             return None
         if not data.strip():
             return pa.RecordBatch.from_arrays([], names=[]), np.arange(0)
+        if not _OBJECT.match(data):
+            return None  # Arrow's parser ends the process at a `null` before the first object
         if _deepest(np.frombuffer(data, np.uint8)) > _NESTING:
             return None
         read = pj.ReadOptions(use_threads=False, block_size=len(data) + 1)
@@ -205,6 +209,8 @@ class Parser:
             raise _BadLineError("not-json", str(error)) from None
         except RecursionError:
             raise _BadLineError("not-json", "nested too deep") from None
+        if row is None:
+            return {}  # as Arrow reads it: a row of nulls
         if not isinstance(row, dict):
             raise _BadLineError("wrong-type", f"the line is a JSON {_kind(row)}, not an object")
         text = row.get(self.text)

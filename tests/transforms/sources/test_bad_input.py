@@ -56,6 +56,14 @@ def test_a_bad_line_is_quarantined_alone(tmp_path, case):
     assert out["text"].to_pylist() == ["good"] * 5
 
 
+@pytest.mark.parametrize("fault", [b"", b"1\n"])
+def test_null_before_the_first_object(tmp_path, fault):
+    (tmp_path / "a.jsonl").write_bytes(b" null\n" + GOOD + fault)
+    out, bad = read_source(tmp_path, path="a.jsonl")
+    assert bad.by_reason() == {"null-text": 1} | ({"wrong-type": 1} if fault else {})
+    assert out["text"].to_pylist() == ["good"]
+
+
 @pytest.mark.parametrize(
     "line",
     [
