@@ -7,6 +7,7 @@ column of the user's is lost or mistaken for ours. An `id` column is the key onl
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Callable, Iterator
 from typing import get_args
@@ -89,10 +90,13 @@ def decoded_bytes(batch: pa.RecordBatch) -> int:
 
 
 def _decode(column: pa.Array, name: str, reasons: dict[int, tuple[str, str]]) -> pa.Array:
-    """A text column, row by row: rows that are not UTF-8 become null and are given a reason."""
+    """A text column; where it is not UTF-8 throughout, row by row: such rows become null and are given a reason."""
     values: list[str | None] = []
     large = pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type)
-    for r, value in enumerate(column.cast(pa.large_binary() if large else pa.binary()).to_pylist()):
+    column = column.cast(pa.large_binary() if large else pa.binary())
+    with contextlib.suppress(pa.ArrowInvalid):
+        return column.cast(pa.string())
+    for r, value in enumerate(column.to_pylist()):
         try:
             values.append(None if value is None else value.decode())
         except UnicodeDecodeError:
@@ -235,14 +239,14 @@ class Documents:
             if pa.types.is_fixed_size_binary(column.type):
                 return pa.array([None if v is None else v.hex() for v in column.to_pylist()], pa.string())
             t = pa.string()
+            if pa.types.is_binary(plain_type(column.type)):
+                return _decode(as_type(column, pa.binary()), name, reasons)
         elif depth(t) > MAX_DEPTH:
             t = pa.string()
         try:
             return as_type(column, t)
         except pa.ArrowInvalid as error:
-            if "UTF8" not in str(error):
-                raise BadFileError(self.path, f"column '{name}' cannot be read as {t}: {error}") from error
-        return _decode(column, name, reasons)
+            raise BadFileError(self.path, f"column '{name}' cannot be read as {t}: {error}") from error
 
     def _raw(self, batch: pa.RecordBatch, row: int) -> bytes | str:
         try:

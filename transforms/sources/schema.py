@@ -6,8 +6,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from transforms.errors import SourceError
 
 MAX_DEPTH = 16
 """Columns nested deeper are kept as JSON text: writers and readers of Parquet recurse over the levels."""
@@ -95,28 +98,45 @@ def json_text(value: Any) -> str | None:
 
 
 def as_type(column: pa.Array, t: pa.DataType) -> pa.Array:
-    """A column cast to a type that `common` gave. Values that are not text become the JSON text of the value."""
-    if column.type == t:
+    """A column cast to a type that `common` gave: numbers to the nearest double, what is no text to its text (of nested values,
+    the JSON), at every level. Raises ArrowInvalid where a time is beyond what nanoseconds reach."""
+    old = column.type
+    if old == t:
         return column
-    if pa.types.is_null(column.type):
+    if pa.types.is_null(old):
         return pa.nulls(len(column), t)
     if isinstance(column, pa.ExtensionArray):
         return as_type(column.storage, t)
-    if pa.types.is_run_end_encoded(column.type):
+    if pa.types.is_run_end_encoded(old):
         return as_type(pc.run_end_decode(column), t)
-    if pa.types.is_dictionary(column.type):
+    if pa.types.is_dictionary(old):
         return as_type(column.dictionary_decode(), t)
+    if pa.types.is_string(t):
+        return _as_text(column)
+    if pa.types.is_floating(t):
+        return column.cast(t, safe=False)  # integers beyond 2^53 too, as those beyond 64 bits in JSON
+    if pa.types.is_list(t):
+        # the values of null lists and of those outside a slice are not in `flatten`
+        ends = np.cumsum([0, *pc.fill_null(pc.list_value_length(column), 0)], dtype=np.int32)
+        values = as_type(column.flatten(), t.value_type)
+        return pa.ListArray.from_arrays(pa.array(ends), values, type=t, mask=column.is_null())
+    if pa.types.is_struct(t):
+        old_fields = dict(zip([f.name for f in old], column.flatten()))
+        fields = [as_type(old_fields.get(f.name, pa.nulls(len(column))), f.type) for f in t]
+        return pa.StructArray.from_arrays(fields, fields=list(t), mask=column.is_null())
+    return column.cast(t)
+
+
+def _as_text(column: pa.Array) -> pa.Array:
+    """Any column as strings; bytes that are not UTF-8 are written as \\xNN."""
     old = column.type
-    if pa.types.is_string(t) and not (
-        pa.types.is_large_string(old) or pa.types.is_string_view(old) or pa.types.is_integer(old)
-    ):
-        if pa.types.is_binary(old) or pa.types.is_large_binary(old) or pa.types.is_binary_view(old):
-            return column.cast(t)
-        return pa.array([json_text(v) for v in column.to_pylist()], t)
+    if pa.types.is_nested(old) or pa.types.is_floating(old):
+        return pa.array([json_text(v) for v in column.to_pylist()], pa.string())
     try:
-        return column.cast(t)
+        return column.cast(pa.string())
     except pa.ArrowException:
-        return pa.array(column.to_pylist(), t)  # structs that gain fields, lists of them
+        values = column.cast(pa.large_binary()).to_pylist()
+        return pa.array([None if v is None else v.decode("utf-8", "backslashreplace") for v in values], pa.string())
 
 
 def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -126,5 +146,12 @@ def conform(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     arrays = []
     for f in schema:
         i = batch.schema.get_field_index(f.name)
-        arrays.append(pa.nulls(batch.num_rows, f.type) if i < 0 else as_type(batch.column(i), f.type))
+        column = pa.nulls(batch.num_rows) if i < 0 else batch.column(i)
+        try:
+            arrays.append(as_type(column, f.type))
+        except pa.ArrowInvalid as error:
+            todo = "give the column one type in all files, or leave it out with `keep`"
+            raise SourceError(
+                f"column '{f.name}' is {column.type} in some files and {f.type} in others: {error}. To go on: {todo}."
+            ) from error
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -1,4 +1,5 @@
 import json
+from datetime import date, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -6,7 +7,7 @@ import pytest
 
 from tests.transforms.sources.made import COMPRESS, read_source, write
 from transforms.document import text_ids
-from transforms.errors import BadFileError
+from transforms.errors import BadFileError, SourceError
 from transforms.sources.bad import BadRows
 from transforms.sources.listing import list_files
 from transforms.sources.read import read_unit, schema_of
@@ -160,6 +161,34 @@ def test_unify_and_conform():
     batch = pa.RecordBatch.from_pylist([{"t": "x", "x": None, "s": {"p": 1}}], schema=a)
     assert conform(batch, schema).to_pylist() == [{"t": "x", "x": None, "s": {"p": 1, "q": None}}]
     assert conform(batch.slice(0, 0), schema).num_rows == 0
+
+
+def test_types_that_no_cast_leads_to():
+    """Numbers beyond 2^53 beside fractions; lists and structs where others have text; bytes that are no text."""
+    rows = [
+        ({"x": 2**63 + 1}, pa.uint64(), {"x": 1}, pa.int64(), float(2**63)),
+        ({"x": 2**53 + 1}, pa.int64(), {"x": 0.5}, pa.float64(), float(2**53)),
+        ({"x": [2**53 + 1, None]}, pa.list_(pa.int64()), {"x": [0.5]}, pa.list_(pa.float64()), [float(2**53), None]),
+        ({"x": {"k": [1]}}, pa.struct([("k", pa.list_(pa.int64()))]), {"x": {"k": "a"}}, None, {"k": "[1]"}),
+        ({"x": [{"k": 1}]}, pa.list_(pa.struct([("k", pa.int64())])), {"x": ["a"]}, None, ['{"k": 1}']),
+        ({"x": date(2020, 1, 2)}, pa.date32(), {"x": "a"}, None, "2020-01-02"),
+        ({"x": b"a\xff"}, pa.binary(), {"x": "a"}, None, "a\\xff"),
+    ]
+    for row, own, other, others, expected in rows:
+        batch = pa.RecordBatch.from_arrays([pa.array([row["x"], None, row["x"], None], own)], names=["x"])
+        beside = pa.schema([("x", others or pa.array([other["x"]]).type)])
+        for schema in (unify([batch.schema, beside]), unify([beside, batch.schema])):
+            assert conform(batch.slice(1, 2), schema)["x"].to_pylist() == [None, expected]
+    batch = pa.RecordBatch.from_arrays([pa.array([datetime(9999, 12, 31)], pa.timestamp("us"))], names=["until"])
+    with pytest.raises(SourceError, match=r"column 'until' is timestamp\[us\] in some files and timestamp\[ns\] in"):
+        conform(batch, pa.schema([("until", pa.timestamp("ns"))]))
+
+
+def test_integers_beyond_every_double(tmp_path):
+    huge = 10**400
+    (tmp_path / "a.jsonl").write_text(f'{{"text": "a", "n": {huge}}}\n{{"text": "b", "n": 1}}\n')
+    out, bad = read_source(tmp_path, path="a.jsonl")
+    assert (bad.count, out["text"].to_pylist()) == (0, ["a", "b"])
 
 
 def test_missing_column_suggests_a_name(tmp_path):
