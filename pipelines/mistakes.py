@@ -84,7 +84,8 @@ class Mistakes:
 
     def section(self, model: type[Model], raw: dict[str, Any], name: str) -> Model | None:
         """The recipe's section `name` as a `model`; None where there is none, or after noting why it is none."""
-        return self.validate(model, raw[name] or {}, (name,), f"`{name}`") if name in raw else None
+        value = {} if raw.get(name) is None else raw[name]
+        return self.validate(model, value, (name,), f"`{name}`") if name in raw else None
 
     def _known(self, path: Path) -> Path:
         """The place in the file that one of pydantic's locations leads to; it also names types of unions."""
@@ -122,7 +123,7 @@ class Mistakes:
             return f"`{field}`: must be {_either(options)}, not {_show(got)}", advice or _truth(got), False
         if kind in _BOUNDS:
             name, words = _BOUNDS[kind]
-            return f"`{field}` is {_show(got)}: must be {words} {ctx[name]:g}", about, False
+            return f"`{field}` is {_show(got)}: must be {words} {_number(ctx[name])}", about, False
         if kind in ("too_short", "too_long", "string_too_short", "string_too_long"):
             short, unit = kind.endswith("short"), "character" if kind.startswith("string") else "entr"
             n = ctx["min_length" if short else "max_length"]
@@ -136,7 +137,7 @@ class Mistakes:
         for ending in ("_type", "_parsing", "_from_float", "_size"):
             base = kind.removesuffix(ending)
             if base != kind and base in _WANTED:
-                plain = not isinstance(got, dict | list | float)
+                plain = not isinstance(got, dict | list | float | None)
                 shown = f"{word_for(got)} ({_show(got)})" if plain else word_for(got)
                 if isinstance(got, float):
                     shown = _show(got)
@@ -166,6 +167,10 @@ def _joined(said: list[str]) -> str:
 def _show(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:g}"
 
 
 def _truth(value: Any) -> str:

@@ -12,7 +12,7 @@ from pipelines.registry import nearest
 from transforms.base import Transform
 from transforms.errors import RecipeError
 from transforms.storage.local import matching
-from transforms.storage.paths import SECRET_ADVICE, glob_root, has_magic, has_secret, is_local
+from transforms.storage.paths import SECRET_ADVICE, glob_root, has_magic, has_secret, is_local, translate
 
 
 def local(path: str, base_dir: Path) -> Path:
@@ -87,20 +87,39 @@ def check_output(path: str, inputs: list[str], found: Mistakes, base_dir: Path) 
                     at, f"`path`: the source {source} would read the output {path}", "put the output beside the sources"
                 )
         return
-    full = local(path, base_dir).absolute()
+    full = local(path, base_dir)
     if full.is_file():
         found.add(at, f"`path`: {path} is a file", "name a folder")
+        return
     for source in inputs:
-        if not is_local(source):
-            continue
-        root = local(source, base_dir).absolute()
-        if has_magic(source) and not root.exists():
-            root = Path(glob_root(str(root)))
-        whole = local(source, base_dir).is_dir() or "**" in source
-        if full == root or (whole and root in full.parents):
+        if is_local(source) and _reads(str(local(source, base_dir)), str(full)):
             found.add(
                 at, f"`path`: the source {source} would read the output {path}", "put the output beside the sources"
             )
+    foreign = [n for n in ("README.md", "SHA256SUMS") if (full / n).exists() and not (full / "snapshots").exists()]
+    if foreign:
+        found.add(
+            at, f"`path`: {path} holds a {foreign[0]}, which the dataset's own would replace", "name a new folder"
+        )
+
+
+_MADE = ("README.md", "SHA256SUMS", "events.jsonl", "history.jsonl", "privacy.jsonl", "snapshots/000001.json") + tuple(
+    f"{folder}/a-0.{kind}" for folder in ("data", "dropped", "pairs", "quarantine") for kind in ("parquet", "arrow")
+)
+"""What a dataset holds, one of each kind."""
+
+
+def _reads(source: str, output: str) -> bool:
+    """Whether a file, folder or pattern leads to something that the dataset in the folder `output` writes, links followed."""
+    pattern = has_magic(source) and not os.path.exists(source)
+    root = glob_root(source) if pattern else source
+    rest = source[len(root) :].strip("/") if pattern else "**"
+    head = os.path.realpath(root).rstrip("/") + "/"
+    made = [os.path.join(os.path.realpath(output), name) for name in _MADE]
+    wanted = [translate(rest), translate(rest + "/**")]
+    return any(
+        m + "/" == head or any(w.match(m[len(head) :]) for w in wanted) for m in made if (m + "/").startswith(head)
+    )
 
 
 def _first_real(path: Path) -> Path:

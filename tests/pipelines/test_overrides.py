@@ -56,7 +56,7 @@ def test_a_mistake_in_the_file_can_be_overridden() -> None:
         ("seed", "--set:1:1: `seed` sets nothing"),
         ("=3", "--set:1:1: `=3` sets nothing"),
         ("seed=x", '--set:1:6: `seed`: must be a whole number, not a text ("x")'),
-        ("seed=", "--set:1:6: `seed`: must be a whole number, not nothing (null) (null)"),
+        ("seed=", "--set:1:6: `seed`: must be a whole number, not nothing (null)"),
         ("sed=1", "--set:1:1: a recipe has no section `sed`"),
         ("steps.minhsh.rows=1", "--set:1:1: the recipe has no step `minhsh`"),
         ("steps.exact#3.keep=first", "--set:1:1: the recipe has no step `exact#3`"),

@@ -86,6 +86,14 @@ def test_a_field_of_a_step_is_called_by_its_name(folder):
         ("raw/out", ["raw"], "the source raw would read the output raw/out"),
         ("raw/out", ["raw/**/*.parquet"], "the source raw/**/*.parquet would read the output raw/out"),
         ("raw", ["raw/*.jsonl"], "the source raw/*.jsonl would read the output raw"),
+        ("raw/out", ["raw/*"], "the source raw/* would read the output raw/out"),
+        ("raw/out", ["raw/*/*.jsonl"], "the source raw/*/*.jsonl would read the output raw/out"),
+        ("raw/../raw/out", ["raw"], "the source raw would read the output raw/../raw/out"),
+        ("raw/out", ["link/**"], "the source link/** would read the output raw/out"),
+        (".", ["data"], "the source data would read the output ."),
+        (".", ["data/*.parquet"], "the source data/*.parquet would read the output ."),
+        (".", ["events.jsonl"], "the source events.jsonl would read the output ."),
+        ("raw/read", [], "raw/read holds a README.md, which the dataset's own would replace"),
         ("s3://bucket", [], "s3://bucket is a whole bucket"),
         ("s3://bucket/", [], "s3://bucket/ is a whole bucket"),
         ("s3://b/raw/out", ["s3://b/raw"], "the source s3://b/raw would read the output s3://b/raw/out"),
@@ -93,6 +101,9 @@ def test_a_field_of_a_step_is_called_by_its_name(folder):
     ],
 )
 def test_an_output_that_cannot_be_is_refused(folder, output, sources, what):
+    (folder / "link").symlink_to("raw")
+    (folder / "raw/read").mkdir()
+    (folder / "raw/read/README.md").touch()
     assert [w for w, _ in of_output(output, sources, folder)] == [f"`path`: {what}"]
 
 
@@ -100,7 +111,8 @@ def test_an_output_that_cannot_be_is_refused(folder, output, sources, what):
     ("output", "sources"),
     [
         ("out", ["raw", "raw/*.jsonl", "raw/**", "s3://b/out"]),
-        ("raw/out", ["raw/*.jsonl", "raw/a.jsonl"]),
+        ("raw/out", ["raw/*.jsonl", "raw/a.jsonl", "raw/deep", "raw/[ab]*"]),
+        (".", ["raw", "raw/*.jsonl", "*.parquet"]),
         ("s3://b/out", ["s3://b/raw/**", "s3://b/out2", "raw"]),
         ("s3://b/raw/out", ["s3://b/raw/*.parquet"]),
     ],

@@ -9,7 +9,7 @@ import pytest
 
 from tests import google_storage, objects
 from transforms import storage
-from transforms.errors import RecipeError, StoreError, UnfitStoreError
+from transforms.errors import MissingDependencyError, RecipeError, StoreError, UnfitStoreError
 from transforms.storage.objects import objects as store_of
 from transforms.storage.probe import probe
 from transforms.storage.ranged import FIRST, MOST, Ranged
@@ -273,3 +273,11 @@ def test_faults_of_a_store_are_told_without_credentials(s3, tmp_path):
 def test_remote_clients_are_imported_only_for_their_uris():
     code = "import sys, transforms.storage; sys.exit(any(m in sys.modules for m in ('boto3', 'google.cloud.storage', 'fsspec')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_store_that_a_uri_does_not_lead_to():
+    for uri in ("ftp://host/x", "nowhere://host/x"):
+        with pytest.raises(MissingDependencyError, match=f"no client for '{uri[:3]}.*To go on"):
+            storage.has_file(uri)
+    with pytest.raises(StoreError, match="only read from"):
+        storage.remove("http://localhost:9/x")

@@ -4,6 +4,7 @@ condition, which the probe finds out."""
 from __future__ import annotations
 
 import contextlib
+import inspect
 import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -21,10 +22,13 @@ class Other(Objects):
 
         del bucket
         try:
+            inspect.signature(fsspec.get_filesystem_class(scheme).__init__).bind(
+                None
+            )  # ftp and the like need more than a URI
             self._fs: Any = fsspec.filesystem(scheme, use_listings_cache=False)
-        except (ImportError, ValueError) as error:
+        except (ImportError, ValueError, TypeError) as error:
             raise MissingDependencyError(
-                f"no client for '{scheme}://': {error}. To go on: install the fsspec client of '{scheme}'."
+                f"no client for '{scheme}://': {error}. To go on: install the fsspec client of '{scheme}', or use s3:// or gs://."
             ) from error
 
     def _path(self, uri: str) -> str:
@@ -62,7 +66,10 @@ class Other(Objects):
 
     def remove(self, uri: str) -> None:
         with contextlib.suppress(FileNotFoundError):
-            self._fs.rm_file(self._path(uri))
+            try:
+                self._fs.rm_file(self._path(uri))
+            except NotImplementedError:
+                raise StoreError(uri, "this store is only read from", "use s3:// or gs://") from None
 
     def copy(self, source: str, target: str) -> None:
         self._fs.copy(self._path(source), self._path(target))
