@@ -99,12 +99,12 @@ def failures(expect: Expect, job: Job, funnel: dict[str, Any], parent: dict[str,
     if expect.max_dropped is not None and lost > expect.max_dropped * read:
         worst = max(funnel["steps"], key=lambda s: sum(n for r, n in s["dropped"].items() if _counts(s, r)))
         found.append(
-            f"max_dropped: {_share(lost, read)} of the documents are dropped, most of them by {worst['name']}, "
+            f"max_dropped: a share of {_share(lost, read)} of the documents is dropped, most of them by {worst['name']}, "
             f"at most {expect.max_dropped:.4g} is expected"
         )
     if expect.max_quarantined is not None and funnel["quarantined"] > expect.max_quarantined * funnel["rows_in"]:
         found.append(
-            f"max_quarantined: {_share(funnel['quarantined'], funnel['rows_in'])} of the rows are quarantined, "
+            f"max_quarantined: a share of {_share(funnel['quarantined'], funnel['rows_in'])} of the rows is quarantined, "
             f"at most {expect.max_quarantined:.4g} is expected"
         )
     if parent is not None:

@@ -27,6 +27,7 @@ from pipelines import submitted, suppress
 from pipelines.disk import explained
 from pipelines.purge import Forgotten, affected, forget_answers, purge
 from pipelines.recipe import Recipe, restored
+from pipelines.report.terminal import some
 from pipelines.run import run
 from pipelines.snapshot import Dataset
 from pipelines.store import Store, request_of
@@ -272,8 +273,8 @@ def _write(path: str, report: dict[str, Any]) -> None:
 
 def render(report: dict[str, Any]) -> str:
     """The report in Markdown."""
-    asked = ", ".join(f"{n} {what}" for what, n in report["asked"].items() if n)
-    done = report.get("finished")
+    asked = ", ".join(some(n, what.removesuffix("s")) for what, n in report["asked"].items() if n)
+    done, suppressed = report.get("finished"), report["suppression_list"]
     lines = [
         f"# Takedown from {report['dataset']}",
         "",
@@ -282,7 +283,7 @@ def render(report: dict[str, Any]) -> str:
         f"- Documents found: {report['documents']:,}, and {report['derived_documents']:,} derived from them.",
         f"- Duplicates that they stood for: {report['duplicates_of_them']:,}.",
         f"- Answers of models about them, removed: {report['model_answers']:,}.",
-        f"- Suppression list: {report['suppression_list']['files']} files, digest `{report['suppression_list']['digest']}`.",
+        f"- Suppression list: {some(suppressed['files'], 'file')}, digest `{suppressed['digest']}`.",
     ]
     if done:
         after = f"{report['documents_before']:,} documents before, {report['documents_after']:,} after"
@@ -300,8 +301,8 @@ def render(report: dict[str, Any]) -> str:
         )
     lines += ["", "## Snapshots and shards that held them", ""]
     lines += [
-        f"- snapshot {s['number']} (`{s['digest'][:16]}`): {s['rows']:,} rows in {len(s['shards'])} shards"
-        + "".join(f", {n:,} rows of {kind}" for kind, n in s["tables"].items())
+        f"- snapshot {s['number']} (`{s['digest'][:16]}`): {some(s['rows'], 'row')} in {some(len(s['shards']), 'shard')}"
+        + "".join(f", {some(n, 'row')} of {kind}" for kind, n in s["tables"].items())
         + "".join(f"\n  - `{path}`: {n:,}" for path, n in s["shards"].items())
         for s in report["snapshots"]
     ] or ["None."]

@@ -8,14 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines import certify, history, privacy_section
+from pipelines import certify, history, privacy_section, runners
 from pipelines.arrivals import demanded
 from pipelines.commit import commit, finish
 from pipelines.disk import explained
 from pipelines.job import Job
 from pipelines.plan import nothing_new, open_job
 from pipelines.recipe import Recipe
-from pipelines.runners import run_stages
 from pipelines.snapshot import Dataset, snapshot_numbers
 from pipelines.store import Store
 from transforms import storage
@@ -67,6 +66,7 @@ def run(
         ExpectationError: the snapshot would not be what the recipe's `expect` demands; nothing was committed.
         CorpusmillError: nothing was committed; finished units are kept, and the same command goes on from them.
     """
+    runners.check_name(runner)
     certify.guard(recipe)
     if metrics:
         history.check_metrics(metrics)
@@ -107,7 +107,7 @@ def _run(
         if new:
             if any(job.refresh(0).pending) or not _complete(job):
                 with _Watch(job, progress):
-                    run_stages(job, workers, runner, options)
+                    runners.run_stages(job, workers, runner, options)
             manifest = commit(job)
         else:
             manifest = finish(job.dataset)

@@ -65,6 +65,12 @@ class Engine(abc.ABC):
         return found[-1] if found else None
 
 
+def check_name(name: str) -> None:
+    """Raises RecipeError if no engine is called so."""
+    if name not in ENGINES:
+        raise RecipeError(f"--runner {name}: unknown. Runners: {', '.join(RUNNERS)}.")
+
+
 def engine_of(name: str, workers: int | None, options: Sequence[str]) -> Engine:
     """The engine behind `--runner`.
 
@@ -72,8 +78,7 @@ def engine_of(name: str, workers: int | None, options: Sequence[str]) -> Engine:
         RecipeError: there is none of this name.
         MissingDependencyError: what it needs is not installed.
     """
-    if name not in ENGINES:
-        raise RecipeError(f"--runner {name}: unknown. Runners: {', '.join(RUNNERS)}.")
+    check_name(name)
     module, _, cls = ENGINES[name].partition(":")
     engine: Engine = getattr(importlib.import_module(module), cls)(workers, options)
     return engine

@@ -94,6 +94,7 @@ def why(dataset: str, document: str, snapshot: int | None, as_json: bool) -> Non
 @JSON
 def verify(dataset: str, snapshot: int | None, every: bool, as_json: bool) -> None:
     """Reread all of a snapshot of DIR against its digests. Exits with 1 if something differs."""
+    from pipelines.report.terminal import some
     from pipelines.snapshot import Dataset
     from transforms.errors import VerifyError
 
@@ -109,10 +110,11 @@ def verify(dataset: str, snapshot: int | None, every: bool, as_json: bool) -> No
         results.append({"ok": not problems, "snapshot": number, "problems": problems})
         if not as_json:
             files = len(manifest["files"]) + sum(len(t) for t in manifest.get("tables", {}).values())
-            summary = f"{len(problems)} problem{'' if len(problems) == 1 else 's'}" if problems else "all as committed"
+            summary = some(len(problems), "problem") if problems else "all as committed"
             for problem in problems:
                 click.echo(problem)
-            click.echo(f"snapshot {number}: {files} files, {manifest['documents']:,} documents: {summary}")
+            held = f"{some(files, 'file')}, {some(manifest['documents'], 'document')}"
+            click.echo(f"snapshot {number}: {held}: {summary}")
     if as_json:
         print_json(results if every else results[0])
     if damaged:

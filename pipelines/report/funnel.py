@@ -126,7 +126,7 @@ def advice(funnel: Funnel) -> list[str]:
         elif kind == "language":
             text += ": is a language missing in `keep`, or `min_score` too high?"
         elif step.get("kind", "filter") == "filter":
-            text += "; set `keep_scores: true` on it, and see `corpusmill plan RECIPE --what-if`"
+            text += "; with `keep_scores: true` on it, `corpusmill plan RECIPE --what-if` shows other thresholds"
         said.append(text + ".")
     if funnel["rows_in"] and not funnel["rows_out"]:
         said.append("Nothing is left. The snapshot is empty.")

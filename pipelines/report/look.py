@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from pipelines.look import Look, Pair
-from pipelines.report.terminal import cell_width, is_rich, styled
+from pipelines.report.terminal import cell_width, is_rich, some, styled
 from pipelines.yaml_marks import printable
 
 RED, GREEN, DIM, OFF = "\x1b[1;31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
@@ -140,11 +140,11 @@ def _folded(rows: list[tuple[Line, Line]], rich: bool) -> Iterator[tuple[Line, L
             hidden += 1
             continue
         if hidden:
-            yield _dim(f"  … {hidden} equal line{'' if hidden == 1 else 's'}", rich)
+            yield _dim(f"  … {some(hidden, 'equal line')}", rich)
             hidden = 0
         yield row
     if hidden:
-        yield _dim(f"  … {hidden} equal line{'' if hidden == 1 else 's'}", rich)
+        yield _dim(f"  … {some(hidden, 'equal line')}", rich)
 
 
 def _row(left: Line, right: Line, column: int, rich: bool) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.report.terminal import Cell, Column, bar, count, share, size, styled, table
+from pipelines.report.terminal import Cell, Column, bar, count, share, size, some, styled, table
 
 
 def render(plan: dict[str, Any]) -> str:
@@ -28,7 +28,7 @@ def render(plan: dict[str, Any]) -> str:
     lines = [table(["stage", *right, "why"], rows), ""]
     if plan["documents"] is not None:
         lines.append(f"documents  {count(plan['documents'])}")
-    lines.append(f"input      {size(plan['bytes'])} in {count(plan['units'])} unit{'' if plan['units'] == 1 else 's'}")
+    lines.append(f"input      {size(plan['bytes'])} in {some(plan['units'], 'unit')}")
     lines.append(f"memory     about {size(plan['memory'])} at most")
     if plan["nothing_new"]:
         lines.append(styled("Nothing new: `run` would commit nothing and exit with 3.", "good"))

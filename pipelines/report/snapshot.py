@@ -6,7 +6,7 @@ from typing import Any
 
 from pipelines.packed import packing
 from pipelines.report import funnel as funnels
-from pipelines.report.terminal import Column, count, share, size, styled, table
+from pipelines.report.terminal import Column, count, share, size, some, styled, table
 from pipelines.yaml_marks import printable
 
 
@@ -109,7 +109,7 @@ def render_why(found: dict[str, Any]) -> str:
         lines.append(f"  {printable(_sentence(event))}")
     told = found.get("survivor_of", [])
     if told:
-        lines.append(f"  it stands for {count(len(told))} dropped document{'' if len(told) == 1 else 's'}:")
+        lines.append(f"  it stands for {some(len(told), 'dropped document')}:")
         lines += [f"    {printable(str(d['id']))} ({d['step']}{_value(d.get('value'))})" for d in told[:20]]
         lines += [f"    and {count(len(told) - 20)} more"] if len(told) > 20 else []
     return "\n".join(lines)

@@ -77,6 +77,15 @@ def count(number: int | None) -> str:
     return "?" if number is None else f"{number:,}"
 
 
+def some(number: int, noun: str) -> str:
+    """A count and its noun.
+
+    >>> some(1, "file"), some(2000, "file")
+    ('1 file', '2,000 files')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def size(number: int | None) -> str:
     """Bytes in the nearest unit of 1,000.
 

@@ -32,7 +32,7 @@ def made(tmp_path):
         ({"max_documents": 29}, "30 documents, at most 29"),
         ({"min_new_documents": 11}, "10 new documents, at least 11"),
         ({"max_growth": 0.4}, "20 documents would become 30"),
-        ({"max_dropped": 0.2}, "0.3333 of the documents are dropped, most of them by length"),
+        ({"max_dropped": 0.2}, "a share of 0.3333 of the documents is dropped, most of them by length"),
         ({"max_shrink": 0.1, "min_documents": 1}, None),
         ({"min_new_documents": 10, "max_growth": 0.5, "max_documents": 30, "max_dropped": 0.5}, None),
     ],

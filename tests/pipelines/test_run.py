@@ -264,9 +264,11 @@ def test_a_corrupt_file_is_named_and_nothing_is_committed(corpus, tmp_path):
     assert not (tmp_path / "out" / "snapshots").exists()
 
 
-def test_unknown_runners_and_options_are_refused(corpus, tmp_path):
+def test_unknown_runners_and_options_are_refused(corpus, expected, tmp_path):
     with pytest.raises(RecipeError, match="--runner flunk"):
         again(corpus, tmp_path, runner="flunk")
+    with pytest.raises(RecipeError, match="--runner flunk"):
+        run(load(write_recipe(corpus, STEPS)), runner="flunk")  # though nothing is new
     with pytest.raises(RecipeError, match="--direct_runing_mode"):
         again(corpus, tmp_path, options=["--direct_runing_mode=in_memory"])
 

@@ -29,7 +29,7 @@ def test_golden_table() -> None:
         "\n"
         "1,000 read - 10 quarantined - 977 dropped = 13 documents (1.3 %)\n"
         "! fineweb drops 98.7 %, most of it for max_short_lines: its thresholds are made for web pages; "
-        "set `keep_scores: true` on it, and see `corpusmill plan RECIPE --what-if`."
+        "with `keep_scores: true` on it, `corpusmill plan RECIPE --what-if` shows other thresholds."
     )
 
 
