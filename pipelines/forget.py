@@ -286,14 +286,14 @@ def render(report: dict[str, Any]) -> str:
         f"- Suppression list: {some(suppressed['files'], 'file')}, digest `{suppressed['digest']}`.",
     ]
     if done:
-        after = f"{report['documents_before']:,} documents before, {report['documents_after']:,} after"
+        after = f"{report['documents_before']:,} rows before, {report['documents_after']:,} after"
         lines.append(f"- Snapshot {report['committed_snapshot']} is without them: {after}.")
         purged = ", ".join(map(str, report["purged_snapshots"])) or "none held any"
-        lines.append(
-            f"- Older snapshots were written again: {purged}."
-            if report["purge"]
-            else "- Older snapshots still hold them, until `corpusmill gc` removes those or `forget --purge` rewrites them."
-        )
+        older = f"Older snapshots were written again: {purged}."
+        if not report["purge"]:
+            rest = "Older snapshots still hold them, until `corpusmill gc` removes those or `forget --purge` rewrites them."
+            older = rest if report["snapshots"] else "No older snapshot holds them."
+        lines.append(f"- {older}")
     if report.get("void_runs"):
         lines.append(
             f"- Submitted runs that were in progress: {', '.join(report['void_runs'])}. Stop them on their engine: they are not "

@@ -68,7 +68,7 @@ def rollback(dataset: str, number: int, as_json: bool) -> None:
     else:
         click.echo(
             f"Snapshot {manifest['number']} of {dataset} has the content of snapshot {number}: "
-            f"{manifest['documents']:,} documents. Mend the recipe or its sources before the next run: it commits what they give."
+            f"{manifest['documents']:,} rows. Mend the recipe or its sources before the next run: it commits what they give."
         )
 
 

@@ -113,7 +113,7 @@ def verify(dataset: str, snapshot: int | None, every: bool, as_json: bool) -> No
             summary = some(len(problems), "problem") if problems else "all as committed"
             for problem in problems:
                 click.echo(problem)
-            held = f"{some(files, 'file')}, {some(manifest['documents'], 'document')}"
+            held = f"{some(files, 'file')}, {some(manifest['documents'], 'row')}"
             click.echo(f"snapshot {number}: {held}: {summary}")
     if as_json:
         print_json(results if every else results[0])

@@ -172,7 +172,11 @@ def test_packed_rows_that_hold_a_piece(tmp_path):
     steps = [{"length": {"min_chars": 5}}, {"pack": {"tokenizer": "tokenizer.json", "length": 64}}]
     run(load(write_recipe(tmp_path, steps)), workers=1)
     pieces = [p["id"] for row in column(tmp_path, "documents") for p in row]
-    forget(str(tmp_path / "out"), Takedown(ids=(pieces[0],), purge=True), workers=1)
+    said = render(forget(str(tmp_path / "out"), Takedown(ids=(pieces[0],), purge=True), workers=1))
+    after = Dataset(tmp_path / "out").manifest(2)["documents"]
+    assert "Asked for: 1 id. " in said
+    assert "Older snapshots were written again: 1." in said
+    assert f" rows before, {after} after" in said
     for number in (1, 2):
         now = [p["id"] for row in column(tmp_path, "documents", number) for p in row]
         assert pieces[0] not in now
