@@ -110,12 +110,13 @@ def losses(step: dict[str, Any]) -> int:
 
 
 def advice(funnel: Funnel) -> list[str]:
-    """A sentence on every step that drops more than half of its rows: what it is for, and how to look into it."""
+    """A sentence on every step that drops more than half of its rows: what it is for, and how to look into it. A sample is to
+    drop what its fraction says."""
     said = []
     for step in funnel["steps"]:
-        if not is_heavy(step):
-            continue
         name, kind = step["name"], step["name"].partition("#")[0]
+        if not is_heavy(step) or kind == "sample":
+            continue
         lost = losses(step)
         main = max(step["dropped"], key=lambda reason: (step["dropped"][reason], reason))
         text = f"{name} drops {share(lost, step['rows_in'])}, most of it for {main}"

@@ -18,10 +18,11 @@ from transforms.random import Keyed
 class ClassBalance(Group):
     """Keeps, of each label, the documents with the highest `confidence`: `share` of all, divided evenly over the labels.
 
-    Source: class-balanced self-training (Zou et al. 2018); see `transforms.generate.select.balanced`. Documents whose confidence
-    is null, such as those that people labelled, are kept and not counted. Equal confidences are ordered by a hash of the id.
+    Source: class-balanced self-training (Zou et al. 2018); see `transforms.generate.select.balanced`. Documents whose label or
+    confidence is null or absent, such as those that people labelled, are kept and not counted. Equal confidences are ordered by
+    a hash of the id.
 
-    One partition decides, on 28 bytes a document. Raises RecipeError where documents have no column `label` or `confidence`.
+    One partition decides, on 28 bytes a document.
     """
 
     name: ClassVar[str] = "class-balance"

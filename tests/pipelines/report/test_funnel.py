@@ -42,6 +42,7 @@ def test_advice_fits_the_step() -> None:
     assert "corpusmill why" in advice(funnel(name="minhash", kind="group"))[0]
     assert "missing in `keep`" in advice(funnel(name="language#2"))[0]
     assert "keep_scores" not in advice(funnel(name="mine", kind="group"))[0]
+    assert advice(funnel(name="sample")) == []
 
 
 def test_derived_rows_stand_in_the_sum() -> None:
