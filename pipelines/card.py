@@ -6,6 +6,7 @@ from typing import Any
 
 from pipelines.packed import packing
 from pipelines.released import section
+from pipelines.report.terminal import some
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
 
@@ -44,7 +45,7 @@ configs:
     return f"""{head}
 # {manifest["name"]}
 
-Snapshot {manifest["number"]}: {_content(manifest)} in {len(files)} shards.
+Snapshot {manifest["number"]}: {_content(manifest)} in {some(len(files), "shard")}.
 Columns: {columns}.
 
 {section(manifest.get("privacy", {}))}## How to read it
@@ -96,7 +97,7 @@ def _content(manifest: dict[str, Any]) -> str:
     """What a snapshot holds, in figures."""
     packed = packing(manifest)
     if packed is None:
-        return f"{manifest['documents']:,} documents, {manifest['bytes']:,} bytes of text"
+        return f"{some(manifest['documents'], 'document')}, {some(manifest['bytes'], 'byte')} of text"
     return (
         f"{manifest['documents']:,} rows of {packed['tokens']:,} tokens ({packed['waste']:.2%} padding) from "
         f"{packed['packed']:,} documents, of which {packed['cut_share']:.2%} are cut, by the tokenizer of SHA-256 "

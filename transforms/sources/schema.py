@@ -17,7 +17,8 @@ MAX_DEPTH = 16
 
 
 def plain_type(t: pa.DataType) -> pa.DataType:
-    """The type a column has behind the sources: no dictionaries, views or 64-bit offsets at the top level."""
+    """The type a column has behind the sources: no dictionaries, views or 64-bit offsets at the top level, and lists of pairs
+    for maps, which not every reader of a snapshot knows."""
     if pa.types.is_dictionary(t) or pa.types.is_run_end_encoded(t):
         return plain_type(t.value_type)
     if pa.types.is_large_string(t) or pa.types.is_string_view(t):
@@ -30,6 +31,8 @@ def plain_type(t: pa.DataType) -> pa.DataType:
         return pa.list_(plain_type(t.value_type))
     if pa.types.is_list(t):
         return pa.list_(plain_type(t.value_type))
+    if pa.types.is_map(t):
+        return pa.list_(pa.struct([("key", plain_type(t.key_type)), ("value", plain_type(t.item_type))]))
     if pa.types.is_struct(t):
         return pa.struct([pa.field(f.name, plain_type(f.type)) for f in t])
     return t
@@ -113,11 +116,15 @@ def as_type(column: pa.Array, t: pa.DataType) -> pa.Array:
         return as_type(column.dictionary_decode(), t)
     if pa.types.is_string(t):
         return _as_text(column)
+    if pa.types.is_map(old):
+        pairs = pa.struct([("key", old.key_type), ("value", old.item_type)])
+        return as_type(column.cast(pa.list_(pairs)), t)
     if pa.types.is_floating(t):
         return column.cast(t, safe=False)  # integers beyond 2^53 too, as those beyond 64 bits in JSON
     if pa.types.is_list(t):
         # the values of null lists and of those outside a slice are not in `flatten`
-        ends = np.cumsum([0, *pc.fill_null(pc.list_value_length(column), 0)], dtype=np.int32)
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        ends = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
         values = as_type(column.flatten(), t.value_type)
         return pa.ListArray.from_arrays(pa.array(ends), values, type=t, mask=column.is_null())
     if pa.types.is_struct(t):

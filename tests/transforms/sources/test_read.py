@@ -171,6 +171,14 @@ def test_types_that_no_cast_leads_to():
         ({"x": [2**53 + 1, None]}, pa.list_(pa.int64()), {"x": [0.5]}, pa.list_(pa.float64()), [float(2**53), None]),
         ({"x": {"k": [1]}}, pa.struct([("k", pa.list_(pa.int64()))]), {"x": {"k": "a"}}, None, {"k": "[1]"}),
         ({"x": [{"k": 1}]}, pa.list_(pa.struct([("k", pa.int64())])), {"x": ["a"]}, None, ['{"k": 1}']),
+        ({"x": [("k", 1)]}, pa.map_(pa.string(), pa.int8()), {"x": None}, pa.null(), [{"key": "k", "value": 1}]),
+        (
+            {"x": [[("k", 1)]]},
+            pa.list_(pa.map_(pa.string(), pa.int8())),
+            {"x": [["a"]]},
+            None,
+            [['{"key": "k", "value": 1}']],
+        ),
         ({"x": date(2020, 1, 2)}, pa.date32(), {"x": "a"}, None, "2020-01-02"),
         ({"x": b"a\xff"}, pa.binary(), {"x": "a"}, None, "a\\xff"),
     ]
