@@ -104,7 +104,9 @@ def check_output(path: str, inputs: list[str], found: Mistakes, base_dir: Path) 
 
 
 _MADE = ("README.md", "SHA256SUMS", "events.jsonl", "history.jsonl", "privacy.jsonl", "snapshots/000001.json") + tuple(
-    f"{folder}/a-0.{kind}" for folder in ("data", "dropped", "pairs", "quarantine") for kind in ("parquet", "arrow")
+    f"{folder}/a-0.{kind}"
+    for folder in ("data", "dropped", "pairs", "quarantine", "scores/a", "suppressed")
+    for kind in ("parquet", "arrow")
 )
 """What a dataset holds, one of each kind."""
 

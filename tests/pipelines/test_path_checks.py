@@ -92,6 +92,7 @@ def test_a_field_of_a_step_is_called_by_its_name(folder):
         ("raw/out", ["link/**"], "the source link/** would read the output raw/out"),
         (".", ["data"], "the source data would read the output ."),
         (".", ["data/*.parquet"], "the source data/*.parquet would read the output ."),
+        (".", ["scores"], "the source scores would read the output ."),
         (".", ["events.jsonl"], "the source events.jsonl would read the output ."),
         ("raw/read", [], "raw/read holds a README.md, which the dataset's own would replace"),
         ("s3://bucket", [], "s3://bucket is a whole bucket"),
