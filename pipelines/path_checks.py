@@ -32,6 +32,11 @@ def check_input(path: str, at: tuple[str | int, ...], found: Mistakes, base_dir:
         return
     full = local(path, base_dir)
     if full.exists():
+        if not full.is_file() and not full.is_dir():  # to read a pipe is to wait for ever
+            found.add(at, f"`{what}`: {path} is a device, pipe or socket", "name a file or folder")
+        return
+    if full.is_symlink():
+        found.add(at, f"`{what}`: {path} is a link to {os.readlink(full)}, which is not there")
         return
     if has_magic(path):
         if next(matching(str(full)), None) is None:

@@ -1,5 +1,7 @@
 """What is said of a recipe's paths before anything runs."""
 
+import os
+
 import pytest
 
 from pipelines.mistakes import Mistakes
@@ -68,9 +70,13 @@ def test_what_lies_in_a_store_is_not_looked_for(folder):
         ("raw/{x,y}.jsonl", "no file matches raw/{x,y}.jsonl", "looked in {}/raw"),
         ("raw/.h*", "no file matches raw/.h*", "looked in {}/raw"),
         ("empty/*", "no file matches empty/*", "looked in {}/empty"),
+        ("raw/pipe.txt", "raw/pipe.txt is a device, pipe or socket", "name a file or folder"),
+        ("raw/link", "raw/link is a link to gone, which is not there", ""),
     ],
 )
 def test_a_path_to_nothing_says_where_was_looked(folder, path, what, advice):
+    os.mkfifo(folder / "raw/pipe.txt")
+    (folder / "raw/link").symlink_to("gone")
     assert of_input(path, folder) == [(f"`path`: {what}", advice.format(folder))]
 
 

@@ -76,7 +76,13 @@ def list_files(spec: SourceSpec, base_dir: str, cache: dict[str, str] | None = N
             folder = storage.is_dir(pattern)
             # a folder on the way may be called `corpus [2]`: what the recipe names is asked
             explicit = not (folder or storage.has_magic(path))
-            entries = _with_formats(spec, storage.list_glob(pattern), explicit)
+            listed = storage.list_glob(pattern)
+            entries = _with_formats(spec, listed, explicit)
+            if listed and not entries:
+                raise SourceError(
+                    f"source '{spec.name}': '{path}' matches files, and of none can the format be told, such as {listed[0].uri}. "
+                    "To go on: set its `format` to parquet, arrow, jsonl or text."
+                )
         if not entries:
             kind = "" if spec.format == "auto" else f" of format {spec.format}"
             raise SourceError(

@@ -49,7 +49,11 @@ def layout(spec: SourceSpec, names: list[str], path: str, lenient: bool) -> list
             raise BadFileError(path, f"has {names.count(name)} columns named '{name}'")
         if name not in names and not lenient:
             near = difflib.get_close_matches(name, names, 1)
-            hint = f"; did you mean '{near[0]}'?" if near else f"; it has {', '.join(map(repr, sorted(names)[:20]))}"
+            hint = (
+                f"; did you mean '{near[0]}'?"
+                if near
+                else f"; it has {', '.join(map(repr, sorted(names)[:20])) or 'none'}"
+            )
             raise BadFileError(path, f"has no column '{name}'{hint}", "correct `columns` or `keep` of its source")
     used = (
         {role for role, _ in taken} | set(CORE) | set(LINEAGE) | ({"priority"} if spec.priority is not None else set())

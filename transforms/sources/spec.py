@@ -30,7 +30,11 @@ class SourceSpec(BaseModel):
         description="File, folder, glob (`**` for any depth) or URI (gs:// s3:// hf://), or a list of them; relative to "
         "the recipe.",
     )
-    format: Format = Field("auto", description="Format of the files; `auto` goes by extension and content.")
+    format: Format = Field(
+        "auto",
+        description="Format of the files; `auto` goes by extension and content, and of a folder or glob takes the files that it "
+        "knows.",
+    )
     columns: dict[Role, str] = Field(
         default_factory=dict,
         description="Role to column: id, text, user, label, lang, created, priority. Without `id`, a document's id is a "

@@ -45,6 +45,13 @@ def test_a_file_of_unknown_format_is_told_so_in_a_folder_like_a_pattern(tmp_path
         list_files(_spec("a.bin"), str(folder))
 
 
+def test_a_pattern_whose_files_are_of_no_known_format_does_not_match_nothing(tmp_path):
+    (tmp_path / "a.csv").write_text("id,text")
+    for path in ("*.csv", "."):
+        with pytest.raises(SourceError, match=r"matches files, and of none can the format be told, such as .*a\.csv"):
+            list_files(_spec(path), str(tmp_path))
+
+
 def test_units_do_not_depend_on_the_order_of_the_listing(tmp_path):
     for i in range(60):
         (tmp_path / f"{i}.txt").write_text(str(i) * 100)
