@@ -47,7 +47,7 @@ def commit(job: Job, newest: int | None = None) -> dict[str, Any]:
     remember(job)
     wanted: dict[str, str] = {}
     files, tables = _shards(job, outcomes, wanted), _tables(job, wanted)
-    _publish(job, wanted)
+    publish(job, wanted)
     indexes = {os.path.dirname(o["files"]["ids"]["path"]) for o in job.outcomes(0) if "ids" in o["files"]}
     storage.sync_folders(job.store.path(f) for f in sorted({os.path.dirname(f) for f in indexes} | indexes))
     manifest = {
@@ -123,7 +123,15 @@ def _replace(path: str, data: bytes) -> None:
     storage.write_atomic(path, data)
 
 
-def _publish(job: Job, wanted: dict[str, str]) -> None:
+def published_names(job: Job) -> dict[str, str]:
+    """The work behind each file of the snapshot that a finished job makes, by the file's name."""
+    wanted: dict[str, str] = {}
+    _shards(job, job.published(), wanted)
+    _tables(job, wanted)
+    return wanted
+
+
+def publish(job: Job, wanted: dict[str, str]) -> None:
     """Give finished work the names that the snapshot calls it by (name -> path of the work), where it has them not yet."""
 
     def one(name: str) -> None:

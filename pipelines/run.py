@@ -15,6 +15,7 @@ from pipelines.disk import explained
 from pipelines.job import Job
 from pipelines.plan import nothing_new, open_job
 from pipelines.recipe import Recipe
+from pipelines.restore import lost, restore
 from pipelines.snapshot import Dataset, snapshot_numbers
 from pipelines.store import Store
 from transforms import storage
@@ -41,6 +42,7 @@ class RunResult:
     manifest: dict[str, Any]
     seconds: float
     cpu_seconds: float
+    restored: int = 0
 
 
 def run(
@@ -75,7 +77,7 @@ def run(
     try:
         with explained(dataset):
             before: list[dict[str, Any]] | None = [] if as_new else demanded(arrivals) if arrivals else None
-            new, manifest = _run(recipe, workers, runner, options, progress, before)
+            new, manifest, restored = _run(recipe, workers, runner, options, progress, before)
     except UnfitStoreError:  # nothing is written there, not even that
         raise
     except BaseException as error:
@@ -88,7 +90,8 @@ def run(
     entry = history.record(dataset, begin, manifest, new)
     if metrics:
         history.write_metrics(metrics, dataset, recipe.name, manifest)
-    return RunResult(new, manifest["number"], manifest["funnel"], manifest, entry["seconds"], entry["cpu_seconds"])
+    number, funnel = manifest["number"], manifest["funnel"]
+    return RunResult(new, number, funnel, manifest, entry["seconds"], entry["cpu_seconds"], restored)
 
 
 def _run(
@@ -98,20 +101,25 @@ def _run(
     options: Sequence[str],
     progress: Callable[[Progress], None] | None,
     before: list[dict[str, Any]] | None,
-) -> tuple[bool, dict[str, Any]]:
-    """(whether a snapshot was committed, the newest manifest)."""
+) -> tuple[bool, dict[str, Any], int]:
+    """(whether a snapshot was committed, the newest manifest, how many of its files were lost and are there again)."""
+
+    def completed(job: Job) -> Job:
+        if not _complete(job):
+            with _Watch(job, progress):
+                runners.run_stages(job, workers, runner, options)
+        return job
+
     store = Store(recipe.dataset)
     with store.lock():
         job = open_job(recipe, before)
-        new = not nothing_new(job)
-        if new:
-            if any(job.refresh(0).pending) or not _complete(job):
-                with _Watch(job, progress):
-                    runners.run_stages(job, workers, runner, options)
-            manifest = commit(job)
-        else:
-            manifest = finish(job.dataset)
-    return new, manifest
+        if not nothing_new(job):
+            return True, commit(completed(job)), 0
+        manifest = finish(job.dataset)
+        missing = lost(job.dataset, manifest)
+        if missing:
+            restore(missing, lambda: completed(open_job(recipe, before)))
+        return False, manifest, len(missing)
 
 
 def _complete(job: Job) -> bool:

@@ -250,6 +250,7 @@ class Dataset:
         Returns the problems, one line each; none means that every byte is as it was committed.
         """
         manifest = self.manifest(number)
+        newest = manifest["number"] == self.numbers[-1]
         problems: list[str] = []
         rows = 0
         tables = [f for files in manifest["tables"].values() for f in files]
@@ -258,10 +259,12 @@ class Dataset:
             try:
                 digest = storage.sha256_of(path)
             except OSError as error:
-                problems.append(f"{file['path']}: {error.strerror or error}")
+                todo = "; the next run writes it again" if newest else ""
+                problems.append(f"{file['path']}: {error.strerror or error}{todo}")
                 continue
             if digest != file["sha256"]:
-                problems.append(f"{file['path']}: its SHA-256 is {digest}, the manifest says {file['sha256']}")
+                todo = "; remove it, and the next run writes it again" if newest else ""
+                problems.append(f"{file['path']}: its SHA-256 is {digest}, the manifest says {file['sha256']}{todo}")
                 continue
             try:
                 count = sum(batch.num_rows for batch in read_shard(path))
@@ -287,7 +290,7 @@ class Dataset:
         name = manifest_name(manifest["number"])
         if manifest["format"] != 1 and storage.read_bytes(os.path.join(self.path, name)) != manifest_bytes(manifest):
             problems.append(f"{name}: says what was committed, but in other bytes")
-        if manifest["number"] == self.numbers[-1]:
+        if newest:
             problems += self._card_problems(manifest)
         return problems
 

@@ -118,7 +118,7 @@ def run(
     from pipelines import run as engine
     from pipelines.commands.train import tell
     from pipelines.report.funnel import render
-    from pipelines.report.terminal import duration, styled
+    from pipelines.report.terminal import duration, some, styled
 
     if runner in ("local", "dask"):
         lean.allow(loaded)
@@ -134,7 +134,8 @@ def run(
             as_new=as_new,
         )
     if not as_json and not result.committed:
-        click.echo(f"Nothing new: snapshot {result.snapshot} of {loaded.dataset} is what this recipe gives.")
+        again = f" {some(result.restored, 'file')} of it had gone, and stands there again." if result.restored else ""
+        click.echo(f"Nothing new: snapshot {result.snapshot} of {loaded.dataset} is what this recipe gives.{again}")
     elif not as_json:
         click.echo(render(result.funnel))
         time = f"{duration(result.seconds)}, {duration(result.cpu_seconds)} of CPU"

@@ -12,7 +12,7 @@ from pipelines.recipe import load
 from pipelines.run import run
 from pipelines.snapshot import Dataset
 from tests.corpora import rows, write_recipe, write_shards
-from transforms.errors import BadFileError, LockedError, RecipeError, TooManyBadRowsError
+from transforms.errors import BadFileError, DatasetError, LockedError, RecipeError, TooManyBadRowsError
 
 STEPS = [{"gopher-quality": {"min_words": 5}}, {"exact": {}}, {"minhash": {}}]
 
@@ -286,6 +286,38 @@ def test_verify_finds_every_flipped_bit(corpus, expected, tmp_path):
         assert any(os.path.basename(path) in problem for problem in Dataset(tmp_path / "out").verify())
         path.write_bytes(original)
     assert Dataset(tmp_path / "out").verify() == []
+
+
+@pytest.mark.parametrize("damage", ["removed", "flipped", "no work"])
+def test_what_is_gone_from_a_snapshot_is_written_again(corpus, expected, tmp_path, damage):
+    again(corpus, tmp_path)
+    before = shard_bytes(tmp_path)
+    files = [
+        tmp_path / "out" / f["path"] for f in expected.manifest["files"][:2] + expected.manifest["tables"]["dropped"]
+    ]
+    for file in files:
+        if damage == "flipped":  # the work may be the same file under another name
+            data = bytearray(file.read_bytes())
+            data[len(data) // 2] ^= 1
+            with file.open("r+b") as f:
+                f.write(data)
+        file.unlink()
+    if damage == "no work":
+        shutil.rmtree(tmp_path / "out/.corpusmill")
+    assert "the next run writes it again" in Dataset(tmp_path / "out").verify()[0]
+    result = again(corpus, tmp_path)
+    assert (result.committed, result.snapshot, result.restored) == (False, 1, len(files))
+    assert Dataset(tmp_path / "out").verify() == []
+    assert shard_bytes(tmp_path) == before
+    assert again(corpus, tmp_path).restored == 0
+
+
+def test_what_no_run_gives_again_is_said(corpus, expected, tmp_path, monkeypatch):
+    again(corpus, tmp_path)
+    (tmp_path / "out" / expected.manifest["files"][0]["path"]).unlink()
+    monkeypatch.setattr("pipelines.restore.published_names", lambda job: {})
+    with pytest.raises(DatasetError, match=r"data/.* is not there, and the recipe no longer gives its bytes. To go on"):
+        again(corpus, tmp_path)
 
 
 def test_a_source_whose_text_is_under_another_name_is_told_how_to_name_it(tmp_path):
