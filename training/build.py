@@ -60,7 +60,9 @@ def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes:
                 f"{path}: {settings.objective.name} trains on a folder of packed shards; run `pack` on these documents."
             )
         return Documents(path, settings, vocabulary, classes)
-    shards = Shards(path, settings.data.snapshot, settings.data.domain)
+    # the number is of the snapshot trained on: what a model is measured on has numbers of its own
+    snapshot = settings.data.snapshot if path == settings.data.train else None
+    shards = Shards(path, snapshot, settings.data.domain)
     if settings.objective.name == "classification":
         raise RecipeError(
             f"{path}: classification trains on a file of documents with columns text and label, not on shards."
@@ -132,7 +134,7 @@ def build(settings: TrainSettings, classes: list[str], start: bool = True) -> nn
     tune = settings.tune
     model: Any
     if tune.base and tune.base.startswith("hf:"):
-        model = huggingface.load(tune.base[3:], settings.objective.name, len(classes))
+        model = huggingface.load(tune.base[3:], settings.objective.name, len(classes), settings.seed)
     else:
         needs_base = tune.base and (start or tune.method != "full")
         model = base_of(str(tune.base), settings) if needs_base else Transformer(settings.model, settings.seed)

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +47,11 @@ def _transformers() -> Any:
 class Adapter(nn.Module):
     """A model of `transformers` behind the interface of `Transformer`: ids, segments and positions in, logits out."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, fresh: Iterable[str] = ()) -> None:
+        """fresh: names of the model's parameters that its folder does not hold, such as those of a new head."""
         super().__init__()
         self.model = model
+        self.fresh = {f"model.{name}" for name in fresh}
 
     @property
     def causal(self) -> bool:
@@ -63,6 +67,9 @@ class Adapter(nn.Module):
         target_segment_ids: Tensor | None = None,
         target_position_ids: Tensor | None = None,
     ) -> Tensor:
+        fill = getattr(self.model.config, "pad_token_id", None)
+        if fill is not None and segment_ids is not None:  # a causal classifier finds a row's end by it
+            input_ids = input_ids.masked_fill(segment_ids == 0, fill)
         values: dict[str, Any] = {
             "input_ids": input_ids,
             "attention_mask": self._mask(segment_ids, target_ids is not None),
@@ -106,21 +113,41 @@ def _name(task: str) -> str:
 
 def shape(path: str, task: str) -> ModelSettings:
     """What our settings must know of a Hugging Face folder: the kind of model and the size of its vocabulary."""
-    config = _transformers().AutoConfig.from_pretrained(path)
-    return ModelSettings(kind=_KINDS[_name(task)], layers=1, width=2, heads=1, vocabulary=config.vocab_size)
+    kind = _KINDS[_name(task)]
+    with _loading(path, task):
+        config = _transformers().AutoConfig.from_pretrained(path)
+    return ModelSettings(kind=kind, layers=1, width=2, heads=1, vocabulary=config.vocab_size)
 
 
-def load(path: str, task: str, classes: int = 0) -> Adapter:
-    """The model in a Hugging Face folder (or of that name in its cache), for an objective. Raises DatasetError."""
-    transformers = _transformers()
-    options = {"num_labels": classes} if task == "classification" else {}
+@contextlib.contextmanager
+def _loading(path: str, task: str) -> Iterator[None]:
+    """Any failure to read a folder as one error. A name that is no folder is refused before a hub is asked for it."""
+    if not Path(path).is_dir():
+        raise DatasetError(f"hf:{path}: there is no such folder. Give one with config.json and *.safetensors.")
     try:
-        model = getattr(transformers, _name(task)).from_pretrained(path, **options)
-    except (OSError, ValueError) as error:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:  # the last: weights of another shape
+        said = str(error).splitlines()[0][:300]
         raise DatasetError(
-            f"hf:{path}: cannot be loaded for {task} ({error}). Give a folder with config.json."
+            f"hf:{path}: cannot be loaded for {task} ({said}). Give a folder with config.json and *.safetensors of such a model."
         ) from error
-    return Adapter(model.float())
+
+
+def load(path: str, task: str, classes: int = 0, seed: int = 0) -> Adapter:
+    """The model in a Hugging Face folder, for an objective; what the folder lacks (a head) is drawn by `seed`.
+
+    classes: of a head to train; 0: those that the folder has. Raises DatasetError.
+    """
+    options = {"num_labels": classes} if task == "classification" and classes else {}
+    kind = getattr(_transformers(), _name(task))
+    with _loading(path, task), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model, about = kind.from_pretrained(path, use_safetensors=True, output_loading_info=True, **options)
+    config = model.config
+    if task == "classification" and getattr(config, "pad_token_id", None) is None:
+        ends = [config.eos_token_id] if isinstance(config.eos_token_id, int) else config.eos_token_id or []
+        config.pad_token_id = next((i for i in ends if i < config.vocab_size), 0)  # no document holds the end
+    return Adapter(model.float(), about["missing_keys"])
 
 
 _NAMES = {
@@ -136,16 +163,17 @@ _NAMES = {
 }
 
 
-def export(model: Transformer, folder: str | Path, tokenizer: str | Path | None = None, end: int | None = None) -> Path:
+def export(model: nn.Module, folder: str | Path, tokenizer: str | Path | None = None, end: int | None = None) -> Path:
     """Write a decoder as a Llama checkpoint: config.json, model.safetensors and the tokenizer. Logits are equal.
 
     Raises RecipeError for a model that is no decoder.
     """
     from safetensors.torch import save_file
 
+    if not isinstance(model, Transformer) or model.config.kind != "decoder":
+        what = f"kind is {model.config.kind}" if isinstance(model, Transformer) else f"is a {type(model).__name__}"
+        raise RecipeError(f"export: only a decoder of ours has a Llama-style checkpoint; this model {what}.")
     config = model.config
-    if not isinstance(model, Transformer) or config.kind != "decoder":
-        raise RecipeError(f"export: only a decoder has a Llama-style checkpoint; this model's kind is {config.kind}.")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {}

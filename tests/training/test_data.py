@@ -128,3 +128,18 @@ def test_weights(make, tmp_path: Path, tokenizer: Path) -> None:
     source = data.source_of[order.rows(np.arange(4096))[0]]
     assert np.bincount(source).tolist() == [3072, 1024]
     assert train(settings)["step"] == 1
+
+
+def test_a_number_of_a_snapshot_is_of_the_data_trained_on(make, tmp_path: Path, shards: Path) -> None:
+    """The dataset trained on is at its third snapshot, the held-out one at its first."""
+    for name, numbers in {"data": (1, 2, 3), "held": (1,)}.items():
+        folder = tmp_path / name
+        shutil.copytree(shards, folder)
+        (folder / "snapshots").mkdir()
+        manifest = {"recipe": {"sources": []}, "files": [{"path": f.name} for f in sorted(folder.glob("*.arrow"))]}
+        for number in numbers:
+            (folder / "snapshots" / f"{number:06}.json").write_text(json.dumps(manifest))
+    settings = make(
+        data__train=str(tmp_path / "data"), data__validation=str(tmp_path / "held"), data__snapshot=3, steps=1
+    )
+    assert train(settings)["validation"]["targets"] > 0

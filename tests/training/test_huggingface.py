@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from training import build, checkpoint, commands
+from training.finetune.classify import Classifier
+from training.finetune.soft_prompt import SoftPrompt
 from training.huggingface import Adapter, export
 from training.loop import train
 from training.model import Transformer
 from training.settings import ModelSettings
-from transforms.errors import RecipeError
+from transforms.errors import DatasetError, RecipeError
 
 transformers = pytest.importorskip("transformers")
 
@@ -55,6 +59,47 @@ def test_a_trained_run_is_exported_with_its_tokenizer(make, tmp_path: Path) -> N
 def test_only_decoders(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match="only a decoder"):
         export(Transformer(ModelSettings(kind="encoder", layers=1, width=8, heads=2, vocabulary=9)), tmp_path)
+    decoder = Transformer(ModelSettings(layers=1, width=8, heads=2, vocabulary=9))
+    for other in (SoftPrompt(decoder, 2), Adapter(nn.Linear(1, 1)), Classifier(decoder, 2)):
+        with pytest.raises(RecipeError, match=f"is a {type(other).__name__}"):
+            export(other, tmp_path)
+
+
+def test_a_folder_that_is_not_there_or_holds_no_such_model_is_told(make, tmp_path: Path, tokenizer: Path) -> None:
+    with pytest.raises(DatasetError, match="there is no such folder"):  # and no hub is asked
+        train(make(tune__base=f"hf:{tmp_path}/none", data__tokenizer=str(tokenizer)))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DatasetError, match="cannot be loaded for causal"):
+        train(make(tune__base=f"hf:{tmp_path}/empty"))
+    base = _folder(tmp_path / "t5", "t5", tokenizer)
+    with pytest.raises(
+        DatasetError, match=r"cannot be loaded for causal \(Unrecognized configuration class.{0,250}\)\."
+    ):
+        train(make(tune__base=f"hf:{base}"))
+
+
+@pytest.mark.parametrize(("kind", "method"), [("bert", "lora"), ("llama", "full"), ("llama", "lora")])
+def test_a_new_head_trains_and_is_kept(make, tmp_path: Path, tokenizer: Path, kind: str, method: str) -> None:
+    """The head is drawn by the seed, trains beside adapters, and lies in the checkpoint: evaluated anew, the same figures.
+    A causal model reads the class at the end of a document, however far its row is padded."""
+    words = ("red", "blue", "seven rain over the hill")
+    lines = [json.dumps({"text": f"the {w}", "label": w[:3]}) for w in words]
+    file = tmp_path / "labelled.jsonl"
+    file.write_text("\n".join(lines))
+    values: dict = {"tune__method": method, "tune__targets": ["q_proj", "query"], "data__length": 16, "steps": 3}
+    values |= {"tune__base": f"hf:{_folder(tmp_path / kind, kind, tokenizer)}", "objective__name": "classification"}
+    settings = make(data__train=str(file), data__validation=str(file), **values)
+    measured = train(settings)["validation"]
+    assert commands.evaluate(settings.output)["loss"] == measured["loss"]
+    assert train(settings.model_copy(update={"output": str(tmp_path / "again")}))["validation"] == measured
+    saved = checkpoint.read_tensors(checkpoint.find(settings.output) / "model.safetensors")
+    head = {"bert": "model.classifier.weight", "llama": "model.score.weight"}[kind]
+    assert head in saved
+    model = build.load(settings.output).model
+    ids, padded = torch.tensor([[5, 6, 7]]), torch.tensor([[5, 6, 7, 0, 0]])
+    with torch.no_grad():
+        alone, among = model(ids), model(padded, (padded != 0).long())
+    torch.testing.assert_close(alone, among)
 
 
 def _folder(path: Path, kind: str, tokenizer: Path) -> Path:
@@ -90,8 +135,6 @@ def test_hugging_face_models_train(make, tmp_path: Path, tokenizer: Path, kind: 
     base = _folder(tmp_path / kind, kind, tokenizer)
     values: dict = {"tune__base": f"hf:{base}", "tune__method": method, "tune__targets": ["q_proj", "v_proj"]}
     if task == "text-to-text":
-        import json
-
         lines = [json.dumps({"text": f"the {w}", "target": f"{w} hill"}) for w in ("red", "blue", "seven")]
         (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
         values["data__train"] = str(tmp_path / "pairs.jsonl")

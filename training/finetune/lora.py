@@ -32,9 +32,13 @@ class Adapted(nn.Module):
 def adapt(model: nn.Module, rank: int, alpha: float, targets: tuple[str, ...], seed: int = 0) -> nn.Module:
     """Freeze `model` and put an adapter on every linear layer whose last name is in `targets`, in place.
 
-    A new classification head (`classes`) trains whole. Raises RecipeError where no layer has such a name.
+    A new classification head (`classes`, or what a Hugging Face folder lacks) trains whole. Raises RecipeError where no layer
+    has such a name.
     """
     model.requires_grad_(False)
+    fresh: set[str] = getattr(model, "fresh", set())
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in fresh)
     generator = torch.Generator().manual_seed(seed)
     found = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear) and n.rpartition(".")[2] in targets]
     if not found:
