@@ -284,10 +284,12 @@ def judge_model(spec: str, where: str, found: Certificate, place: tuple[str | in
 
     Returns the guarantee that it carries, if it does.
     """
+    import training.openers  # noqa: F401
     from training import checkpoint
+    from transforms.generate.model import scheme_of
 
     path = spec
-    while ":" not in path:  # a run of ours, and the run that it started from
+    while not scheme_of(path):  # a run of ours, and the run that it started from
         try:
             state = checkpoint.read_state(checkpoint.find(path))
         except CorpusmillError:
@@ -359,7 +361,7 @@ def _training(settings: Any, name: str, base_dir: Path, found: Certificate) -> N
     if settings.data.tokenizer:
         _file(str(base_dir / settings.data.tokenizer), where, found, ("train", "data", "tokenizer"))
     if base := settings.tune.base:
-        spec = base if ":" in base else str(base_dir / base)
+        spec = base if base.startswith("hf:") else str(base_dir / base)
         judge_model(spec, where, found, ("train", "tune", "base"))
 
 

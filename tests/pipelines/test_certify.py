@@ -134,3 +134,19 @@ def test_public_data_behind_a_private_recipe_may_have_been_made_in_any_way(tmp_p
     alone = made.model_copy(update={"sources": [public]})
     assert [r.step for r in certify(alone, assume=True).refusals] == ["minhash"]
     assert not certify(alone).refusals
+
+
+def test_a_run_whose_path_holds_a_colon_is_judged_like_others(tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
+    from pipelines.certify import Certificate, judge_model
+    from training import checkpoint
+
+    home = tmp_path / "out"
+    (home / "snapshots").mkdir(parents=True)
+    manifest = {"recipe": {"sources": [{"name": "calls", "private": True}]}}
+    (home / "snapshots" / "000001.json").write_text(json.dumps(manifest))
+    state = {"step": 1, "train": {"tune": {"base": None}, "data": {"train": str(home), "snapshot": 1}}}
+    checkpoint.write(tmp_path / "at 10:30", {}, {}, state, None, 1)
+    found = Certificate("document")
+    judge_model(str(tmp_path / "at 10:30"), "a step", found)
+    assert "private source calls" in found.refusals[0].reason

@@ -75,9 +75,14 @@ def register(scheme: str, opener: str) -> None:
     _OPENERS[scheme] = opener
 
 
-def _opener(spec: str) -> Any:
+def scheme_of(spec: str) -> str:
+    """The registered scheme that a specification begins with; "" for a path, which may hold a colon, too."""
     head, colon, _ = spec.partition(":")
-    scheme = head if colon and head in _OPENERS else ""
+    return head if colon and head in _OPENERS else ""
+
+
+def _opener(spec: str) -> Any:
+    scheme = scheme_of(spec)
     if scheme not in _OPENERS:
         known = ", ".join(sorted(f"{s}:" for s in _OPENERS if s)) or "none"
         raise RecipeError(
