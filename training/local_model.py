@@ -229,7 +229,8 @@ class LocalModel:
     def _is_causal(self) -> bool:
         if self.spec.startswith(HF):
             return True
-        return getattr(self.model, "config", None) is None or self.model.config.kind == "decoder"
+        base = getattr(self.model, "base", self.model)  # behind a soft prompt
+        return base.config.kind == "decoder" if hasattr(base, "config") else bool(base.causal)
 
     def _passes(self, texts: Sequence[str]) -> Iterator[tuple[list[int], Any, dict[str, Any]]]:
         """(places, logits, inputs) of every pass; the repeats that fill a pass are among the places, with equal values."""

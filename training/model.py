@@ -20,6 +20,8 @@ from torch.nn import functional
 from training.settings import ModelSettings
 
 Rotation = tuple[Tensor, Tensor]
+PROMPT = -1
+"""Segment of a prompt that every document of a row reads."""
 
 
 def rotation(position_ids: Tensor, width: int, base: float) -> Rotation:
@@ -41,8 +43,9 @@ def attention_mask(queries: Tensor, keys: Tensor, causal: bool) -> Tensor:
 
     Padding is a document of its own (segment 0), so that no row of the mask is empty where queries and keys are the
     same tokens. A decoder's token without any key in the encoder (padding) sees all of them: its loss is not counted.
+    Keys of the segment PROMPT are seen from every document.
     """
-    mask = queries[:, None, :, None] == keys[:, None, None, :]
+    mask = (queries[:, None, :, None] == keys[:, None, None, :]) | (keys == PROMPT)[:, None, None, :]
     if causal:
         t, s = queries.shape[1], keys.shape[1]  # with a cache the queries are the last t of the s keys
         return mask & torch.ones(t, s, dtype=torch.bool, device=mask.device).tril(s - t)

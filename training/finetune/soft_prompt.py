@@ -5,14 +5,16 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from training.model import Transformer
+from training.model import PROMPT, Transformer
+from transforms.errors import RecipeError
 
 
 class SoftPrompt(nn.Module):
     """A Transformer read after the p vectors of `prompt`; logits are those of the tokens, not of the prompt.
 
-    Rows hold one document each (segments 0 and 1): the prompt belongs to segment 1. It starts from the embeddings of p
-    tokens drawn by `seed`, which trains faster than noise (Lester et al. 2021, section 3.2).
+    A decoder's row may hold several documents: each reads the prompt, which reads none of them. What an encoder's prompt reads
+    is the document, so that a row has one (segments 0 and 1), and the prompt belongs to segment 1. It starts from the
+    embeddings of p tokens drawn by `seed`, which trains faster than noise (Lester et al. 2021, section 3.2).
     """
 
     def __init__(self, base: Transformer, vectors: int, seed: int = 0) -> None:
@@ -41,7 +43,12 @@ class SoftPrompt(nn.Module):
         rows, vectors = len(input_ids), self.prompt.num_embeddings
         embedded = torch.cat((self.vectors(rows), self.base.embed(input_ids)), dim=1)
         if segment_ids is not None:
-            segment_ids = torch.cat((segment_ids.new_ones(rows, vectors), segment_ids), dim=1)
+            if self.base.encoder is not None and int(segment_ids.max()) > 1:
+                raise RecipeError(
+                    "tune.method: an encoder's soft prompt reads one document a row, and rows hold several. Use lora, or full."
+                )
+            whose = PROMPT if self.base.encoder is None else 1
+            segment_ids = torch.cat((segment_ids.new_full((rows, vectors), whose), segment_ids), dim=1)
         if position_ids is not None:
             first = torch.arange(vectors, device=position_ids.device).expand(rows, -1)
             position_ids = torch.cat((first, position_ids + vectors), dim=1)

@@ -263,3 +263,21 @@ def test_per_sample_gradients_are_exact(method: str) -> None:
     for name, parameter in build.trainable(model).items():
         for i in range(4):
             torch.testing.assert_close(parameter.grad_sample[i], truth[i][name], atol=1e-5, rtol=1e-4)
+
+
+def test_every_document_of_a_row_reads_a_decoders_soft_prompt() -> None:
+    """Packed or alone, a document has the same logits; an encoder's prompt reads its document, and refuses two."""
+    shape = ModelSettings(layers=2, width=16, heads=2, vocabulary=20)
+    base = Transformer(shape, seed=1)
+    for parameter in base.parameters():
+        torch.nn.init.normal_(parameter, std=0.3, generator=torch.Generator().manual_seed(parameter.numel()))
+    model = SoftPrompt(base, 3)
+    ids = torch.tensor([[4, 5, 6, 7, 8, 9, 0]])
+    segments, positions = torch.tensor([[1, 1, 1, 2, 2, 2, 0]]), torch.tensor([[0, 1, 2, 0, 1, 2, 0]])
+    with torch.no_grad():
+        packed, alone = model(ids, segments, positions)[0], model(ids[:, :6].view(2, 3))
+    torch.testing.assert_close(packed[:6].view(2, 3, -1), alone)
+    encoder = SoftPrompt(Transformer(shape.model_copy(update={"kind": "encoder"})), 3)
+    assert encoder(ids, segments.clamp(max=1), positions).shape == (1, 7, 20)
+    with pytest.raises(RecipeError, match="one document a row"):
+        encoder(ids, segments, positions)
