@@ -83,5 +83,4 @@ def is_trained(settings: TrainSettings) -> bool:
     if last is None:
         return False
     state = checkpoint.read_state(last)
-    patience = settings.evaluation.patience
-    return state["step"] >= settings.steps or bool(patience and state["bad"] >= patience)
+    return state["step"] >= settings.steps or settings.stopped_early(state)

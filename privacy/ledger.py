@@ -137,10 +137,13 @@ class Ledger:
         """Epsilon of everything that counts, at the budget's delta."""
         return epsilon(self.events(), self.budget["delta"], accountant)
 
-    def reserve(self, run: str, event: Event, what: str, unit: str, by: str = "") -> Spend:
+    def reserve(
+        self, run: str, event: Event, what: str, unit: str, by: str = "", at_most: float | None = None
+    ) -> Spend:
         """Reserve the budget of a whole run before it touches data.
 
         run: its secret's name; the same run may ask again and goes on with what it has. what: for readers of the ledger.
+        at_most: what the ledger may stand at afterwards, where that is less than its budget.
         Raises BudgetError where less is left, PrivacyError where the unit is another one or the run is closed.
         """
         with self._locked():
@@ -154,7 +157,7 @@ class Ledger:
                 if old != event:
                     raise PrivacyError(f"the run {run} has reserved {old.short()}, and now asks for {event.short()}.")
                 return Spend(self, run, event)
-            self._afford(event)
+            self._afford(event, at_most=at_most)
             line = {"kind": "reserve", "run": run, "event": event.model_dump(), "what": what, "by": by}
             self._append(line, locked=True)
         return Spend(self, run, event)
@@ -175,13 +178,14 @@ class Ledger:
                 f"{self.path}: keeps account for the unit `{kept}`, not `{unit}`. Epsilons of different units do not add up."
             )
 
-    def _afford(self, *events: Event) -> None:
+    def _afford(self, *events: Event, at_most: float | None = None) -> None:
         budget = self.budget
+        most = min(budget["epsilon"], math.inf if at_most is None else at_most)
         after = epsilon([*self.events(), *events], budget["delta"])
-        if after > budget["epsilon"]:
+        if after > most:
             asked = " and ".join(event.short() for event in events)
             raise BudgetError(
-                f"{self.path}: {asked} would bring epsilon to {after:.3f} of {budget['epsilon']:g} (delta "
+                f"{self.path}: {asked} would bring epsilon to {after:.3f} of {most:g} (delta "
                 f"{budget['delta']:g}); {self.spent():.3f} is spent or reserved. Use more noise, fewer steps or a lower rate: "
                 "`corpusmill privacy plan` shows what fits. No data was touched."
             )

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 class PrivacySettings(BaseModel):
     """Differentially private training: `privacy: {ledger: out/docs, units: 10000, epsilon: 3}`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     ledger: str = Field(min_length=1, description="privacy.jsonl of the population, or the folder that it lies in")
     unit: str = Field(default="document", min_length=1, description="unit of privacy: `document`, or the user column")

@@ -17,7 +17,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transforms.errors import BadFileError, DatasetError, TrainingError
+from transforms.errors import BadFileError, DatasetError, RecipeError, TrainingError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,6 +35,14 @@ def newest(output: str | Path) -> Path | None:
     """The last checkpoint of a run, or None."""
     found = sorted((Path(output) / FOLDER).glob("step-*"))
     return found[-1] if found else None
+
+
+def to_resume(output: str | Path, resume: bool) -> Path | None:
+    """`newest`, which a run that may not resume refuses."""
+    last = newest(output)
+    if last is not None and not resume:
+        raise RecipeError(f"{output}: already holds {last.name}. Set resume: true, or train into another folder.")
+    return last
 
 
 def find(path: str | Path) -> Path:
@@ -110,12 +118,13 @@ def _flush(path: Path) -> None:
 
 def read_state(path: Path) -> dict[str, Any]:
     """`state.json` of a checkpoint."""
+    file, todo = str(path / "state.json"), f"delete {path}, and the checkpoint before it is the newest"
     try:
-        state = json.loads((path / "state.json").read_text(encoding="utf-8"))
+        state = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise BadFileError(
-            str(path / "state.json"), f"cannot be read ({error})", "resume from an earlier checkpoint"
-        ) from error
+        raise BadFileError(file, f"cannot be read ({error})", todo) from error
+    if not isinstance(state, dict):
+        raise BadFileError(file, "is not the state of a checkpoint", todo)
     if state.get("format") != FORMAT:
         raise DatasetError(
             f"{path}: has format {state.get('format')}, this version reads {FORMAT}. Use the version that wrote it."
@@ -131,9 +140,8 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     try:
         return load_file(file)
     except (OSError, SafetensorError) as error:
-        raise BadFileError(
-            str(file), f"is not a whole safetensors file ({error})", "use an earlier checkpoint"
-        ) from error
+        todo = f"delete {file.parent}, and the checkpoint before it is the newest"
+        raise BadFileError(str(file), f"is not a whole safetensors file ({error})", todo) from error
 
 
 def check_same(

@@ -13,10 +13,11 @@ import torch
 from torch import nn
 
 from training.data import Rows, in_order
-from training.objectives import IGNORE, Objective, row_losses
+from training.objectives import IGNORE, NO_TARGETS, Objective, row_losses
 from training.parallel import Parallel
 from training.settings import TrainSettings
 from training.vocabulary import Vocabulary
+from transforms.errors import DatasetError
 
 
 @torch.no_grad()
@@ -32,7 +33,8 @@ def measure(
 
     loss: nats a target. accuracy: share of targets that are the most likely label. Masked language models and
     encoder-decoders are scored on their targets only, so their bits per byte are of the hidden text. Each process takes
-    a part of the rows. The figures do not depend on the batch size beyond rounding.
+    a part of the rows. The figures do not depend on the batch size beyond rounding. Raises DatasetError where the rows have no
+    target: a loss of 0 would be the best there is.
     """
     count = min(len(data), settings.evaluation.rows or len(data))
     mine = np.arange(count)[parallel.rank :: parallel.world]
@@ -61,6 +63,11 @@ def measure(
         np.add.at(sums, np.where(place < 0, domains, place), np.stack(figures, 1))
     model.train(was)
     sums = np.array(parallel.sum(*sums.ravel().tolist())).reshape(sums.shape)
+    if not sums[:, 1].sum():
+        where = getattr(data, "path", "the rows")
+        raise DatasetError(
+            f"{where}: {NO_TARGETS.format(settings.objective.name)} Measure on longer documents, or more."
+        )
     is_text = settings.objective.name != "classification"
     result = _figures(sums.sum(0), is_text)
     named = {name: _figures(sums[i], is_text) for i, name in enumerate(data.sources) if name and sums[i, 1]}

@@ -25,7 +25,7 @@ from training import build, checkpoint
 from training.data import Loader, Rows
 from training.evaluate import measure
 from training.metrics import Metrics
-from training.objectives import IGNORE, Batch
+from training.objectives import IGNORE, NO_TARGETS, Batch
 from training.order import Order
 from training.parallel import Parallel, fill, whole
 from training.schedule import rate
@@ -92,12 +92,8 @@ def _train(
     if settings.objective.states_of:
         digests["states_of"] = build.base_digest(settings.objective.states_of)
     state: dict[str, Any] = {"step": 0, "targets": 0, "best": None, "best_step": 0, "bad": 0}
-    last = checkpoint.newest(settings.output)
+    last = checkpoint.to_resume(settings.output, settings.resume)
     if last is not None:
-        if not settings.resume:
-            raise RecipeError(
-                f"{settings.output}: already holds {last.name}. Set resume: true, or train into another folder."
-            )
         found = checkpoint.read_state(last)
         other = settings.allow_other_data
         allowed = {
@@ -109,9 +105,11 @@ def _train(
         }
         checkpoint.check_same(last, found, digests, allowed, settings.shaping())
         state = {name: found[name] for name in state}
-        _restore(last, parameters, optimizer, state["step"])
+        restore(last, parameters, optimizer, state["step"])
     steps = settings.steps if stop_at is None else min(stop_at, settings.steps)
     result: dict[str, Any] = {"step": state["step"], "checkpoint": str(last) if last else None, "stopped": None}
+    if settings.stopped_early(state):  # and stays so, however often it is asked to go on
+        steps, result["stopped"] = state["step"], _early(state)
 
     def save() -> None:
         """All processes gather, the first one writes; all of them fail if it does."""
@@ -154,7 +152,7 @@ def _train(
 
     began = time.monotonic()
     saved = state["step"]
-    with Metrics(settings, state["step"], steps, parallel.rank == 0) as metrics, _on_sigterm() as asked:
+    with Metrics(settings, state["step"], steps, parallel.rank == 0) as metrics, on_sigterm() as asked:
         for step, batches in zip(range(state["step"], steps), loader.steps(state["step"], steps)):
             _check_ids(batches, vocabulary_size, settings)
             share = rate(settings.schedule, step, settings.steps)
@@ -171,7 +169,7 @@ def _train(
                 with parallel.accumulate(model, last=i == len(batches) - 1):
                     with parallel.autocast():
                         losses, _ = objective.loss(model, parallel.put(batch))
-                    # processes' gradients are averaged, hence their number; a step without targets changes nothing
+                    # processes' gradients are averaged, hence their number; a step without targets has none
                     (losses * (parallel.world / max(targets, 1.0))).backward()
                 total += losses.detach()
             norm = nn.utils.clip_grad_norm_(parameters.values(), settings.optimizer.max_norm or math.inf)
@@ -202,16 +200,19 @@ def _train(
                 state["bad"] = 0 if better else state["bad"] + 1
                 if better:
                     state["best"], state["best_step"] = measured["loss"], step + 1
-                if settings.evaluation.patience and state["bad"] >= settings.evaluation.patience:
-                    result["stopped"] = (
-                        f"no better loss in {state['bad']} evaluations; best at step {state['best_step']}"
-                    )
+                if settings.stopped_early(state):
+                    result["stopped"] = _early(state)
                 elif settings.evaluation.patience and better:
                     save()
                     saved = step + 1
             if stop:
                 result["stopped"] = "SIGTERM"
             due = done or result["stopped"] or step + 1 == steps or (step + 1) % settings.checkpoint.every == 0
+            if due and not state["targets"]:
+                said = NO_TARGETS.format(settings.objective.name)
+                raise DatasetError(
+                    f"{settings.data.train}: {said} Nothing was learned or written: train on longer documents."
+                )
             if due and saved != step + 1:
                 save()
                 saved = step + 1
@@ -220,6 +221,10 @@ def _train(
     if validation is not None and "validation" not in result:  # a run that was complete before, or paused
         result["validation"] = measure(model, objective, validation, vocabulary, parallel, settings)
     return result | {"best_step": state["best_step"], "parameters": sum(p.numel() for p in raw.parameters())}
+
+
+def _early(state: dict[str, Any]) -> str:
+    return f"no better loss in {state['bad']} evaluations; best at step {state['best_step']}"
 
 
 def _order(data: Rows, settings: TrainSettings) -> Order:
@@ -245,7 +250,7 @@ def _optimizer(parameters: dict[str, nn.Parameter], settings: TrainSettings, par
     return torch.optim.AdamW(groups, lr=adam.lr, betas=(adam.beta1, adam.beta2), fused=True)
 
 
-def _restore(folder: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, step: int) -> None:
+def restore(folder: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, step: int) -> None:
     """Parameters and AdamW's means of a checkpoint, on every process its own part."""
     weights = checkpoint.read_tensors(folder / "model.safetensors")
     means = checkpoint.read_tensors(folder / "optimizer.safetensors")
@@ -256,7 +261,8 @@ def _restore(folder: Path, parameters: dict[str, nn.Parameter], optimizer: torch
         fill(parameter.data, weights[name])
         if f"{name}.exp_avg" not in means:
             continue
-        entry = {"step": torch.tensor(float(step), device=parameter.device)}
+        beside = parameter.device if optimizer.defaults["fused"] else "cpu"  # where the optimizer counts
+        entry = {"step": torch.tensor(float(step), device=beside)}
         for key in ("exp_avg", "exp_avg_sq"):
             entry[key] = torch.zeros_like(parameter.data)
             fill(entry[key], means[f"{name}.{key}"])
@@ -285,7 +291,7 @@ def _not_finite(step: int, loss: float, norm: float, last: str | None, settings:
 
 
 @contextlib.contextmanager
-def _on_sigterm() -> Iterator[threading.Event]:
+def on_sigterm() -> Iterator[threading.Event]:
     """An event that SIGTERM sets, while the context lasts; the loop looks at it once a step."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():

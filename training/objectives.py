@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Batch = dict[str, np.ndarray]
 INPUTS = ("input_ids", "segment_ids", "position_ids", "target_ids", "target_segment_ids", "target_position_ids")
 IGNORE = -100
+NO_TARGETS = "no token is a target of the objective {}: each document is too short, or its loss is masked."
 
 
 class Objective(abc.ABC):

@@ -10,6 +10,8 @@ its owner alone) until the last step has run, and is deleted then.
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -32,12 +34,13 @@ from training import build, checkpoint
 from training.data import Rows, Shards
 from training.evaluate import measure
 from training.finetune.documents import is_documents, read_table
+from training.loop import on_sigterm, restore
 from training.metrics import Metrics
 from training.objectives import Objective, row_losses
 from training.parallel import Parallel
 from training.schedule import rate as rate_at
 from training.settings import TrainSettings
-from transforms.errors import DatasetError, PrivacyError, RecipeError
+from transforms.errors import PrivacyError, RecipeError
 from transforms.random import Keyed, draw_array
 
 SECRET = "secret"
@@ -74,7 +77,9 @@ def train(
         secret = _secret(Path(settings.output), parallel)
         plan = _plan(settings, privacy, ledger, secret)
         what = privacy.what + (" (not certified)" if certificate.refusals else "")
-        spend = ledger.reserve(secret.name, plan.event(), what, privacy.unit) if parallel.rank == 0 else None
+        spend = None
+        if parallel.rank == 0:
+            spend = ledger.reserve(secret.name, plan.event(), what, privacy.unit, at_most=privacy.epsilon)
         parallel.barrier()
         guarantee = of_run(ledger, secret.name, certificate, _base_state(settings))
 
@@ -121,14 +126,16 @@ def train(
         if last is not None:
             found = checkpoint.read_state(last)
             private.restore(found.get("privacy") or {})
-            _restore(last, parameters, optimizer, private.step)
+            restore(last, parameters, optimizer, private.step)
         if len(data) < 2:
             raise PrivacyError("private training needs at least two rows.")
         private.check(losses, batch_of(_two(data), 0))
 
         steps = settings.steps if stop_at is None else min(stop_at, settings.steps)
         result: dict[str, Any] = {"step": private.step, "checkpoint": str(last) if last else None, "stopped": None}
-        with Metrics(settings, private.step, steps, parallel.rank == 0) as metrics:
+        # a step of several owners waits for the others: a signal ends it at once
+        signals = on_sigterm() if make is Private else contextlib.nullcontext(threading.Event())
+        with Metrics(settings, private.step, steps, parallel.rank == 0) as metrics, signals as asked:
             for step in range(private.step, steps):
                 share = rate_at(settings.schedule, step, settings.steps)
                 for group in optimizer.param_groups:
@@ -146,7 +153,9 @@ def train(
                     measured = measure(model, objective, validation, vocabulary, parallel, settings)
                     metrics.write(step + 1, {f"validation_{k}": v for k, v in measured.items()})
                     model.train()
-                if step + 1 == steps or (step + 1) % settings.checkpoint.every == 0:
+                if parallel.sum(float(asked.is_set()))[0]:
+                    result["stopped"] = "SIGTERM"
+                if result["stopped"] or step + 1 == steps or (step + 1) % settings.checkpoint.every == 0:
                     if parallel.rank == 0:
                         state = {
                             "step": step + 1, "targets": 0, "best": None, "best_step": 0, "bad": 0, "epoch": 0,
@@ -157,6 +166,8 @@ def train(
                         }  # fmt: skip
                         result["checkpoint"] = str(_save(settings, parameters, optimizer, state, vocabulary.path))
                     parallel.barrier()
+                if result["stopped"]:
+                    break
         if private.step == settings.steps:
             private.close()
             if parallel.rank == 0:
@@ -173,6 +184,12 @@ def train(
 
 
 def _refuse(settings: TrainSettings) -> None:
+    checkpoint.to_resume(settings.output, settings.resume)
+    if settings.objective.name == "distillation":
+        raise RecipeError(
+            "objective.name: private training learns from the rows alone, and would not hear a teacher. Use causal; or train the "
+            "teacher privately, and distil it on public text, which costs nothing more."
+        )
     if settings.evaluation.patience:
         raise RecipeError(
             "evaluation.patience: private training runs all its steps, for stopping on validation data is one more question to "
@@ -252,7 +269,7 @@ def _units(settings: TrainSettings, unit: str) -> Units:
 def _base_state(settings: TrainSettings) -> dict[str, Any] | None:
     """The state of the checkpoint that the run starts from, if it is one of ours."""
     base = settings.tune.base
-    return checkpoint.read_state(checkpoint.find(base)) if base and ":" not in base else None
+    return checkpoint.read_state(checkpoint.find(base)) if base and not base.startswith("hf:") else None
 
 
 def _with_ids(table: Any) -> Any:
@@ -284,16 +301,3 @@ def _save(
     means = {f"{n}.{k}": optimizer.state[p][k].cpu() for n, p in parameters.items() for k in ("exp_avg", "exp_avg_sq")}
     kept = settings.checkpoint.keep
     return checkpoint.write(settings.output, tensors, means, state, Path(tokenizer).read_bytes(), kept)
-
-
-def _restore(folder: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, step: int) -> None:
-    weights = checkpoint.read_tensors(folder / "model.safetensors")
-    means = checkpoint.read_tensors(folder / "optimizer.safetensors")
-    if {n: w.shape for n, w in weights.items()} != {n: p.shape for n, p in parameters.items()}:
-        raise DatasetError(f"{folder}: holds a model of another shape. Train into another folder.")
-    with torch.no_grad():
-        for name, p in parameters.items():
-            p.copy_(weights[name])
-            entry: dict[str, Any] = {"step": torch.tensor(float(step))}
-            entry |= {key: means[f"{name}.{key}"].to(p.device) for key in ("exp_avg", "exp_avg_sq")}
-            optimizer.state[p] = entry

@@ -28,9 +28,9 @@ from transforms.errors import RecipeError
 
 
 class Section(BaseModel):
-    """Base of every section: unknown keys are errors, values cannot change."""
+    """Base of every section: unknown keys are errors, values cannot change, numbers are numbers."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class ModelSettings(Section):
@@ -258,6 +258,10 @@ class TrainSettings(Section):
             kept[path[0]][path[1]] = None if kept[path[0]][path[1]] is None else Path(kept[path[0]][path[1]]).name
         return kept
 
+    def stopped_early(self, state: Mapping[str, Any]) -> bool:
+        """Whether the run of a checkpoint's state ended before its last step, for want of a better loss."""
+        return 0 < self.evaluation.patience <= state["bad"]
+
     def digest(self) -> str:
         """Hexadecimal digest of `shaping`: equal for runs that must give equal weights."""
         return hashlib.sha256(json.dumps(self.shaping(), sort_keys=True).encode()).hexdigest()[:32]
@@ -307,7 +311,10 @@ def load(path: str | Path, overrides: Iterable[str] = ()) -> TrainSettings:
             place = place.setdefault(section, {})
             if not isinstance(place, dict):
                 raise RecipeError(f"override {text!r}: {section} is a value, not a section.")
-        place[last] = yaml.safe_load(value)
+        try:
+            place[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise RecipeError(f"override {text!r}: the value is not YAML: {' '.join(str(error).split())}") from error
     return from_mapping(values, path.parent, str(path))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -33,9 +34,10 @@ def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
     loaded = load(settings, overrides)
     result = commands.train(loaded, certificate=of_training(loaded))
-    if as_json:
+    first = os.environ.get("RANK", "0") == "0"  # under torchrun one process speaks for all
+    if as_json and first:
         print_json(result)
-    tell(result, quiet=as_json)
+    tell(result, quiet=as_json or not first)
 
 
 @click.command("eval", short_help="Measure a model: loss and bits per byte.")

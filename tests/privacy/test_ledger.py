@@ -43,6 +43,8 @@ def test_more_than_is_left_is_refused_and_leaves_no_trace(ledger):
         ledger.spend(Event(kind="gaussian", sigma=0.5), "counts", "document")
     with pytest.raises(BudgetError):
         ledger.spend(Event(kind="gaussian", sigma=0.0), "no noise", "document")
+    with pytest.raises(BudgetError, match=r"of 1 \(delta"):  # less than the budget, for this run
+        ledger.reserve("run-2", RUN.times(1), "refresh", "document", at_most=1.0)
     assert ledger.path.read_bytes() == before
 
 

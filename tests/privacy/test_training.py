@@ -1,6 +1,8 @@
 """A private run from settings to the last checkpoint, on documents."""
 
+import contextlib
 import json
+import threading
 
 import numpy as np
 import pyarrow as pa
@@ -72,6 +74,35 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit_and_is_charged_once(run, mon
     assert all(np.array_equal(a[name].numpy(), b[name].numpy()) for name in a)
 
 
+def test_sigterm_writes_a_checkpoint_from_which_the_run_goes_on(run, monkeypatch):
+    @contextlib.contextmanager
+    def asked_at_once():
+        asked = threading.Event()
+        asked.set()
+        yield asked
+
+    folder, settings, privacy = run
+    with monkeypatch.context() as patch:
+        patch.setattr("training.private.on_sigterm", asked_at_once)
+        stopped = train(settings(), privacy())
+    assert (stopped["step"], stopped["stopped"]) == (1, "SIGTERM")
+    assert (folder / "run" / "checkpoints" / "step-00000001").is_dir()
+    with pytest.raises(RecipeError, match="already holds step-00000001"):
+        train(settings(resume=False), privacy())
+    assert train(settings(), privacy())["step"] == 12
+    assert len(Ledger(folder).entries()) == 1
+
+
+def test_a_base_whose_path_holds_a_colon_hands_on_its_guarantee(run, tmp_path):
+    _, settings, privacy = run
+    noise = privacy(sigma=8.0, epsilon=None)
+    base = settings(output=str(tmp_path / "at 10:30"), objective__name="masked", steps=1, privacy=noise.model_dump())
+    train(base, noise)
+    tuned = settings(tune__base=base.output, steps=1)
+    train(tuned, noise)
+    assert len(build.load(tuned.output).state["guarantee"]["runs"]) == 2
+
+
 def test_a_resume_on_other_data_is_refused(run):
     folder, settings, privacy = run
     train(settings(), privacy(sigma=2.0, epsilon=None), stop_at=4)
@@ -94,6 +125,8 @@ def test_what_breaks_the_guarantee_is_refused(run):
     _, settings, privacy = run
     with pytest.raises(RecipeError, match="patience"):
         train(settings(evaluation={"patience": 2}), privacy())
+    with pytest.raises(RecipeError, match="would not hear a teacher"):
+        train(settings(objective={"name": "distillation"}, model={"kind": "decoder"}), privacy())
     with pytest.raises(RecipeError, match="tie"):
         train(settings(model={"tie": True}), privacy())
     with pytest.raises(RecipeError, match=r"more than privacy\.units"):

@@ -80,6 +80,9 @@ def test_damage(make) -> None:
     (folder / "state.json").write_text(json.dumps(state | {"format": 99}))
     with pytest.raises(DatasetError, match="has format 99"):
         train(settings)
+    (folder / "state.json").write_text("[]")
+    with pytest.raises(BadFileError, match=r"is not the state of a checkpoint.*delete .*step-00000002"):
+        build.load(settings.output)
     (folder / "state.json").write_text("{")
     with pytest.raises(BadFileError, match=r"state\.json: cannot be read"):
         train(settings)

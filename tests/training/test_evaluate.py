@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from tests.training.conftest import sentences, write_shards
 from training import build, commands
+from training.data import Arrays
 from training.evaluate import measure
 from training.loop import train
 from training.objectives import Causal
 from training.parallel import Parallel
 from training.vocabulary import Vocabulary
+from transforms.errors import DatasetError
 
 
 class Uniform(torch.nn.Module):
@@ -73,3 +76,15 @@ def test_batch_size_does_not_matter(make, shards: Path) -> None:
     again = commands.evaluate(settings.output)
     assert again["loss"] == pytest.approx(results[0]["loss"], rel=1e-6)
     assert commands.evaluate(settings.output, rows=5)["targets"] < again["targets"]
+
+
+def test_rows_without_a_target_are_no_perfect_score(make, tmp_path: Path, tokenizer: Path) -> None:
+    """Documents of one token: nothing follows that a model could tell."""
+    settings = make(steps=2)
+    rows = Arrays({"input_ids": np.full((3, 2), 7), "segment_ids": np.array([[1, 2]] * 3)})
+    arguments = (Uniform(), Causal(), rows, Vocabulary(tokenizer), Parallel(settings.runtime), settings)
+    with pytest.raises(DatasetError, match="no token is a target of the objective causal"):
+        measure(*arguments)
+    with pytest.raises(DatasetError, match="Nothing was learned or written"):
+        train(settings, data=rows)
+    assert not (Path(settings.output) / "checkpoints").exists()

@@ -238,6 +238,9 @@ def test_early_stopping_keeps_the_best(make, tmp_path: Path, tokenizer: Path) ->
     assert result["step"] < 400
     names = sorted(os.listdir(Path(settings.output) / "checkpoints"))
     assert names == sorted({f"step-{result['best_step']:08}", f"step-{result['step']:08}"})
+    again = train(settings)  # the run is over: asked again it takes no further step
+    assert (again["step"], again["stopped"]) == (result["step"], result["stopped"])
+    assert sorted(os.listdir(Path(settings.output) / "checkpoints")) == names
 
 
 def test_rows_at_hand(make, shards: Path) -> None:

@@ -66,6 +66,11 @@ def test_bad_overrides(tmp_path: Path) -> None:
         load(tmp_path / "train.yaml", ["steps"])
     with pytest.raises(RecipeError, match="not a section"):
         load(tmp_path / "train.yaml", ["output.x=1"])
+    with pytest.raises(RecipeError, match=r"'steps=\[': the value is not YAML"):
+        load(tmp_path / "train.yaml", ["steps=["])
+    for text in ("optimizer.lr=.inf", "data.weights={a: .nan}"):
+        with pytest.raises(RecipeError, match="finite number"):
+            load(tmp_path / "train.yaml", [text])
     with pytest.raises(RecipeError, match="cannot be read"):
         load(tmp_path / "none.yaml")
 

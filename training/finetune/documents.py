@@ -116,7 +116,7 @@ class Documents:
         if task == "classification":
             self._classify(table, vocabulary, length)
         elif task not in ("text-to-text", "instruction"):
-            ids, end = vocabulary.encode(_texts(table, "text")), np.array([vocabulary.end], np.int64)
+            ids, end = vocabulary.encode(_texts(table, "text", self.path)), np.array([vocabulary.end], np.int64)
             self.cut = sum(len(row) >= length for row in ids)
             self.columns["input_ids"] = [np.concatenate((row[: length - 1], end)) for row in ids]
         else:
@@ -155,7 +155,7 @@ class Documents:
         return out
 
     def _classify(self, table: pa.Table, vocabulary: Vocabulary, length: int) -> None:
-        ids = vocabulary.encode(_texts(table, "text"))
+        ids = vocabulary.encode(_texts(table, "text", self.path))
         self.cut = sum(len(row) > length for row in ids)
         # a document without a token is read as one end token, so that every row has something to attend to
         self.columns["input_ids"] = [row[:length] if len(row) else np.array([vocabulary.end]) for row in ids]
@@ -176,7 +176,7 @@ class Documents:
 
     def _pairs(self, table: pa.Table, vocabulary: Vocabulary, settings: TrainSettings, length: int) -> None:
         if settings.objective.name == "text-to-text":
-            pairs = list(zip(_texts(table, "text"), _texts(table, "target")))
+            pairs = list(zip(_texts(table, "text", self.path), _texts(table, "target", self.path)))
         else:
             kinds = templates.load(settings.objective.templates)
             rng = Keyed(settings.seed, "templates")
@@ -202,5 +202,11 @@ class Documents:
         ]
 
 
-def _texts(table: pa.Table, name: str) -> list[str]:
-    return pc.fill_null(pc.cast(table.column(name), pa.string()), "").to_pylist()
+def _texts(table: pa.Table, name: str, path: str) -> list[str]:
+    try:
+        return pc.fill_null(pc.cast(table.column(name), pa.string()), "").to_pylist()
+    except pa.ArrowException as error:
+        kind = table.schema.field(name).type
+        raise DatasetError(
+            f"{path}: the column {name} is {kind}, not text. Name another one in data.columns."
+        ) from error

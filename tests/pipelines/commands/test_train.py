@@ -169,3 +169,13 @@ def test_domains_without_bytes_have_no_bits():
         "all       1,000  1.0000     0.500",
         "b             3  2.0000     0.000",
     ]
+
+
+def test_of_many_processes_the_first_one_speaks(run, monkeypatch):
+    monkeypatch.setattr(
+        "training.commands.train", lambda *_, **__: {"checkpoint": "c", "step": 1, "parameters": 2, "stopped": None}
+    )
+    for rank, said in (("0", True), ("1", False)):
+        monkeypatch.setenv("RANK", rank)
+        assert bool(invoke("train", run.parent / "train.yaml").stdout) is said
+        assert bool(invoke("train", run.parent / "train.yaml", "--json").stdout) is said

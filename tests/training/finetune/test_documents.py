@@ -126,3 +126,9 @@ def test_documents_are_files_and_datasets_of_text(tmp_path, shards):
     out = str(tmp_path / "out")
     assert is_documents(out)
     assert [len(read_table(out, n)) for n in (None, 1, 2)] == [20, 10, 20]
+
+
+def test_a_column_that_is_no_text_is_told(make, vocabulary, tmp_path):
+    (tmp_path / "a.jsonl").write_text('{"text": {"a": 1}, "label": "x"}\n')
+    with pytest.raises(DatasetError, match=r"a\.jsonl: the column text is struct<a: int64>, not text"):
+        Documents(str(tmp_path / "a.jsonl"), make(objective__name="classification"), vocabulary)
