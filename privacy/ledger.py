@@ -9,7 +9,8 @@ and chained to the one before by its SHA-256:
     spend     a mechanism at once (a private count)
 
 A reservation is on disk before the first step that spends it: a crash at any moment loses no spend, and at worst counts
-steps that never ran until the run is resumed and closed. Runs that were only made to tune parameters are runs like others.
+steps that never ran until the run is resumed and closed. A run that ends by an error before its first step closes at 0. Runs
+that were only made to tune parameters are runs like others.
 """
 
 from __future__ import annotations
@@ -34,8 +35,10 @@ NAME = "privacy.jsonl"
 class Spend:
     """A reservation of one run."""
 
-    def __init__(self, ledger: Ledger, run: str, event: Event, steps: int | None = None) -> None:
-        self.ledger, self.run, self.event, self.steps = ledger, run, event, steps
+    def __init__(self, ledger: Ledger, run: str, event: Event, fresh: bool = False) -> None:
+        """fresh: made just now, and not found where an earlier start of the run had left it."""
+        self.ledger, self.run, self.event, self.fresh = ledger, run, event, fresh
+        self.steps: int | None = None
 
     @property
     def closed(self) -> bool:
@@ -160,7 +163,7 @@ class Ledger:
             self._afford(event, at_most=at_most)
             line = {"kind": "reserve", "run": run, "event": event.model_dump(), "what": what, "by": by}
             self._append(line, locked=True)
-        return Spend(self, run, event)
+        return Spend(self, run, event, fresh=True)
 
     def spend(self, events: Event | Sequence[Event], what: str, unit: str, by: str = "") -> None:
         """Spend at once, all events or none: call it before the mechanism looks at data. Raises as `reserve`."""

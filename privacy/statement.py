@@ -67,8 +67,10 @@ def plot(
     epsilon
     ...
     """
-    high = max(v for row in rows for v in row if math.isfinite(v))
-    low = min(v for row in rows for v in row)
+    shown = [v for row in rows for v in row if 0 < v < math.inf]
+    if not shown:
+        return "every epsilon is 0 or infinite: there is nothing to plot"
+    high, low = max(shown), min(shown)
     top, bottom = math.log(high * 1.1), math.log(max(low, high / 1000) / 1.1)
     height, width = 14, 48
 
@@ -120,7 +122,7 @@ chance of any conclusion they draw differs by at most the factor e^epsilon = {
 data sets, but for a probability of {delta:g}. Somebody who thinks it {prior:.0%} likely that a given {
         budget["unit"]
     } was in
-the data can become at most {after:.0%} sure of it. If one {
+the data can become at most {after:.1%} sure of it. If one {
         budget["unit"]
     } is replaced by another instead, the figures are
 epsilon = {twice:.2f} and delta = {min(1.0, twice_delta):.2g}.

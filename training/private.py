@@ -67,6 +67,7 @@ def train(
     """
     _refuse(settings)
     parallel = Parallel(settings.runtime)
+    spend, begun = None, False
     try:
         # what it rests on, and what it may cost, before data is touched
         where, snapshot = ("rows at hand", None) if data is not None else (settings.data.train, settings.data.snapshot)
@@ -77,7 +78,6 @@ def train(
         secret = _secret(Path(settings.output), parallel)
         plan = _plan(settings, privacy, ledger, secret)
         what = privacy.what + (" (not certified)" if certificate.refusals else "")
-        spend = None
         if parallel.rank == 0:
             spend = ledger.reserve(secret.name, plan.event(), what, privacy.unit, at_most=privacy.epsilon)
         parallel.barrier()
@@ -135,6 +135,7 @@ def train(
         result: dict[str, Any] = {"step": private.step, "checkpoint": str(last) if last else None, "stopped": None}
         # a step of several owners waits for the others: a signal ends it at once
         signals = on_sigterm() if make is Private else contextlib.nullcontext(threading.Event())
+        begun = True
         with Metrics(settings, private.step, steps, parallel.rank == 0) as metrics, signals as asked:
             for step in range(private.step, steps):
                 share = rate_at(settings.schedule, step, settings.steps)
@@ -179,6 +180,13 @@ def train(
         found = {"epsilon": ledger.spent(), "delta": ledger.budget["delta"], "sigma": plan.sigma}
         about = {"certified": guarantee.certified, "parameters": sum(p.numel() for p in model.parameters())}
         return result | found | about
+    except Exception:
+        if (
+            spend is not None and spend.fresh and not begun and make is Private
+        ):  # nothing was drawn: all of it is given back
+            spend.close(0)
+            (Path(settings.output) / SECRET).unlink(missing_ok=True)
+        raise
     finally:
         parallel.close()
 

@@ -1,6 +1,7 @@
 """What people read of a ledger, through the command line."""
 
 import json
+import math
 
 import pytest
 from click.testing import CliRunner
@@ -74,6 +75,8 @@ def test_the_plan_is_a_table_and_a_plot(ledger):
 
 
 def test_a_plot_of_one_point_and_of_no_noise():
+    assert "nothing to plot" in plot([[0.0]], [1e6], [1])
+    assert "nothing to plot" in plot([[math.inf]], [0.0], [1])
     assert "a: noise 1" in plot([[1.0]], [1.0], [10])
     assert plan(1e-5, 0.01, [1.0], [1])[0][0] > 0
 

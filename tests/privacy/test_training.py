@@ -121,6 +121,21 @@ def test_a_budget_that_does_not_suffice_is_refused_before_data_is_read(run):
         train(settings(), privacy(unit="document"))
 
 
+def test_an_error_before_the_first_step_gives_back_what_was_reserved(run):
+    """The budget is not eaten by a mistake; a run that was begun keeps its reservation, whatever stops it later."""
+    folder, settings, privacy = run
+    with pytest.raises(PrivacyError, match="more than 1 rows"):
+        train(settings(), privacy(max_rows=1))
+    assert Ledger(folder).spent() == 0
+    assert not (folder / "run" / "secret").exists()
+    train(settings(), privacy(), stop_at=1)
+    spent = Ledger(folder).spent()
+    with pytest.raises(PrivacyError, match="more than 1 rows"):
+        train(settings(), privacy(max_rows=1))
+    assert Ledger(folder).spent() == spent > 2.9
+    assert train(settings(), privacy())["step"] == 12
+
+
 def test_what_breaks_the_guarantee_is_refused(run):
     _, settings, privacy = run
     with pytest.raises(RecipeError, match="patience"):
