@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 
 from privacy.secure import aggregation, homomorphic
 from privacy.secure.node import Node
+from privacy.secure.rows import rows_of
 from privacy.secure.settings import Count, Dimension
 from transforms.errors import SourceError
 from transforms.mix.epochs import tempered
-from transforms.shards import read_shard
 
 OTHER = "(other)"
 
@@ -45,16 +45,15 @@ def histogram(files: list[str], settings: Count) -> np.ndarray:
     out = np.zeros(settings.cells, np.int64)
     columns = sorted({d.column for d in settings.by} - {"length"})
     text = settings.unit == "bytes" or any(d.column == "length" for d in settings.by)
-    for file in files:
-        for batch in read_shard(file, [*columns, *(["text"] if text else [])]):
-            cell = np.zeros(batch.num_rows, np.int64)
-            for d in settings.by:
-                cell = cell * d.size + _axis(batch, d, file)
-            if settings.unit == "bytes":
-                sizes = pc.fill_null(pc.binary_length(batch.column("text")), 0).to_numpy(zero_copy_only=False)
-                np.add.at(out, cell, sizes.astype(np.int64))
-            else:
-                out += np.bincount(cell, minlength=len(out))
+    for file, batch in rows_of(files, [*columns, *(["text"] if text else [])]):
+        cell = np.zeros(batch.num_rows, np.int64)
+        for d in settings.by:
+            cell = cell * d.size + _axis(batch, d, file)
+        if settings.unit == "bytes":
+            sizes = pc.fill_null(pc.binary_length(batch.column("text")), 0).to_numpy(zero_copy_only=False)
+            np.add.at(out, cell, sizes.astype(np.int64))
+        else:
+            out += np.bincount(cell, minlength=len(out))
     return out
 
 
@@ -68,16 +67,16 @@ def _axis(batch: pa.RecordBatch, d: Dimension, file: str) -> np.ndarray:
     if d.values:
         found = pc.index_in(values.cast(pa.string()), pa.array(d.values, pa.string()))
         return pc.fill_null(found, len(d.values)).to_numpy(zero_copy_only=False).astype(np.int64)
-    if values.null_count:
-        raise SourceError(
-            f"{file}: `{d.column}` has rows without a number; fill it, or count `values` of another column."
-        )
     try:
         numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowException as error:
         raise SourceError(
             f"{file}: `{d.column}` holds no numbers ({error}); give `values` instead of `bounds`."
         ) from error
+    if np.isnan(numbers).any():  # what is null is so, too
+        raise SourceError(
+            f"{file}: `{d.column}` has rows without a number; fill it, or count `values` of another column."
+        )
     return np.searchsorted(np.array(d.bounds), numbers, side="right")
 
 

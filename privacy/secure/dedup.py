@@ -21,7 +21,7 @@ depends on one other document.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +38,6 @@ from transforms.dedup.sketch import band_keys, sketch
 from transforms.dedup.union_find import join, roots
 from transforms.errors import MissingDependencyError, ProtocolError, SourceError
 from transforms.hashing import mix64_array
-from transforms.shards import read_shard
 
 ROWS = 1 << 20
 """Element numbers a message."""
@@ -281,12 +280,6 @@ class Decider:
             both = np.sort(np.concatenate([slots[part[:, 0]], slots[part[:, 1]]], axis=1), axis=1)
             common[begin : begin + len(part)] = (both[:, 1:] == both[:, :-1]).sum(axis=1)
         return common >= self.settings.threshold * width - 1e-9
-
-
-def documents(files: Iterable[str], columns: list[str]) -> Iterator[pa.RecordBatch]:
-    """Batches of all files, in their order."""
-    for file in files:
-        yield from read_shard(file, columns)
 
 
 def _slot_chunks(compared: np.ndarray, width: int) -> list[np.ndarray]:

@@ -28,6 +28,7 @@ import pyarrow.parquet as pq
 from privacy.secure import average, rounds
 from privacy.secure.node import Node
 from privacy.secure.rounds import Tune
+from privacy.secure.rows import rows_of
 from privacy.secure.settings import Dedup, Job, Party
 from privacy.secure.store import Store
 from transforms.errors import RecipeError
@@ -90,7 +91,7 @@ def _dedup(node: Node, job: Job, files: list[str], output: Path) -> dict[str, An
     settings = job.dedup or Dedup()
     if node.role(node.name) == "aggregator":
         return {"dropped": dedup.as_aggregator(node, settings)}
-    documents = dedup.prepare(dedup.documents(files, ["id", "text"]), settings)
+    documents = dedup.prepare((batch for _, batch in rows_of(files, ["id", "text"])), settings)
     drop = dedup.as_owner(node, documents, settings)
     path = output / f"{job.job}.drop.parquet"
     _write(path, drop)

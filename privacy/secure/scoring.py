@@ -46,9 +46,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from privacy.secure.homomorphic import checked, library, parameters, public_bytes
 from privacy.secure.node import Node
+from privacy.secure.rows import rows_of
 from privacy.secure.settings import Score
 from transforms.errors import ProtocolError, SourceError
-from transforms.shards import read_shard
 
 RING = 8192
 BITS = {1: [60, 40, 60], 2: [60, 60, 60]}
@@ -260,7 +260,7 @@ def as_owner(node: Node, settings: Score, files: list[str]) -> tuple[pa.Table, d
 
     keys = node.store.once("context", fresh)
     context = ts.context_from(bytes(keys["private"]))
-    total = sum(b.num_rows for f in files for b in read_shard(f, ["id"]))
+    total = sum(batch.num_rows for _, batch in rows_of(files, ["id"]))
     node.send(hub, "size", np.array([total, per], np.uint64))
     node.send(hub, "context", keys["public"])
     if settings.degree == 2:
@@ -312,15 +312,14 @@ def _batches(files: list[str], settings: Score, per: int) -> Iterator[tuple[pa.A
     ids: list[pa.Array] = []
     rows: list[np.ndarray] = []
     held = 0
-    for file in files:
-        for batch in read_shard(file, ["id", settings.column]):
-            ids.append(batch.column("id").cast(pa.string()))
-            rows.append(_features(batch.column(settings.column), settings, file))
-            held += batch.num_rows
-            while held >= per:
-                some, features = pa.concat_arrays(ids), np.concatenate(rows)
-                yield some[:per], features[:per]
-                ids, rows, held = [some[per:]], [features[per:]], held - per
+    for file, batch in rows_of(files, ["id", settings.column]):
+        ids.append(batch.column("id").cast(pa.string()))
+        rows.append(_features(batch.column(settings.column), settings, file))
+        held += batch.num_rows
+        while held >= per:
+            some, features = pa.concat_arrays(ids), np.concatenate(rows)
+            yield some[:per], features[:per]
+            ids, rows, held = [some[per:]], [features[per:]], held - per
     if held:
         yield pa.concat_arrays(ids), np.concatenate(rows)
 

@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -68,9 +69,10 @@ def test_weights_are_tempered_shares():
 
 
 def test_rows_without_a_number_are_told(tmp_path):
-    pq.write_table(pa.table({"q": [1.0, None]}), tmp_path / "a.parquet")
-    with pytest.raises(SourceError, match="without a number"):
-        counts.histogram([str(tmp_path / "a.parquet")], Count(by=(Dimension(column="q", bounds=(0.5,)),)))
+    for none in (None, math.nan):
+        pq.write_table(pa.table({"q": pa.array([1.0, none], from_pandas=False)}), tmp_path / "a.parquet")
+        with pytest.raises(SourceError, match="without a number"):
+            counts.histogram([str(tmp_path / "a.parquet")], Count(by=(Dimension(column="q", bounds=(0.5,)),)))
 
 
 def test_four_processes_of_the_command_line_mix(tmp_path):
