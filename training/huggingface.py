@@ -143,11 +143,23 @@ def load(path: str, task: str, classes: int = 0, seed: int = 0) -> Adapter:
     with _loading(path, task), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model, about = kind.from_pretrained(path, use_safetensors=True, output_loading_info=True, **options)
+    if task in ("causal", "instruction") and not _tells_from_the_past(model.float()):
+        raise DatasetError(
+            f"hf:{path}: is an encoder ({type(model).__name__}), whose tokens see those behind them: it would copy what it has to "
+            "tell. Name a decoder, or the objective masked."
+        )
     config = model.config
     if task == "classification" and getattr(config, "pad_token_id", None) is None:
         ends = [config.eos_token_id] if isinstance(config.eos_token_id, int) else config.eos_token_id or []
         config.pad_token_id = next((i for i in ends if i < config.vocab_size), 0)  # no document holds the end
     return Adapter(model.float(), about["missing_keys"])
+
+
+@torch.no_grad()
+def _tells_from_the_past(model: nn.Module) -> bool:
+    """Whether a token's logits stay when the one behind it changes; `transformers` loads encoders as causal models, too."""
+    first = model.eval()(input_ids=torch.tensor([[0, 1], [0, 2]])).logits[:, 0]
+    return torch.allclose(first[0], first[1], rtol=1e-4, atol=1e-5)
 
 
 _NAMES = {

@@ -71,6 +71,9 @@ def test_a_folder_that_is_not_there_or_holds_no_such_model_is_told(make, tmp_pat
     (tmp_path / "empty").mkdir()
     with pytest.raises(DatasetError, match="cannot be loaded for causal"):
         train(make(tune__base=f"hf:{tmp_path}/empty"))
+    base = _folder(tmp_path / "bert", "bert", tokenizer)
+    with pytest.raises(DatasetError, match=r"is an encoder \(BertLMHeadModel\)"):  # and would learn to copy
+        train(make(tune__base=f"hf:{base}"))
     base = _folder(tmp_path / "t5", "t5", tokenizer)
     with pytest.raises(
         DatasetError, match=r"cannot be loaded for causal \(Unrecognized configuration class.{0,250}\)\."
