@@ -218,6 +218,13 @@ def teacher_losses(logits: Tensor, teacher: dict[str, Tensor], temperature: floa
     return (head + tail_p * (tail_p.log() - tail_q.log())) * square
 
 
+def teacher_size(batch: Batch) -> int:
+    """How many ids a student needs for what the teacher says in a batch; 0 where it says nothing."""
+    ids = [int(batch[name].max(initial=-1)) + 1 for name in ("teacher_draws", "teacher_ids") if name in batch]
+    whole = batch["teacher_logp"].shape[-1] if "teacher_logp" in batch and not ids else 0
+    return max([whole, *ids])
+
+
 def bytes_a_token(kind: Kind, size: int, vocabulary: int) -> int:
     """Bytes that the teacher's columns take for one token, uncompressed. size: draws, or k.
 

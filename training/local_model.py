@@ -196,7 +196,7 @@ class LocalModel:
 
     def score(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """(nats, bytes) of each text behind its first token, as far as the model reads. Raises RecipeError for a classifier."""
-        if self.classes or not self._is_causal():
+        if self.classes or not self.is_causal:
             raise RecipeError(f"{self.spec}: has no likelihood of text; only a decoder language model has.")
         from training.objectives import IGNORE, label_losses
 
@@ -226,7 +226,9 @@ class LocalModel:
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
-    def _is_causal(self) -> bool:
+    @property
+    def is_causal(self) -> bool:
+        """Whether each token is told from those before it alone."""
         if self.spec.startswith(HF):
             return True
         base = getattr(self.model, "base", self.model)  # behind a soft prompt

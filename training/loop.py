@@ -23,6 +23,7 @@ from torch import nn
 
 from training import build, checkpoint
 from training.data import Loader, Rows
+from training.distill import teacher_size
 from training.evaluate import measure
 from training.metrics import Metrics
 from training.objectives import IGNORE, NO_TARGETS, Batch
@@ -271,13 +272,19 @@ def restore(folder: Path, parameters: dict[str, nn.Parameter], optimizer: torch.
 
 def _check_ids(batches: list[Batch], size: int, settings: TrainSettings) -> None:
     """Refuse ids outside the vocabulary before they reach the embedding, which on a GPU would abort the process."""
-    for batch in batches:
+    for batch in batches if size else ():
         for name in ("input_ids", "target_ids"):
-            if name in batch and size and (highest := int(batch[name].max(initial=0))) >= size:
+            if name in batch and (highest := int(batch[name].max(initial=0))) >= size:
                 raise RecipeError(
                     f"{settings.data.train}: holds token id {highest}, but the model has {size} ids. The shards were made "
                     "with another tokenizer: name theirs in data.tokenizer."
                 )
+        needed = teacher_size(batch)
+        whole = "teacher_logp" in batch and "teacher_ids" not in batch  # the likelihood of every id
+        if needed > size or (whole and needed < size):
+            raise RecipeError(
+                f"{settings.data.train}: its teacher tells {needed} ids, and the model has {size}: set model.vocabulary: {needed}."
+            )
 
 
 def _not_finite(step: int, loss: float, norm: float, last: str | None, settings: TrainSettings) -> str:

@@ -53,8 +53,7 @@ def teach(
     from training.local_model import LocalModel
 
     model = LocalModel(teacher)
-    if model.classes or not model._is_causal():
-        raise RecipeError(f"{teacher}: is no language model that predicts the next token; name a decoder as teacher.")
+    _decoder(model)
     known = getattr(data, "tokenizer_digest", "")
     if known and known != model.vocabulary.digest:
         raise DatasetError(
@@ -132,6 +131,7 @@ def columns(
     float16 [n, T, K]. Every pass has the same number of rows, so a row's columns do not depend on its neighbours."""
     import torch
 
+    _decoder(model)
     n = len(batch["input_ids"])
     fill = np.arange(model.rows) % max(n, 1)
     read = {
@@ -151,6 +151,14 @@ def columns(
         values, ids = logp.topk(min(size, logits.shape[-1]), dim=-1)
         dtype = token_dtype(logits.shape[-1])
         return {"teacher_ids": ids.cpu().numpy().astype(dtype), "teacher_logp": values.half().cpu().numpy()}
+
+
+def _decoder(model: LocalModel) -> None:
+    """Raise for a model that has seen the token which it would have to tell, or tells none."""
+    if model.classes or not model.is_causal:
+        raise RecipeError(
+            f"{model.spec}: is no language model that predicts the next token; name a decoder as teacher."
+        )
 
 
 def row_keys(batch: dict[str, np.ndarray], seed: int) -> np.ndarray:

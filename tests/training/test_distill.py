@@ -13,6 +13,7 @@ import torch
 from tests.training.test_local_model import decoder  # noqa: F401
 from training.data import Shards
 from training.distill import Distillation, TeacherRows, bytes_a_token, teacher_losses
+from training.local_model import LocalModel
 from training.loop import train
 from training.teach import sample, teach
 from transforms.errors import DatasetError, RecipeError
@@ -159,9 +160,29 @@ def test_other_data_and_other_tokens_are_refused(decoder: str, shards: Path, tmp
         teach(Shards(shards), decoder, tmp_path / "t", seed=2)
 
 
-def test_a_classifier_teaches_nothing(tmp_path: Path, shards: Path) -> None:
-    with pytest.raises((RecipeError, DatasetError)):
+def test_only_a_model_that_predicts_the_next_token_teaches(tmp_path: Path, shards: Path, make) -> None:
+    """An encoder has seen the token that it would have to tell: neither a pass nor the step takes it."""
+    settings = make(objective__name="masked", model__kind="encoder", steps=1)
+    train(settings)
+    with pytest.raises(RecipeError, match="is no language model that predicts the next token"):
+        teach(Shards(shards), settings.output, tmp_path / "t")
+    with pytest.raises(RecipeError, match="is no language model that predicts the next token"):
+        LocalModel(settings.output).teach(Shards(shards).rows(np.arange(2)), "sampled", 2, 1.0, 1)
+    with pytest.raises(DatasetError, match="holds no checkpoint"):
         teach(Shards(shards), str(tmp_path), tmp_path / "t")
+
+
+@pytest.mark.parametrize("kind", ["sampled", "full"])
+def test_a_student_of_fewer_ids_than_the_teacher_tells_is_refused(
+    kind: str, shards: Path, make, tmp_path: Path
+) -> None:
+    teacher = make(model__vocabulary=900, steps=1, output=str(tmp_path / "teacher"))
+    train(teacher)
+    teach(Shards(shards), teacher.output, tmp_path / "t", kind=kind)
+    objective = {"name": "distillation", "teacher": str(tmp_path / "t")}
+    with pytest.raises(RecipeError, match=r"set model\.vocabulary: \d+"):
+        train(make(objective=objective, batch__rows=16))
+    assert train(make(objective=objective, model__vocabulary=900, steps=1))["step"] == 1
 
 
 def test_sizes() -> None:

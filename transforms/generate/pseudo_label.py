@@ -99,10 +99,15 @@ class PseudoLabel(ModelStep, Filter):
 def _calibrate(model: str, digest: str, path: str, stamp: int, min_precision: float | None) -> tuple[float, float]:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise RecipeError(f"{path}: held_out cannot be read as Parquet ({error})") from error
     if not {"text", "label"} <= set(table.column_names):
         raise RecipeError(f"{path}: held_out needs columns text and label; it has {', '.join(table.column_names)}")
     teacher = open_model(model)
+    if not teacher.classes:
+        raise RecipeError(f"{model}: is no classifier; name a run of one, linear:FOLDER or hf-classifier:FOLDER")
     place = {name: i for i, name in enumerate(teacher.classes)}
     wanted = np.array([place.get(str(x), -1) for x in table["label"].to_pylist()])
     if not (wanted >= 0).any():

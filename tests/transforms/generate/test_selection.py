@@ -12,6 +12,7 @@ import pytest
 
 from tests.transforms.generate.test_generate import batch, echo  # noqa: F401
 from transforms.base import Group
+from transforms.errors import RecipeError
 from transforms.generate.calibrate import calibration_error, fit_temperature, predict, threshold
 from transforms.generate.class_balance import ClassBalance
 from transforms.generate.pseudo_label import PseudoLabel
@@ -133,6 +134,16 @@ def test_class_balance_step() -> None:
     )
     kept = grouped(ClassBalance(share=0.2), rows, 11)
     assert kept == ["26", "27", "28", "29", "35", "36", "37", "38", "39"]
+
+
+def test_a_teacher_or_held_out_labels_that_are_none_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "held.jsonl").write_text('{"text": "a", "label": "a"}\n')
+    with pytest.raises(RecipeError, match=r"held\.jsonl: held_out cannot be read as Parquet"):
+        PseudoLabel(model="echo:one", held_out=str(tmp_path / "held.jsonl")).judge(batch(2), Keyed())
+    pq.write_table(pa.table({"text": ["a"], "label": ["a"]}), tmp_path / "held.parquet")
+    monkeypatch.setattr("tests.transforms.generate.test_generate.ECHO.classes", [])
+    with pytest.raises(RecipeError, match="echo:text: is no classifier"):
+        PseudoLabel(model="echo:text", held_out=str(tmp_path / "held.parquet")).judge(batch(2), Keyed())
 
 
 def test_pseudo_label_step(tmp_path: Path) -> None:
