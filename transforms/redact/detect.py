@@ -152,18 +152,21 @@ _CLASS, _LETTER = _classes(), _letters()
 
 @njit(nogil=True, cache=True)
 def _windows(offsets: Any, data: Any, classes: Any, letters: Any) -> Any:
-    """int64 [k, 4]: (row, start, stop, kind) of the stretches that may hold a value."""
+    """int64 [k, 4]: (row, start, stop, kind) of the stretches that may hold a value. They may overlap: what stands behind an
+    at sign or a colon may be a number as well."""
     out = np.empty((64, 4), np.int64)
     k = 0
     for row in range(len(offsets) - 1):
         begin, stop = np.int64(offsets[row]), np.int64(offsets[row + 1])
         i: Any = begin
+        groups: Any = begin  # behind the last stretch that was looked at for groups between colons
         while i < stop:
             kind = classes[data[i]]
-            if kind == 0:
+            if kind == 0 or (kind == 3 and i < groups):
                 i += 1
                 continue
             a, b, found = np.int64(i), np.int64(i + 1), 0
+            behind: Any = b  # where to go on
             if kind == 2:  # an at sign: its surroundings
                 while a > begin and i - a < 64 and letters[data[a - 1]] & 1:
                     a -= 1
@@ -187,6 +190,7 @@ def _windows(offsets: Any, data: Any, classes: Any, letters: Any) -> Any:
                         double = double or (data[b] == 58 and b > a and data[b - 1] == 58)
                         digits += 48 <= data[b] <= 57
                         b += 1
+                    groups = b
                     if digits and b - a >= 4 and colons >= 2 and (double or colons >= 7):
                         found = 4
             else:  # a digit: the digits behind it, with single separators
@@ -203,8 +207,13 @@ def _windows(offsets: Any, data: Any, classes: Any, letters: Any) -> Any:
                         break
                     b += 1
                 b -= gap
+                behind = b
                 before = data[i - 1] if i > begin else 32
                 letter = 97 <= (before | 32) <= 122 or before == 95
+                if letter:  # a value may begin behind the digits that belong to a word
+                    behind = np.int64(i + 1)
+                    while behind < b and 48 <= data[behind] <= 57:
+                        behind += 1
                 if 65 <= before <= 90 or (before == 32 and i - 1 > begin and 65 <= data[i - 2] <= 90):
                     # capitals before it: the number of an account or of a person
                     j = i - 1 if before == 32 else i
@@ -226,7 +235,7 @@ def _windows(offsets: Any, data: Any, classes: Any, letters: Any) -> Any:
                                 break
                             e += 1
                         if (before != 32 and n >= 13) or (digits >= 6 and n >= 7):
-                            a, b, found = j, e, 3
+                            a, b, found = j, max(e, b), 3
                     elif capitals == 1 and before != 32 and digits == 7:
                         found = 2
                         letter = False
@@ -239,7 +248,7 @@ def _windows(offsets: Any, data: Any, classes: Any, letters: Any) -> Any:
                     out = np.concatenate((out, np.empty_like(out)))
                 out[k, 0], out[k, 1], out[k, 2], out[k, 3] = row, a, b, found
                 k += 1
-            i = max(b, i + 1)
+            i = behind
     return out[:k]
 
 
