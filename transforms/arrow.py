@@ -13,20 +13,22 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.errors import SourceError
+
 _EMPTY = np.zeros(8, np.uint8)
 _EMPTY.flags.writeable = False  # as Arrow's own buffers are: numba compiles one kernel, not two
 
 
 def string_buffers(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """(offsets int32 [n+1], data uint8) of a string or binary array; offsets index `data` directly, slices included.
+    """(offsets int32 [n+1], data uint8) of an array of text or bytes; offsets index `data` directly, slices included.
 
     Nulls appear as empty strings. The views keep no reference count of their own on Arrow's memory beyond the buffers',
-    which numpy holds.
+    which numpy holds. Large strings, views and dictionaries are copied. Raises SourceError for an array of anything else.
     """
     if isinstance(array, pa.ChunkedArray):
         array = array.combine_chunks()
-    if pa.types.is_large_string(array.type) or pa.types.is_large_binary(array.type):
-        array = array.cast(pa.string() if pa.types.is_large_string(array.type) else pa.binary())
+    if array.type not in (pa.string(), pa.binary()):
+        array = array.cast(_plain_type(array.type))  # the buffers of other types mean other things
     if array.null_count:
         array = array.fill_null("" if pa.types.is_string(array.type) else b"")
     _, offsets, data = array.buffers()
@@ -43,9 +45,28 @@ def string_buffers(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     return view, values
 
 
+def _plain_type(kind: pa.DataType) -> pa.DataType:
+    """The type of 32-bit offsets that holds the values of a type of text or bytes."""
+    value = kind.value_type if pa.types.is_dictionary(kind) else kind
+    if value in (pa.string(), pa.large_string(), pa.string_view(), pa.null()):
+        return pa.string()
+    if value in (pa.binary(), pa.large_binary(), pa.binary_view()):
+        return pa.binary()
+    raise SourceError(f"a column of {kind} where text is needed. Cast it to string.")
+
+
 def string_array(offsets: np.ndarray, data: np.ndarray) -> pa.Array:
     """A string array over `offsets` (int32 [n+1]) and `data` (uint8, valid UTF-8), without copying either."""
     return pa.StringArray.from_buffers(len(offsets) - 1, pa.py_buffer(offsets), pa.py_buffer(data))
+
+
+def nulls_of(texts: pa.Array, array: pa.Array) -> pa.Array:
+    """`array`, which a kernel wrote, with null where `texts` has one: kernels see empty strings there.
+
+    >>> nulls_of(pa.array(["a", None]), pa.array(["b", ""])).to_pylist()
+    ['b', None]
+    """
+    return pc.if_else(texts.is_valid(), array, pa.scalar(None, array.type)) if texts.null_count else array
 
 
 def replace_rows(texts: pa.Array, mask: np.ndarray, values: Sequence[str | None]) -> pa.Array:

@@ -2,10 +2,13 @@ import datetime
 
 import numpy as np
 import pyarrow as pa
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from transforms.arrow import logical_digest, replace_rows, set_column, string_array, string_buffers
+from transforms.errors import SourceError
+from transforms.hashing import hash64
 
 
 def test_buffers_of_slices_empty_and_null_arrays():
@@ -20,6 +23,26 @@ def test_buffers_of_slices_empty_and_null_arrays():
     assert string_buffers(pa.array(["x"], pa.large_string()))[0].tolist() == [0, 1]
     offsets, data = string_buffers(whole)
     assert string_array(offsets, data).to_pylist() == ["ab", "", "", "中文"]
+
+
+@pytest.mark.parametrize("offset", [0, 2])
+@pytest.mark.parametrize(
+    "values", [["a view within twelve", "", "zz"], ["short", "a longer one than twelve bytes", None]]
+)
+def test_buffers_of_text_in_other_types_are_those_of_strings(values, offset):
+    plain = pa.array(["x", "before"] + values, pa.string())
+    want = hash64(plain.slice(offset))
+    for kind in (pa.large_string(), pa.string_view(), pa.binary(), pa.large_binary(), pa.binary_view()):
+        assert (hash64(plain.cast(kind).slice(offset)) == want).all(), kind
+    for coded in (plain.dictionary_encode(), plain.cast(pa.large_string()).dictionary_encode()):
+        assert (hash64(coded.slice(offset)) == want).all()
+
+
+def test_buffers_of_what_is_no_text_are_refused():
+    assert string_buffers(pa.nulls(2))[0].tolist() == [0, 0, 0]
+    for array in (pa.array([1, 2]), pa.array([["a"]]), pa.array([1, 1]).dictionary_encode(), pa.array([True])):
+        with pytest.raises(SourceError, match="where text is needed"):
+            string_buffers(array)
 
 
 def test_set_column_replaces_in_place_or_appends():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import string_array, string_buffers
+from transforms.arrow import nulls_of, string_array, string_buffers
 from transforms.kernels import njit
 
 _MARKS = np.zeros(256, np.bool_)
@@ -31,7 +31,7 @@ def strip_markdown(texts: pa.Array) -> pa.Array:
     longest = int(np.diff(offsets).max()) if len(texts) else 0
     out, ends = np.empty(total + 1, np.uint8), np.zeros(len(texts) + 1, np.int32)
     _strip(offsets, data, _MARKS, np.zeros(longest + 1, np.int32), out, ends)
-    return string_array(ends, out[: ends[-1]])
+    return nulls_of(texts, string_array(ends, out[: ends[-1]]))
 
 
 @njit(inline="always")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import string_array, string_buffers
+from transforms.arrow import nulls_of, string_array, string_buffers
 from transforms.filters.statistics import previous
 from transforms.kernels import njit
 from transforms.unicode import SPACE, decode, tables
@@ -33,7 +33,7 @@ def tidy(texts: pa.Array, control: bool, whitespace: bool, collapse: bool, blank
         return texts
     out, ends = np.empty(int(offsets[-1]) - int(offsets[0]) + 1, np.uint8), np.zeros(len(offsets), np.int32)
     _tidy(offsets, data, flags, rows, control, whitespace, collapse, blank_lines, out, ends)
-    return string_array(ends, out[: ends[-1]])
+    return nulls_of(texts, string_array(ends, out[: ends[-1]]))
 
 
 @njit(inline="always")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import set_column, string_array, string_buffers
+from transforms.arrow import nulls_of, set_column, string_array, string_buffers
 from transforms.base import Applied
 from transforms.dedup.grouping import column
 from transforms.kernels import njit
@@ -97,6 +97,6 @@ def cut(
     first = np.searchsorted(at, dropped)
     survivors = told.column("survivor").take(pa.array(order[first])).to_pylist()
     if not keep_text:
-        batch = set_column(batch, "text", string_array(new, out[: new[-1]]).cast(text.type))
+        batch = set_column(batch, "text", nulls_of(text, string_array(new, out[: new[-1]])).cast(text.type))
     kept = batch.filter(pa.array(~away)) if len(dropped) else batch
     return Applied(kept, dropped, [reason] * len(dropped), share[dropped].tolist(), survivors)

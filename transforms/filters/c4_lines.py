@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from transforms.arrow import set_column, string_array, string_buffers
+from transforms.arrow import nulls_of, set_column, string_array, string_buffers
 from transforms.base import Filter, Stability, Verdict
 from transforms.bits import find_byte
 from transforms.errors import RecipeError
@@ -84,7 +84,7 @@ class C4Lines(Filter):
             offsets, data, flags, marks(), alone, pairs, starts, phrases, _citations(), self.as_code, self.min_line_words,
             self.longest_word, out, ends, counts,
         )  # fmt: skip
-        cut = string_array(ends, out[: ends[-1]])
+        cut = nulls_of(text, string_array(ends, out[: ends[-1]]))
         lorem, curly, sentences, lines, kept = counts.T
         bad = self._bad_words(cut if self.as_code else text)
 

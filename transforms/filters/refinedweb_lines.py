@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.arrow import set_column, string_array, string_buffers
+from transforms.arrow import nulls_of, set_column, string_array, string_buffers
 from transforms.base import Filter, Stability, Verdict
 from transforms.bits import find_byte
 from transforms.filters.phrases import compile_phrases, lower_byte, match_at
@@ -94,7 +94,10 @@ class RefinedwebLines(Filter):
         rules = Rules(n)
         rules.check("max_flagged_words", ratio(counts[:, 0], counts[:, 1]), self.max_flagged_words)
         edited = np.flatnonzero(counts[:, 0] > 0)
-        return rules.verdict(set_column(batch, "text", string_array(ends, out[: ends[-1]])) if len(edited) else None)
+        if not len(edited):
+            return rules.verdict()
+        text = nulls_of(batch.column("text"), string_array(ends, out[: ends[-1]]))
+        return rules.verdict(set_column(batch, "text", text))
 
 
 @njit(nogil=True, cache=True)

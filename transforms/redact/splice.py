@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from transforms.arrow import string_array, string_buffers
+from transforms.arrow import nulls_of, string_array, string_buffers
 from transforms.kernels import njit
 from transforms.noise.buffers import put
 
@@ -23,8 +22,7 @@ def splice(texts: pa.Array, spans: np.ndarray, by: pa.Array) -> pa.Array:
     size = int(offsets[-1] - offsets[0]) + int(b_offsets[-1] - b_offsets[0]) - int((spans[:, 2] - spans[:, 1]).sum())
     bounds, out = np.zeros(len(texts) + 1, np.int32), np.empty(max(size, 1), np.uint8)
     _splice(offsets, data, spans, b_offsets, b_data, bounds, out)
-    array = string_array(bounds, out)
-    return pc.if_else(texts.is_valid(), array, pa.scalar(None, pa.string())) if texts.null_count else array
+    return nulls_of(texts, string_array(bounds, out))
 
 
 @njit(nogil=True, cache=True)

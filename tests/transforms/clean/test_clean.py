@@ -18,6 +18,13 @@ def test_a_batch_that_needs_nothing_is_untouched():
     assert Clean()(clean) is clean
 
 
+def test_null_stays_null_whatever_stands_beside_it():
+    for markup in ("none", "markdown", "html"):
+        for texts in ([None], [None, "fine"], ["# a \r\n\x00", None, "e\u0301", None]):
+            got = Clean(markup=markup)(batch(texts)).column("text")
+            assert got.is_null().to_pylist() == [t is None for t in texts]
+
+
 def test_everything_at_once():
     got = Clean(markup="markdown")(batch(["# Tï¿½itle \r\n**schÃ¶n** e\u0301\x00\ufeff", "plain"]))
     assert got.column("text").to_pylist()[0].endswith("schön é")

@@ -67,7 +67,7 @@ def test_indentation_of_code_stays():
 
 def test_slices_and_nulls():
     array = pa.array(["x \n", "a \r\nb", None, "c"])[1:]
-    assert tidy(array, True, True, False, 1).to_pylist() == ["a\nb", "", "c"]
+    assert tidy(array, True, True, False, 1).to_pylist() == ["a\nb", None, "c"]
 
 
 @pytest.mark.parametrize("text", ["", " ", "\n", "\r\n \t\n", "\x00"])

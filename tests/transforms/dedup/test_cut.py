@@ -39,6 +39,15 @@ def test_max_fraction_and_keeping_the_text() -> None:
     assert got.values == [0.6]
 
 
+def test_null_stays_null_beside_a_cut() -> None:
+    batch = documents(["0123", ""]).to_batches()[0].set_column(1, "text", pa.array(["0123", None]))
+    told = pa.table(
+        {"row": pa.array([0], pa.uint32()), "begin": pa.array([1], pa.uint32()), "end": pa.array([2], pa.uint32())}
+    )
+    got = cut(batch, np.arange(2, dtype=np.uint32), told.append_column("survivor", pa.array(["s"])), "why")
+    assert got.batch["text"].to_pylist() == ["023", None]
+
+
 def test_nothing_told_changes_nothing() -> None:
     got = run(["a"], [])
     assert got.batch["text"].to_pylist() == ["a"]

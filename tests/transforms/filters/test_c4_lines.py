@@ -13,6 +13,11 @@ PIECES = ["one two ", "three four five", ".", "...", "?", "!", '"', "\n", " ", "
           "JavaScript", "Lorem ipsum ", "privacy Policy", "中文", "\r", "é"]  # fmt: skip
 
 
+def test_null_stays_null():
+    kept = C4Paper(min_sentences=0)(batch([None, GOOD])).column("text").to_pylist()
+    assert kept == C4Code(min_sentences=0)(batch([None, GOOD])).column("text").to_pylist() == [None, GOOD[:-1]]
+
+
 def compare(texts):
     code = C4Code(scripts_without_spaces="as-is")
     verdict = code.judge(batch(texts), Keyed())

@@ -90,3 +90,5 @@ def test_real_documents_and_empty_batch():
         assert sum(line not in whole for line in after.split("\n")) <= 3  # all but edited lines are lines of the text
     assert RefinedwebLines()(batch([])).num_rows == 0
     assert RefinedwebLines()(pa.record_batch({"id": ["a"], "text": pa.array([None], pa.string())})).num_rows == 1
+    beside = pa.record_batch({"id": ["a", "b"], "text": pa.array([None, "3 likes\n" + PROSE])})
+    assert RefinedwebLines()(beside).column("text").to_pylist() == [None, PROSE]
