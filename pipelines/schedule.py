@@ -3,8 +3,9 @@
     schedule: {cron: "30 2 * * *", timezone: Europe/Berlin, retries: 3, timeout: 6h}
 
 What is exported knows the exit codes: 0 and 3 (nothing new) are success; 75 (another process writes the dataset) and failures
-are tried again; 78 (bad recipe) and 2 (wrong usage) are not, for they would fail again. A run takes in all that is new since
-the last snapshot, however old: one run after missed nights makes up for all of them, so `catch_up` asks for one, not for many.
+are tried again; 78 (bad recipe) and 2 (wrong usage) are not, for they would fail again (Airflow's shell operator and Cloud Run
+know one kind of failure only, and try those again, too). A run takes in all that is new since the last snapshot, however old:
+one run after missed nights makes up for all of them, so `catch_up` asks for one, not for many.
 """
 
 from __future__ import annotations
@@ -37,7 +38,11 @@ _NICKNAMES = {
     "@weekly": "0 0 * * 0",
     "@monthly": "0 0 1 * *",
     "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
 }
+_LONGEST = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""Days of each month, at most."""
+_BROKEN = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029\ud800-\udfff]")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -118,9 +123,16 @@ def parse_cron(text: str) -> Cron:
             'as "30 2 * * *"'
         )
     values = [_field(part, *about) for part, about in zip(parts, _FIELDS, strict=True)]
-    week = values[4]
-    days = None if week is None else tuple(sorted({d % 7 for d in week}))
-    return Cron(values[0], values[1], values[2], values[3], days)
+    days, months = values[2], values[3]
+    week = None if values[4] is None else tuple(sorted({d % 7 for d in values[4]}))
+    if days and week and "*" in parts[2] + parts[4]:
+        raise ValueError(
+            f"{text!r} restricts the days of the month and of the week, one of them by `*/`: for cron that is a day of both kinds, "
+            "for other schedulers one of either kind. Write the days out, as 1,3,5, which is either for all of them"
+        )
+    if days and months and not week and all(min(days) > _LONGEST[m - 1] for m in months):
+        raise ValueError(f"{text!r} never comes: no month {parts[3]} has a day {parts[2]}")
+    return Cron(values[0], values[1], days, months, week)
 
 
 def _field(text: str, what: str, low: int, high: int) -> tuple[int, ...] | None:
@@ -141,7 +153,7 @@ def _field(text: str, what: str, low: int, high: int) -> tuple[int, ...] | None:
         if last < first:
             raise ValueError(f"{what} {text!r} runs backwards; write the smaller number first")
         found.update(range(first, last + 1, step))
-    return tuple(sorted(found))
+    return None if "*" in text and len(found) == high - low + 1 else tuple(sorted(found))
 
 
 def _number(text: str, what: str, names: list[str], low: int, high: int) -> int:
@@ -199,8 +211,8 @@ class Places:
 
 
 _FILES: dict[str, list[tuple[str, str]]] = {
-    "cron": [("cron.sh.j2", "{}.sh"), ("crontab.j2", "{}.crontab")],
-    "systemd": [("systemd.service.j2", "{}.service"), ("systemd.timer.j2", "{}.timer")],
+    "cron": [("script.sh.j2", "{}.sh"), ("crontab.j2", "{}.crontab")],
+    "systemd": [("script.sh.j2", "{}.sh"), ("systemd.service.j2", "{}.service"), ("systemd.timer.j2", "{}.timer")],
     "kubernetes": [("kubernetes.yaml.j2", "{}-cronjob.yaml")],
     "cloud-scheduler": [("cloud-run-job.yaml.j2", "{}-job.yaml"), ("cloud-scheduler.sh.j2", "{}-schedule.sh")],
     "airflow": [("airflow.py.j2", "{}_airflow.py")],
@@ -216,7 +228,7 @@ def export(recipe: Recipe, file: str | Path, target: str, places: Places, out: s
     """Name -> content of the files that make `target` run the recipe in `file`. `out`: the folder that they will lie in.
 
     Raises:
-        RecipeError: the recipe has no `schedule`, or an option that the target needs is missing.
+        RecipeError: the recipe has no `schedule`, an option that the target needs is missing, or a path has control characters.
     """
     import jinja2
 
@@ -231,12 +243,21 @@ def export(recipe: Recipe, file: str | Path, target: str, places: Places, out: s
         loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"sh": shlex.quote, "py": repr, "unit": _unit_quoted, "label": _label}
+    environment.filters |= {"sh": shlex.quote, "py": repr, "unit": _unit_quoted, "label": _label, "raw": _untemplated}
+    # YAML reads no pair of surrogates, in which JSON would write a character beyond 16 bits
+    environment.policies["json.dumps_kwargs"] = {"ensure_ascii": False}
     path = Path(file).resolve()
     schedule = recipe.schedule
     name = f"corpusmill-{recipe.name}"
+    script = str((Path(out) / f"{name}.sh").resolve())
+    if broken := next((p for p in (str(path), script) if _BROKEN.search(p)), None):
+        raise RecipeError(
+            f"{broken!r}: a path with line breaks, control characters or what is no UTF-8 cannot stand in a scheduler's file; "
+            "rename the folder or the file"
+        )
     about: dict[str, Any] = {
         "name": name,
+        "target": target,
         "identifier": re.sub(r"\W", "_", name),
         "dataset": recipe.name,
         "recipe": str(path),
@@ -249,7 +270,7 @@ def export(recipe: Recipe, file: str | Path, target: str, places: Places, out: s
         "timeout": seconds(schedule.timeout),
         "retry_delay": seconds(schedule.retry_delay),
         "places": places,
-        "script": str((Path(out) / f"{name}.sh").resolve()),
+        "script": script,
     }
     names = _FILES[target]
     stem = re.sub(r"\W", "_", name) if target in ("airflow", "dagster") else name
@@ -260,6 +281,11 @@ def _unit_quoted(text: str) -> str:
     """A word of a systemd command line."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
     return f'"{escaped}"'
+
+
+def _untemplated(text: str) -> str:
+    """A text that Airflow's templates leave as it is."""
+    return text.replace("{", "{{ '{' }}") if re.search("{[{%#]", text) else text
 
 
 def _label(text: str) -> str:

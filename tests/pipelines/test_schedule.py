@@ -6,6 +6,7 @@ import stat
 import subprocess
 from pathlib import Path
 
+import jinja2
 import kubernetes_validate
 import pytest
 import yaml
@@ -38,6 +39,9 @@ def exported(folder, target, **changes):
         ("*/0 * * * *", "not a cron field"),
         ("a * * * *", "not from 0 to 59"),
         ("* * * * *-3", "not a cron field"),
+        ("0 0 */2 * mon", "Write the days out"),
+        ("0 0 13 * */2", "Write the days out"),
+        ("0 0 30,31 feb *", "never comes"),
     ],
 )
 def test_wrong_expressions(tmp_path, text, said):
@@ -61,12 +65,18 @@ def test_expressions():
     assert seconds("2d") == 172_800
     # where both kinds of day are restricted, cron takes either
     assert calendars("0 1 13 * fri", "UTC") == ["*-*-13 01:00:00 UTC", "Fri *-*-* 01:00:00 UTC"]
+    # a star by another name restricts nothing, so that the other kind of day decides
+    assert calendars("0 1 */1 * fri", "UTC") == calendars("0 1 *,3 * fri", "UTC") == ["Fri *-*-* 01:00:00 UTC"]
+    assert five_fields("0 1 13 */1 */1") == "0 1 13 * *"
+    assert five_fields("@annually") == five_fields("@yearly") == "0 0 1 1 *"
+    assert five_fields("0 0 29 feb *") == "0 0 29 2 *"
 
 
 FIELD = st.sampled_from(["*", "1", "1-3", "*/2", "2,4"])
+DAY = st.sampled_from(["*", "1", "1-3", "*/1", "2,4"])
 
 
-@given(st.tuples(FIELD, FIELD, FIELD, FIELD, FIELD))
+@given(st.tuples(FIELD, FIELD, DAY, FIELD, DAY))
 def test_plain_fields_mean_the_same(parts):
     text = " ".join(parts)
     assert parse_cron(five_fields(text)) == parse_cron(text)
@@ -85,7 +95,8 @@ def test_systemd_units_verify(tmp_path):
     folder = tmp_path / "with space % and $"
     folder.mkdir()
     files = exported(folder, "systemd")
-    assert set(files) == {"corpusmill-test.service", "corpusmill-test.timer"}
+    assert set(files) == {"corpusmill-test.sh", "corpusmill-test.service", "corpusmill-test.timer"}
+    (folder / "corpusmill-test.sh").write_text(files.pop("corpusmill-test.sh"))
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     paths = [str(tmp_path / name) for name in files]
@@ -93,8 +104,11 @@ def test_systemd_units_verify(tmp_path):
     complaints = [line for line in done.stderr.splitlines() if "corpusmill-test" in line]
     assert complaints == []
     service, timer = files["corpusmill-test.service"], files["corpusmill-test.timer"]
-    assert "SuccessExitStatus=3\n" in service
-    assert "RestartPreventExitStatus=2 78\n" in service
+    script = f"{tmp_path}/with space %% and $$/corpusmill-test.sh"
+    assert f'ExecStart=/bin/sh "{script}"\n' in service
+    # a limit on starts would count those of the timer, and end an hourly schedule after its first hours
+    assert "Restart=" not in service
+    assert "StartLimit" not in service
     assert "OnCalendar=Mon,Tue,Wed,Thu,Fri *-*-* 02:30:00 Europe/Berlin\n" in timer
     assert "Persistent=true\n" in timer
     assert "Persistent=false\n" in exported(folder, "systemd", catch_up=False)["corpusmill-test.timer"]
@@ -104,7 +118,8 @@ def test_systemd_units_verify(tmp_path):
     ("codes", "left", "calls"),
     [([0], 0, 1), ([3], 0, 1), ([75, 0], 0, 2), ([78], 78, 1), ([1, 1, 1], 1, 3), ([2], 2, 1)],
 )
-def test_the_cron_script_understands_exit_codes(tmp_path, monkeypatch, codes, left, calls):
+@pytest.mark.parametrize("target", ["cron", "systemd"])
+def test_the_script_understands_exit_codes(tmp_path, monkeypatch, codes, left, calls, target):
     """The script is run for real, with a command that ends as told."""
     fake = tmp_path / "fake"
     queue = tmp_path / "codes"
@@ -114,7 +129,7 @@ def test_the_cron_script_understands_exit_codes(tmp_path, monkeypatch, codes, le
     )
     fake.chmod(0o755)
     monkeypatch.setattr("pipelines.schedule.command", lambda: [str(fake)])
-    script = exported(tmp_path, "cron", retry_delay="1s")["corpusmill-test.sh"]
+    script = exported(tmp_path, target, retry_delay="1s")["corpusmill-test.sh"]
     path = tmp_path / "run.sh"
     path.write_text(script.replace("sleep 1", "sleep 0"))
     assert subprocess.run(["/bin/sh", str(path)], check=False).returncode == left
@@ -197,6 +212,36 @@ def test_the_command_of_the_airflow_task(tmp_path, monkeypatch, code, left):
     found: dict[str, str] = {}
     exec(line, found)
     assert subprocess.run(["/bin/sh", "-c", found["COMMAND"]], check=False).returncode == left
+
+
+ODD = 'it\'s {{ds}} {% "x" 文 \N{GRINNING FACE} $$(HOME) 100%'
+
+
+def test_odd_names_of_folders_reach_the_command_as_they_are(tmp_path, monkeypatch):
+    folder = tmp_path / ODD
+    folder.mkdir()
+    left = fake_command(tmp_path, monkeypatch)
+    (airflow,) = exported(folder, "airflow").values()
+    found: dict[str, str] = {}
+    exec(next(line for line in airflow.splitlines() if line.startswith("COMMAND = ")), found)
+    # Airflow renders the command as a template of Jinja's before a shell has it
+    subprocess.run(["/bin/sh", "-c", jinja2.Template(found["COMMAND"]).render()], check=True)
+    assert left.read_text() == f"run {folder}/recipe.yaml\n"
+    for target in ("kubernetes", "cloud-scheduler"):
+        text = next(text for name, text in exported(folder, target).items() if name.endswith(".yaml"))
+        inner = yaml.safe_load(text)["spec"]
+        inner = inner["jobTemplate"]["spec"] if target == "kubernetes" else inner["template"]["spec"]
+        (container,) = inner["template"]["spec"]["containers"]
+        given = container["args"][-1]
+        # Kubernetes takes two dollars for one, and no variable's name behind them
+        assert (given.replace("$$", "$") if target == "kubernetes" else given) == f"{folder}/recipe.yaml"
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "a\u2028b", os.fsdecode(b"\xff")])
+def test_a_path_that_no_file_of_a_scheduler_can_hold_is_refused(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(RecipeError, match="rename the folder"):
+        exported(tmp_path / name, "cron")
 
 
 def scheduler(name: str) -> Path:
