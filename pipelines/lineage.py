@@ -7,11 +7,14 @@ warning and never a run: what it missed lies in the file.
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import urllib.request
 import warnings
 from typing import Any
+
+from transforms.storage import masked
 
 TIMEOUT = 10.0
 """Seconds that a server has to answer."""
@@ -31,18 +34,23 @@ def send(event: dict[str, Any]) -> bool:
     if address is None:
         return False
     if not address.startswith(("http://", "https://")):
-        warnings.warn(f"OPENLINEAGE_URL: {address} is no http address; the event is in events.jsonl only", stacklevel=2)
+        warnings.warn(
+            f"OPENLINEAGE_URL: {masked(address)} is no http address; the event is in events.jsonl only", stacklevel=2
+        )
         return False
     headers = {"Content-Type": "application/json"}
-    if key := os.environ.get("OPENLINEAGE_API_KEY"):
+    # a key that comes of a file has a line break, which the refusal of such a header would show with the key
+    if key := "".join(os.environ.get("OPENLINEAGE_API_KEY", "").split()):
         headers["Authorization"] = f"Bearer {key}"
-    request = urllib.request.Request(address, json.dumps(event).encode(), headers, method="POST")
     try:
+        request = urllib.request.Request(address, json.dumps(event).encode(), headers, method="POST")
         with urllib.request.urlopen(request, timeout=TIMEOUT):
             return True
-    except (OSError, ValueError) as error:  # URLError and HTTPError are OSErrors
+    # URLError and HTTPError are OSErrors; an address that is none, and an answer that is not HTTP's, are not
+    except (OSError, ValueError, http.client.HTTPException) as error:
         warnings.warn(
-            f"{address} did not take the lineage event: {error}. It is in events.jsonl; the snapshot is committed.",
+            f"{masked(address)} did not take the lineage event: {masked(str(error)).strip()}. It is in events.jsonl; the "
+            "snapshot is committed.",
             stacklevel=2,
         )
         return False

@@ -1,4 +1,5 @@
 import json
+import socket
 import threading
 import warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -64,6 +65,9 @@ def test_a_server_that_fails_costs_a_warning(tmp_path, monkeypatch, server):
         ("http://x", "true", None),
         ("ftp://x", "", "no http address"),
         ("http://127.0.0.1:9", "", "did not take"),
+        ("http://two words", "", "did not take"),
+        ("http://[::1", "", "did not take"),
+        ("http://me:word@[::1", "", "did not take"),
     ],
 )
 def test_without_a_server(monkeypatch, url, disabled, said):
@@ -74,3 +78,29 @@ def test_without_a_server(monkeypatch, url, disabled, said):
         assert lineage.send({}) is False
     assert len(seen) == (said is not None)
     assert said is None or said in str(seen[0].message)
+    assert not seen or "://me:word" not in str(seen[0].message)
+
+
+def test_what_answers_and_is_no_server_costs_a_warning(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+
+        def answer():
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"SSH-2.0-other\r\n")
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        monkeypatch.setenv("OPENLINEAGE_URL", f"http://127.0.0.1:{other.getsockname()[1]}")
+        with pytest.warns(UserWarning, match="did not take the lineage event: SSH-2.0-other"):
+            assert lineage.send({}) is False
+        thread.join()
+
+
+def test_a_key_with_a_line_break_is_a_key_and_is_not_shown(monkeypatch, server):
+    address, posted, _ = server
+    monkeypatch.setenv("OPENLINEAGE_URL", address)
+    monkeypatch.setenv("OPENLINEAGE_API_KEY", "hidden\n")
+    assert lineage.send({})
+    assert posted[0][2] == "Bearer hidden"
