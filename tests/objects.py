@@ -14,7 +14,7 @@ class Server:
     """Moto behind a lock, as S3 itself lets one conditional write win; it notes every request.
 
     blind: it takes conditions for granted, as a store that does not know them. trouble: asked of each request by method and
-    path; "busy" refuses it for now, "lost" does it and loses the answer.
+    path; "busy" refuses it for now, "lost" does it and loses the answer, "torn" breaks the answer off in its midst.
     """
 
     def __init__(self) -> None:
@@ -41,7 +41,10 @@ class Server:
         trouble = self.trouble(environ["REQUEST_METHOD"], environ["PATH_INFO"])
         if trouble != "busy":
             with self._mutex:
-                answer = self._app(environ, (lambda *_: None) if trouble else start)
+                answer = self._app(environ, (lambda *_: None) if trouble == "lost" else start)
+            if trouble == "torn":
+                body = b"".join(answer)
+                return [body[: len(body) // 2]]
             if not trouble:
                 return answer
         else:  # a connection that stays open must not see this body as the next request

@@ -345,6 +345,52 @@ def test_a_busy_store_and_lost_answers_change_nothing(server, corpus, expected, 
     assert len(storage.read_bytes(f"{base}/out/history.jsonl").splitlines()) == 2
 
 
+def test_an_answer_that_breaks_off_is_asked_for_again(server):
+    uri, data, left = "s3://corpora/torn/object", bytes(range(256)) * 8, []
+    storage.write_atomic(uri, data)
+    server.trouble = lambda method, _: left.pop() if method == "GET" and left else ""
+    try:
+        for times in (1, 3):
+            left += ["torn"] * times
+            assert storage.read_bytes(uri) == data
+            left += ["torn"] * times
+            with storage.open_input(uri) as file:
+                assert file.read() == data
+        left += ["torn"] * 9
+        with pytest.raises(StoreError, match=r"torn/object: the store failed \(ResponseStreamingError.*try again"):
+            storage.read_bytes(uri)
+        assert len(left) == 5
+    finally:
+        server.trouble = lambda *_: ""
+
+
+def test_what_is_no_store_is_told_without_its_password(server, monkeypatch):
+    from transforms.storage.objects import forget_clients
+
+    def page(_, start):
+        start("200 OK", [("Content-Type", "text/html")])
+        return [b"<html>"]
+
+    endpoints = {
+        "http://me:word@127.0.0.1:1": "the store failed",
+        "nonsense": "no store to ask: Invalid endpoint: nonsense",
+        server.url: "what answers is no S3",
+    }
+    try:
+        with monkeypatch.context() as patched:
+            patched.setenv("AWS_MAX_ATTEMPTS", "1")
+            patched.setattr(server, "_app", page)
+            for endpoint, said in endpoints.items():
+                patched.setenv("AWS_ENDPOINT_URL_S3", endpoint)
+                forget_clients()
+                for ask in (storage.stat, storage.read_bytes):
+                    with pytest.raises(StoreError, match=said) as error:
+                        ask("s3://corpora/a")
+                    assert "word" not in str(error.value)
+    finally:
+        forget_clients()
+
+
 def test_a_store_that_drops_conditions_is_refused_before_anything_is_written(server, corpus, tmp_path):
     base = copied(corpus, "s3://corpora/refused", {"part-000.parquet"})
     server.blind = True

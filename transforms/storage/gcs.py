@@ -121,7 +121,7 @@ class Gcs(Objects):
     def copy(self, source: str, target: str) -> None:
         bucket, key = bucket_and_key(target)
         old, new = self._blob(source), self._client.bucket(bucket).blob(key)
-        with self._told(source):
+        with self._told(f"{source} -> {target}"):
             token, _, _ = new.rewrite(old, retry=self._retry)
             while token is not None:
                 token, _, _ = new.rewrite(old, token=token, retry=self._retry)

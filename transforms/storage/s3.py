@@ -13,10 +13,12 @@ from typing import Any, BinaryIO
 
 from transforms.errors import StoreError
 from transforms.storage.objects import AT_ONCE, Objects, client_module
-from transforms.storage.paths import Entry, bucket_and_key
+from transforms.storage.paths import Entry, bucket_and_key, masked
 
 _ONE_REQUEST = 4 << 30
 """Bytes up to which an object is written by one request; S3 takes 5 GB."""
+_READS = 4
+"""How often an object is asked for whose answer breaks off: the client tries requests again, and not what came of one."""
 _MISSING = {"404", "NoSuchKey", "NotFound"}
 _FAILED = {"412", "PreconditionFailed"}
 _CONFLICT = {"409", "ConditionalRequestConflict"}
@@ -35,6 +37,11 @@ class S3(Objects):
         )
         exceptions = client_module("botocore.exceptions", scheme)
         self._client_error, self._any_error = exceptions.ClientError, (exceptions.BotoCoreError, exceptions.ClientError)
+        self._broken_off = (
+            exceptions.HTTPClientError,
+            exceptions.IncompleteReadError,
+            exceptions.FlexibleChecksumError,
+        )
         self._scheme, self._bucket = scheme, bucket
         with self._told(f"{scheme}://{bucket}"):
             self._client = boto3.session.Session().client("s3", config=config)
@@ -61,10 +68,18 @@ class S3(Objects):
                     f"no credentials ({error})",
                     "set AWS_PROFILE or the AWS_ variables, or give the machine a role",
                 ) from None
-            text = " ".join(str(error).split())[:300]
+            text = masked(" ".join(str(error).split()))[:300]
             raise StoreError(
                 uri, f"the store failed ({code or name}: {text})", "try again; finished shards are kept"
             ) from error
+        except KeyError as error:
+            raise StoreError(
+                uri,
+                f"what answers is no S3: its answer lacks {error}",
+                "correct AWS_ENDPOINT_URL_S3, or the proxy in between",
+            ) from error
+        except ValueError as error:  # of an endpoint that is no URL
+            raise StoreError(uri, f"no store to ask: {masked(str(error))}", "correct AWS_ENDPOINT_URL_S3") from error
 
     def get(self, uri: str, begin: int = 0, end: int | None = None) -> bytes:
         return self._get(uri, begin, end)[0]
@@ -77,20 +92,30 @@ class S3(Objects):
             return b"", ""
         wanted = {} if not begin and end is None else {"Range": f"bytes={begin}-{'' if end is None else end - 1}"}
         with self._told(uri):
-            answer = self._client.get_object(**self._place(uri), **wanted)
-            with contextlib.closing(answer["Body"]) as body:
-                return body.read(), answer["ETag"]
+            data, answer = self._read(uri, **wanted)
+            return data, answer["ETag"]
+
+    def _read(self, uri: str, **wanted: str) -> tuple[bytes, dict[str, Any]]:
+        """All that an answer brings, and the answer."""
+        tries = 0
+        while True:
+            answer: dict[str, Any] = self._client.get_object(**self._place(uri), **wanted)
+            try:
+                with contextlib.closing(answer["Body"]) as body:
+                    return body.read(), answer
+            except self._broken_off:
+                tries += 1
+                if tries == _READS:
+                    raise
 
     def tail(self, uri: str, n: int) -> tuple[bytes, int]:
         with self._told(uri):
             try:
-                answer = self._client.get_object(**self._place(uri), Range=f"bytes=-{n}")
+                data, answer = self._read(uri, Range=f"bytes=-{n}")
             except self._client_error as error:
                 if _code(error) in ("InvalidRange", "416"):  # an empty object has no last bytes
                     return b"", 0
                 raise
-            with contextlib.closing(answer["Body"]) as body:
-                data = body.read()
         span = answer.get("ContentRange", "")
         return data, int(span.rpartition("/")[2]) if span else len(data)
 
@@ -106,7 +131,7 @@ class S3(Objects):
     def _head(self, uri: str, **more: str) -> tuple[Entry, dict[str, Any]]:
         with self._told(uri):
             answer: dict[str, Any] = self._client.head_object(**self._place(uri), **more)
-        return _entry(uri, answer["ContentLength"], answer), answer
+            return _entry(uri, answer["ContentLength"], answer), answer
 
     def sha256(self, uri: str) -> str | None:
         answer = self._head(uri, ChecksumMode="ENABLED")[1]
@@ -152,7 +177,7 @@ class S3(Objects):
 
     def copy(self, source: str, target: str) -> None:
         bucket, key = bucket_and_key(source)
-        with self._told(source):
+        with self._told(f"{source} -> {target}"):
             self._client.copy({"Bucket": bucket, "Key": key}, *bucket_and_key(target))
 
     def below(self, uri: str) -> Iterator[Entry]:
@@ -182,7 +207,8 @@ class S3(Objects):
 
 
 def _code(error: Exception) -> str:
-    return str(getattr(error, "response", {}).get("Error", {}).get("Code", ""))
+    response = getattr(error, "response", None) or {}  # None in what went wrong before there was an answer
+    return str(response.get("Error", {}).get("Code", ""))
 
 
 def _entry(uri: str, size: int, answer: dict[str, Any]) -> Entry:
