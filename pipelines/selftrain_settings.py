@@ -105,6 +105,12 @@ class SelfTrain(_Section):
             raise ValueError(
                 "`select.labels: soft` needs the linear model; a Transformer of `train` learns hard labels"
             )
+        for judge in ("held_out", "test"):
+            for learnt in ("labelled", "unlabelled"):
+                if getattr(self, judge) == getattr(self, learnt):
+                    raise ValueError(
+                        f"`{judge}` is the file of `{learnt}`: it would judge what has been learnt from it"
+                    )
         return self
 
     @property

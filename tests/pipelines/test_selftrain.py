@@ -54,6 +54,15 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
 
+def test_what_judges_is_never_what_was_learnt(files: Path) -> None:
+    for judge, learnt in (("held_out", "labelled"), ("test", "unlabelled")):
+        path = Path(getattr(settings(files), learnt)).name
+        with pytest.raises(RecipeError, match=f"`{judge}` is the file of `{learnt}`"):
+            load(files / "selftrain.yaml", (f"{judge}={path}",))
+    with pytest.raises(DatasetError, match="there is no such file of documents"):
+        selftrain(settings(files, labelled=str(files / "none.parquet")))
+
+
 def test_gains_and_says_why_it_stopped(files: Path) -> None:
     lines: list[str] = []
     report = selftrain(settings(files), tell=lines.append)

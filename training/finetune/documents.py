@@ -64,7 +64,7 @@ def read_table(path: str, snapshot: int | None = None) -> pa.Table:
                 source.seek(0)
                 return pa.ipc.open_stream(source).read_all()
     except FileNotFoundError:
-        raise DatasetError(f"{path}: there is no such file. Correct data.train or data.validation.") from None
+        raise DatasetError(f"{path}: there is no such file of documents. Correct the path that names it.") from None
     except pa.ArrowException as error:
         raise BadFileError(path, f"cannot be read as {suffix[1:]} ({error})", "write the file again") from error
 
