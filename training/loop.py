@@ -114,13 +114,7 @@ def _train(
 
     def save() -> None:
         """All processes gather, the first one writes; all of them fail if it does."""
-        tensors = {name: whole(p) for name, p in parameters.items()}
-        means = {
-            f"{name}.{key}": whole(optimizer.state[p][key])
-            for name, p in parameters.items()
-            if p in optimizer.state  # a part that the objective never reaches has none
-            for key in ("exp_avg", "exp_avg_sq")
-        }
+        tensors, means = gathered(parameters, optimizer)
         error: Exception | None = None
         if parallel.rank == 0:
             full = {
@@ -249,6 +243,19 @@ def _optimizer(parameters: dict[str, nn.Parameter], settings: TrainSettings, par
     groups = [{"params": matrices, "weight_decay": adam.weight_decay}, {"params": others, "weight_decay": 0.0}]
     groups = [group for group in groups if group["params"]]
     return torch.optim.AdamW(groups, lr=adam.lr, betas=(adam.beta1, adam.beta2), fused=True)
+
+
+def gathered(
+    parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW
+) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
+    """(what trains, AdamW's two means of it), whole and on the CPU. Every process of a sharded model must call it."""
+    means = {
+        f"{name}.{key}": whole(optimizer.state[p][key])
+        for name, p in parameters.items()
+        if p in optimizer.state  # a part that the objective never reaches has none
+        for key in ("exp_avg", "exp_avg_sq")
+    }
+    return {name: whole(p) for name, p in parameters.items()}, means
 
 
 def restore(folder: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, step: int) -> None:

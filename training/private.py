@@ -34,7 +34,7 @@ from training import build, checkpoint
 from training.data import Rows, Shards
 from training.evaluate import measure
 from training.finetune.documents import is_documents, read_table
-from training.loop import on_sigterm, restore
+from training.loop import gathered, on_sigterm, restore
 from training.metrics import Metrics
 from training.objectives import Objective, row_losses
 from training.parallel import Parallel
@@ -165,7 +165,16 @@ def train(
                             "world": parallel.world, "torch": torch.__version__, "privacy": private.state(),
                             "guarantee": guarantee.model_dump(mode="json"),
                         }  # fmt: skip
-                        result["checkpoint"] = str(_save(settings, parameters, optimizer, state, vocabulary.path))
+                        tensors, means = gathered(parameters, optimizer)
+                        written = checkpoint.write(
+                            settings.output,
+                            tensors,
+                            means,
+                            state,
+                            Path(vocabulary.path).read_bytes(),
+                            settings.checkpoint.keep,
+                        )
+                        result["checkpoint"] = str(written)
                     parallel.barrier()
                 if result["stopped"]:
                     break
@@ -296,16 +305,3 @@ def _two(data: Rows) -> np.ndarray:
     raise PrivacyError(
         "the first thousand rows are all equal: there is nothing to learn, and nothing to check gradients with."
     )
-
-
-def _save(
-    settings: TrainSettings,
-    parameters: dict[str, nn.Parameter],
-    optimizer: torch.optim.AdamW,
-    state: dict[str, Any],
-    tokenizer: str | Path,
-) -> Path:
-    tensors = {name: p.detach().cpu().contiguous() for name, p in parameters.items()}
-    means = {f"{n}.{k}": optimizer.state[p][k].cpu() for n, p in parameters.items() for k in ("exp_avg", "exp_avg_sq")}
-    kept = settings.checkpoint.keep
-    return checkpoint.write(settings.output, tensors, means, state, Path(tokenizer).read_bytes(), kept)
