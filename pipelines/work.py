@@ -29,7 +29,6 @@ from pipelines.unit_files import KeyRows, shard_file, side_table
 from transforms import storage
 from transforms.arrow import empty_batch, schema_of, wire_of
 from transforms.dedup.grouping import column
-from transforms.document import CORE
 from transforms.errors import ConservationError, EngineError
 from transforms.exchange import (
     Parts,
@@ -47,6 +46,7 @@ from transforms.generate.model import cache_in
 from transforms.shards import SUFFIX, ShardWriter, read_shard, shard_schema
 from transforms.sources.bad import BadRows, example
 from transforms.sources.read import read_unit
+from transforms.sources.rows import empty
 from transforms.sources.schema import conform
 from transforms.sources.units import ReadUnit
 
@@ -149,9 +149,8 @@ def _read(job: Job, stage: Stage, unit: ReadUnit, request: str) -> dict[str, Any
             return known
     bad = BadRows(unit.source)
     gate = suppress.Gate(job.suppression, spec, job.store.path(index))
-    # what an empty file would have held is not known; the schema of the other shards completes it
-    nothing = empty_batch(pa.schema([(name, pa.string()) for name in CORE]))
-    read = itertools.chain(gate.pass_on(read_unit(unit, spec, bad)), [nothing])
+    # the schema of the other shards completes that of an empty file
+    read = itertools.chain(gate.pass_on(read_unit(unit, spec, bad)), [empty(spec)])
     batches = ((b, None) for b in read)
     outcome = _stream(job, stage, request, batches, bad=bad, gate=gate, where=_name(unit))
     outcome["files"]["ids"] = {"path": index}

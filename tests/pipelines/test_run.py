@@ -207,6 +207,23 @@ def test_an_interrupted_commit_is_healed(corpus, expected, tmp_path):
     assert Dataset(tmp_path / "out").snapshots()[0]["created"]
 
 
+@pytest.mark.parametrize("step", ["exact", "minhash", "lines", "substring"])
+def test_the_newest_is_kept_beside_empty_files_and_whatever_type_a_file_gives_the_date(tmp_path, step):
+    text = "the very same words stand in each of these documents, line for line, and nobody changed any\n" * 3
+    dates = [None, "2021-01-01T00:00:00Z", None, 1700000000]
+    for i, date in enumerate(dates):
+        (tmp_path / f"{i}.jsonl").write_text(json.dumps({"text": text, "id": str(i), "day": date}) + "\n")
+    (tmp_path / "9.jsonl").touch()
+    sources = [
+        {"name": f"s{i}", "path": f"{i}.jsonl", "columns": {"id": "id", "created": "day"}}
+        for i in (9, *range(len(dates)))
+    ]
+    run(load(write_recipe(tmp_path, [{step: {"keep": "newest"}}], sources=sources)), workers=1)
+    kept = {i: Dataset(tmp_path / "out").why(i)["outcome"] for i in map(str, range(len(dates)))}
+    assert kept["3"] == "kept"
+    assert step not in ("exact", "minhash") or list(kept.values()).count("kept") == 1
+
+
 def test_empty_sources_single_documents_and_more_shards_than_documents(tmp_path):
     for number, (count, shards) in enumerate([(0, 1), (1, 1), (2, 6)]):
         folder = tmp_path / str(number)

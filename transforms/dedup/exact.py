@@ -12,7 +12,7 @@ from transforms.arrow import string_buffers
 from transforms.base import Applied, Decision, Group
 from transforms.dedup.cut import drop
 from transforms.dedup.grouping import column, repeated
-from transforms.dedup.order import KEEP_HELP, Keep, order_columns, order_ranks
+from transforms.dedup.order import KEEP_HELP, Keep, order_columns, order_fingerprint, order_ranks
 from transforms.dedup.shingles import nfc
 from transforms.hashing import U, hash128, murmur128
 from transforms.kernels import njit
@@ -86,6 +86,9 @@ class Exact(Group):
         default="space", description="What does not count: nothing; white space; all but lower-cased words."
     )
     keep: Keep = Field(default="first", description=KEEP_HELP)
+
+    def fingerprint(self) -> str:
+        return order_fingerprint(super().fingerprint(), self.keep)
 
     def hashes(self, texts: pa.Array) -> np.ndarray:
         """128-bit hash of each normalised text: uint64 [n, 2]."""

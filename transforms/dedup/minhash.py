@@ -14,7 +14,7 @@ from transforms.base import Applied, Decision, Group
 from transforms.dedup.candidates import TOLD, band_pairs, candidates, components
 from transforms.dedup.cut import drop
 from transforms.dedup.grouping import column, told_of
-from transforms.dedup.order import KEEP_HELP, Keep, order_columns, order_ranks
+from transforms.dedup.order import KEEP_HELP, Keep, order_columns, order_fingerprint, order_ranks
 from transforms.dedup.shingles import shingle_sets
 from transforms.dedup.sketch import band_keys, sketch
 from transforms.dedup.verify import confirm, similarity_to_survivor
@@ -56,6 +56,9 @@ class Minhash(Group):
     rows: int = Field(default=7, ge=1, le=64, description="Slots a band: more give fewer candidates.")
     verify: bool = Field(default=True, description="Confirm candidates by the true similarity of their shingles.")
     keep: Keep = Field(default="first", description=KEEP_HELP)
+
+    def fingerprint(self) -> str:
+        return order_fingerprint(super().fingerprint(), self.keep)
 
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
         if rnd == 0:

@@ -12,7 +12,7 @@ from transforms.arrow import string_buffers
 from transforms.base import Applied, Decision, Group
 from transforms.dedup.cut import cut
 from transforms.dedup.grouping import column, distinct, places, repeated, told_of
-from transforms.dedup.order import KEEP_HELP, Keep, document_ranks, order_columns
+from transforms.dedup.order import KEEP_HELP, Keep, document_ranks, order_columns, order_fingerprint
 from transforms.hashing import GOLDEN, U, hash64, mix64_array, murmur128
 from transforms.kernels import njit
 from transforms.unicode import tables
@@ -131,6 +131,9 @@ class Parts(Group):
         default="corpus", description="Where repeats count: in the whole corpus, or within each source."
     )
     keep: Keep = Field(default="first", description=KEEP_HELP.replace("of a cluster survives", "keeps a part first"))
+
+    def fingerprint(self) -> str:
+        return order_fingerprint(super().fingerprint(), self.keep)
 
     def _parts(self, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         offsets, data = string_buffers(batch.column("text"))

@@ -13,7 +13,7 @@ from transforms.arrow import string_buffers
 from transforms.base import Applied, Decision, Group
 from transforms.dedup.cut import cut
 from transforms.dedup.grouping import column, distinct, grouped, places, repeated, told_of
-from transforms.dedup.order import KEEP_HELP, Keep, document_ranks, order_columns
+from transforms.dedup.order import KEEP_HELP, Keep, document_ranks, order_columns, order_fingerprint
 from transforms.dedup.windows import repeated_windows
 from transforms.dedup.winnow import byte_table, contexts, runs
 from transforms.hashing import U
@@ -66,6 +66,9 @@ class Substring(Group):
                 "with `cut: false` nothing happens unless `max_fraction` is below 1; set it, or leave `cut` on"
             )
         return self
+
+    def fingerprint(self) -> str:
+        return order_fingerprint(super().fingerprint(), self.keep)
 
     def _runs(self, texts: pa.Array) -> tuple[Any, ...]:
         return runs(*string_buffers(texts), self.min_bytes, byte_table())

@@ -29,6 +29,17 @@ Place = Callable[[np.ndarray], list[int]]
 AS_STRING = ("id", "user", "lang")
 
 
+def empty(spec: SourceSpec) -> pa.RecordBatch:
+    """The documents of a file that holds none: what its other columns would be is not known, and the roles' types hardly."""
+    types = dict.fromkeys(CORE, pa.string())
+    if spec.priority is not None:
+        types["priority"] = pa.int64()
+    for role in get_args(Role):
+        if role in spec.columns:
+            types.setdefault(role, pa.string() if role in AS_STRING else pa.null())
+    return pa.RecordBatch.from_arrays([pa.nulls(0, t) for t in types.values()], schema=pa.schema(list(types.items())))
+
+
 def rows_from(first: int) -> Place:
     """Positions of a batch whose first row is row number `first` (from 0) of the file."""
     return lambda rows: [first + int(r) + 1 for r in rows]

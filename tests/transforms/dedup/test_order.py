@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from tests.transforms.dedup.harness import documents
-from transforms.dedup.order import document_ranks, order_columns, order_ranks
+from transforms.dedup.order import document_ranks, order_columns, order_fingerprint, order_ranks
 from transforms.errors import RecipeError
 
 
@@ -37,6 +37,24 @@ def test_longest_counts_bytes() -> None:
 def test_greatest_first_absent_last_ties_by_id(values: list, keep: str, role: str) -> None:
     table = documents(["x"] * 4, ["d", "c", "a", "b"], **{role: values})
     assert ranked(table, keep) == ["b", "c", "d", "a"]
+
+
+def test_values_of_several_types_have_one_order() -> None:
+    """Each shard has the column as its file has it; the exchange puts the shards' rows into one table."""
+    day = datetime.datetime
+    columns = {
+        "a": pa.array([None]),
+        "b": pa.array(["2021-01-01T00:00:00Z"]),
+        "c": pa.array([day(2024, 1, 1)], pa.timestamp("us")),
+        "d": pa.array([day(2024, 1, 1, 1)], pa.timestamp("ns", "Europe/Berlin")),
+        "e": pa.array([datetime.date(2019, 5, 1)]),
+        "f": pa.array([1700000000]),
+        "g": pa.array([1.5], pa.float32()),
+        "h": pa.array([None], pa.int8()),
+    }
+    batches = [documents(["x"], [i], created=c).combine_chunks().to_batches()[0] for i, c in columns.items()]
+    table = pa.concat_tables([pa.table(order_columns(b, "newest", "exact")) for b in batches])
+    assert [table["id"][int(i)].as_py() for i in np.argsort(order_ranks(table))] == list("fgdcbeah")
 
 
 def test_a_dictionary_column_is_ordered_by_its_values() -> None:
@@ -72,3 +90,8 @@ def test_of_equal_rank_what_came_first_survives() -> None:
     table = pa.table({"rank": [1, 2, 2], "arrival": pa.array([0, 1, 0], pa.uint32()), "id": ["a", "b", "c"]})
     assert order_ranks(table).tolist() == [2, 1, 0]
     assert order_ranks(table.drop_columns("rank")).tolist() == [0, 2, 1]
+
+
+def test_only_what_ranks_by_a_column_has_another_fingerprint() -> None:
+    assert order_fingerprint("a", "first") == order_fingerprint("a", "longest") == "a"
+    assert len({order_fingerprint(step, "newest") for step in ("a", "b")} - {"a", "b"}) == 2
