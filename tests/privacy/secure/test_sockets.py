@@ -40,7 +40,7 @@ class Tap:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), self._socket:
             while True:
                 came, _ = self._socket.accept()
                 try:
@@ -61,7 +61,8 @@ class Tap:
                 s.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        self._socket.close()
+        with contextlib.suppress(OSError):  # wakes who waits for a connection, and closes it
+            self._socket.shutdown(socket.SHUT_RDWR)
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@ import os
 import sqlite3
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -44,6 +46,21 @@ def cache(tmp_path):
     made = RequestCache(str(tmp_path / "folder" / "requests.sqlite"))
     yield made
     made.close()
+
+
+class Slow(int):
+    """A number whose additions take time, as one does that another thread breaks into."""
+
+    def __add__(self, other):
+        time.sleep(0.1)
+        return Slow(int(self) + other)
+
+
+def test_answers_that_threads_ask_for_at_once_are_all_counted(cache):
+    cache.asked = Slow(0)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda text: cache.complete(Model(), requests(text)), "abcd"))
+    assert cache.asked == len(cache) == 4
 
 
 def test_an_answer_is_asked_for_once_by_this_and_by_later_processes(cache):
