@@ -14,6 +14,7 @@ from transforms.filters.rules import Rules
 from transforms.filters.statistics import SCRIPTS_HELP, Scripts, count_words, word_tables
 from transforms.kernels import njit
 from transforms.random import Keyed
+from transforms.unicode import SPACE, decode
 
 
 def _bound(what: str) -> Any:
@@ -32,7 +33,7 @@ class Length(Filter):
     """
 
     name: ClassVar[str] = "length"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     stability: ClassVar[Stability] = "record"
 
     min_chars: int | None = Field(1, ge=0, description="fewest characters of a document")
@@ -80,12 +81,16 @@ def _count(offsets: Any, data: Any, flags: Any, alone: int, out: Any) -> None:
         stop: Any = np.int64(offsets[row + 1])
         words, _, chars, _ = count_words(data, start, stop, flags, alone)
         lines = 0
-        blank = True
-        for i in range(start, stop):
-            b = data[i]
-            if b == 10:
+        blank: Any = True
+        i = start
+        while i < stop:
+            if data[i] == 10:
                 lines += not blank
                 blank = True
-            elif b > 32:
-                blank = False
+                i += 1
+            elif blank:
+                c, i = decode(data, i, stop)
+                blank = (flags[c] & SPACE) != 0
+            else:
+                i += 1
         out[row, 0], out[row, 1], out[row, 2] = chars, words, lines + (not blank)

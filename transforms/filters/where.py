@@ -52,7 +52,10 @@ class Where(Filter):
         rules = Rules(len(batch))
         value = np.full(len(batch), np.nan)
         if pa.types.is_integer(column.type) or pa.types.is_floating(column.type):
-            value = column.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+            # the nearest float64 of an integer beyond 2^53
+            value = column.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
+            rules.scores["value"] = value
+        elif pa.types.is_null(column.type):  # a file may hold no value at all
             rules.scores["value"] = value
         elif self.min_value is not None or self.max_value is not None:
             raise RecipeError(
@@ -70,6 +73,8 @@ class Where(Filter):
         return rules.verdict()
 
     def _is_in(self, column: pa.Array, values: tuple[Value, ...]) -> np.ndarray:
+        if pa.types.is_null(column.type):
+            return np.zeros(len(column), np.bool_)
         if pa.types.is_dictionary(column.type):
             column = column.dictionary_decode()
         try:

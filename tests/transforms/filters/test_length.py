@@ -7,13 +7,16 @@ from tests.transforms.filters.reference import HAND, batch, rule_words
 from transforms.filters.length import Length
 from transforms.random import Keyed
 
+BLANK = ["\u3000\n\u00a0\u2028 \n\x85", "\x1f\n\x00\n\x7f", "a\u3000\n\u3000b\n \ufeff"]
+
 
 @given(st.lists(st.text(max_size=30), max_size=3))
 def test_counts(texts):
-    texts = texts + HAND
+    texts = texts + HAND + BLANK
     scores = Length().judge(batch(texts), Keyed()).scores
     assert scores["chars"].tolist() == [len(t) for t in texts]
     assert scores["words"].tolist() == [len(rule_words(t)) for t in texts]
+    assert scores["lines"].tolist() == [sum(not line.isspace() for line in t.split("\n") if line) for t in texts]
     assert scores["bytes"].tolist() == [len(t.encode()) for t in texts]
 
 

@@ -30,6 +30,26 @@ def test_values_and_ranges():
     assert kept(column="lang", keep=[]) == ""
 
 
+def of(column, **fields):
+    rows = pa.record_batch({"id": list("abc"), "text": [""] * 3, "x": column})
+    return "".join(Where(column="x", **fields)(rows).column("id").to_pylist())
+
+
+def test_integers_beyond_those_of_float64():
+    big = pa.array([2**60 + 1, 5, None])
+    assert of(big, keep=[2**60 + 1]) == of(big, min_value=6) == "a"
+    assert of(big, keep=[2**60]) == ""
+    assert of(pa.array([2**63 + 1, 5, 6], pa.uint64()), drop=[5]) == "ac"
+
+
+def test_a_column_without_any_value():
+    nothing = pa.nulls(3)
+    assert (
+        of(nothing, keep=["a"]) == of(nothing, keep=[1]) == of(nothing, min_value=1) == of(nothing, max_value=1) == ""
+    )
+    assert of(nothing, drop=["a"]) == "abc"
+
+
 def test_reasons_values_and_dictionary_columns():
     verdict = Where(column="n", max_value=3).judge(ROWS, Keyed())
     assert verdict.reasons[verdict.codes[3]] == "max_value"
