@@ -36,7 +36,7 @@ class Decontaminate(Filter):
     """
 
     name: ClassVar[str] = "decontaminate"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     stability: ClassVar[Stability] = "record"
 
     sets: dict[str, str] = Field(
@@ -180,11 +180,16 @@ def _cut(
     # stretches of one item, joined over gaps of fewer than ngram words
     order = np.lexsort((spans[:, 2], items, rows))
     rows, items, spans = rows[order], items[order], spans[order]
-    apart = np.ones(len(rows), np.bool_)
-    apart[1:] = (rows[1:] != rows[:-1]) | (items[1:] != items[:-1]) | (spans[1:, 2] - spans[:-1, 3] >= ngram)
+    other = np.ones(len(rows), np.bool_)
+    other[1:] = (rows[1:] != rows[:-1]) | (items[1:] != items[:-1])
+    # the furthest end so far: of an item with a short column, one stretch may lie within another
+    above = (np.cumsum(other) - 1)[:, None] * (spans[:, [1, 3]].max() + 1)
+    reach = np.maximum.accumulate(spans[:, [1, 3]] + above) - above
+    apart = other
+    apart[1:] |= spans[1:, 2] - reach[:-1, 1] >= ngram
     first = np.flatnonzero(apart)
     last = np.append(first[1:], len(rows)) - 1
-    begins, ends, owners = spans[first, 0], spans[last, 1], rows[first]
+    begins, ends, owners = spans[first, 0], reach[last, 0], rows[first]
     # of all items, in order, overlaps joined
     order = np.lexsort((ends, begins))
     merged: list[list[int]] = []

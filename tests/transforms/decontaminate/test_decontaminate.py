@@ -66,6 +66,14 @@ def test_cut_joins_over_changed_words(sets: dict[str, str]) -> None:
     assert t(batch_of([f"before {' '.join(words)} after"])).column("text").to_pylist() == ["before  after"]
 
 
+def test_cut_of_a_stretch_within_another(tmp_path) -> None:
+    """A short column of an item may repeat words of its long one."""
+    pq.write_table(pa.table({"question": ["d e f"], "answer": ["a b c d e f g h"]}), tmp_path / "s.parquet")
+    fields = {"sets": {"s": str(tmp_path / "s.parquet")}, "columns": ("question", "answer"), "ngram": 6, "min_words": 3}
+    got = Decontaminate(action="cut", **fields)(batch_of(["x a b c d e f g h y", "d e f x", "a b c d e f d e f z"]))
+    assert got.column("text").to_pylist() == ["x  y", " x", " z"]
+
+
 def test_tag(sets: dict[str, str]) -> None:
     out = Decontaminate(sets=sets, action="tag")(batch_of(TEXTS))
     assert out.column("contaminated_by").to_pylist() == [

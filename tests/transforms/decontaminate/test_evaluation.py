@@ -38,6 +38,14 @@ def test_text_has_one_item_a_line(files: dict[str, str]) -> None:
     assert items.texts[0].to_pylist() == ["What is it?", "谁？"]
 
 
+def test_a_line_ends_at_a_line_feed_only(tmp_path) -> None:
+    text = "one\u2028two\x0bthree\x0cfour\x1cfive\u0085six\r\nseven\reight\n"
+    (tmp_path / "a.txt").write_bytes(text.encode())
+    items = read_items(str(tmp_path / "a.txt"), ())
+    assert items.texts[0].to_pylist() == [text.split("\r\n")[0], "seven", "eight"]
+    assert items.names == ["1", "2", "3"]
+
+
 def test_mistakes_are_told(files: dict[str, str], tmp_path) -> None:
     for columns in (("prompt",), ("n",)):
         with pytest.raises(BadFileError, match="columns"):
