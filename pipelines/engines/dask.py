@@ -55,8 +55,11 @@ class Dask(Engine):
         pipeline_options(self.flags)
         if self.workers and self._existing():
             raise RecipeError("--workers: the existing Dask cluster has the workers it has; leave `--workers` out")
+        for flag in ("dask_client_address", "dask_scheduler_file"):
+            if self.option(flag) == "":  # mostly a variable that is not set; not a wish for workers of our own
+                raise RecipeError(f"--{flag}: names nothing; give the cluster's, or leave it out to start workers here")
         if file := self.option("dask_scheduler_file"):
-            _check_file(file)
+            _address_in(file)
         for flag in ("dask_npartitions", "dask_partition_size"):
             if self.option(flag):
                 raise RecipeError(f"--{flag}: each stage is cut by its own number of units; leave it out")
@@ -86,6 +89,7 @@ class Dask(Engine):
                 flags = self.flags
                 address, file = self.option("dask_client_address"), self.option("dask_scheduler_file")
                 try:
+                    _check_address(address or _address_in(file or ""))
                     client = distributed.Client(address=address, scheduler_file=file, set_as_default=False)
                 except (OSError, TimeoutError, ValueError) as error:
                     raise CorpusmillError(
@@ -112,8 +116,16 @@ class Dask(Engine):
             yield client, flags
 
 
-def _check_file(file: str) -> None:
-    """Dask would wait for ever for one that is not there."""
+def _check_address(address: str) -> None:
+    """Raises ValueError for what is no address: Dask's client, half made, would be waited for at the end of the process."""
+    from distributed.comm.addressing import get_address_host_port
+
+    if not address.startswith(("inproc://", "ucx://")):  # which have other parts
+        get_address_host_port(address)
+
+
+def _address_in(file: str) -> str:
+    """The address in a scheduler's file. Dask would wait for ever for one that is not there."""
     advice = f"`dask scheduler --scheduler-file {file}` writes it"
     try:
         address = json.loads(Path(file).read_bytes())["address"]
@@ -123,6 +135,7 @@ def _check_file(file: str) -> None:
         address = None
     if not isinstance(address, str):
         raise RecipeError(f"--dask_scheduler_file={file}: names no address of a scheduler; {advice}")
+    return address
 
 
 def check_cluster(client: Any, job: Job, wanted: Expected) -> int:

@@ -119,6 +119,14 @@ def test_an_unknown_runner_is_told_the_known_ones(corpus):
     assert RUNNERS == ("local", "dask", "portable", "dataflow")
 
 
+def test_an_unknown_runner_is_told_where_nothing_is_new_as_well(tmp_path):
+    write_shards(tmp_path / "raw", rows(20), 1)
+    recipe = load(write_recipe(tmp_path, ["exact"]))
+    run(recipe, workers=1)
+    with pytest.raises(RecipeError, match="--runner flink: unknown"):
+        run(recipe, runner="flink")
+
+
 def test_an_option_that_beam_does_not_know_is_refused():
     with pytest.raises(RecipeError, match="--direct_workers=3"):
         pipeline_options(["--direct_workers=3"])

@@ -1,6 +1,7 @@
 """Dask: what is refused, and how stages are run again. That it gives the same bytes is tests/pipelines/test_runners.py."""
 
 import dataclasses
+import json
 import os
 
 import pytest
@@ -38,6 +39,8 @@ def job(tmp_path):
             ["--dask_scheduler_file=x"],
             "x: cannot be read: No such file or directory; `dask scheduler --scheduler-file x` writes it",
         ),
+        (None, ["--dask_client_address="], "--dask_client_address: names nothing; give the cluster's, or leave it out"),
+        (None, ["--dask_scheduler_file="], "--dask_scheduler_file: names nothing"),
         (2, [ADDRESS], "--workers: the existing Dask cluster has the workers it has"),
         (
             None,
@@ -77,6 +80,17 @@ def test_a_scheduler_that_does_not_answer_is_named(job, monkeypatch, tmp_path, f
         Dask(None, flags).run(job)
     assert str(told.value).startswith(f"no Dask scheduler answers at {flags[0].partition('=')[2]}: ")
     assert "Nothing ran. `dask scheduler` prints its address" in str(told.value)
+
+
+@pytest.mark.parametrize("address", ["nonsense", "tcp://x", "nothing://x"])
+def test_no_client_is_begun_for_what_is_no_address(job, monkeypatch, tmp_path, address):
+    """One that was begun would be waited for, a minute long, when the process ends."""
+    monkeypatch.setattr(distributed, "Client", lambda **_: pytest.fail("a client was begun"))
+    file = tmp_path / "s.json"
+    file.write_text(json.dumps({"address": address}))
+    for flag in (f"--dask_client_address={address}", f"--dask_scheduler_file={file}"):
+        with pytest.raises(CorpusmillError, match="no Dask scheduler answers at"):
+            Dask(None, [flag]).run(job)
 
 
 class Cluster:
