@@ -7,6 +7,7 @@ in the environment that `--environment_type` names, and each checks itself befor
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 from typing import Any, ClassVar
 
@@ -16,6 +17,9 @@ from pipelines.runners import Engine, pipeline_options
 from transforms.errors import CorpusmillError, RecipeError
 
 ENVIRONMENTS = ("LOOPBACK", "EXTERNAL", "PROCESS", "DOCKER")
+
+ANSWER = 30.0
+"""Seconds that a job service has for its first answer."""
 
 
 class Portable(Engine):
@@ -47,6 +51,11 @@ class Portable(Engine):
                 f"--environment_type={kind} needs `--environment_config`: "
                 f"{what.get(kind, 'an image that has corpusmill (docker/; Beam’s own has not)')}"
             )
+        if kind == "PROCESS" and not _names_command(str(self.option("environment_config"))):
+            raise RecipeError(
+                "--environment_config: of PROCESS, a mapping in JSON that names the command, as in "
+                '\'{"command": "/opt/apache/beam/boot"}\''
+            )
         if kind == "DOCKER" and "apache/beam_python" in str(self.option("environment_config")):
             raise RecipeError("--environment_config: Beam's own image has no corpusmill; name the one of docker/")
         _reach(endpoint)
@@ -77,13 +86,26 @@ class Portable(Engine):
         return pipeline
 
 
+def _names_command(config: str) -> bool:
+    try:
+        found = json.loads(config)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and isinstance(found.get("command"), str)
+
+
 def _reach(endpoint: str) -> None:
-    """Raises CorpusmillError unless something listens there."""
+    """Raises CorpusmillError unless something that speaks gRPC listens there; Beam would wait five minutes for it to do so."""
+    import grpc
+
     host, _, port = endpoint.rpartition(":")
     try:
         with contextlib.closing(socket.create_connection((host.strip("[]"), int(port)), timeout=10)):
             pass
-    except (OSError, ValueError) as error:
+        with grpc.insecure_channel(endpoint) as channel:
+            grpc.channel_ready_future(channel).result(timeout=ANSWER)
+    except (OSError, ValueError, grpc.FutureTimeoutError) as error:
+        said = str(error) or f"what listens there says nothing in gRPC for {ANSWER:g} seconds"
         raise CorpusmillError(
-            f"no job service answers at {endpoint}: {error}. Nothing ran. Start it, or correct `--job_endpoint=HOST:PORT`."
+            f"no job service answers at {endpoint}: {said}. Nothing ran. Start it, or correct `--job_endpoint=HOST:PORT`."
         ) from error

@@ -2,9 +2,12 @@
 
 import os
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
+import grpc
 import pytest
 
+from pipelines.engines import portable
 from pipelines.engines.portable import ENVIRONMENTS, Portable
 from pipelines.plan import open_job
 from pipelines.recipe import load
@@ -21,9 +24,12 @@ def job(tmp_path_factory):
 
 @pytest.fixture
 def endpoint():
-    """Where something listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield f"127.0.0.1:{server.getsockname()[1]}"
+    """Where something listens that speaks gRPC."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
 
 
 CONFIG = {"EXTERNAL": "pool:50000", "PROCESS": '{"command": "boot"}', "DOCKER": "mine/corpusmill-beam:1"}
@@ -44,6 +50,8 @@ def test_every_environment_is_taken_when_the_service_answers(job, endpoint, kind
         (None, ["--job_endpoint=x:1", "--environment_type=loopback"], "DOCKER, not loopback"),
         (None, ["--job_endpoint=x:1", "--environment_type=EXTERNAL"], "needs `--environment_config`: the address of a worker pool"),
         (None, ["--job_endpoint=x:1", "--environment_type=PROCESS"], "`--environment_config`: .*beam/boot"),
+        (None, ["--job_endpoint=x:1", "--environment_type=PROCESS", "--environment_config=boot"], "a mapping in JSON"),
+        (None, ["--job_endpoint=x:1", "--environment_type=PROCESS", '--environment_config=["boot"]'], "a mapping in JSON"),
         (None, ["--job_endpoint=x:1", "--environment_type=DOCKER"], "`--environment_config`: an image that has corpusmill"),
         (
             None,
@@ -64,6 +72,12 @@ def test_a_service_that_does_not_answer_is_named(job, address):
         Portable(None, [f"--job_endpoint={address}", "--environment_type=LOOPBACK"]).check(job)
     assert str(told.value).startswith(f"no job service answers at {address}: ")
     assert str(told.value).endswith("Nothing ran. Start it, or correct `--job_endpoint=HOST:PORT`.")
+
+
+def test_a_service_that_says_nothing_is_not_waited_for(job, monkeypatch):
+    monkeypatch.setattr(portable, "ANSWER", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as mute, pytest.raises(CorpusmillError, match="says nothing in gRPC"):
+        Portable(None, [f"--job_endpoint=127.0.0.1:{mute.getsockname()[1]}", "--environment_type=LOOPBACK"]).check(job)
 
 
 def marks(job):
