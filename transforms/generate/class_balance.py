@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from transforms.base import Applied, Decision, Group, Stability
+from transforms.errors import RecipeError
 from transforms.generate.select import balanced
 from transforms.hashing import hash64
 from transforms.random import Keyed
@@ -19,10 +20,10 @@ class ClassBalance(Group):
     """Keeps, of each label, the documents with the highest `confidence`: `share` of all, divided evenly over the labels.
 
     Source: class-balanced self-training (Zou et al. 2018); see `transforms.generate.select.balanced`. Documents whose label or
-    confidence is null or absent, such as those that people labelled, are kept and not counted. Equal confidences are ordered by
-    a hash of the id.
+    confidence is null, such as those that people labelled, are kept and not counted. Equal confidences are ordered by a hash of
+    the id.
 
-    One partition decides, on 28 bytes a document.
+    One partition decides, on 28 bytes a document. Raises RecipeError where documents have no column `label` or `confidence`.
     """
 
     name: ClassVar[str] = "class-balance"
@@ -34,6 +35,11 @@ class ClassBalance(Group):
 
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
         n, names = batch.num_rows, batch.schema.names
+        for name in ("label", "confidence"):
+            if n and name not in names:
+                raise RecipeError(
+                    f"class-balance: documents have no column `{name}`; put the step `pseudo-label` before"
+                )
         confidence = (
             batch.column("confidence").cast(pa.float64()) if "confidence" in names else pa.nulls(n, pa.float64())
         )

@@ -146,6 +146,13 @@ def test_a_teacher_or_held_out_labels_that_are_none_are_told(tmp_path: Path, mon
         PseudoLabel(model="echo:text", held_out=str(tmp_path / "held.parquet")).judge(batch(2), Keyed())
 
 
+@pytest.mark.parametrize("column", ["label", "confidence"])
+def test_class_balance_needs_its_columns(column: str) -> None:
+    rows = pa.record_batch({"id": ["a"], "text": ["t"], "source": ["s"], "label": ["x"], "confidence": [0.5]})
+    with pytest.raises(RecipeError, match=f"no column `{column}`"):
+        grouped(ClassBalance(), rows.drop_columns(column), 1)
+
+
 def test_pseudo_label_step(tmp_path: Path) -> None:
     rows = batch(8).set_column(3, "label", pa.array(["own", *[None] * 7], pa.string()))
     out = PseudoLabel(model="echo:one")(rows)
