@@ -10,9 +10,11 @@ from pydantic import Field
 
 from transforms.arrow import string_buffers
 from transforms.base import Applied, Decision, Group
+from transforms.bits import find_byte
 from transforms.dedup.cut import cut
 from transforms.dedup.grouping import column, distinct, places, repeated, told_of
 from transforms.dedup.order import KEEP_HELP, Keep, document_ranks, order_columns, order_fingerprint
+from transforms.filters.statistics import strip
 from transforms.hashing import GOLDEN, U, hash64, mix64_array, murmur128
 from transforms.kernels import njit
 from transforms.unicode import tables
@@ -28,11 +30,6 @@ _CUT = pa.schema(
         ("survivor", pa.string()),
     ]
 )
-
-
-@njit(inline="always")
-def _is_blank(byte: Any) -> bool:
-    return byte == 32 or (byte >= 9 and byte <= 13)
 
 
 @njit(nogil=True, cache=True)
@@ -51,39 +48,29 @@ def _parts(
     ends = np.empty(room, np.int64)
     m = 0
     for row in range(len(offsets) - 1):
-        start, stop = offsets[row], offsets[row + 1]
+        start, stop = np.int64(offsets[row]), np.int64(offsets[row + 1])
         i = start
         while i < stop:
             begin = i  # of the line
-            while i < stop and data[i] != 10:
-                i += 1
-            first, last = begin, i
-            while first < last and _is_blank(data[first]):
-                first += 1
+            i = find_byte(data, begin, stop, 10)
+            first, last = strip(data, begin, i, flags)
             if first == last:  # a blank line
                 i += 1
                 continue
             end = min(i + 1, stop)
             if blocks:
                 # on to the first blank line, and over the blank lines behind it
-                content = end
                 after = False
                 while end < stop:
-                    j = end
-                    blank = True
-                    while j < stop and data[j] != 10:
-                        blank = blank and _is_blank(data[j])
-                        j += 1
-                    if after and not blank:
+                    j = find_byte(data, end, stop, 10)
+                    a, b = strip(data, end, j, flags)
+                    if after and a < b:
                         break
-                    after = blank
+                    after = a == b
                     end = min(j + 1, stop)
-                    if not blank:
-                        content = end
-                last = content
+                    if a < b:
+                        last = b
             i = end
-            while last > first and _is_blank(data[last - 1]):
-                last -= 1
             if last - first < max(min_chars, min_words):
                 continue
             if min_chars > 1:
@@ -118,6 +105,7 @@ class Parts(Group):
     """Base of `lines` and `paragraphs`; in round 0 each part sends 12 bytes, in round 1 those that repeat send their
     document's order, too."""
 
+    version: ClassVar[int] = 2
     rounds: ClassVar[int] = 2
     blocks: ClassVar[bool]
 

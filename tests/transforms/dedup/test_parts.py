@@ -29,6 +29,15 @@ def test_scripts_without_spaces(parts: type[Parts], line: str) -> None:
 
 
 @BOTH
+def test_white_space_of_any_script_does_not_count(parts: type[Parts]) -> None:
+    line = "重复的文字应当删除一次"
+    texts = [f"甲\n\u3000\n{line}", f"乙\n\u3000\n\u3000\u3000{line}\u00a0\n\u2003\n丙"]
+    got = run(parts(), cut(documents(texts)))
+    left = {Lines: "乙\n\u3000\n\u2003\n丙", Paragraphs: "乙\n\u3000\n丙"}[parts]
+    assert got.texts == {"d00000": texts[0], "d00001": left}
+
+
+@BOTH
 def test_max_copies_and_min_documents(parts: type[Parts]) -> None:
     table = documents([f"{LONG}\n\n{name}" for name in "abcd"])
 
