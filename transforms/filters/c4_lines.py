@@ -104,12 +104,13 @@ class C4Lines(Filter):
     def _bad_words(self, text: pa.Array) -> np.ndarray | None:
         if not self.bad_words:
             return None
-        found = pc.match_substring_regex(text, _bad_pattern(self.bad_words), ignore_case=True)
+        pattern = _bad_pattern(self.bad_words, self.scripts_without_spaces == "adapt")
+        found = pc.match_substring_regex(text, pattern, ignore_case=True)
         return found.fill_null(False).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 @functools.cache
-def _bad_pattern(path: str) -> str:
+def _bad_pattern(path: str, adapt: bool) -> str:
     try:
         with open(path, encoding="utf-8") as file:
             words = [line.strip() for line in file if line.strip()]
@@ -119,7 +120,13 @@ def _bad_pattern(path: str) -> str:
         ) from error
     if not words:
         raise RecipeError(f"bad_words: {path} is empty. Put one word or phrase on each line, or leave the field out.")
-    return rf"(?:^|[^\pL\pN_])(?:{'|'.join(map(re.escape, words))})(?:[^\pL\pN_]|$)"
+    flags, _, alone = word_tables("adapt" if adapt else "as-is")
+    # in a script without spaces other characters may touch a word, as in C4's own lists for Chinese, Japanese and Thai
+    before, behind = r"(?:^|[^\pL\pN_])", r"(?:[^\pL\pN_]|$)"
+    return "|".join(
+        ("" if flags[ord(w[0])] & alone else before) + re.escape(w) + ("" if flags[ord(w[-1])] & alone else behind)
+        for w in words
+    )
 
 
 @functools.cache

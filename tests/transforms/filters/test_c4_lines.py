@@ -79,6 +79,18 @@ def test_chinese_japanese_thai_and_arabic_lines_end():
     assert C4Code(scripts_without_spaces="as-is")(batch(texts)).num_rows == 0
 
 
+def test_bad_words_of_scripts_without_spaces_stand_between_others(tmp_path):
+    path = tmp_path / "words.txt"
+    path.write_text("坏话\nท่า\n坏site\n", encoding="utf-8")
+    texts = ["他说坏话了。", "ท่าเรือ", "他说坏site.", "他说坏sites.", "说话"]
+    for preset in (C4Paper, C4Code):
+        fields = {"bad_words": str(path), "min_sentences": None, "min_line_words": 1}
+        adapted = preset(**fields).judge(batch([t + GOOD for t in texts]), Keyed())
+        assert adapted.scores["bad_words"].tolist() == [1, 1, 1, 0, 0]
+        as_is = preset(**fields, scripts_without_spaces="as-is").judge(batch([t + GOOD for t in texts]), Keyed())
+        assert as_is.scores["bad_words"].tolist() == [0, 0, 0, 0, 0]
+
+
 def test_bad_words(tmp_path):
     path = tmp_path / "words.txt"
     path.write_text("darn\nwhat the (heck)\n坏话\n")
