@@ -16,6 +16,7 @@ from typing import Any
 
 from pipelines import submitted, suppress
 from pipelines.commit import commit, finish
+from pipelines.disk import explain
 from pipelines.job import Job
 from pipelines.plan import nothing_new, open_job
 from pipelines.recipe import Recipe, Step
@@ -35,8 +36,9 @@ def submit(recipe: Recipe, runner: str, workers: int | None = None, options: Seq
     Raises:
         RecipeError: this runner cannot run on without us, or nothing is new.
         LockedError: another process is writing the dataset.
+        CorpusmillError: the engine failed; the message says what becomes of the run if the engine has it all the same.
     """
-    from pipelines.runners import engine_of
+    from pipelines.runners import engine_of, failed
 
     engine = engine_of(runner, workers, options)
     if not hasattr(engine, "submit"):
@@ -57,6 +59,14 @@ def submit(recipe: Recipe, runner: str, workers: int | None = None, options: Seq
             if not before:
                 storage.remove(submitted.path_of(job.dataset, run))
             raise
+        except Exception as error:  # an answer may be lost on its way: then the job runs, and the note must stay
+            told = explain(error, job.dataset)
+            if told is not error:
+                raise told from error
+            raise CorpusmillError(
+                f"{failed(runner, error)} Look whether it has a job of run {run}. If not, submit again, or give the run up: "
+                f"`corpusmill gc {job.dataset} --give-up {run}`."
+            ) from error
 
 
 def run_id(job: Job) -> str:

@@ -142,6 +142,6 @@ def parse_size(text: str) -> int:
     word = text.strip().upper()
     unit = next((u for u in units if word.endswith(u)), "")
     value = float(word.removesuffix(unit)) * units.get(unit, 1)
-    if not 0 < value < 1e19:
+    if not 1 <= value < 1e19:
         raise ValueError(f"{text}: a size is more than nothing, as in 500GB")
     return int(value)

@@ -21,6 +21,7 @@ from transforms.errors import DatasetError
 
 FILE = "history.jsonl"
 OUTCOMES = ("committed", "nothing-new", "failed")
+_PARTS = {"start", "end", "seconds", "cpu_seconds", "message"}
 _MESSAGE = 2_000
 
 
@@ -87,7 +88,7 @@ def read(dataset: str) -> list[dict[str, Any]]:
             found = json.loads(line)
         except ValueError:
             continue
-        if isinstance(found, dict) and found.get("outcome") in OUTCOMES:
+        if isinstance(found, dict) and found.get("outcome") in OUTCOMES and found.keys() >= _PARTS:
             runs.append(found)
     return runs
 
@@ -143,9 +144,10 @@ def metrics(dataset: str, name: str, manifest: dict[str, Any] | None) -> str:
 
 def check_metrics(file: str) -> None:
     """Raises DatasetError where no metrics can be written, before the run whose metrics they are."""
-    folder = os.path.dirname(os.path.abspath(file))
-    if storage.is_local(file) and (os.path.isdir(file) or not os.access(folder, os.W_OK)):
-        why = "it is a folder" if os.path.isdir(file) else f"{folder} is no folder that can be written to"
+    path = storage.local_path(file)
+    folder = os.path.dirname(os.path.abspath(path))
+    if storage.is_local(file) and (os.path.isdir(path) or not os.access(folder, os.W_OK)):
+        why = "it is a folder" if os.path.isdir(path) else f"{folder} is no folder that can be written to"
         raise DatasetError(f"--metrics {file}: {why}. Nothing ran; name another file.")
 
 

@@ -103,10 +103,7 @@ def run_stages(job: Job, workers: int | None, runner: str, options: Sequence[str
         told = explain(error, job.dataset)
         if isinstance(told, CorpusmillError):
             raise told from error.__cause__
-        raise CorpusmillError(
-            f"the runner {runner} failed: {type(error).__name__}: {_short(error)}. "
-            "Finished shards are kept: the same command goes on."
-        ) from error
+        raise CorpusmillError(f"{failed(runner, error)} Finished shards are kept: the same command goes on.") from error
 
 
 def hush() -> None:
@@ -119,10 +116,11 @@ def _not_of_beam(record: logging.LogRecord) -> bool:
     return not str(record.msg).startswith("apitools not found")
 
 
-def _short(error: Exception) -> str:
-    """A message without the traces that runners paste into it."""
+def failed(runner: str, error: Exception) -> str:
+    """What an engine raised, in a sentence, without the traces that runners paste into it."""
     text = str(error).strip()
-    return text if len(text) < 800 else f"{text[:200]} ... {text[-600:]}"
+    short = text if len(text) < 800 else f"{text[:200]} ... {text[-600:]}"
+    return f"the runner {runner} failed: {type(error).__name__}: {short}."
 
 
 SMALL = 100_000_000

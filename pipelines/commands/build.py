@@ -61,7 +61,7 @@ def plan(
         from pipelines.report.estimate import render as render_estimate
 
         try:
-            wanted = parse_size(size) if size else None
+            wanted = None if size is None else parse_size(size)
         except ValueError:
             raise click.UsageError(f"--for {size}: a size is a number and MB, GB or TB, as in 1TB") from None
         found = estimate(loaded, workers or runners.cores(), price, wanted).to_dict()

@@ -123,6 +123,17 @@ def test_what_the_engine_refuses_is_no_run(recipe, monkeypatch):
     assert runs(recipe.dataset) == []
 
 
+def test_a_run_that_may_have_been_handed_over_stays_and_is_named(recipe, monkeypatch):
+    def lose(self: Engine, job):
+        raise ConnectionError("the answer is lost")
+
+    monkeypatch.setattr(Alone, "submit", lose)
+    with pytest.raises(CorpusmillError, match="local failed: ConnectionError: the answer is lost") as told:
+        submit(recipe, "local")
+    (run,) = runs(recipe.dataset)
+    assert f"`corpusmill gc {recipe.dataset} --give-up {run}`" in str(told.value)
+
+
 def test_a_run_that_is_not_done_names_the_stage(recipe):
     job = open_job(recipe)
     name = save_run(job)

@@ -61,7 +61,8 @@ def test_a_run_that_never_began_is_noted(tmp_path):
 
 def test_torn_and_foreign_lines_are_left_out_and_not_joined(tmp_path):
     good = {"outcome": "nothing-new", "message": "", "seconds": 1, "cpu_seconds": 1, "end": "2025-01-01T00:00:00Z"}
-    (tmp_path / "history.jsonl").write_text(json.dumps(good) + '\n[1]\n{"outcome": "com')
+    good["start"] = good["end"]
+    (tmp_path / "history.jsonl").write_text(json.dumps(good) + '\n[1]\n{"outcome": "failed"}\n{"outcome": "com')
     assert history.read(str(tmp_path)) == [good]
     history.record(str(tmp_path), history.Begin.now(), None, False, "broke\non two lines")
     runs = history.read(str(tmp_path))
@@ -87,3 +88,5 @@ def test_metrics_that_cannot_be_written_are_refused_before_anything_runs(tmp_pat
         with pytest.raises(DatasetError, match=f"{why}.*Nothing ran"):
             run(recipe, workers=1, metrics=str(path))
     assert not (tmp_path / "out").exists()
+    run(recipe, workers=1, metrics=f"file://{tmp_path}/m.prom")
+    assert (tmp_path / "m.prom").exists()

@@ -37,6 +37,8 @@ def built(tmp_path_factory):
         (["plan", "--price", "nan"], "nan is not a finite number"),
         (["plan", "--price", "-1"], "-1.0 is not in the range"),
         (["plan", "--for", "1XB"], "--for 1XB: a size is a number and MB, GB or TB"),
+        (["plan", "--for", ""], "--for : a size is a number"),
+        (["plan", "--for", "0.1B"], "--for 0.1B: a size is a number"),
         (["plan", "--for", "-1GB"], "--for -1GB: a size is a number"),
         (["plan", "--for", "nan"], "--for nan: a size is a number"),
         (["plan", "--workers", "0"], "--workers"),
