@@ -25,13 +25,15 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
+import pyarrow as pa
 
+from pipelines.beam.steps import check_alone
 from pipelines.chain import Chain
 from pipelines.recipe import Step, make_steps
 from pipelines.registry import load, usable
 from transforms.arrow import empty_batch
 from transforms.base import Expand, Filter, Map, Transform
-from transforms.errors import RecipeError
+from transforms.errors import BadFileError, RecipeError
 from transforms.shards import ShardWriter, read_shard, shard_schema
 from transforms.sources.schema import conform
 
@@ -46,10 +48,15 @@ class Shard(NamedTuple):
 
 class ShardStep(beam.PTransform):
     """Shards to shards through one transform. Where a shard is written follows from its path, the transform and the seed, so
-    a retried bundle writes the same file again."""
+    a retried bundle writes the same file again.
+
+    Raises:
+        RecipeError: a transform that is no map, filter or expand.
+    """
 
     def __init__(self, transform: Transform, folder: str, seed: int = 1) -> None:
         super().__init__()
+        check_alone(transform)
         self._transform, self._folder, self._seed = transform, folder, seed
 
     def expand(self, shards: beam.PCollection) -> beam.PCollection:
@@ -74,7 +81,11 @@ class _Through(beam.DoFn):
         digest = hashlib.sha256(f"{shard.path}\0{fingerprint}\0{self._seed}".encode()).hexdigest()[:16]
         path = os.path.join(self._folder, f"{digest}.parquet")
         chain = Chain(self._steps, self._seed, shard.path)
-        schema = shard_schema(shard.path)
+        try:
+            schema = shard_schema(shard.path)
+        except (OSError, pa.ArrowException) as error:
+            todo = "name a Parquet or Arrow file of documents"
+            raise BadFileError(shard.path, f"cannot be read: {error}", todo) from error
         # an empty shard still has the columns that the transform adds
         batches = itertools.chain([empty_batch(schema)], read_shard(shard.path))
         outs = (chain.run(b).replace_schema_metadata(None) for b in batches)

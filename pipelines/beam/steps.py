@@ -24,6 +24,15 @@ from transforms.document import CORE
 from transforms.errors import RecipeError
 
 
+def check_alone(transform: Transform) -> None:
+    """Raises RecipeError unless a transform needs nothing but the rows that it is given: another one would pass them all."""
+    if not isinstance(transform, Map | Filter | Expand):
+        raise RecipeError(
+            f"{transform.name} needs rows of other shards, or a whole shard: run it in a recipe, not in a Beam "
+            "pipeline of your own"
+        )
+
+
 class Steps(beam.PTransform):
     """Batches (columns `id`, `text`, `source`) to batches. Counters, in the namespace `corpusmill`: `<step>.rows_in`,
     `<step>.rows_out`, `<step>.derived`, `<step>.dropped.<reason>`; as all of Beam's, they may count a retried bundle twice.
@@ -35,11 +44,7 @@ class Steps(beam.PTransform):
     def __init__(self, *transforms: Transform, seed: int = 1, folder: str = "") -> None:
         super().__init__()
         for transform in transforms:
-            if not isinstance(transform, Map | Filter | Expand):
-                raise RecipeError(
-                    f"{transform.name} needs rows of other shards, or a whole shard: run it in a recipe, not in a Beam "
-                    "pipeline of your own"
-                )
+            check_alone(transform)
         if not transforms:
             raise RecipeError("Steps() was given no transform")
         self._steps = make_steps([t.resolved(folder or os.getcwd()) for t in transforms])

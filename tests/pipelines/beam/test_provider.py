@@ -3,6 +3,8 @@ import pytest
 
 from pipelines.beam import provider
 from tests.corpora import rows, write_shards
+from transforms.clean.clean import Clean
+from transforms.errors import BadFileError, RecipeError
 
 
 def test_every_map_filter_and_expand_is_provided():
@@ -10,6 +12,20 @@ def test_every_map_filter_and_expand_is_provided():
     assert entry["type"] == "python"
     assert {"CorpusmillClean", "CorpusmillGopherQuality", "CorpusmillNoise"} <= set(entry["transforms"])
     assert "CorpusmillExact" not in entry["transforms"]
+
+
+def test_what_needs_other_shards_is_refused_and_does_not_pass_them():
+    for name in ("exact", "minhash", "mix"):
+        with pytest.raises(RecipeError, match=f"{name} needs rows of other shards"):
+            getattr(provider, name)("kept")
+
+
+def test_a_shard_that_is_none_is_named(tmp_path):
+    (tmp_path / "torn.parquet").write_bytes(b"PAR1")
+    work = provider._Through(Clean(), str(tmp_path / "out"), 1)
+    for path in (tmp_path / "torn.parquet", tmp_path / "none.parquet"):
+        with pytest.raises(BadFileError, match=rf"^{path}: cannot be read: .*To go on: name a Parquet or Arrow file"):
+            list(work.process(provider.Shard(str(path), 0, 0)))
 
 
 def test_a_yaml_pipeline_cleans_and_filters_shards(tmp_path):
