@@ -106,6 +106,8 @@ class Dask(Engine):
                         threads_per_worker=1,
                         processes=True,
                         dashboard_address=None,
+                        # where metrics would be asked for: any free port, for two runs on a machine
+                        scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                         silence_logs=logging.CRITICAL,
                         preload=["pipelines.engines.dask_worker"] if lean.allowed() else [],
                     )

@@ -10,6 +10,7 @@ import pytest
 from tests import google_storage, objects
 from transforms import storage
 from transforms.errors import MissingDependencyError, RecipeError, StoreError, UnfitStoreError
+from transforms.storage.objects import forget_clients
 from transforms.storage.objects import objects as store_of
 from transforms.storage.probe import probe
 from transforms.storage.ranged import FIRST, MOST, Ranged
@@ -281,3 +282,12 @@ def test_a_store_that_a_uri_does_not_lead_to():
             storage.has_file(uri)
     with pytest.raises(StoreError, match="only read from"):
         storage.remove("http://localhost:9/x")
+
+
+def test_a_client_that_is_not_installed_is_named_with_the_extra_that_has_it(monkeypatch):
+    for uri, client, extra in (("s3://b/a", "boto3", "s3"), ("gs://b/a", "google.cloud.storage", "gcs")):
+        monkeypatch.setitem(sys.modules, client, None)
+        forget_clients()
+        with pytest.raises(MissingDependencyError, match=rf"pip install 'corpusmill\[{extra}\]'"):
+            storage.read_bytes(uri)
+    forget_clients()

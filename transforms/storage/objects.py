@@ -96,7 +96,7 @@ class Objects(abc.ABC):
 
 
 _CLIENTS = {"s3": "transforms.storage.s3:S3", "gs": "transforms.storage.gcs:Gcs", "gcs": "transforms.storage.gcs:Gcs"}
-_EXTRAS = {"s3": "s3", "gs": "gcp", "gcs": "gcp"}
+_EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs"}
 
 
 def objects(uri: str) -> Objects:

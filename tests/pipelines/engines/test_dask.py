@@ -93,6 +93,16 @@ def test_no_client_is_begun_for_what_is_no_address(job, monkeypatch, tmp_path, a
             Dask(None, [flag]).run(job)
 
 
+@pytest.mark.slow
+def test_a_cluster_of_our_own_asks_for_no_port_by_number(recwarn):
+    """Two runs on a machine are not told of each other."""
+    with Dask(1, [])._cluster() as first, Dask(1, [])._cluster() as second:
+        ports = {client.scheduler_info()["services"]["dashboard"] for client, _ in (first, second)}
+    assert len(ports) == 2
+    assert 8787 not in ports
+    assert not [w for w in recwarn if "already in use" in str(w.message)]
+
+
 class Cluster:
     """A client of a cluster of these workers: address -> (threads, bytes of memory, what it answers)."""
 
