@@ -138,6 +138,32 @@ def decode(data: Any, i: int, stop: int) -> tuple[int, int]:
 
 
 @njit(inline="always")
+def previous(data: Any, start: int, i: int) -> tuple[int, int]:
+    """(code point, its position) of the character that ends at position `i` > start."""
+    k = i - 1
+    while k > start and (data[k] & 0xC0) == 0x80:
+        k -= 1
+    c, _ = decode(data, k, i)
+    return c, k
+
+
+@njit(nogil=True, cache=True)
+def strip(data: Any, start: int, stop: int, flags: Any) -> tuple[int, int]:
+    """data[start:stop] without white space at either end, as (start, stop)."""
+    while start < stop:
+        c, i = decode(data, start, stop)
+        if not flags[c] & SPACE:
+            break
+        start = i
+    while stop > start:
+        c, i = previous(data, start, stop)
+        if not flags[c] & SPACE:
+            break
+        stop = i
+    return start, stop
+
+
+@njit(inline="always")
 def next_word(data: Any, i: int, stop: int, flags: Any, lower: Any) -> tuple[int, int, Any]:
     """(start, end, hash) of the first word in data[i:stop], lower-cased in the hash only; (stop, stop, 0) if none.
 

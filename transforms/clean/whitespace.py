@@ -8,9 +8,8 @@ import numpy as np
 import pyarrow as pa
 
 from transforms.arrow import nulls_of, string_array, string_buffers
-from transforms.filters.statistics import previous
 from transforms.kernels import njit
-from transforms.unicode import SPACE, decode, tables
+from transforms.unicode import SPACE, decode, previous, tables
 
 
 def tidy(texts: pa.Array, control: bool, whitespace: bool, collapse: bool, blank_lines: int) -> pa.Array:

@@ -14,10 +14,9 @@ from transforms.bits import find_byte
 from transforms.dedup.cut import cut
 from transforms.dedup.grouping import column, distinct, places, repeated, told_of
 from transforms.dedup.order import KEEP_HELP, Keep, document_ranks, order_columns, order_fingerprint
-from transforms.filters.statistics import strip
 from transforms.hashing import GOLDEN, U, hash64, mix64_array, murmur128
 from transforms.kernels import njit
-from transforms.unicode import tables
+from transforms.unicode import strip, tables
 from transforms.words import next_hashed
 
 _SEEN = pa.schema([("shard", pa.uint32()), ("row", pa.uint32()), ("part", pa.uint64())])

@@ -24,7 +24,7 @@ class C4Code(C4Lines):
     """
 
     name: ClassVar[str] = "c4-code"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 1
     as_code: ClassVar[bool] = True
 
     max_word_length: int = Field(1000, ge=1, description="lines with a longer word, in characters, are cut")

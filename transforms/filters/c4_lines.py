@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import re
 from typing import Any, ClassVar
 
@@ -31,11 +32,11 @@ from transforms.filters.statistics import (
     count_words,
     ends_sentence,
     marks,
-    strip,
     word_tables,
 )
 from transforms.kernels import njit
 from transforms.random import Keyed
+from transforms.unicode import strip
 
 _LOREM, _SCRIPT = "lorem ipsum", "javascript"
 _CITATIONS = b"[edit][citation needed]"
@@ -64,6 +65,13 @@ class C4Lines(Filter):
     def files(self) -> list[str]:
         """The list of bad words."""
         return [self.bad_words] if self.bad_words else []
+
+    def fingerprint(self) -> str:
+        """With a list that is looked for within sentences, unlike that of work which found it between other characters only."""
+        step = super().fingerprint()
+        if not self.bad_words or self.scripts_without_spaces == "as-is":
+            return step
+        return hashlib.sha256(f"{step} within sentences".encode()).hexdigest()[:32]
 
     @property
     def longest_word(self) -> int:

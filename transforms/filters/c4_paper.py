@@ -23,5 +23,5 @@ class C4Paper(C4Lines):
     """
 
     name: ClassVar[str] = "c4-paper"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 1
     as_code: ClassVar[bool] = False

@@ -20,13 +20,13 @@ from transforms.filters.statistics import (
     first_with,
     is_letter,
     marks,
-    strip,
     table_mask,
     word_tables,
 )
 from transforms.hashing import U, murmur128
 from transforms.kernels import njit
 from transforms.random import Keyed
+from transforms.unicode import strip
 
 LINES, ENDED, SHORT, CHARS, DUPLICATE, BREAKS, WORDS, SINGLE = range(8)
 

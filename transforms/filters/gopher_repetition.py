@@ -16,14 +16,13 @@ from transforms.filters.statistics import (
     SCRIPTS_HELP,
     Scripts,
     first_with,
-    strip,
     table_mask,
     word_tables,
 )
 from transforms.hashing import GOLDEN, U, mix64, murmur128
 from transforms.kernels import njit
 from transforms.random import Keyed
-from transforms.unicode import ALONE, decode
+from transforms.unicode import ALONE, decode, strip
 from transforms.words import hash_run, next_hashed, scratch, word_edges
 
 TOP, DUPLICATE = (2, 3, 4), (5, 6, 7, 8, 9, 10)

@@ -13,10 +13,10 @@ from transforms.base import Filter, Stability, Verdict
 from transforms.bits import find_byte
 from transforms.filters.phrases import compile_phrases, lower_byte, match_at
 from transforms.filters.rules import Rules, ratio
-from transforms.filters.statistics import SCRIPTS_HELP, Scripts, count_words, strip, word_tables
+from transforms.filters.statistics import SCRIPTS_HELP, Scripts, count_words, word_tables
 from transforms.kernels import njit
 from transforms.random import Keyed
-from transforms.unicode import ALPHA, PUNCT, SPACE, UPPER, WORD, decode
+from transforms.unicode import ALPHA, PUNCT, SPACE, UPPER, WORD, decode, strip
 
 
 class RefinedwebLines(Filter):

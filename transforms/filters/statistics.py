@@ -20,7 +20,7 @@ import numpy as np
 
 from transforms.hashing import U, mix64
 from transforms.kernels import njit
-from transforms.unicode import ALONE, SPACE, WORD, decode, tables
+from transforms.unicode import ALONE, SPACE, WORD, decode, previous, tables
 
 Scripts = Literal["adapt", "as-is"]
 SCRIPTS_HELP = (
@@ -101,32 +101,6 @@ def count_words(data: Any, start: int, stop: int, flags: Any, alone: int) -> tup
                 single += 1
             last = f
     return words, single, chars, longest
-
-
-@njit(inline="always")
-def previous(data: Any, start: int, i: int) -> tuple[int, int]:
-    """(code point, its position) of the character that ends at position `i` > start."""
-    k = i - 1
-    while k > start and (data[k] & 0xC0) == 0x80:
-        k -= 1
-    c, _ = decode(data, k, i)
-    return c, k
-
-
-@njit(nogil=True, cache=True)
-def strip(data: Any, start: int, stop: int, flags: Any) -> tuple[int, int]:
-    """data[start:stop] without white space at either end, as (start, stop)."""
-    while start < stop:
-        c, i = decode(data, start, stop)
-        if not flags[c] & SPACE:
-            break
-        start = i
-    while stop > start:
-        c, i = previous(data, start, stop)
-        if not flags[c] & SPACE:
-            break
-        stop = i
-    return start, stop
 
 
 @njit(nogil=True, cache=True)

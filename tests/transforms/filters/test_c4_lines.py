@@ -3,6 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.transforms.filters.reference import batch, c4_code, corpus_texts
+from transforms.base import Transform
 from transforms.errors import RecipeError
 from transforms.filters.c4_code import C4Code
 from transforms.filters.c4_paper import C4Paper
@@ -89,6 +90,10 @@ def test_bad_words_of_scripts_without_spaces_stand_between_others(tmp_path):
         assert adapted.scores["bad_words"].tolist() == [1, 1, 1, 0, 0]
         as_is = preset(**fields, scripts_without_spaces="as-is").judge(batch([t + GOOD for t in texts]), Keyed())
         assert as_is.scores["bad_words"].tolist() == [0, 0, 0, 0, 0]
+        digests = {preset(**fields, scripts_without_spaces=s).fingerprint() for s in ("adapt", "as-is")}
+        assert len(digests) == 2
+        assert preset().fingerprint() == Transform.fingerprint(preset())
+        assert preset(**fields).fingerprint() != Transform.fingerprint(preset(**fields))
 
 
 def test_bad_words(tmp_path):

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from tests.transforms.filters.reference import HAND, alone, ends_sentence, rule_words
 from transforms.filters import statistics as s
+from transforms.unicode import strip
 
 
 def buffer(text):
@@ -27,7 +28,7 @@ def test_words(text):
 def test_strip_and_ends(text):
     flags = s.word_tables("adapt")[0]
     data, n = buffer(text)
-    a, b = s.strip(data, 0, n, flags)
+    a, b = strip(data, 0, n, flags)
     assert bytes(data[a:b]).decode() == text.strip()
     assert s.ends_sentence(data, a, b, flags, s.marks()) == ends_sentence(text.strip())
 
