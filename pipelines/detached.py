@@ -64,8 +64,7 @@ def submit(recipe: Recipe, runner: str, workers: int | None = None, options: Seq
             if told is not error:
                 raise told from error
             raise CorpusmillError(
-                f"{failed(runner, error)} Look whether it has a job of run {run}. If not, submit again, or give the run up: "
-                f"`corpusmill gc {job.dataset} --give-up {run}`."
+                f"{failed(runner, error)} Look whether it has a job of run {run} all the same; if not, submit again."
             ) from error
 
 

@@ -203,6 +203,8 @@ def examine(
     path: str | Path, overrides: Iterable[str] = (), check_paths: bool = True, check_privacy: bool = True
 ) -> tuple[Recipe | None, list[Problem]]:
     """The recipe in a file, or None, and its mistakes. Raises RecipeError if there is no file to read."""
+    if not storage.is_local(str(path)):
+        raise RecipeError(f"{path}: a recipe is read from a disk of this machine; copy it here and name the copy")
     file = Path(path)
     try:
         with file.open("rb") as stream:

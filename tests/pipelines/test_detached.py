@@ -131,7 +131,7 @@ def test_a_run_that_may_have_been_handed_over_stays_and_is_named(recipe, monkeyp
     with pytest.raises(CorpusmillError, match="local failed: ConnectionError: the answer is lost") as told:
         submit(recipe, "local")
     (run,) = runs(recipe.dataset)
-    assert f"`corpusmill gc {recipe.dataset} --give-up {run}`" in str(told.value)
+    assert f"a job of run {run} all the same; if not, submit again." in str(told.value)
 
 
 def test_a_run_that_is_not_done_names_the_stage(recipe):

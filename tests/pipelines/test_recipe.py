@@ -284,3 +284,8 @@ def test_a_file_that_a_step_names_is_told_where_it_is_named(tmp_path: Path, step
     (problem,) = problems
     assert problem.render().splitlines()[0].startswith(f"{tmp_path}/r.yaml:{said}")
     assert problem.advice
+
+
+def test_a_recipe_in_a_bucket_is_told_by_its_name() -> None:
+    with pytest.raises(RecipeError, match=r"^s3://bucket/corpus\.yaml: a recipe is read from a disk of this machine"):
+        load("s3://bucket/corpus.yaml")
