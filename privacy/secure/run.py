@@ -40,7 +40,8 @@ def run(job: Job, party: Party, files: Sequence[str], tune: Tune | None = None) 
 
     files: the owner's shard files; tune: an owner's part of a fine-tuning or an average, `part` of `training.federated` or
     `training.average`.
-    Raises ProtocolError when the parties cannot finish; the same call goes on from there.
+    Raises ProtocolError when the parties cannot finish; the same call goes on from there. Raises RecipeError where the folders
+    hold another job file's part of the name, or another party's.
     """
     folder = Path(party.state) / job.job
     output = party.results(job.job)
@@ -49,6 +50,11 @@ def run(job: Job, party: Party, files: Sequence[str], tune: Tune | None = None) 
     if told.exists():
         report = json.loads(told.read_text(encoding="utf-8"))
         _same(job, report["session"], told)
+        if report["party"] != party.name:  # what it learned is that party's alone
+            raise RecipeError(
+                f"{told}: is what {report['party']} has of the job {job.job}, and these settings name {party.name}. Give each "
+                "party a `state` and an `output` of its own."
+            )
         return report
     store = Store(folder)
     try:

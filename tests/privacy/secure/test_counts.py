@@ -9,7 +9,7 @@ import pytest
 
 from privacy.secure import counts
 from privacy.secure.run import run
-from privacy.secure.settings import Count, Dimension
+from privacy.secure.settings import Count, Dimension, load_job, load_party
 from privacy.secure.store import Store
 from tests.privacy.secure.parties import OWNERS, Parties, Threads
 from transforms.errors import RecipeError, SourceError
@@ -99,6 +99,10 @@ def test_four_processes_of_the_command_line_mix(tmp_path):
         assert sum(w["weight"] for w in weights) == pytest.approx(1)
     state = parties.folder / "state-north" / "m"
     assert not (state / "inbox").exists()
+    # the result is one party's: another one that is led to the same folders is refused by name
+    job, north = (load(parties.folder / f"{n}.yaml") for load, n in ((load_job, "job"), (load_party, "north")))
+    with pytest.raises(RecipeError, match="is what north has of the job m, and these settings name south"):
+        run(job, north.model_copy(update={"name": "south"}), [])
     # the same name with another job file is refused, before and after it is finished
     changed = Threads(tmp_path / "q", {"job": "m", "kind": "mix", "count": {"by": BY, "temperature": 2.0}})
     for given in (parties.folder / "state-north", tmp_path / "begun"):
