@@ -283,14 +283,17 @@ class Private:
                 f"the checkpoint is of the run {state['run']}, the secret of {self.secret.name}. Give that run's secret, or "
                 "start a new run from its weights, which spends its budget anew."
             )
-        mine = {"plan": self.plan.digest(), "fingerprint": self.fingerprint}
-        other = [name for name, value in mine.items() if state[name] != value]
-        if other:
+        if other := self.differing(state):
             raise PrivacyError(
                 f"the checkpoint was written under another {' and '.join(other)}. Going on would repeat its noise on other "
                 "sums, whose difference is then without noise. Start a new run from its weights, with a new secret."
             )
         self.step, self.clip = int(state["step"]), float(state["clip"])
+
+    def differing(self, state: dict[str, Any]) -> list[str]:
+        """What decides this run's sums, and was another one in the run of `state`: names."""
+        mine = {"plan": self.plan.digest(), "fingerprint": self.fingerprint}
+        return [name for name, value in mine.items() if state.get(name) != value]
 
     def close(self) -> None:
         """Close the reservation with the steps that ran, and take the hooks off."""

@@ -5,12 +5,14 @@ Rows are documents, or packed rows of one unit each. They come by Poisson sampli
 training, so a step has `batch.rows` rows only in expectation. Nothing that is written says anything about private rows but the
 parameters: metrics hold the step, the rate and the clipping norm, and no training loss; the digest of the data is sealed. A
 checkpoint carries its guarantee (`privacy.guarantee`). The run's secret lies beside the checkpoints (OUTPUT/secret, readable by
-its owner alone) until the last step has run, and is deleted then.
+its owner alone) until the last step has run, and is deleted then. What it draws noise for is on disk before the first draw
+(OUTPUT/secret.use): a run that was killed before its first checkpoint cannot go on over other data under the same noise.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -42,8 +44,10 @@ from training.schedule import rate as rate_at
 from training.settings import TrainSettings
 from transforms.errors import PrivacyError, RecipeError
 from transforms.random import Keyed, draw_array
+from transforms.storage import write_atomic
 
 SECRET = "secret"
+USE = "secret.use"
 
 
 def train(
@@ -135,6 +139,7 @@ def train(
         result: dict[str, Any] = {"step": private.step, "checkpoint": str(last) if last else None, "stopped": None}
         # a step of several owners waits for the others: a signal ends it at once
         signals = on_sigterm() if make is Private else contextlib.nullcontext(threading.Event())
+        _bind(Path(settings.output), private, parallel)
         begun = True
         with Metrics(settings, private.step, steps, parallel.rank == 0) as metrics, signals as asked:
             for step in range(private.step, steps):
@@ -181,7 +186,8 @@ def train(
         if private.step == settings.steps:
             private.close()
             if parallel.rank == 0:
-                (Path(settings.output) / SECRET).unlink(missing_ok=True)
+                for name in (SECRET, USE):
+                    (Path(settings.output) / name).unlink(missing_ok=True)
         else:
             private.gradients.close()
         if validation is not None:
@@ -239,6 +245,23 @@ def _secret(output: Path, parallel: Parallel) -> Secret:
         Secret().save(path)
     parallel.barrier()
     return Secret.load(path)
+
+
+def _bind(output: Path, private: Private, parallel: Parallel) -> None:
+    """Note what the secret draws noise for, before it draws any; raises PrivacyError where it has begun over something else."""
+    path = output / USE
+    said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if said.get("run") == private.secret.name and (other := private.differing(said)):
+        lines = set(said["fingerprint"].splitlines()) ^ set(private.fingerprint.splitlines())
+        names = sorted({line.split(" ")[0] for line in lines} | {name for name in other if name != "fingerprint"})
+        raise PrivacyError(
+            f"{output}: the run was begun, and stopped before its first checkpoint, under another {' and '.join(names)}. Going on "
+            "would put its noise on other sums, and the difference of the two has none. Restore what it was begun with; or train "
+            "into another folder, which spends its budget anew (what this run has reserved stays spent)."
+        )
+    if parallel.rank == 0 and said.get("run") != private.secret.name:
+        write_atomic(str(path), json.dumps(private.state(), sort_keys=True).encode())
+    parallel.barrier()
 
 
 def _plan(settings: TrainSettings, privacy: PrivacySettings, ledger: Ledger, secret: Secret) -> Plan:

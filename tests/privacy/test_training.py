@@ -112,6 +112,26 @@ def test_a_resume_on_other_data_is_refused(run):
         train(settings(), privacy(sigma=2.0, epsilon=None))
 
 
+def test_a_run_killed_before_its_first_checkpoint_goes_on_over_the_same_data_alone(run, monkeypatch):
+    """Its secret is there and has drawn noise: the same noise on other sums would cancel in their difference."""
+    folder, settings, privacy = run
+    noise = privacy(sigma=2.0, epsilon=None)
+    with monkeypatch.context() as patch:
+        patch.setattr("training.private.checkpoint.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            train(settings(), noise)
+    whole = pq.read_table(folder / "docs.parquet")
+    pq.write_table(whole.slice(1), folder / "docs.parquet")
+    with pytest.raises(PrivacyError, match=r"before its first checkpoint, under another data\..*into another folder"):
+        train(settings(), noise)
+    with pytest.raises(PrivacyError, match="under another data and plan and settings"):
+        train(settings(optimizer__lr=0.01), privacy(sigma=2.0, epsilon=None, clip=2.0))
+    assert Ledger(folder).entries()[0][2]  # what it has reserved stays reserved
+    pq.write_table(whole, folder / "docs.parquet")
+    assert train(settings(), noise)["step"] == 12
+    assert not list((folder / "run").glob("secret*"))
+
+
 def test_a_budget_that_does_not_suffice_is_refused_before_data_is_read(run):
     folder, settings, privacy = run
     (folder / "docs.parquet").unlink()
