@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.commands import JSON, RECIPE, SET, WORKERS, Finite, print_json
+from pipelines.commands import JSON, NOTHING_NEW, RECIPE, SET, WORKERS, Finite, print_json
 
 if TYPE_CHECKING:
     from pipelines.recipe import Recipe
 
-NOTHING_NEW = 3
 AS_NEW = click.option(
     "--as-new", is_flag=True, help="As if all files had come at once: small shards of many refreshes become full ones."
 )

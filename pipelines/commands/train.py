@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from pipelines.commands import JSON, Finite, print_json
+from pipelines.commands import JSON, NOTHING_NEW, Finite, print_json
 
 TERMINATED = 143
 """What a run that SIGTERM stopped exits with, behind its checkpoint: 128 + 15, as if the signal itself had ended it."""
@@ -23,21 +23,27 @@ SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=Tr
 @click.option("--set", "overrides", metavar="A.B=C", multiple=True, help="Override a setting; repeatable.")
 @JSON
 def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Train as SETTINGS (a train.yaml) says; goes on from the newest checkpoint in its output.
+    """Train as SETTINGS (a train.yaml) says; goes on from the newest checkpoint in its output. Exits with 3 if it is complete.
 
     With a section `privacy` the recipe of the dataset that it trains on is certified first.
     SIGTERM writes a checkpoint and exits with 143. Under torchrun: `torchrun --nproc-per-node 8 -m pipelines.cli train ...`.
     """
     from pipelines.certify import of_training
+    from pipelines.train_section import is_trained
     from training import commands
     from training.settings import load
 
     loaded = load(settings, overrides)
+    complete = is_trained(loaded)
     result = commands.train(loaded, certificate=of_training(loaded))
     first = os.environ.get("RANK", "0") == "0"  # under torchrun one process speaks for all
     if as_json and first:
         print_json(result)
     tell(result, quiet=as_json or not first)
+    if complete and "RANK" not in os.environ:  # torchrun takes any code but 0 for a failure
+        if not as_json:
+            click.echo("Nothing new: this run was complete.")
+        raise click.exceptions.Exit(NOTHING_NEW)
 
 
 @click.command("eval", short_help="Measure a model: loss and bits per byte.")

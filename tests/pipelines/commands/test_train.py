@@ -44,6 +44,18 @@ def test_training_goes_on_from_its_checkpoint(run):
     assert found["checkpoint"] == f"{run}/checkpoints/step-00000003"
 
 
+def test_a_run_that_is_complete_is_nothing_new(run, monkeypatch):
+    settings = (run.parent / "train.yaml", "--set", "output=whole")
+    assert invoke("train", *settings).exit_code == 0
+    again = invoke("train", *settings)
+    assert (again.exit_code, again.stdout.splitlines()[-1]) == (3, "Nothing new: this run was complete.")
+    quiet = invoke("train", *settings, "--json")
+    assert (quiet.exit_code, json.loads(quiet.stdout)["step"]) == (3, 2)
+    assert invoke("train", *settings, "--set", "steps=1").exit_code == 1  # of other settings it is no answer
+    monkeypatch.setenv("RANK", "0")
+    assert invoke("train", *settings).exit_code == 0
+
+
 def test_a_model_is_measured_over_all_rows_or_a_few(run):
     whole, few = invoke_json("eval", run), invoke_json("eval", run, "--rows", 1)
     assert (whole["data"], few["targets"] < whole["targets"]) == (str(run.parent / "out"), True)
