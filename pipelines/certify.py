@@ -3,7 +3,8 @@
 A step is allowed if a document's result depends on that document (`record`), on the documents of its unit (`unit`), on public
 data (`public`), or on others only through a mechanism that spends from the ledger (`private`). A step by which one unit's data
 changes other units' rows (`cross`) breaks the count of what a unit can change, whatever noise training adds, and is refused
-with the way out. Data sets that a source was made from are judged by their own recipes, models by what they were trained on.
+with the way out. Data sets that a source was made from are judged by their own recipes, models by what is known of the text behind
+them (`training.provenance`).
 
 A recipe that trains privately, or has a section `privacy`, is judged when it is read and before it runs. Where it marks no
 source as private, all of them are taken for private.
@@ -16,8 +17,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines.privacy_section import differing
-from privacy.certificate import SAFE, Certificate, Refusal, dataset_of, learned_from, manifest_of, private_sources
-from transforms.errors import CorpusmillError, RecipeError
+from privacy.certificate import (
+    SAFE,
+    Certificate,
+    Refusal,
+    dataset_of,
+    learned_from,
+    manifest_of,
+    private_sources,
+    unguarded,
+)
+from transforms.errors import RecipeError
 
 if TYPE_CHECKING:
     from pipelines.mistakes import Mistakes
@@ -160,7 +170,7 @@ def of_training(settings: TrainSettings) -> Certificate | None:
     if home is not None:
         manifest, found.data = manifest_of(home, settings.data.snapshot)
         found.sources = private_sources(manifest) or [str(s["name"]) for s in manifest["recipe"]["sources"]]
-        _made(manifest["recipe"], home, found, [])
+        _made(manifest, home, found, [])
     _training(settings, "training", Path(), found)
     return found
 
@@ -211,26 +221,26 @@ def _sources(recipe: Recipe, found: Certificate, assume: bool) -> bool:
             if home is None:
                 continue
             made = manifest_of(home)[0]
-            hidden = private_sources(made)
+            hidden = unguarded(made)
             if hidden and not source.private and not every:
                 found.refusals.append(
                     Refusal(
                         f"{recipe.name}, source {source.name}", home.name, "source",
-                        f"it reads {home}, which was made from the private source {', '.join(hidden)}",
+                        f"it reads {home}, which was made from the {' and the '.join(hidden)}",
                         "mark the source `private: true`", ("sources", i),
                     )
                 )  # fmt: skip
                 found.sources.append(source.name)
             if hidden or source.private or every:
-                _made(made["recipe"], home, found, [])
+                _made(made, home, found, [])
     return bool(found.sources)
 
 
-def _made(recipe: dict[str, Any], home: Path, found: Certificate, seen: list[Path]) -> None:
-    """Judge the steps of a recipe as a manifest holds it, and those of the data sets behind it."""
+def _made(manifest: dict[str, Any], home: Path, found: Certificate, seen: list[Path]) -> None:
+    """Judge the steps of the recipe in a manifest, the models that wrote in the data set, and the data sets behind it."""
     from pipelines.registry import load
 
-    where = f"{home}, its recipe"
+    recipe, where = manifest["recipe"], f"{home}, its recipe"
     base = base_of(home, recipe)
     every = not any(source.get("private") for source in recipe.get("sources", []))
     for step in recipe.get("steps", []):
@@ -245,15 +255,21 @@ def _made(recipe: dict[str, Any], home: Path, found: Certificate, seen: list[Pat
         before = len(found.steps)
         _step(str(step["name"]), transform, where, (), found)
         found.steps[before] = (name, found.steps[before][1])
+    # as it was known when the steps ran, wherever their models are now
+    for reason in manifest.get("privacy", {}).get("unguarded", []):
+        written = f"it holds text of a model: {reason}"
+        if not any(reason == refusal.what or written == refusal.reason for refusal in found.refusals):
+            way_out = "make it with a model of public data, or one that was trained privately"
+            found.refusals.append(Refusal(where, home.name, "cross", written, way_out))
     for source in recipe.get("sources", []):
         paths = source.get("path") or []
         for path in [paths] if isinstance(paths, str) else paths:
             behind = dataset_of(base / path) if base is not None and "://" not in path else None
             if behind is None or behind in (home, *seen):
                 continue
-            manifest = manifest_of(behind)[0]
-            if every or source.get("private") or private_sources(manifest):
-                _made(manifest["recipe"], behind, found, [home, *seen])
+            before_it = manifest_of(behind)[0]
+            if every or source.get("private") or unguarded(before_it):
+                _made(before_it, behind, found, [home, *seen])
 
 
 def base_of(home: Path, recipe: dict[str, Any]) -> Path | None:
@@ -280,43 +296,17 @@ def _file(path: str, where: str, found: Certificate, place: tuple[str | int, ...
 
 
 def judge_model(spec: str, where: str, found: Certificate, place: tuple[str | int, ...] = ()) -> list[dict[str, Any]]:
-    """A model that decides what a step or a run does: refused where it was trained on private data without a guarantee.
-
-    Returns the guarantee that it carries, if it does.
+    """A model that decides what a step or a run does, or shards of what one said (`objective.teacher`): refused where it was
+    trained on private data without a guarantee. Returns the guarantees that it carries.
     """
-    import training.openers  # noqa: F401
-    from training import checkpoint
-    from transforms.generate.model import scheme_of
+    from training import provenance
 
-    path = spec
-    while not scheme_of(path):  # a run of ours, and the run that it started from
-        try:
-            state = checkpoint.read_state(checkpoint.find(path))
-        except CorpusmillError:
-            break
-        guarantee, base = state.get("guarantee"), state["train"]["tune"]["base"]
-        if average := state.get("average"):
-            for owner in average["owners"]:
-                if not owner["private"] or not owner["certified"]:
-                    hidden = f"data of the owner {owner['name']}"
-                    found.refusals.append(_unguarded(where, spec, hidden, place))
-            below = judge_model(base, where, found, place) if base else []  # earlier rounds, perhaps
-            return [guarantee] if guarantee else below
-        if guarantee:
-            if not guarantee["certified"]:
-                hidden = f"population {guarantee['population']} by steps without a certificate"
-                found.refusals.append(_unguarded(where, spec, hidden, place))
-            return [guarantee]
-        home = dataset_of(state["train"]["data"]["train"])
-        hidden = ", ".join(private_sources(manifest_of(home, state["train"]["data"]["snapshot"])[0])) if home else ""
-        if hidden:
-            found.refusals.append(_unguarded(where, spec, f"private source {hidden}", place))
-            return []
-        if not base:
-            break
-        path = base
-    found.assume(f"the model {path} was trained on public data only")
-    return []
+    known = provenance.of(spec)
+    for hidden in known.unguarded:
+        found.refusals.append(_unguarded(where, spec, hidden, place))
+    for name in known.unknown:
+        found.assume(f"the model {name} was trained on public data only")
+    return known.guarantees
 
 
 def _unguarded(where: str, spec: str, hidden: str, place: tuple[str | int, ...]) -> Refusal:
@@ -328,6 +318,9 @@ def _unguarded(where: str, spec: str, hidden: str, place: tuple[str | int, ...])
 
 def _training(settings: Any, name: str, base_dir: Path, found: Certificate) -> None:
     """What a training run takes from private data besides its gradients."""
+    from training.provenance import MODELS
+    from training.settings import resolved
+
     found.assume("the number of units that is given as public is not itself taken from the private data")
     where = f"{name}, train"
     evaluation = getattr(settings, "evaluation", None)
@@ -360,9 +353,9 @@ def _training(settings: Any, name: str, base_dir: Path, found: Certificate) -> N
         found.assume(f"{validation} is public: its figures are written as they are")
     if settings.data.tokenizer:
         _file(str(base_dir / settings.data.tokenizer), where, found, ("train", "data", "tokenizer"))
-    if base := settings.tune.base:
-        spec = base if base.startswith("hf:") else str(base_dir / base)
-        judge_model(spec, where, found, ("train", "tune", "base"))
+    for section, field in MODELS:
+        if spec := resolved(getattr(getattr(settings, section), field), base_dir):
+            judge_model(spec, where, found, ("train", section, field))
 
 
 __all__ = ["Certificate", "Refusal", "base_of", "certify", "dataset_of", "guard", "of_recipe", "of_training"]

@@ -113,6 +113,15 @@ def private_sources(manifest: dict[str, Any]) -> list[str]:
     return [str(s["name"]) for s in manifest["recipe"]["sources"] if s.get("private")]
 
 
+def unguarded(manifest: dict[str, Any]) -> list[str]:
+    """What private text is in a data set without a guarantee: `private source mail`, its own or inherited, and what was written
+    by models that have none."""
+    own = manifest.get("privacy", {})
+    sources = own.get("sources") or private_sources(manifest)
+    text = [f"text of a model ({reason})" for reason in own.get("unguarded", [])]
+    return ([f"private source {', '.join(sources)}"] if sources else []) + text
+
+
 def mark(path: str | Path, sources: Sequence[str]) -> None:
     """Note beside a file that it was learned from private sources: FILE.private."""
     Path(f"{path}{MARK}").write_text(json.dumps({"learned from": list(sources)}) + "\n", encoding="utf-8")

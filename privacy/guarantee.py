@@ -7,7 +7,7 @@ are merged) is post-processing and has the same one (Dwork and Roth 2014, propos
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -37,23 +37,21 @@ class Guarantee(BaseModel):
     )
 
 
-def of_run(ledger: Ledger, run: str, certificate: Certificate, base: dict[str, Any] | None = None) -> Guarantee:
+def of_run(ledger: Ledger, run: str, certificate: Certificate, base: Sequence[Guarantee] = ()) -> Guarantee:
     """The guarantee of a run that the ledger has reserved; an open run counts whole.
 
-    base: state of the checkpoint that it started from, whose own guarantee joins in.
+    base: of the models that it was made from, and of the text that it read, which join in.
     """
     budget, mine = ledger.budget, [run]
     name = hashlib.sha256(repr(sorted(budget.items())).encode()).hexdigest()[:32]
-    before = Guarantee.model_validate(base["guarantee"]) if base and base.get("guarantee") else None
     also: list[Guarantee] = []
     certified = not certificate.refusals
-    if before is not None:
-        also += before.also
+    for before in (one for whole in base for one in each(whole)):
         if before.ledger == name:
-            mine = [*before.runs, run]
+            mine = [*(r for r in before.runs if r not in mine), *mine]
             certified = certified and before.certified
-        else:
-            also.append(before.model_copy(update={"also": ()}))
+        elif (alone := before.model_copy(update={"also": ()})) not in also:
+            also.append(alone)
     events = [event for line, event, _ in ledger.entries() if line.get("run") in mine]
     return Guarantee(
         population=budget["population"],

@@ -200,12 +200,4 @@ def fill(model: nn.Module, folder: Path) -> None:
 
 def base_digest(base: str) -> str:
     """SHA-256 of the base's weights files."""
-    import hashlib
-
-    folder = Path(base[3:]) if base.startswith("hf:") else checkpoint.find(base)
-    seen = hashlib.sha256()
-    for file in sorted(folder.glob("*.safetensors")):
-        if file.name != "optimizer.safetensors":
-            with file.open("rb") as f:
-                seen.update(hashlib.file_digest(f, "sha256").digest())
-    return seen.hexdigest()
+    return checkpoint.weights_digest(Path(base[3:]) if base.startswith("hf:") else checkpoint.find(base))

@@ -11,6 +11,7 @@ A folder is written beside its place under another name, flushed to disk, and re
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -114,6 +115,16 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of the weights files in a folder, without those of an optimizer."""
+    seen = hashlib.sha256()
+    for file in sorted(folder.glob("*.safetensors")):
+        if file.name != "optimizer.safetensors":
+            with file.open("rb") as f:
+                seen.update(hashlib.file_digest(f, "sha256").digest())
+    return seen.hexdigest()
 
 
 def read_state(path: Path) -> dict[str, Any]:

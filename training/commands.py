@@ -145,13 +145,18 @@ class _Same(dict[str, str]):
 
 
 def export(path: str | Path, folder: str | Path) -> Path:
-    """Write a run's decoder as a Llama checkpoint for `transformers` and servers; adapters are merged first."""
+    """Write a run's decoder as a Llama checkpoint for `transformers` and servers; adapters are merged first.
+
+    What the run knows of private text goes along, in provenance.json: see `training.provenance`.
+    """
     _need_torch()
-    from training import build, huggingface
+    from training import build, huggingface, provenance
     from training.finetune import lora
 
     loaded = build.load(path)
     model: Any = lora.merge(loaded.model)
     vocabulary = loaded.vocabulary
     end = vocabulary.end if vocabulary.end < vocabulary.size else None
-    return huggingface.export(model, folder, vocabulary.path, end)
+    written = huggingface.export(model, folder, vocabulary.path, end)
+    provenance.write(written, loaded.state, provenance.of(str(loaded.path)))
+    return written

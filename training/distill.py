@@ -24,13 +24,13 @@ import pyarrow as pa
 from training.data import Rows, Shards, _open
 from training.hidden_states import Teacher, relation_losses, with_states
 from training.objectives import IGNORE, INPUTS, Batch, Causal, label_losses
+from training.provenance import MANIFEST
 from transforms.errors import BadFileError, DatasetError
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 Kind = Literal["sampled", "top-k", "full"]
-MANIFEST = "teacher.json"
 COLUMNS = {"sampled": ("teacher_draws",), "top-k": ("teacher_ids", "teacher_logp"), "full": ("teacher_logp",)}
 
 
@@ -67,7 +67,8 @@ class TeacherRows:
             )
         self.sources, self.source_of = data.sources, data.source_of
         self.length = getattr(data, "length", 0)
-        said = json.dumps(self.about, sort_keys=True)
+        # what is known of the teacher is told beside, and changes no row
+        said = json.dumps({k: v for k, v in self.about.items() if k != "provenance"}, sort_keys=True)
         self.digest = hashlib.sha256(f"{data.digest}\0{said}".encode()).hexdigest()
         self._parts: list[dict[str, np.ndarray]] = []
         for file in self.about["files"]:

@@ -26,13 +26,13 @@ from torch import Tensor, nn
 
 from privacy.accounting import sigma_for
 from privacy.certificate import Certificate, require
-from privacy.guarantee import of_run
+from privacy.guarantee import Guarantee, of_run
 from privacy.ledger import Ledger
 from privacy.secret import Secret
 from privacy.settings import PrivacySettings
 from privacy.sgd import Plan, Private
 from privacy.units import DOCUMENT, Units, names_of
-from training import build, checkpoint
+from training import build, checkpoint, provenance
 from training.data import Rows, Shards
 from training.evaluate import measure
 from training.finetune.documents import is_documents, read_table
@@ -85,7 +85,7 @@ def train(
         if parallel.rank == 0:
             spend = ledger.reserve(secret.name, plan.event(), what, privacy.unit, at_most=privacy.epsilon)
         parallel.barrier()
-        guarantee = of_run(ledger, secret.name, certificate, _base_state(settings))
+        guarantee = of_run(ledger, secret.name, certificate, _before(settings))
 
         # what is trained on
         vocabulary = build.vocabulary_of(settings)
@@ -306,10 +306,10 @@ def _units(settings: TrainSettings, unit: str) -> Units:
     return Units.of(pa.array(rows.sources, pa.string()).take(pa.array(rows.source_of)))
 
 
-def _base_state(settings: TrainSettings) -> dict[str, Any] | None:
-    """The state of the checkpoint that the run starts from, if it is one of ours."""
-    base = settings.tune.base
-    return checkpoint.read_state(checkpoint.find(base)) if base and not base.startswith("hf:") else None
+def _before(settings: TrainSettings) -> list[Guarantee]:
+    """The guarantees of the model that the run starts from, and of the text that it reads."""
+    known = provenance.of_settings(settings.model_dump(mode="json"))
+    return [Guarantee.model_validate(one) for one in known.guarantees]
 
 
 def _with_ids(table: Any) -> Any:

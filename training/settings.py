@@ -324,14 +324,9 @@ def from_mapping(values: Mapping[str, Any], folder: str | Path = ".", where: str
         settings = TrainSettings.model_validate(values)
     except ValidationError as error:
         raise RecipeError("\n".join(_explain(where, item) for item in error.errors())) from None
-    root = Path(folder)
 
     def at(path: str | None) -> str | None:
-        if path is None:
-            return None
-        return (
-            f"hf:{at(path[3:]) if (root / path[3:]).exists() else path[3:]}" if path[:3] == "hf:" else str(root / path)
-        )
+        return resolved(path, folder)
 
     data = {name: at(getattr(settings.data, name)) for name in ("train", "validation", "tokenizer")}
     return settings.model_copy(
@@ -345,6 +340,13 @@ def from_mapping(values: Mapping[str, Any], folder: str | Path = ".", where: str
             "privacy": settings.privacy and settings.privacy.model_copy(update={"ledger": at(settings.privacy.ledger)}),
         }
     )
+
+
+def resolved(path: str | None, folder: str | Path) -> str | None:
+    """A path, or `hf:` and one, relative to `folder`; a name behind `hf:` that is no path stays as it is."""
+    if path is None or path[:3] != "hf:":
+        return None if path is None else str(Path(folder) / path)
+    return f"hf:{Path(folder) / path[3:]}" if (Path(folder) / path[3:]).exists() else path
 
 
 def from_recipe(

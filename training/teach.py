@@ -1,7 +1,8 @@
 """The teacher's pass: for each row of packed data, what the teacher says of every next token, in aligned shards.
 
     OUT/part-00000.arrow      n_tokens int32, and the columns of `training.distill`, one row for each row of the data, in order
-    OUT/teacher.json          digests of teacher, tokenizer and data; kind, draws, temperature, seed; the files with SHA-256
+    OUT/teacher.json          digests of teacher, tokenizer and data; kind, draws, temperature, seed; the files with SHA-256;
+                              what is known of the private text behind the teacher (`training.provenance`)
 
 A shard appears whole or not at all and is never made twice: a pass that was killed goes on with the next shard. Draws are keyed
 by (seed, the row's tokens, place in the row), so neither the sharding nor the batches change them.
@@ -18,8 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from training import provenance
 from training.data import Rows
-from training.distill import COLUMNS, MANIFEST, Kind, token_counts
+from training.distill import COLUMNS, Kind, token_counts
 from transforms.errors import DatasetError, RecipeError
 from transforms.hashing import GOLDEN, hash_text, mix64_array
 from transforms.storage import TEMPORARY, write_atomic
@@ -92,8 +94,10 @@ def teach(
         with path.open("rb") as f:
             sha = hashlib.file_digest(f, "sha256").hexdigest()
         files.append({"path": path.name, "rows": len(index), "size": path.stat().st_size, "sha256": sha})
-    manifest = about | {"files": files}
-    write_atomic(str(folder / MANIFEST), json.dumps(manifest, indent=1, sort_keys=True).encode(), fsync=False)
+    manifest = about | {"files": files, "provenance": provenance.of(teacher).model_dump()}
+    write_atomic(
+        str(folder / provenance.MANIFEST), json.dumps(manifest, indent=1, sort_keys=True).encode(), fsync=False
+    )
     for left in folder.glob(f"{TEMPORARY}*"):
         left.unlink(missing_ok=True)
     return manifest

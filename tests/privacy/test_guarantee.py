@@ -15,16 +15,12 @@ def ledger(tmp_path):
     return Ledger.create(tmp_path, "letters", "user", 8.0, 1e-6)
 
 
-def state(found: Guarantee) -> dict:
-    return {"guarantee": found.model_dump(mode="json")}
-
-
 def test_a_model_made_from_a_model_composes_both_runs_and_all_else_stands_beside(ledger):
     ledger.reserve("one", RUN, "first", "user").close(300)
     first = of_run(ledger, "one", Certificate("user", assumptions=["the tokenizer is public"]))
     ledger.spend(Event(kind="gaussian", sigma=4.0), "counts", "user")
     ledger.reserve("two", RUN.times(200), "refresh", "user")
-    second = of_run(ledger, "two", Certificate("user"), state(first))
+    second = of_run(ledger, "two", Certificate("user"), [first])
     assert first.epsilon == pytest.approx(epsilon([RUN], 1e-6))
     assert second.epsilon == pytest.approx(epsilon([RUN.times(500)], 1e-6))
     assert second.total == ledger.spent() > second.epsilon
@@ -38,9 +34,13 @@ def test_populations_stand_side_by_side(ledger, tmp_path):
     other.reserve("first", RUN, "base", "document")
     base = of_run(other, "first", Certificate("document"))
     ledger.reserve("second", RUN, "tune", "user")
-    found = of_run(ledger, "second", Certificate("user"), state(base))
+    found = of_run(ledger, "second", Certificate("user"), [base])
     assert [(g.unit, g.runs) for g in each(found)] == [("user", ("second",)), ("document", ("first",))]
     assert Guarantee.model_validate_json(found.model_dump_json()) == found
+    # back at the first population, by way of the second: its runs compose, however deep they stand
+    other.reserve("third", RUN, "again", "document")
+    back = of_run(other, "third", Certificate("document"), [found, base])
+    assert [(g.unit, g.runs) for g in each(back)] == [("document", ("first", "third")), ("user", ("second",))]
 
 
 def test_the_paragraph_says_all_that_a_claim_needs(ledger):
@@ -60,4 +60,4 @@ def test_the_paragraph_says_all_that_a_claim_needs(ledger):
     lost = of_run(ledger, "one", refused)
     assert not lost.certified
     assert paragraph(lost).startswith("**No guarantee holds.**")
-    assert not of_run(ledger, "one", Certificate("user"), state(lost)).certified  # training on does not mend it
+    assert not of_run(ledger, "one", Certificate("user"), [lost]).certified  # training on does not mend it

@@ -103,6 +103,7 @@ def test_a_killed_pass_goes_on_with_the_next_shard(decoder: str, shards: Path, t
     data, whole, again = Shards(shards), tmp_path / "whole", tmp_path / "again"
     manifest = teach(data, decoder, whole, shard_rows=30)
     assert len(manifest["files"]) > 2
+    assert manifest["provenance"] == {"guarantees": [], "unguarded": [], "unknown": [str(decoder)]}
     assert sum(f["rows"] for f in manifest["files"]) == len(data)
     import training.teach as module
 

@@ -1,0 +1,140 @@
+"""What is known of the private text behind a model: its guarantees, what it learned without one, and what nobody can tell.
+
+A run's state says it, with the base it started from, the teachers it listened to and the data set it read. The shards of a
+teacher's pass and an exported folder have neither; they carry what was known when they were written (`provenance.json`, or a
+field of `teacher.json`). That of a folder is bound to its weights. Importing this module imports no torch.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from privacy.certificate import dataset_of, manifest_of, unguarded
+from training import checkpoint
+from transforms.errors import CorpusmillError, DatasetError
+from transforms.generate.model import scheme_of
+from transforms.storage import write_atomic
+
+FILE = "provenance.json"
+MANIFEST = "teacher.json"
+"""What describes the shards of a teacher's pass (`training.distill`)."""
+MODELS = (("tune", "base"), ("objective", "teacher"), ("objective", "states_of"))
+"""The settings of a run that name models, or what one has said."""
+_FOLDERS = ("hf", "hf-classifier")
+
+
+class Provenance(BaseModel):
+    """What is known of the private text behind a model."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    guarantees: list[dict[str, Any]] = Field(default=[], description="of private runs, as `privacy.guarantee` has them")
+    unguarded: list[str] = Field(default=[], description="what it learned without a guarantee: `private source mail`")
+    unknown: list[str] = Field(default=[], description="models whose data nobody can tell, taken for public")
+
+    def add(self, other: Provenance) -> None:
+        """Take in what is known of another model that this one was made of."""
+        for mine, more in zip(self._lists(), other._lists(), strict=True):
+            mine += [x for x in more if x not in mine]
+
+    def _lists(self) -> tuple[list[Any], ...]:
+        return self.guarantees, self.unguarded, self.unknown
+
+
+class Note(Provenance):
+    """`provenance.json` of a folder."""
+
+    weights: str = Field(description="SHA-256 of the weights that it is about")
+    trained_on: dict[str, Any] = Field(default={}, description="name, snapshot and digest of the run's data")
+
+
+def of(spec: str) -> Provenance:
+    """What is known of a run, a checkpoint, an exported folder (`hf:FOLDER`), or the shards of a teacher's pass."""
+    import training.openers  # noqa: F401
+
+    if scheme := scheme_of(spec):
+        noted = Path(spec.partition(":")[2]) if scheme in _FOLDERS else None
+        return of_folder(noted) if noted and (noted / FILE).exists() else Provenance(unknown=[spec])
+    if (Path(spec) / MANIFEST).exists():
+        return _of_pass(Path(spec))
+    try:
+        state = checkpoint.read_state(checkpoint.find(spec))
+    except CorpusmillError:
+        return Provenance(unknown=[spec])
+    return _of_run(spec, state)
+
+
+def of_folder(folder: Path) -> Provenance:
+    """What an exported folder says. A note that is damaged, or about other weights, is no word for anything."""
+    try:
+        note = Note.model_validate_json((folder / FILE).read_bytes())
+    except (OSError, ValidationError) as error:
+        return Provenance(unguarded=[f"unknown text ({folder / FILE} cannot be read: {type(error).__name__})"])
+    if note.weights != checkpoint.weights_digest(folder):
+        return Provenance(unguarded=[f"unknown text ({folder / FILE} is about other weights)"])
+    return note
+
+
+def of_settings(train: dict[str, Any]) -> Provenance:
+    """What a run that is not private takes over: from the models that it names, and the data set that it reads."""
+    found = Provenance()
+    for section, name in MODELS:
+        if spec := train.get(section, {}).get(name):
+            found.add(of(spec))
+    found.add(_of_data(train["data"]["train"], train["data"].get("snapshot")))
+    return found
+
+
+def write(folder: Path, state: dict[str, Any], found: Provenance) -> None:
+    """Note what is known of the run of `state` beside its exported weights."""
+    data = state["train"]["data"]
+    digest = state.get("digests", {}).get("data")
+    about = {"name": Path(data["train"]).name, "snapshot": data.get("snapshot"), "digest": digest}
+    note = Note(weights=checkpoint.weights_digest(folder), trained_on=about, **found.model_dump())
+    write_atomic(str(folder / FILE), note.model_dump_json(indent=1).encode() + b"\n")
+
+
+def _of_run(spec: str, state: dict[str, Any]) -> Provenance:
+    guarantee, found = state.get("guarantee"), Provenance()
+    if average := state.get("average"):
+        for owner in average["owners"]:
+            if not owner["private"] or not owner["certified"]:
+                found.unguarded.append(f"data of the owner {owner['name']}")
+        base = state["train"]["tune"]["base"]
+        if base and not guarantee:  # earlier rounds, perhaps
+            found.add(of(base))
+    elif guarantee and not guarantee["certified"]:
+        found.unguarded.append(f"population {guarantee['population']} by steps without a certificate")
+    if guarantee:  # with those of all that it was made from
+        found.guarantees.append(guarantee)
+    elif not average:
+        found = of_settings(state["train"])
+    if found == Provenance():
+        found.unknown.append(spec)
+    return found
+
+
+def _of_pass(folder: Path) -> Provenance:
+    """What the shards of a teacher's pass say of the teacher."""
+    try:
+        said = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("provenance")
+        return Provenance.model_validate(said) if said else Provenance(unknown=[f"that wrote {folder}"])
+    except (OSError, ValueError, AttributeError) as error:
+        raise DatasetError(f"{folder / MANIFEST}: cannot be read ({error}). Run the teacher's pass again.") from error
+
+
+def _of_data(path: str, snapshot: int | None) -> Provenance:
+    """What a data set's manifest owes to private text; files that lie in none tell nothing."""
+    home = dataset_of(path)
+    if home is None:
+        return Provenance()
+    try:
+        manifest = manifest_of(home, snapshot)[0]
+    except DatasetError:  # taken away since
+        return Provenance(unguarded=[f"unknown text (snapshot {snapshot} of {home} cannot be read any more)"])
+    guarantees = manifest.get("privacy", {}).get("guarantees", [])
+    return Provenance(guarantees=guarantees, unguarded=unguarded(manifest))
