@@ -152,9 +152,8 @@ def run(
 
 def _train(recipe: Recipe, snapshot: int) -> dict[str, Any] | None:
     """Train as the recipe's section says; None if that is done already."""
-    from pipelines.certify import of_training
+    from pipelines.commands.train import learn
     from pipelines.train_section import is_trained, settings_of
-    from training import commands
 
     settings = settings_of(recipe, snapshot)
-    return None if is_trained(settings) else commands.train(settings, certificate=of_training(settings))
+    return None if is_trained(settings) else learn(settings)

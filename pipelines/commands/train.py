@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from pipelines.commands import JSON, NOTHING_NEW, Finite, print_json
+
+if TYPE_CHECKING:
+    from training.settings import TrainSettings
 
 TERMINATED = 143
 """What a run that SIGTERM stopped exits with, behind its checkpoint: 128 + 15, as if the signal itself had ended it."""
@@ -28,15 +31,13 @@ def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
     With a section `privacy` the recipe of the dataset that it trains on is certified first.
     SIGTERM writes a checkpoint and exits with 143. Under torchrun: `torchrun --nproc-per-node 8 -m pipelines.cli train ...`.
     """
-    from pipelines.certify import of_training
     from pipelines.train_section import is_trained
-    from training import commands
     from training.settings import load
 
     loaded = load(settings, overrides)
     complete = is_trained(loaded)
-    result = commands.train(loaded, certificate=of_training(loaded))
-    first = os.environ.get("RANK", "0") == "0"  # under torchrun one process speaks for all
+    result = learn(loaded)
+    first = speaks()
     if as_json and first:
         print_json(result)
     tell(result, quiet=as_json or not first)
@@ -130,6 +131,26 @@ def _lines() -> Iterator[str]:
         if not line:
             return
         yield line
+
+
+def speaks() -> bool:
+    """Whether this process speaks: under torchrun one does for all."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def learn(settings: TrainSettings) -> dict[str, Any]:
+    """Train, privately with a certificate of the data; what learns from private text in another way is told at once."""
+    from pipelines.certify import of_training
+    from training import commands, provenance
+
+    tells = settings.privacy is None and speaks()
+    if tells and (learned := provenance.of_settings(settings.model_dump(mode="json")).unguarded):
+        click.echo(
+            f"No guarantee: this run learns from the {' and the '.join(learned)} as it is. Keep the model, and what it writes, "
+            "where that text may be seen; private training takes no such model. A section `privacy` gives a guarantee.",
+            err=True,
+        )
+    return commands.train(settings, certificate=of_training(settings))
 
 
 def tell(result: dict[str, Any], quiet: bool = False) -> None:

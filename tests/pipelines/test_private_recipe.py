@@ -269,7 +269,10 @@ def test_models_and_data_behind_a_recipe_are_judged(make, tmp_path):
                         "data": {"train": "out", "tokenizer": "tokenizer.json", "length": 24,
                                  "columns": {"instruction": "id", "output": "text"}}})
     )  # fmt: skip
-    assert corpusmill("train", tmp_path / "plain.yaml").exit_code == 0
+    done = corpusmill("train", tmp_path / "plain.yaml")
+    assert done.exit_code == 0
+    assert done.stderr.startswith("No guarantee: this run learns from the private source mail as it is.")
+    assert done.stderr.count("\n") == 1
     second = yaml.safe_load(path.read_text())
     second |= {"name": "second", "output": {"path": "two"}, "steps": [{"clean": {}}]}
     second["sources"][0] |= {"path": "out/data/*.parquet"}
