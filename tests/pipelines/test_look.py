@@ -140,7 +140,7 @@ def test_equal_lines_are_left_out_and_long_documents_take_no_time():
     shown = render_pair(Pair("d", None, "s", "\n".join(lines), "\n".join(changed), ""), 80, False)
     assert shown.count("{+new +}") == len(range(0, 3000, 7))
     shown = render_pair(Pair("d", None, "s", "\n".join(lines), "\n".join([*lines[:-1], "end"]), ""), 80, False)
-    assert "… 2998 equal lines" in shown
+    assert "… 2,998 equal lines" in shown
     assert len(shown.splitlines()) < 6
 
 
