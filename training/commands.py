@@ -81,6 +81,13 @@ def generate(
     return _continue(build.load(path), prompts, max_tokens, temperature, top_k, top_p, seed)
 
 
+def continues(path: str | Path) -> bool:
+    """Whether the text of a run's model goes on where the prompt ends; an encoder-decoder writes another text."""
+    from training.checkpoint import find, read_state
+
+    return str(read_state(find(path))["train"]["model"]["kind"]) != "encoder-decoder"
+
+
 def _continue(
     loaded: Loaded, prompts: list[str], max_tokens: int, temperature: float, top_k: int, top_p: float, seed: int
 ) -> list[str]:

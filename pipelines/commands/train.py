@@ -83,7 +83,10 @@ def generate(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Continue each PROMPT (without any: each line of standard input). The same prompt and seed give the same text."""
+    """Continue each PROMPT (without any: each line of standard input); an encoder-decoder answers it.
+
+    The same prompt and seed give the same text.
+    """
     from training import commands
 
     asked = list(prompts) or [line.rstrip("\n") for line in sys.stdin]
@@ -93,8 +96,9 @@ def generate(
     if as_json:
         print_json([{"prompt": prompt, "text": text} for prompt, text in zip(asked, texts)])
         return
+    continues = commands.continues(model)
     for prompt, text in zip(asked, texts):
-        click.echo(prompt + text)
+        click.echo(prompt + text if continues else text)
 
 
 @click.command(short_help="Answer line by line.")

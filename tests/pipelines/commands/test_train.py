@@ -80,6 +80,14 @@ def test_prompts_come_as_arguments_or_lines(run):
     assert (done.exit_code, "give a prompt, or lines on standard input" in done.stderr) == (2, True)
 
 
+def test_an_encoder_decoder_answers_and_does_not_go_on(run):
+    settings = (run.parent / "train.yaml", "--set", "output=both", "--set", "model.kind=encoder-decoder")
+    assert invoke("train", *settings, "--set", "objective.name=span").exit_code == 0
+    both = run.parent / "both"
+    found = invoke_json("generate", both, "the of", "--max-tokens", 4)
+    assert invoke("generate", both, "the of", "--max-tokens", 4).stdout == found[0]["text"] + "\n"
+
+
 def test_chat_answers_each_line_on_its_own(run):
     both = invoke("chat", run, "--max-tokens", 4, said="the {of}\nand\n")
     assert both.exit_code == 0
