@@ -17,15 +17,15 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from privacy.secure.connection import Read, address, exactly, shut, tls_of
 from privacy.secure.settings import Job, Party
 from privacy.secure.store import Store
 from privacy.secure.wire import HEAD, Message, allowed, decode, digest, encode
-from transforms.errors import DatasetError, ProtocolError, RecipeError
+from transforms.errors import ProtocolError, RecipeError
 
 OK, NO = b"\x01", b"\x00"
 FIRST_PAUSE, LAST_PAUSE = 0.02, 1.0  # seconds between attempts to connect
@@ -52,8 +52,8 @@ class Node:
         self.party, self.job, self.store = party, job, store
         self.name, self.session, self.timeout = party.name, job.session, party.timeout
         self.max_bytes = party.max_message_mb << 20
-        self._server_tls = self._tls(ssl.PROTOCOL_TLS_SERVER)
-        self._client_tls = self._tls(ssl.PROTOCOL_TLS_CLIENT)
+        self._server_tls = tls_of(party.certificates, party.name, ssl.PROTOCOL_TLS_SERVER)
+        self._client_tls = tls_of(party.certificates, party.name, ssl.PROTOCOL_TLS_CLIENT)
         self._have = set(store.kept())
         self._heard: dict[str, float] = {}
         self._began = time.monotonic()
@@ -92,17 +92,17 @@ class Node:
             self._changed.wait_for(lambda: self._taking == 0, LAST_WORDS)
         # Whoever works with a socket closes it, woken by the shutdown. Closed here, its number would go to the next file that this
         # process opens, and a thread still on its way to a read would take bytes out of that file.
-        _shut(self._socket)
+        shut(self._socket)
         self._accepting.join()
         self._socket.close()
         with self._changed:
             serving = dict(self._in)
         for plain in serving.values():
-            _shut(plain)
+            shut(plain)
         for thread in serving:
             thread.join(max(0.0, limit - time.monotonic()))
         for to, tls in list(self._out.items()):
-            _shut(tls)
+            shut(tls)
             if self._writing[to].acquire(timeout=max(0.0, limit - time.monotonic())):
                 self._drop(to)
                 self._writing[to].release()
@@ -114,22 +114,6 @@ class Node:
     def _say(self, kind: str, to: Iterable[str] | None = None) -> None:
         others = [o for o in (to or self.job.parties.everyone) if o != self.name]
         self.send_each({o: [(kind, np.array([1], np.uint8))] for o in others}, timeout=0.5)
-
-    def _tls(self, protocol: int) -> ssl.SSLContext:
-        folder = Path(self.party.certificates)
-        context = ssl.SSLContext(protocol)
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
-        try:
-            context.load_verify_locations(folder / "authority.pem")
-            context.load_cert_chain(folder / f"{self.name}.pem", folder / f"{self.name}.key.pem")
-        except (OSError, ssl.SSLError) as error:
-            raise DatasetError(
-                f"{folder}: authority.pem, {self.name}.pem and {self.name}.key.pem cannot be used ({error}). "
-                "`corpusmill party certificates` makes them."
-            ) from error
-        context.verify_mode = ssl.CERT_REQUIRED
-        context.check_hostname = protocol == ssl.PROTOCOL_TLS_CLIENT
-        return context
 
     # receiving
 
@@ -160,12 +144,12 @@ class Node:
                 names = dict(field[0] for field in tls.getpeercert()["subject"])  # type: ignore[index,misc]
                 peer = str(names["commonName"])
                 while True:
-                    first = _exactly(tls, HEAD.size)
+                    first = exactly(tls, HEAD.size)
                     with self._busy() as here:
                         if not here:
                             return
                         try:
-                            self._take(decode(_Read(tls, first), self.max_bytes, lambda h: self._admit(h, peer)))
+                            self._take(decode(Read(tls, first), self.max_bytes, lambda h: self._admit(h, peer)))
                         except ProtocolError as error:
                             self._refuse(tls, error)
                             return  # what follows cannot be told from the refused message's body
@@ -359,9 +343,9 @@ class Node:
             tls.sendall(data)
         except OSError as error:
             failed = error  # the receiver may have refused before it read all: its answer says why
-        answer = _exactly(tls, 1)
+        answer = exactly(tls, 1)
         if answer == NO:
-            raise _RefusedError(_exactly(tls, int.from_bytes(_exactly(tls, 2), "little")).decode(errors="replace"))
+            raise _RefusedError(exactly(tls, int.from_bytes(exactly(tls, 2), "little")).decode(errors="replace"))
         if failed:
             raise failed
 
@@ -395,40 +379,3 @@ class Node:
             return []
         with ThreadPoolExecutor(len(messages)) as pool:
             return [to for to, reached in zip(messages, pool.map(some, messages), strict=True) if reached]
-
-
-class _Read:
-    """Reads from a connection, what was read already first."""
-
-    def __init__(self, tls: Any, first: bytes) -> None:
-        self.tls, self.first = tls, first
-
-    def __call__(self, count: int) -> bytes:
-        first, self.first = self.first, b""
-        return first or _exactly(self.tls, count)
-
-
-def _shut(connection: socket.socket) -> None:
-    """End a connection, or listening, for whoever waits for it; the socket stays open. By the socket itself: TLS's own method takes
-    the protocol from under a reader."""
-    with contextlib.suppress(OSError):
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
-
-
-def _exactly(tls: Any, count: int) -> bytes:
-    data = bytearray(count)
-    view, got = memoryview(data), 0
-    while got < count:
-        n = tls.recv_into(view[got:], min(count - got, 1 << 20))
-        if n == 0:
-            raise EOFError("the connection was closed")
-        got += n
-    return bytes(data)
-
-
-def address(text: str) -> tuple[str, int]:
-    """HOST:PORT as a pair. Raises RecipeError."""
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
-        raise RecipeError(f"`{text}` is no HOST:PORT.")
-    return host.strip("[]"), int(port)

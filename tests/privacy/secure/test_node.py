@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from privacy.secure import certificates
-from privacy.secure.node import NO, OK, Node, address
+from privacy.secure.connection import address
+from privacy.secure.node import NO, OK, Node
 from privacy.secure.store import Store
 from privacy.secure.wire import Message, encode
 from tests.privacy.secure.parties import Parties, Threads, until

@@ -12,8 +12,8 @@ import yaml
 
 from privacy.secure import counts, dedup
 from privacy.secure import node as nodes
+from privacy.secure.connection import address
 from privacy.secure.group import hash_to_group
-from privacy.secure.node import address
 from privacy.secure.settings import Dedup
 from tests.privacy.secure.parties import OWNERS, Threads
 
