@@ -86,5 +86,22 @@ def test_damage_and_absence_are_named(tmp_path):
     path.write_bytes(data)
     with pytest.raises(BadFileError, match=r"x\.parquet"):
         list(read_shard(str(path)))
-    with pytest.raises(BadFileError, match="missing"):
-        list(read_shard(str(tmp_path / "gone.parquet")))
+    for read in (lambda p: list(read_shard(p)), shard_schema):
+        with pytest.raises(BadFileError, match="missing"):
+            read(str(tmp_path / "gone.parquet"))
+
+
+def test_a_column_whose_name_is_damaged_is_told(tmp_path):
+    path = tmp_path / "x.parquet"
+    batch = documents(10, 10)
+    write(path, [batch], batch.schema)
+    data = path.read_bytes()
+    told = 0
+    for at in range(len(data)):
+        if data[at : at + 4] == b"text":
+            path.write_bytes(data[: at + 3] + b"\xe5" + data[at + 4 :])
+            try:
+                list(read_shard(str(path)))
+            except BadFileError:
+                told += 1
+    assert told  # and nothing else is raised
