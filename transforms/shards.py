@@ -10,7 +10,6 @@ when it is whole: on a disk it is written beside it and renamed, in an object st
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -183,7 +182,7 @@ def read_shard(path: str, columns: list[str] | None = None, batch_rows: int = 4_
     Raises:
         BadFileError: the file is damaged or of another format.
     """
-    with _told(path):
+    try:
         if path.endswith(".parquet"):
             whole: Any = path if storage.is_local(path) else storage.open_input(path)
             with pq.ParquetFile(whole, page_checksum_verification=True, pre_buffer=False) as file:
@@ -196,25 +195,17 @@ def read_shard(path: str, columns: list[str] | None = None, batch_rows: int = 4_
                 for i in range(reader.num_record_batches):
                     batch = reader.get_batch(i)
                     yield batch if columns is None else batch.select(columns)
-
-
-@contextlib.contextmanager
-def _told(path: str) -> Iterator[None]:
-    """What damage of a shard raises in it, as a BadFileError that names it: names of columns that are no UTF-8, too."""
-    try:
-        yield
     except StoreError:
         raise
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # names of columns that are no UTF-8, too
         if isinstance(error, FileNotFoundError):
             raise BadFileError(path, "the file is missing", "run `corpusmill verify` on the dataset") from error
         raise BadFileError(path, f"cannot be read ({error})", "run `corpusmill verify` on the dataset") from error
 
 
 def shard_schema(path: str) -> pa.Schema:
-    """Schema of a shard file, without its metadata. Raises BadFileError as `read_shard` does."""
-    with _told(path):
-        if path.endswith(".parquet"):
-            return pq.read_schema(path if storage.is_local(path) else storage.open_input(path)).remove_metadata()
-        with storage.arrow_input(path) as source:
-            return pa.ipc.open_file(source).schema.remove_metadata()
+    """Schema of a shard file, without its metadata."""
+    if path.endswith(".parquet"):
+        return pq.read_schema(path if storage.is_local(path) else storage.open_input(path)).remove_metadata()
+    with storage.arrow_input(path) as source:
+        return pa.ipc.open_file(source).schema.remove_metadata()
