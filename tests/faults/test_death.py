@@ -130,7 +130,10 @@ def kept_work(out: Path) -> dict[str, object]:
         if path.name.startswith(TEMPORARY):
             found[name] = None
         elif name.startswith(".corpusmill/done/"):
-            found[name] = {k: v for k, v in json.loads(path.read_bytes()).items() if k != "cpu_seconds"}
+            try:
+                found[name] = {k: v for k, v in json.loads(path.read_bytes()).items() if k != "cpu_seconds"}
+            except ValueError:  # a loss of power tore it: what comes later must do without
+                found[name] = None
         elif name.startswith((".corpusmill/work/", ".corpusmill/plans/")):
             found[name] = hashlib.sha256(path.read_bytes()).digest()
     return found
