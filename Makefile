@@ -37,7 +37,7 @@ effects: $(STAMP)
 
 # long campaigns: kill -9 in every stage, every file operation, audits over many seeds
 faults: $(STAMP)
-	FAULTS=long $(BIN)/python -m pytest tests/faults tests/privacy tests/pipelines/test_runners.py --timeout 3600 $(PYTEST_ARGS)
+	FAULTS=long $(BIN)/python -m pytest tests/faults tests/privacy tests/pipelines/runners/test_base.py --timeout 3600 $(PYTEST_ARGS)
 
 # Airflow and Dagster, each in an environment of its own, so that exported schedules are run for real by make test
 schedulers:

@@ -17,15 +17,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import transforms
-from pipelines.recipe import loads
-from pipelines.run import run
-from transforms.generate.checks import word_counts
-from transforms.generate.prompts import beginning
-from transforms.kernels import Kernel
-from transforms.noise.denoise import Denoise
-from transforms.noise.unigrams import count_words
-from transforms.tokens.train_tokenizer import train_tokenizer
+from corpusmill import transforms
+from corpusmill.pipelines.recipe.model import loads
+from corpusmill.pipelines.run import run
+from corpusmill.transforms.generate.checks import word_counts
+from corpusmill.transforms.generate.prompts import beginning
+from corpusmill.transforms.kernels.njit import Kernel
+from corpusmill.transforms.noise.denoise import Denoise
+from corpusmill.transforms.noise.unigrams import count_words
+from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
 PARAGRAPHS = [
     "The river that runs through the valley has been there for a long time, and people have lived with it.",
@@ -133,7 +133,7 @@ def called(module: ModuleType) -> Iterator[Kernel]:
 
 def cold() -> list[str]:
     """The kernels of this package that Python calls and no object file serves."""
-    names = [m.name for m in pkgutil.walk_packages(transforms.__path__, "transforms.")]
+    names = [m.name for m in pkgutil.walk_packages(transforms.__path__, "corpusmill.transforms.")]
     kernels = {id(k): k for name in names for k in called(importlib.import_module(name))}
     return sorted(f"{k.__module__}.{k.__name__}" for k in kernels.values() if not k.native)
 

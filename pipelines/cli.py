@@ -17,8 +17,20 @@ from typing import Any, NoReturn
 
 import click
 
-from pipelines.commands import author, build, cluster, live, look, privacy, read, secure, selftrain, tokens, train
-from transforms.errors import CorpusmillError, EngineError
+from corpusmill.pipelines.commands import (
+    author,
+    build,
+    cluster,
+    live,
+    look,
+    privacy,
+    read,
+    secure,
+    selftrain,
+    tokens,
+    train,
+)
+from corpusmill.transforms.errors import CorpusmillError, EngineError
 
 INTERRUPTED, TERMINATED = 130, 143
 
@@ -68,7 +80,7 @@ class Verbs(click.Group):
         except Exception as error:
             if self.debug:
                 raise
-            from pipelines.disk import told
+            from corpusmill.pipelines.dataset.system_errors import told
 
             known, said = told(error), " ".join(str(error).split())
             click.echo(known or (f"{type(error).__name__}: {said[:500]}" if said else type(error).__name__), err=True)

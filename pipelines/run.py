@@ -8,18 +8,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines import certify, history, privacy_section, runners
-from pipelines.arrivals import demanded
-from pipelines.commit import commit, finish
-from pipelines.disk import explained
-from pipelines.job import Job
-from pipelines.plan import nothing_new, open_job
-from pipelines.recipe import Recipe
-from pipelines.restore import lost, restore
-from pipelines.snapshot import Dataset, snapshot_numbers
-from pipelines.store import Store
-from transforms import storage
-from transforms.errors import DatasetError, StoreError, UnfitStoreError
+from corpusmill.pipelines.dataset import history
+from corpusmill.pipelines.dataset.arrivals import demanded
+from corpusmill.pipelines.dataset.results import Store
+from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.dataset.system_errors import explained
+from corpusmill.pipelines.engine.commit import commit, finish
+from corpusmill.pipelines.engine.job import Job
+from corpusmill.pipelines.engine.plan import nothing_new, open_job
+from corpusmill.pipelines.engine.restore import lost, restore
+from corpusmill.pipelines.recipe import certify, privacy_section
+from corpusmill.pipelines.recipe.model import Recipe
+from corpusmill.pipelines.runners import base
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import DatasetError, StoreError, UnfitStoreError
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class RunResult:
-    """committed: False where nothing was new; snapshot: the newest number; funnel: see `pipelines.funnel.build`."""
+    """committed: False where nothing was new; snapshot: the newest number; funnel: see
+    `corpusmill.pipelines.engine.funnel.build`."""
 
     committed: bool
     snapshot: int
@@ -68,7 +71,7 @@ def run(
         ExpectationError: the snapshot would not be what the recipe's `expect` demands; nothing was committed.
         CorpusmillError: nothing was committed; finished units are kept, and the same command goes on from them.
     """
-    runners.check_name(runner)
+    base.check_name(runner)
     certify.guard(recipe)
     if metrics:
         history.check_metrics(metrics)
@@ -107,7 +110,7 @@ def _run(
     def completed(job: Job) -> Job:
         if not _complete(job):
             with _Watch(job, progress):
-                runners.run_stages(job, workers, runner, options)
+                base.run_stages(job, workers, runner, options)
         return job
 
     store = Store(recipe.dataset)

@@ -20,7 +20,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from transforms.errors import MissingDependencyError, PrivacyError
+from corpusmill.transforms.errors import MissingDependencyError, PrivacyError
 
 Kind = Literal["poisson-gaussian", "gaussian", "laplace", "approximate"]
 Accountant = Literal["pld", "prv", "rdp", "rdp-classic"]

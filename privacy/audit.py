@@ -23,7 +23,7 @@ from typing import Literal
 
 import numpy as np
 
-from transforms.errors import MissingDependencyError, PrivacyError
+from corpusmill.transforms.errors import MissingDependencyError, PrivacyError
 
 GRID = (0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
 """Shares of the canaries that are guessed, fixed before any score is seen: the significance is split evenly over them."""

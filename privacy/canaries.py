@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from transforms.errors import BadFileError, DatasetError, PrivacyError
+from corpusmill.transforms.errors import BadFileError, DatasetError, PrivacyError
 
 _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 

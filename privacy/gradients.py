@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from transforms.errors import MissingDependencyError, PrivacyError
+from corpusmill.transforms.errors import MissingDependencyError, PrivacyError
 
 Mode = Literal["hooks", "fast", "ghost"]
 

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from privacy.accounting import epsilon
-from privacy.certificate import Certificate
-from privacy.ledger import Ledger
+from corpusmill.privacy.accounting import epsilon
+from corpusmill.privacy.certification import Certificate
+from corpusmill.privacy.ledger import Ledger
 
 
 class Guarantee(BaseModel):

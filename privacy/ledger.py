@@ -26,8 +26,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from privacy.accounting import ADJACENCY, Event, epsilon
-from transforms.errors import BudgetError, DatasetError, PrivacyError, VerifyError
+from corpusmill.privacy.accounting import ADJACENCY, Event, epsilon
+from corpusmill.transforms.errors import BudgetError, DatasetError, PrivacyError, VerifyError
 
 NAME = "privacy.jsonl"
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from transforms.errors import DatasetError, MissingDependencyError, PrivacyError
+from corpusmill.transforms.errors import DatasetError, MissingDependencyError, PrivacyError
 
 SAMPLE, NOISE, COUNT = 1, 2, 3
 """Purposes: who joins a step, noise on gradients, noise on counts."""

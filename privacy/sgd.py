@@ -31,12 +31,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
-from privacy.accounting import Event
-from privacy.gradients import Gradients, Layout, Mode
-from privacy.ledger import Spend
-from privacy.secret import COUNT, Secret
-from privacy.units import Units
-from transforms.errors import PrivacyError
+from corpusmill.privacy.accounting import Event
+from corpusmill.privacy.gradients import Gradients, Layout, Mode
+from corpusmill.privacy.ledger import Spend
+from corpusmill.privacy.secret import COUNT, Secret
+from corpusmill.privacy.units import Units
+from corpusmill.transforms.errors import PrivacyError
 
 NOISE_PIECE = 1 << 18
 """Numbers of noise that are drawn at once, each piece from a stream of its own."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from privacy.accounting import COARSE, Event, epsilon, replace_one
-from privacy.ledger import Ledger
-from transforms.errors import PrivacyError
+from corpusmill.privacy.accounting import COARSE, Event, epsilon, replace_one
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.transforms.errors import PrivacyError
 
 
 @dataclass(frozen=True)

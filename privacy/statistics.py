@@ -11,7 +11,7 @@ Desfontaines et al. 2022, "Differentially private partition selection", section 
 Cost: one `gaussian` event of noise sigma, and one `approximate` event of (0, delta), for each set of groups.
 
 `pairs`, `tally` and `release` are the same in three parts, for data in many places: the pairs of a unit must meet in one
-`tally`, whose counts add up. `pipelines.beam.counts` is made of them.
+`tally`, whose counts add up. `corpusmill.pipelines.beam.counts` is made of them.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privacy.accounting import Event, sigma_for
-from privacy.ledger import Ledger
-from privacy.secret import COUNT, Secret
-from transforms.errors import PrivacyError
-from transforms.hashing import hash64, hash128, mix64_array
+from corpusmill.privacy.accounting import Event, sigma_for
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.secret import COUNT, Secret
+from corpusmill.transforms.errors import PrivacyError
+from corpusmill.transforms.hashing import hash64, hash128, mix64_array
 
 UNIT_OF, COUNTED = "\0unit", "\0count"
 

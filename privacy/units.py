@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.errors import PrivacyError
-from transforms.hashing import hash128
-from transforms.units.bounds import UNIT, bounded
+from corpusmill.transforms.errors import PrivacyError
+from corpusmill.transforms.hashing import hash128
+from corpusmill.transforms.units.bounds import UNIT, bounded
 
 DOCUMENT = "document"
 """The unit that is the document itself."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from click.testing import CliRunner, Result
 
-from pipelines.cli import cli
+from corpusmill.pipelines.cli import cli
 
 
 def invoke(*args: object, said: str | None = None) -> Result:

@@ -76,8 +76,8 @@ def write_recipe(folder: Path, steps: list[Any], **changes: Any) -> Path:
 
 def write_tokenizer(folder: Path, docs: list[dict[str, Any]], vocab_size: int = 600) -> Path:
     """A byte-level tokenizer of these documents, in `tokenizer.json` of the folder."""
-    from transforms.random import Keyed
-    from transforms.tokens.train_tokenizer import train_tokenizer
+    from corpusmill.transforms.random import Keyed
+    from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
     path = folder / "tokenizer.json"
     batch = pa.record_batch({"id": [d["id"] for d in docs], "text": [d["text"] for d in docs]})

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from transforms.storage.objects import forget_clients
+from corpusmill.transforms.storage.objects import forget_clients
 
 
 class Bucket:

@@ -5,7 +5,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 
-from transforms.storage.objects import forget_clients
+from corpusmill.transforms.storage.objects import forget_clients
 
 ENVIRONMENT = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
 

@@ -25,14 +25,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from privacy.guarantee import Guarantee
-from privacy.secure import average
-from privacy.secure.average import Averaged, Statement
-from privacy.secure.node import Node
-from training import build, checkpoint
-from training.settings import TrainSettings
-from training.vocabulary import Vocabulary
-from transforms.errors import DatasetError, RecipeError
+from corpusmill.privacy.guarantee import Guarantee
+from corpusmill.privacy.secure import average
+from corpusmill.privacy.secure.average import Averaged, Statement
+from corpusmill.privacy.secure.node import Node
+from corpusmill.training import build, checkpoint
+from corpusmill.training.settings import TrainSettings
+from corpusmill.training.vocabulary import Vocabulary
+from corpusmill.transforms.errors import DatasetError, RecipeError
 
 
 def part(node: Node) -> dict[str, Any]:

@@ -9,18 +9,18 @@ from typing import Any
 import torch
 from torch import nn
 
-from training import checkpoint, huggingface
-from training.data import Rows, Shards
-from training.distill import Distillation, OwnTeacherRows, TeacherRows
-from training.finetune import lora
-from training.finetune.classify import Classification, Classifier
-from training.finetune.documents import Documents, is_documents
-from training.finetune.soft_prompt import SoftPrompt
-from training.model import Transformer
-from training.objectives import Causal, Masked, Objective, PrefixLM, Seq2Seq, SpanCorruption
-from training.settings import ModelSettings, TrainSettings
-from training.vocabulary import Vocabulary
-from transforms.errors import DatasetError, RecipeError
+from corpusmill.training import checkpoint, huggingface
+from corpusmill.training.data import Rows, Shards
+from corpusmill.training.distill import Distillation, OwnTeacherRows, TeacherRows
+from corpusmill.training.finetune import lora
+from corpusmill.training.finetune.classify import Classification, Classifier
+from corpusmill.training.finetune.documents import Documents, is_documents
+from corpusmill.training.finetune.soft_prompt import SoftPrompt
+from corpusmill.training.model import Transformer
+from corpusmill.training.objectives import Causal, Masked, Objective, PrefixLM, Seq2Seq, SpanCorruption
+from corpusmill.training.settings import ModelSettings, TrainSettings
+from corpusmill.training.vocabulary import Vocabulary
+from corpusmill.transforms.errors import DatasetError, RecipeError
 
 
 @dataclass

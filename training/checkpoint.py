@@ -18,7 +18,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from transforms.errors import BadFileError, DatasetError, RecipeError, TrainingError
+from corpusmill.transforms.errors import BadFileError, DatasetError, RecipeError, TrainingError
 
 if TYPE_CHECKING:
     from torch import Tensor

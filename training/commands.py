@@ -7,13 +7,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from training import settings as settings_module
-from transforms.errors import MissingDependencyError
+from corpusmill.training import settings as settings_module
+from corpusmill.transforms.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from privacy.certificate import Certificate
-    from training.build import Loaded
-    from training.settings import TrainSettings
+    from corpusmill.privacy.certification import Certificate
+    from corpusmill.training.build import Loaded
+    from corpusmill.training.settings import TrainSettings
 
 
 def _need_torch() -> None:
@@ -27,18 +27,18 @@ def _need_torch() -> None:
 def train(
     settings: str | Path | TrainSettings, overrides: Iterable[str] = (), certificate: Certificate | None = None
 ) -> dict[str, Any]:
-    """Train as a train.yaml (or settings) says; goes on where the last checkpoint stands. See `training.loop.train`.
+    """Train as a train.yaml (or settings) says; goes on where the last checkpoint stands. See `corpusmill.training.loop.train`.
 
-    certificate: of the data, for a private run on a dataset: `pipelines.certify.of_training(settings)`.
+    certificate: of the data, for a private run on a dataset: `corpusmill.pipelines.recipe.certify.of_training(settings)`.
     """
     if not isinstance(settings, settings_module.TrainSettings):
         settings = settings_module.load(settings, overrides)
     _need_torch()
     if settings.privacy is not None:
-        from training.private import train as run_privately
+        from corpusmill.training.private import train as run_privately
 
         return run_privately(settings, settings.privacy, certificate=certificate)
-    from training.loop import train as run
+    from corpusmill.training.loop import train as run
 
     return run(settings)
 
@@ -46,9 +46,9 @@ def train(
 def evaluate(path: str | Path, data: str | None = None, rows: int = 0) -> dict[str, Any]:
     """Loss, accuracy and bits per byte of a run or checkpoint on `data` (its own validation data when left out)."""
     _need_torch()
-    from training import build
-    from training.evaluate import measure
-    from training.parallel import Parallel
+    from corpusmill.training import build
+    from corpusmill.training.evaluate import measure
+    from corpusmill.training.parallel import Parallel
 
     loaded = build.load(path)
     settings = loaded.settings
@@ -76,14 +76,14 @@ def generate(
 ) -> list[str]:
     """A continuation of each prompt. The same prompt and seed give the same text, whatever else is asked."""
     _need_torch()
-    from training import build
+    from corpusmill.training import build
 
     return _continue(build.load(path), prompts, max_tokens, temperature, top_k, top_p, seed)
 
 
 def continues(path: str | Path) -> bool:
     """Whether the text of a run's model goes on where the prompt ends; an encoder-decoder writes another text."""
-    from training.checkpoint import find, read_state
+    from corpusmill.training.checkpoint import find, read_state
 
     return str(read_state(find(path))["train"]["model"]["kind"]) != "encoder-decoder"
 
@@ -93,9 +93,9 @@ def _continue(
 ) -> list[str]:
     import pyarrow as pa
 
-    from training.generate import generate as run
-    from training.parallel import Parallel
-    from transforms.random import Keyed
+    from corpusmill.training.parallel import Parallel
+    from corpusmill.training.serving.generate import generate as run
+    from corpusmill.transforms.random import Keyed
 
     vocabulary = loaded.vocabulary
     loaded.model.to(Parallel(loaded.settings.runtime).device)
@@ -127,8 +127,8 @@ def chat(
     Each line stands alone: the model was tuned on single turns. A model that was not instruction tuned continues the line.
     """
     _need_torch()
-    from training import build
-    from training.finetune import templates
+    from corpusmill.training import build
+    from corpusmill.training.finetune import templates
 
     loaded = build.load(path)
     pattern = "{instruction}"
@@ -154,11 +154,11 @@ class _Same(dict[str, str]):
 def export(path: str | Path, folder: str | Path) -> Path:
     """Write a run's decoder as a Llama checkpoint for `transformers` and servers; adapters are merged first.
 
-    What the run knows of private text goes along, in provenance.json: see `training.provenance`.
+    What the run knows of private text goes along, in provenance.json: see `corpusmill.training.provenance`.
     """
     _need_torch()
-    from training import build, huggingface, provenance
-    from training.finetune import lora
+    from corpusmill.training import build, huggingface, provenance
+    from corpusmill.training.finetune import lora
 
     loaded = build.load(path)
     model: Any = lora.merge(loaded.model)

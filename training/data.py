@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 
-from training.objectives import Batch, Objective
-from training.order import Order
-from transforms.errors import BadFileError, DatasetError, RecipeError
-from transforms.hashing import mix64_array
+from corpusmill.training.objectives import Batch, Objective
+from corpusmill.training.order import Order
+from corpusmill.transforms.errors import BadFileError, DatasetError, RecipeError
+from corpusmill.transforms.hashing import mix64_array
 
 TOKENS = ("input_ids", "segment_ids", "position_ids", "labels", "loss_mask")
 TARGETS = ("target_ids", "target_segment_ids", "target_position_ids")

@@ -8,7 +8,8 @@
 The tail of top-k is one event with what is left of the probability, 1 - sum_k p_k: renormalised top-k, which teaches that
 nothing else can follow, was worse than no teacher at all and does not exist here. p and q are taken at temperature T (Hinton et
 al. 2015), and the loss is T^2 times the above, so that gradients keep their size; with `hard` h the student's loss is
-h * cross-entropy on the text + (1 - h) * that, and, where it is switched on, + `hidden` * the loss of `training.hidden_states`.
+h * cross-entropy on the text + (1 - h) * that, and, where it is switched on, + `hidden` * the loss of
+`corpusmill.training.hidden_states`.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from training.data import Rows, Shards, _open
-from training.hidden_states import Teacher, relation_losses, with_states
-from training.objectives import IGNORE, INPUTS, Batch, Causal, label_losses
-from training.provenance import MANIFEST
-from transforms.errors import BadFileError, DatasetError
+from corpusmill.training.data import Rows, Shards, _open
+from corpusmill.training.hidden_states import Teacher, relation_losses, with_states
+from corpusmill.training.objectives import IGNORE, INPUTS, Batch, Causal, label_losses
+from corpusmill.training.provenance import MANIFEST
+from corpusmill.transforms.errors import BadFileError, DatasetError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -35,10 +36,10 @@ COLUMNS = {"sampled": ("teacher_draws",), "top-k": ("teacher_ids", "teacher_logp
 
 
 class TeacherRows:
-    """Rows of training data with the teacher's columns beside them; implements `training.data.Rows`.
+    """Rows of training data with the teacher's columns beside them; implements `corpusmill.training.data.Rows`.
 
-    folder: what `training.teach.teach` wrote. Columns of a batch: `teacher_draws` or `teacher_ids` int64 [n, T, K],
-    `teacher_logp` float32 [n, T, K].
+    folder: what `corpusmill.training.serving.teach.teach` wrote. Columns of a batch: `teacher_draws` or `teacher_ids` int64
+    [n, T, K], `teacher_logp` float32 [n, T, K].
 
     Raises:
         DatasetError: they were made of other data, with another tokenizer, or a row's token count differs.
@@ -128,7 +129,7 @@ def _views(path: Path, rows: int, names: tuple[str, ...]) -> dict[str, np.ndarra
 
 
 class OwnTeacherRows:
-    """Rows of shards that hold the teacher's columns themselves (the step `distill`); implements `training.data.Rows`.
+    """Rows of shards that hold the teacher's columns themselves (the step `distill`); implements `corpusmill.training.data.Rows`.
 
     Raises:
         DatasetError: the shards hold no such columns.
@@ -166,7 +167,7 @@ class Distillation(Causal):
     """A causal language model that learns from a teacher's distribution over the next token, and from the text.
 
     Rows without the teacher's columns (validation) are plain causal rows. hard, temperature: as the module says. hidden: weight
-    of `training.hidden_states`, whose teacher is `states_of`, a run or checkpoint that runs beside the student.
+    of `corpusmill.training.hidden_states`, whose teacher is `states_of`, a run or checkpoint that runs beside the student.
     """
 
     def __init__(

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from training.data import Rows, in_order
-from training.objectives import IGNORE, NO_TARGETS, Objective, row_losses
-from training.parallel import Parallel
-from training.settings import TrainSettings
-from training.vocabulary import Vocabulary
-from transforms.errors import DatasetError
+from corpusmill.training.data import Rows, in_order
+from corpusmill.training.objectives import IGNORE, NO_TARGETS, Objective, row_losses
+from corpusmill.training.parallel import Parallel
+from corpusmill.training.settings import TrainSettings
+from corpusmill.training.vocabulary import Vocabulary
+from corpusmill.transforms.errors import DatasetError
 
 
 @torch.no_grad()

@@ -15,18 +15,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from privacy.certificate import Certificate
-from privacy.ledger import Ledger
-from privacy.secret import Secret
-from privacy.secure.federated import Federated
-from privacy.secure.node import Node
-from privacy.secure.rounds import Rounds
-from privacy.settings import PrivacySettings
-from training import checkpoint, settings
-from training.private import SECRET, train
-from training.settings import TrainSettings
-from transforms.errors import RecipeError
-from transforms.storage import write_atomic
+from corpusmill.privacy.certification import Certificate
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.secret import Secret
+from corpusmill.privacy.secure.federated import Federated
+from corpusmill.privacy.secure.node import Node
+from corpusmill.privacy.secure.rounds import Rounds
+from corpusmill.privacy.settings import PrivacySettings
+from corpusmill.training import checkpoint, settings
+from corpusmill.training.private import SECRET, train
+from corpusmill.training.settings import TrainSettings
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.storage import write_atomic
 
 
 def part(node: Node, certify: Callable[[TrainSettings], Certificate | None] | None = None) -> dict[str, Any]:

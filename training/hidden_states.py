@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.errors import DatasetError, RecipeError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,7 +33,7 @@ class Teacher:
 
     def load(self) -> Any:
         """The model, on the CPU, in evaluation mode."""
-        from training import build
+        from corpusmill.training import build
 
         loaded = build.load(self.path)
         if loaded.settings.model.kind != "decoder" or loaded.classes:
@@ -68,7 +68,7 @@ def with_states(model: Any, forward: Callable[[], Tensor]) -> tuple[Tensor, Tens
 
 def output_layer(model: Any) -> Any:
     """The layer that turns states into logits. Raises RecipeError where a model has none."""
-    from training.model import Transformer
+    from corpusmill.training.model import Transformer
 
     for module in model.modules():
         if isinstance(module, Transformer):

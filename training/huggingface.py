@@ -15,9 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from training.model import Transformer, attention_mask
-from training.settings import ModelSettings
-from transforms.errors import DatasetError, MissingDependencyError, RecipeError
+from corpusmill.training.model import Transformer, attention_mask
+from corpusmill.training.settings import ModelSettings
+from corpusmill.transforms.errors import DatasetError, MissingDependencyError, RecipeError
 
 _CLASSES = {
     "causal": "AutoModelForCausalLM",

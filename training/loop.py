@@ -21,18 +21,18 @@ import numpy as np
 import torch
 from torch import nn
 
-from training import build, checkpoint
-from training.data import Loader, Rows
-from training.distill import teacher_size
-from training.evaluate import measure
-from training.metrics import Metrics
-from training.objectives import IGNORE, NO_TARGETS, Batch
-from training.order import Order
-from training.parallel import Parallel, fill, whole
-from training.schedule import rate
-from training.settings import TrainSettings
-from transforms.errors import DatasetError, RecipeError, TrainingError
-from transforms.hashing import hash_text
+from corpusmill.training import build, checkpoint
+from corpusmill.training.data import Loader, Rows
+from corpusmill.training.distill import teacher_size
+from corpusmill.training.evaluate import measure
+from corpusmill.training.metrics import Metrics
+from corpusmill.training.objectives import IGNORE, NO_TARGETS, Batch
+from corpusmill.training.order import Order
+from corpusmill.training.parallel import Parallel, fill, whole
+from corpusmill.training.schedule import rate
+from corpusmill.training.settings import TrainSettings
+from corpusmill.transforms.errors import DatasetError, RecipeError, TrainingError
+from corpusmill.transforms.hashing import hash_text
 
 
 def train(
@@ -40,14 +40,16 @@ def train(
 ) -> dict[str, Any]:
     """Train to `settings.steps` (or pause after `stop_at` steps); the result says what came of it.
 
-    data, validation: rows at hand (`training.data.Arrays`) instead of those that the settings name.
+    data, validation: rows at hand (`corpusmill.training.data.Arrays`) instead of those that the settings name.
 
     Under torchrun every process calls it. Returns {step, loss (of the last step), checkpoint, stopped,
     best_step, parameters}, and the last evaluation as `validation`.
     Raises RecipeError, DatasetError, and TrainingError when the loss is not finite or the disk is full.
     """
     if settings.privacy is not None:
-        raise RecipeError("privacy: this loop trains without noise; `training.private.train` is the private one.")
+        raise RecipeError(
+            "privacy: this loop trains without noise; `corpusmill.training.private.train` is the private one."
+        )
     parallel = Parallel(settings.runtime)
     try:
         return _train(settings, parallel, stop_at, data, validation)

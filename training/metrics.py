@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from training.settings import TrainSettings
+from corpusmill.training.settings import TrainSettings
 
 
 class Metrics:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from training.settings import ModelSettings
+from corpusmill.training.settings import ModelSettings
 
 Rotation = tuple[Tensor, Tensor]
 PROMPT = -1

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from training.vocabulary import Vocabulary
-from transforms.hashing import mix64_array
+from corpusmill.training.vocabulary import Vocabulary
+from corpusmill.transforms.hashing import mix64_array
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -119,7 +119,7 @@ class Masked(Objective):
         self.highest_id = vocabulary.mask
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
-        from transforms.noise.objectives import mask_tokens
+        from corpusmill.transforms.noise.objectives import mask_tokens
 
         pieces = Documents(rows, keys)
         shares, none = np.array([0.8, 0.1]), np.zeros(0, np.bool_)
@@ -218,7 +218,7 @@ class SpanCorruption(Seq2Seq):
         self.highest_id = max(vocabulary.end, int(vocabulary.sentinels.max()))
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
-        from transforms.noise.objectives import corrupt_spans
+        from corpusmill.transforms.noise.objectives import corrupt_spans
 
         pieces = Documents(rows, keys)
         first, step = int(self.sentinels[0]), int(self.sentinels[1] - self.sentinels[0])
@@ -234,7 +234,7 @@ class PrefixLM(Seq2Seq):
     what is before, the decoder writes what is behind."""
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
-        from transforms.noise.objectives import split_prefix
+        from corpusmill.transforms.noise.objectives import split_prefix
 
         pieces = Documents(rows, keys)
         _, late, lengths = split_prefix(pieces.offsets, pieces.values, pieces.keys, pieces.active)

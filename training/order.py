@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from transforms.errors import RecipeError
-from transforms.hashing import hash_text, mix64_array
-from transforms.random import draw_array
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.hashing import hash_text, mix64_array
+from corpusmill.transforms.random import draw_array
 
 BLOCK = 4096
 

@@ -16,8 +16,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from training.settings import RuntimeSettings
-from transforms.errors import RecipeError
+from corpusmill.training.settings import RuntimeSettings
+from corpusmill.transforms.errors import RecipeError
 
 
 class Parallel:

@@ -1,12 +1,13 @@
-"""Differentially private training: the loop of `training.loop` with the steps of `privacy.sgd`.
+"""Differentially private training: the loop of `corpusmill.training.loop` with the steps of `corpusmill.privacy.sgd`.
 
-Before data is read it must have a certificate (`privacy.certificate`), and the ledger reserves what the whole run will spend.
-Rows are documents, or packed rows of one unit each. They come by Poisson sampling of units and not by the order of plain
-training, so a step has `batch.rows` rows only in expectation. Nothing that is written says anything about private rows but the
-parameters: metrics hold the step, the rate and the clipping norm, and no training loss; the digest of the data is sealed. A
-checkpoint carries its guarantee (`privacy.guarantee`). The run's secret lies beside the checkpoints (OUTPUT/secret, readable by
-its owner alone) until the last step has run, and is deleted then. What it draws noise for is on disk before the first draw
-(OUTPUT/secret.use): a run that was killed before its first checkpoint cannot go on over other data under the same noise.
+Before data is read it must have a certificate (`corpusmill.privacy.certification`), and the ledger reserves what the whole
+run will spend. Rows are documents, or packed rows of one unit each. They come by Poisson sampling of units and not by the
+order of plain training, so a step has `batch.rows` rows only in expectation. Nothing that is written says anything about
+private rows but the parameters: metrics hold the step, the rate and the clipping norm, and no training loss; the digest of
+the data is sealed. A checkpoint carries its guarantee (`corpusmill.privacy.guarantee`). The run's secret lies beside the
+checkpoints (OUTPUT/secret, readable by its owner alone) until the last step has run, and is deleted then. What it draws noise
+for is on disk before the first draw (OUTPUT/secret.use): a run that was killed before its first checkpoint cannot go on over
+other data under the same noise.
 """
 
 from __future__ import annotations
@@ -24,27 +25,27 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from privacy.accounting import sigma_for
-from privacy.certificate import Certificate, require
-from privacy.guarantee import Guarantee, of_run
-from privacy.ledger import Ledger
-from privacy.secret import Secret
-from privacy.settings import PrivacySettings
-from privacy.sgd import Plan, Private
-from privacy.units import DOCUMENT, Units, names_of
-from training import build, checkpoint, provenance
-from training.data import Rows, Shards
-from training.evaluate import measure
-from training.finetune.documents import is_documents, read_table
-from training.loop import gathered, on_sigterm, restore
-from training.metrics import Metrics
-from training.objectives import Objective, row_losses
-from training.parallel import Parallel
-from training.schedule import rate as rate_at
-from training.settings import TrainSettings
-from transforms.errors import PrivacyError, RecipeError
-from transforms.random import Keyed, draw_array
-from transforms.storage import write_atomic
+from corpusmill.privacy.accounting import sigma_for
+from corpusmill.privacy.certification import Certificate, require
+from corpusmill.privacy.guarantee import Guarantee, of_run
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.secret import Secret
+from corpusmill.privacy.settings import PrivacySettings
+from corpusmill.privacy.sgd import Plan, Private
+from corpusmill.privacy.units import DOCUMENT, Units, names_of
+from corpusmill.training import build, checkpoint, provenance
+from corpusmill.training.data import Rows, Shards
+from corpusmill.training.evaluate import measure
+from corpusmill.training.finetune.documents import is_documents, read_table
+from corpusmill.training.loop import gathered, on_sigterm, restore
+from corpusmill.training.metrics import Metrics
+from corpusmill.training.objectives import Objective, row_losses
+from corpusmill.training.parallel import Parallel
+from corpusmill.training.schedule import rate as rate_at
+from corpusmill.training.settings import TrainSettings
+from corpusmill.transforms.errors import PrivacyError, RecipeError
+from corpusmill.transforms.random import Keyed, draw_array
+from corpusmill.transforms.storage import write_atomic
 
 SECRET = "secret"
 USE = "secret.use"

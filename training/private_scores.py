@@ -1,4 +1,5 @@
-"""What a trained model knows of canaries: a score each, from which `privacy.audit` tells how much it keeps of single rows.
+"""What a trained model knows of canaries: a score each, from which `corpusmill.privacy.audit` tells how much it keeps of
+single rows.
 
     score   minus the mean loss of the canary's own targets, less that of a reference model if there is one: Carlini et al.
             2022, "Membership inference attacks from first principles", section 4, with one reference
@@ -16,13 +17,13 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from privacy.audit import min_k
-from training import build
-from training.build import Loaded
-from training.finetune.documents import Documents, read_table
-from training.objectives import IGNORE, label_losses
-from transforms.errors import BadFileError, RecipeError
-from transforms.hashing import mix64_array
+from corpusmill.privacy.audit import min_k
+from corpusmill.training import build
+from corpusmill.training.build import Loaded
+from corpusmill.training.finetune.documents import Documents, read_table
+from corpusmill.training.objectives import IGNORE, label_losses
+from corpusmill.transforms.errors import BadFileError, RecipeError
+from corpusmill.transforms.hashing import mix64_array
 
 ROWS, DRAWS = 64, 8
 """Rows of one pass; passes with masks of their own, where the objective draws some."""

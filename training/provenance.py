@@ -13,15 +13,15 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from privacy.certificate import dataset_of, manifest_of, unguarded
-from training import checkpoint
-from transforms.errors import CorpusmillError, DatasetError
-from transforms.generate.model import scheme_of
-from transforms.storage import write_atomic
+from corpusmill.privacy.certification import dataset_of, manifest_of, unguarded
+from corpusmill.training import checkpoint
+from corpusmill.transforms.errors import CorpusmillError, DatasetError
+from corpusmill.transforms.generate.model import scheme_of
+from corpusmill.transforms.storage import write_atomic
 
 FILE = "provenance.json"
 MANIFEST = "teacher.json"
-"""What describes the shards of a teacher's pass (`training.distill`)."""
+"""What describes the shards of a teacher's pass (`corpusmill.training.distill`)."""
 MODELS = (("tune", "base"), ("objective", "teacher"), ("objective", "states_of"))
 """The settings of a run that name models, or what one has said."""
 _FOLDERS = ("hf", "hf-classifier")
@@ -32,7 +32,9 @@ class Provenance(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    guarantees: list[dict[str, Any]] = Field(default=[], description="of private runs, as `privacy.guarantee` has them")
+    guarantees: list[dict[str, Any]] = Field(
+        default=[], description="of private runs, as `corpusmill.privacy.guarantee` has them"
+    )
     unguarded: list[str] = Field(default=[], description="what it learned without a guarantee: `private source mail`")
     unknown: list[str] = Field(default=[], description="models whose data nobody can tell, taken for public")
 
@@ -54,7 +56,7 @@ class Note(Provenance):
 
 def of(spec: str) -> Provenance:
     """What is known of a run, a checkpoint, an exported folder (`hf:FOLDER`), or the shards of a teacher's pass."""
-    import training.openers  # noqa: F401
+    import corpusmill.training.serving.openers  # noqa: F401
 
     if scheme := scheme_of(spec):
         noted = Path(spec.partition(":")[2]) if scheme in _FOLDERS else None

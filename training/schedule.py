@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from training.settings import ScheduleSettings
+from corpusmill.training.settings import ScheduleSettings
 
 
 def rate(settings: ScheduleSettings, step: int, steps: int) -> float:

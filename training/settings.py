@@ -23,8 +23,8 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from privacy.settings import PrivacySettings
-from transforms.errors import RecipeError
+from corpusmill.privacy.settings import PrivacySettings
+from corpusmill.transforms.errors import RecipeError
 
 
 class Section(BaseModel):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from transforms.tokens.tokenizer import load_tokenizer
+from corpusmill.transforms.tokens.tokenizer import load_tokenizer
 
 _ENDS = ("</s>", "<|endoftext|>", "<|end|>", "<eos>", "[SEP]")
 _MASKS = ("<mask>", "[MASK]", "<|mask|>")

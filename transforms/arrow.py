@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.errors import SourceError
+from corpusmill.transforms.errors import SourceError
 
 _EMPTY = np.zeros(8, np.uint8)
 _EMPTY.flags.writeable = False  # as Arrow's own buffers are: numba compiles one kernel, not two

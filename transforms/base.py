@@ -26,8 +26,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from transforms.errors import RecipeError
-from transforms.random import Keyed
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.random import Keyed
 
 Stability = Literal["record", "unit", "public", "cross", "private"]
 """How far one unit's data reaches: its own record, its own unit, public data only, other units, or other units through a
@@ -206,7 +206,7 @@ class Group(Transform):
     A document's place in the run is (shard, row): the number of its shard and its row in the staged shard. Places are
     for routing; what is decided must follow from content (`order`, ids, hashes), never from places. A told row may name
     another document by its place (`other_shard`, `other_row`); the shard reads names there that do not change when other
-    shards come or go (`transforms.exchange.named`).
+    shards come or go (`corpusmill.transforms.exchange.named`).
     """
 
     rounds: ClassVar[int] = 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from transforms.hashing import hash128, hash_text, hex128
+from corpusmill.transforms.hashing import hash128, hash_text, hex128
 
 CORE = ("id", "text", "source")
 ROLES = ("id", "text", "user", "label", "lang", "created", "priority")

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms import storage
-from transforms.arrow import empty_batch
-from transforms.errors import EngineError
-from transforms.hashing import GOLDEN, U, mix64_array
+from corpusmill.transforms import storage
+from corpusmill.transforms.arrow import empty_batch
+from corpusmill.transforms.errors import EngineError
+from corpusmill.transforms.hashing import GOLDEN, U, mix64_array
 
 FINE = 256
 _FINE_BITS = 8

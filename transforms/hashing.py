@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from transforms.arrow import string_buffers
-from transforms.bits import U as U
-from transforms.bits import load64
-from transforms.kernels import njit
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.kernels.bits import U as U
+from corpusmill.transforms.kernels.bits import load64
+from corpusmill.transforms.kernels.njit import njit
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.hashing import GOLDEN, U, hash64, hash_text, mix64, mix64_array
-from transforms.kernels import njit
+from corpusmill.transforms.hashing import GOLDEN, U, hash64, hash_text, mix64, mix64_array
+from corpusmill.transforms.kernels.njit import njit
 
 _MASK = (1 << 64) - 1
 EPOCH = "epoch"

@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from transforms import storage
-from transforms.errors import BadFileError, StoreError
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import BadFileError, StoreError
 
 Format = Literal["parquet", "arrow", "stage", "stage-lz4"]
 SUFFIX: dict[str, str] = {"parquet": ".parquet", "arrow": ".arrow", "stage": ".arrow", "stage-lz4": ".arrow"}

@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 
-from transforms import kept, kernel_digest
-from transforms.bits import HIGH_BITS, load64
-from transforms.hashing import GOLDEN, U
-from transforms.kernels import njit
+from corpusmill.transforms import kernel_digest
+from corpusmill.transforms.hashing import GOLDEN, U
+from corpusmill.transforms.kernels import cache_files
+from corpusmill.transforms.kernels.bits import HIGH_BITS, load64
+from corpusmill.transforms.kernels.njit import njit
 
 WORD, MARK, ALONE, SPACE, UPPER, PUNCT, NFC_CHECK, ALPHA, DIGIT = 1, 2, 4, 8, 16, 32, 64, 128, 256
 """Flags of a code point: word character; combining mark (continues a word, never starts one); a word of its own;
@@ -39,10 +40,10 @@ def tables() -> tuple[np.ndarray, np.ndarray]:
     """(flags uint16, lower int32), both [0x110000]: the flags of each code point and its simple lower case."""
     # the version of Python too: how its patterns and its lower case see a character is its own
     name = f"unicode-{unicodedata.unidata_version}-{sys.hexversion:x}-{kernel_digest()}"
-    content = kept.read(name)
+    content = cache_files.read(name)
     packed = _packed(*_tables()) if content is None else np.frombuffer(content, np.int32)
     if content is None:
-        kept.write(name, packed.tobytes())
+        cache_files.write(name, packed.tobytes())
     count = packed[0]
     begins, values, lower_at, lower_to = np.split(packed[1:], [count, 2 * count, (2 * count + len(packed) - 1) // 2])
     flags = np.repeat(values.astype(np.uint16), np.diff(begins, append=0x110000))

@@ -1,4 +1,5 @@
-"""The words of `transforms.unicode.next_word`, faster where text is plain: most words are a few ASCII bytes between others.
+"""The words of `corpusmill.transforms.unicode.next_word`, faster where text is plain: most words are a few ASCII bytes
+between others.
 
 `hash_words` takes a text in two turns: 64 bytes at once are lower-cased and told apart by one mask of bits, whose changes are
 where words begin and end (Langdale and Lemire 2019, "Parsing gigabytes of JSON per second", section 3.1); then each word is
@@ -14,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from transforms.bits import HIGH_BITS, ONES, load64, trailing_zeros
-from transforms.hashing import GOLDEN, U
-from transforms.kernels import intrinsic, njit
-from transforms.unicode import next_word
+from corpusmill.transforms.hashing import GOLDEN, U
+from corpusmill.transforms.kernels.bits import HIGH_BITS, ONES, load64, trailing_zeros
+from corpusmill.transforms.kernels.njit import intrinsic, njit
+from corpusmill.transforms.unicode import next_word
 
 _LOW7 = U(0x7F7F7F7F7F7F7F7F)
 _CASE = ONES * U(0x20)

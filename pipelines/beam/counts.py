@@ -17,12 +17,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.beam.coder import register
-from privacy.ledger import Ledger
-from privacy.secret import Secret
-from privacy.statistics import COUNTED, UNIT_OF, check, cost, lengths, pairs, release, sigma_of, tally
-from privacy.units import unit_of
-from transforms.errors import RecipeError
+from corpusmill.pipelines.beam.coder import register
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.secret import Secret
+from corpusmill.privacy.statistics import COUNTED, UNIT_OF, check, cost, lengths, pairs, release, sigma_of, tally
+from corpusmill.privacy.units import unit_of
+from corpusmill.transforms.errors import RecipeError
 
 LENGTH = "length"
 """The name of the groups of text lengths: powers of two in bytes, each with those up to the next."""
@@ -36,8 +36,9 @@ class PrivateCounts(beam.PTransform):
     that then fails has spent, and one that is run again spends again. What goes between workers, and the key in the graph
     from which noise is drawn, are private: run it where the text itself may be. Without `ledger` nobody keeps account.
 
-    by: columns, each a set of groups of its own, and `length`; null is a group. unit: as in `privacy.units.unit_of`. A unit
-    counts in at most `max_groups` groups of a set. columns of public documents are to be filtered out before.
+    by: columns, each a set of groups of its own, and `length`; null is a group. unit: as in
+    `corpusmill.privacy.units.unit_of`. A unit counts in at most `max_groups` groups of a set. columns of public documents are
+    to be filtered out before.
 
     Raises:
         BudgetError: the ledger has less left. PrivacyError: another unit than the ledger's, rows without one. RecipeError: no

@@ -1,6 +1,6 @@
 """Our transforms in Beam's YAML: a provider of `type: python`, generated from the models.
 
-    python -m pipelines.beam.provider > corpusmill-provider.yaml
+    python -m corpusmill.pipelines.beam.provider > corpusmill-provider.yaml
 
 A row of such a pipeline stands for a shard (`Shard`: path, rows, bytes), and each transform reads the file and writes
 another below `folder`; documents do not go through Beam's rows, which are Python objects.
@@ -27,15 +27,15 @@ from typing import Any, NamedTuple
 import apache_beam as beam
 import pyarrow as pa
 
-from pipelines.beam.steps import check_alone
-from pipelines.chain import Chain
-from pipelines.recipe import Step, make_steps
-from pipelines.registry import load, usable
-from transforms.arrow import empty_batch
-from transforms.base import Expand, Filter, Map, Transform
-from transforms.errors import BadFileError, RecipeError
-from transforms.shards import ShardWriter, read_shard, shard_schema
-from transforms.sources.schema import conform
+from corpusmill.pipelines.beam.steps import check_alone
+from corpusmill.pipelines.engine.chain import Chain
+from corpusmill.pipelines.recipe.model import Step, make_steps
+from corpusmill.pipelines.recipe.registry import load, usable
+from corpusmill.transforms.arrow import empty_batch
+from corpusmill.transforms.base import Expand, Filter, Map, Transform
+from corpusmill.transforms.errors import BadFileError, RecipeError
+from corpusmill.transforms.shards import ShardWriter, read_shard, shard_schema
+from corpusmill.transforms.sources.schema import conform
 
 
 class Shard(NamedTuple):
@@ -116,7 +116,7 @@ def provider() -> list[dict[str, Any]]:
 
 
 def __getattr__(name: str) -> Callable[..., ShardStep]:
-    """`pipelines.beam.provider.gopher_quality`: what Beam's YAML calls with the fields of the transform."""
+    """`corpusmill.pipelines.beam.provider.gopher_quality`: what Beam's YAML calls with the fields of the transform."""
     if name.startswith("_"):
         raise AttributeError(name)
     try:
@@ -134,6 +134,6 @@ def __getattr__(name: str) -> Callable[..., ShardStep]:
 if __name__ == "__main__":
     import yaml
 
-    from pipelines.beam import provider as this
+    from corpusmill.pipelines.beam import provider as this
 
     print(yaml.safe_dump(this.provider(), sort_keys=False), end="")

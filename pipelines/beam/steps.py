@@ -16,12 +16,12 @@ import apache_beam as beam
 import pyarrow as pa
 from apache_beam.metrics import Metrics
 
-from pipelines.beam.coder import register
-from pipelines.chain import Chain
-from pipelines.recipe import Step, make_steps
-from transforms.base import Expand, Filter, Map, Transform
-from transforms.document import CORE
-from transforms.errors import RecipeError
+from corpusmill.pipelines.beam.coder import register
+from corpusmill.pipelines.engine.chain import Chain
+from corpusmill.pipelines.recipe.model import Step, make_steps
+from corpusmill.transforms.base import Expand, Filter, Map, Transform
+from corpusmill.transforms.document import CORE
+from corpusmill.transforms.errors import RecipeError
 
 
 def check_alone(transform: Transform) -> None:

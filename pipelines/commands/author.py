@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.commands import JSON, RECIPE, SET, print_json
+from corpusmill.pipelines.commands import JSON, RECIPE, SET, print_json
 
 
 @click.command()
@@ -17,9 +17,9 @@ from pipelines.commands import JSON, RECIPE, SET, print_json
 )
 def init(path: str, source: str | None) -> None:
     """Write a commented recipe to PATH (corpus.yaml)."""
-    from pipelines.starter import starter
-    from transforms.errors import RecipeError
-    from transforms.storage.paths import SECRET_ADVICE, has_secret, without_secret
+    from corpusmill.pipelines.recipe.starter import starter
+    from corpusmill.transforms.errors import RecipeError
+    from corpusmill.transforms.storage.paths import SECRET_ADVICE, has_secret, without_secret
 
     if source is not None and not source.strip():
         raise click.UsageError("--source is empty: name what to read, or leave it out")
@@ -49,9 +49,9 @@ def init(path: str, source: str | None) -> None:
 @JSON
 def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Say every mistake of RECIPE at once, with its line; runs nothing."""
-    from pipelines.mistakes import render
-    from pipelines.recipe import examine
-    from transforms.errors import RecipeError
+    from corpusmill.pipelines.recipe.mistakes import render
+    from corpusmill.pipelines.recipe.model import examine
+    from corpusmill.transforms.errors import RecipeError
 
     found, problems = examine(recipe, overrides)
     if as_json:
@@ -67,7 +67,7 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
         steps = ", ".join(s.name for s in found.steps) or "none: documents pass as they are"
         click.echo(f"{recipe} is right.")
         click.echo(f"sources  {', '.join(s.name for s in found.sources)}\nsteps    {steps}\noutput   {found.dataset}")
-        from pipelines.certify import summary
+        from corpusmill.pipelines.recipe.certify import summary
 
         if said := summary(found):
             click.echo(f"privacy  {said}")
@@ -78,6 +78,6 @@ def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @click.command()
 def schema() -> None:
     """Print the JSON schema of a recipe, for editors."""
-    from pipelines.schema import recipe_schema
+    from corpusmill.pipelines.recipe.json_schema import recipe_schema
 
     print_json(recipe_schema())

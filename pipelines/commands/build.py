@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.commands import JSON, NOTHING_NEW, RECIPE, SET, WORKERS, Finite, print_json
+from corpusmill.pipelines.commands import JSON, NOTHING_NEW, RECIPE, SET, WORKERS, Finite, print_json
 
 if TYPE_CHECKING:
-    from pipelines.recipe import Recipe
+    from corpusmill.pipelines.recipe.model import Recipe
 
 AS_NEW = click.option(
     "--as-new", is_flag=True, help="As if all files had come at once: small shards of many refreshes become full ones."
@@ -38,9 +38,9 @@ def plan(
     as_json: bool,
 ) -> None:
     """Say what `run` would do and why, what it would reuse, and its documents, bytes and memory; runs nothing."""
-    from pipelines import runners
-    from pipelines.recipe import load
-    from pipelines.report.plan import render, render_what_if
+    from corpusmill.pipelines.recipe.model import load
+    from corpusmill.pipelines.report.plan import render, render_what_if
+    from corpusmill.pipelines.runners import base
 
     if step and not what_if:
         raise click.UsageError("--step goes with --what-if")
@@ -50,27 +50,27 @@ def plan(
         raise click.UsageError("--as-new goes with the plan of a run alone")
     loaded = load(recipe, overrides)
     if what_if:
-        from pipelines.what_if import what_if as scores
+        from corpusmill.pipelines.operations.what_if import what_if as scores
 
         rows = scores(loaded.dataset, step)
         print_json(rows) if as_json else click.echo(render_what_if(rows))
         return
     if price is not None or size is not None:
-        from pipelines.estimate import estimate, parse_size
-        from pipelines.report.estimate import render as render_estimate
+        from corpusmill.pipelines.engine.estimate import estimate, parse_size
+        from corpusmill.pipelines.report.estimate import render as render_estimate
 
         try:
             wanted = None if size is None else parse_size(size)
         except ValueError:
             raise click.UsageError(f"--for {size}: a size is a number and MB, GB or TB, as in 1TB") from None
-        found = estimate(loaded, workers or runners.cores(), price, wanted).to_dict()
+        found = estimate(loaded, workers or base.cores(), price, wanted).to_dict()
         print_json(found) if as_json else click.echo(render_estimate(found))
         return
-    from pipelines.certify import summary
-    from pipelines.plan import make
-    from pipelines.privacy_section import forecast
+    from corpusmill.pipelines.engine.plan import make
+    from corpusmill.pipelines.recipe.certify import summary
+    from corpusmill.pipelines.recipe.privacy_section import forecast
 
-    made = make(loaded, workers=workers or runners.cores(), as_new=as_new)
+    made = make(loaded, workers=workers or base.cores(), as_new=as_new)
     said = [line for line in (summary(loaded), forecast(loaded)) if line]
     if as_json:
         print_json(made.to_dict() | ({"privacy": said} if said else {}))
@@ -109,18 +109,19 @@ def run(
         raise click.UsageError(f"one recipe a run, but `{options[0]}` follows; Beam options come behind `--`")
     if arrivals and as_new:
         raise click.UsageError("--as-new forgets which files came first, and --arrivals tells; only one of them")
-    from pipelines.recipe import load
-    from pipelines.report.progress import Display
+    from corpusmill.pipelines.recipe.model import load
+    from corpusmill.pipelines.report.progress import Display
 
     loaded = load(recipe, overrides)
-    from pipelines import lean
-    from pipelines import run as engine
-    from pipelines.commands.train import tell
-    from pipelines.report.funnel import render
-    from pipelines.report.terminal import duration, some, styled
+    from corpusmill.pipelines import run as engine
+    from corpusmill.pipelines.commands.train import tell
+    from corpusmill.pipelines.report.funnel import render
+    from corpusmill.pipelines.report.terminal import styled
+    from corpusmill.pipelines.runners import hidden_imports
+    from corpusmill.pipelines.wording import duration, some
 
     if runner in ("local", "dask"):
-        lean.allow(loaded)
+        hidden_imports.allow(loaded)
     with Display() as display:
         result = engine.run(
             loaded,
@@ -152,8 +153,8 @@ def run(
 
 def _train(recipe: Recipe, snapshot: int) -> dict[str, Any] | None:
     """Train as the recipe's section says; None if that is done already."""
-    from pipelines.commands.train import learn
-    from pipelines.train_section import is_trained, settings_of
+    from corpusmill.pipelines.commands.train import learn
+    from corpusmill.pipelines.recipe.train_section import is_trained, settings_of
 
     settings = settings_of(recipe, snapshot)
     return None if is_trained(settings) else learn(settings)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipelines.commands import DATASET, JSON, RECIPE, SET, WORKERS, print_json
+from corpusmill.pipelines.commands import DATASET, JSON, RECIPE, SET, WORKERS, print_json
 
 
 @click.command(short_help="Hand RECIPE to an engine that goes on alone.")
@@ -25,9 +25,9 @@ def submit(
     """Hand RECIPE to an engine and return at once; the job's last step commits the snapshot."""
     if options and not options[0].startswith("-"):
         raise click.UsageError(f"one recipe a run, but `{options[0]}` follows; Beam options come behind `--`")
-    from pipelines import detached
-    from pipelines.disk import explained
-    from pipelines.recipe import load
+    from corpusmill.pipelines.dataset.system_errors import explained
+    from corpusmill.pipelines.recipe.model import load
+    from corpusmill.pipelines.runners import submit as detached
 
     loaded = load(recipe, overrides)
     with explained(loaded.dataset):
@@ -45,8 +45,8 @@ def submit(
 @JSON
 def commit(dataset: str, run: str | None, as_json: bool) -> None:
     """Commit a submitted run of DIR whose units are all done, or find that it is committed."""
-    from pipelines import detached
-    from pipelines.disk import explained
+    from corpusmill.pipelines.dataset.system_errors import explained
+    from corpusmill.pipelines.runners import submit as detached
 
     with explained(dataset):
         run, manifest = detached.commit_run(dataset, run)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.commands import DATASET, JSON, RECIPE, SET, WORKERS, print_json
+from corpusmill.pipelines.commands import DATASET, JSON, RECIPE, SET, WORKERS, print_json
 
 
 @click.command(short_help="Take documents out of DIR, for good.")
@@ -39,8 +39,8 @@ def forget(
         raise click.UsageError("name what to forget: --ids FILE, --user U or --source S")
     if overrides and not recipe:
         raise click.UsageError("--set goes with --recipe")
-    from pipelines import forget as takedown
-    from pipelines.recipe import load
+    from corpusmill.pipelines.operations import forget as takedown
+    from corpusmill.pipelines.recipe.model import load
 
     wanted = takedown.Takedown(
         ids=takedown.read_ids(ids) if ids else (),
@@ -60,7 +60,7 @@ def forget(
 @JSON
 def rollback(dataset: str, number: int, as_json: bool) -> None:
     """Commit a new snapshot of DIR with the content of snapshot N; nothing is removed."""
-    from pipelines.rollback import rollback as back
+    from corpusmill.pipelines.operations.rollback import rollback as back
 
     manifest = back(dataset, number)
     if as_json:
@@ -85,8 +85,8 @@ def gc(dataset: str, keep: int, dry_run: bool, given_up: tuple[str, ...], as_jso
 
     While a submitted run is not committed, the work stays, for it may be in progress.
     """
-    from pipelines.gc import collect
-    from pipelines.report.terminal import count, size
+    from corpusmill.pipelines.operations.gc import collect
+    from corpusmill.pipelines.wording import count, size
 
     garbage = collect(dataset, keep, dry_run, given_up)
     if as_json:
@@ -109,11 +109,12 @@ def gc(dataset: str, keep: int, dry_run: bool, given_up: tuple[str, ...], as_jso
 @JSON
 def history(dataset: str, last: int, metrics: str | None, as_json: bool) -> None:
     """List the runs of DIR: when, how long, what came of them. They are in history.jsonl."""
-    from pipelines.history import read, write_metrics
-    from pipelines.report.terminal import Column, count, duration, table
-    from pipelines.snapshot import Dataset, snapshot_numbers
-    from transforms import storage
-    from transforms.errors import DatasetError
+    from corpusmill.pipelines.dataset.history import read, write_metrics
+    from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+    from corpusmill.pipelines.report.terminal import Column, table
+    from corpusmill.pipelines.wording import count, duration
+    from corpusmill.transforms import storage
+    from corpusmill.transforms.errors import DatasetError
 
     runs = read(dataset)
     if not runs:
@@ -175,9 +176,9 @@ def export(
     service_account: str,
 ) -> None:
     """Write what makes a scheduler run RECIPE, with its exit codes understood: 3 is success, 75 is tried again."""
-    from pipelines import schedule as schedules
-    from pipelines.recipe import load
-    from transforms.errors import DatasetError
+    from corpusmill.pipelines.recipe import schedule as schedules
+    from corpusmill.pipelines.recipe.model import load
+    from corpusmill.transforms.errors import DatasetError
 
     places = schedules.Places(image, claim, project, region, service_account)
     files = schedules.export(load(recipe, overrides, check_paths=False), recipe, target, places, out or ".")

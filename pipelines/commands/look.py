@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from pipelines.commands import JSON, SET, SNAPSHOT, print_json
+from corpusmill.pipelines.commands import JSON, SET, SNAPSHOT, print_json
 
 
 @click.command(short_help="Show documents before and after a step.")
@@ -31,18 +31,18 @@ def look(
     Of a dataset DIR: derived documents beside their parents. Of a RECIPE: what a step does to documents of its sources,
     without running it.
     """
-    from pipelines.look import of_dataset, of_recipe
-    from pipelines.report.look import render
-    from transforms import storage
+    from corpusmill.pipelines.operations.look import of_dataset, of_recipe
+    from corpusmill.pipelines.report.look import render
+    from corpusmill.transforms import storage
 
     if storage.is_dir(origin):
-        from pipelines.snapshot import Dataset
+        from corpusmill.pipelines.dataset.snapshot import Dataset
 
         if overrides:
             raise click.UsageError("--set goes with a recipe")
         seen = of_dataset(Dataset(origin), snapshot, step, document, count)
     else:
-        from pipelines.recipe import load
+        from corpusmill.pipelines.recipe.model import load
 
         if snapshot:
             raise click.UsageError("--snapshot goes with a dataset directory")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipelines.commands import DATASET, JSON, RECIPE, SET, SNAPSHOT, WORKERS, Finite, print_json
+from corpusmill.pipelines.commands import DATASET, JSON, RECIPE, SET, SNAPSHOT, WORKERS, Finite, print_json
 
 LEDGER = click.argument("ledger", metavar="LEDGER")
 
@@ -26,7 +26,7 @@ def privacy() -> None:
 @click.option("--units", type=click.IntRange(1), metavar="N", help="Public number of units.")
 def budget(ledger: str, population: str, unit: str, epsilon: float, delta: float, units: int | None) -> None:
     """Begin a ledger with its budget, which never changes."""
-    from privacy.ledger import Ledger
+    from corpusmill.privacy.ledger import Ledger
 
     made = Ledger.create(ledger, population, unit, epsilon, delta, units)
     click.echo(f"{made.path} is written: epsilon {epsilon:g}, delta {delta:g}, unit {unit}.")
@@ -37,8 +37,8 @@ def budget(ledger: str, population: str, unit: str, epsilon: float, delta: float
 @JSON
 def status(ledger: str, as_json: bool) -> None:
     """Epsilon spent and left, and on what."""
-    from privacy import statement
-    from privacy.ledger import Ledger
+    from corpusmill.privacy import statement
+    from corpusmill.privacy.ledger import Ledger
 
     found = statement.status(Ledger(ledger))
     if as_json:
@@ -82,10 +82,10 @@ def plan(
     as_json: bool,
 ) -> None:
     """Epsilon against steps and noise, as a table and a plot."""
-    from privacy import statement
-    from privacy.accounting import sigma_for
-    from privacy.ledger import Ledger
-    from transforms.errors import PrivacyError, RecipeError
+    from corpusmill.privacy import statement
+    from corpusmill.privacy.accounting import sigma_for
+    from corpusmill.privacy.ledger import Ledger
+    from corpusmill.transforms.errors import PrivacyError, RecipeError
 
     kept = Ledger(ledger) if ledger else None
     before = kept.events() if kept else []
@@ -121,8 +121,8 @@ def plan(
 @LEDGER
 def statement_(ledger: str) -> None:
     """A statement in plain language, for whoever answers for the data."""
-    from privacy.ledger import Ledger
-    from privacy.statement import statement
+    from corpusmill.privacy.ledger import Ledger
+    from corpusmill.privacy.statement import statement
 
     click.echo(statement(Ledger(ledger)))
 
@@ -152,11 +152,11 @@ def statistics(
 
     The counts stand in DIR/statistics and in `corpusmill show`. Asked again, they cost again.
     """
-    from pipelines.private_statistics import publish
-    from pipelines.report.statistics import render
-    from pipelines.runners import cores
-    from pipelines.snapshot import Dataset
-    from privacy.ledger import Ledger
+    from corpusmill.pipelines.dataset.snapshot import Dataset
+    from corpusmill.pipelines.operations.private_statistics import publish
+    from corpusmill.pipelines.report.statistics import render
+    from corpusmill.pipelines.runners.base import cores
+    from corpusmill.privacy.ledger import Ledger
 
     opened, pays = Dataset(dataset), Ledger(ledger or dataset)
     has = [field["name"] for field in opened.manifest(snapshot)["schema"]]
@@ -192,16 +192,16 @@ def audit(
     """
     import dataclasses
 
-    from privacy.audit import attack
-    from privacy.audit import audit as run
-    from privacy.canaries import read_scores, split
+    from corpusmill.privacy.audit import attack
+    from corpusmill.privacy.audit import audit as run
+    from corpusmill.privacy.canaries import read_scores, split
 
     if (scores is None) == (model is None) or (model is None) != (folder is None):
         raise click.UsageError("give FILE, or --model RUN with --canaries FOLDER")
     attacks: dict[str, dict[str, float]] = {}
     if model is not None and folder is not None:
-        from training import build
-        from training.private_scores import score
+        from corpusmill.training import build
+        from corpusmill.training.private_scores import score
 
         table = score(model, folder, reference)
         members, others = split(table)
@@ -242,7 +242,7 @@ def canaries(folder: str, count: int, words: int, columns: tuple[str, ...]) -> N
 
     Train with the source among the others, then: corpusmill privacy audit --model RUN --canaries FOLDER
     """
-    from privacy.canaries import write
+    from corpusmill.privacy.canaries import write
 
     named = dict(text.partition("=")[::2] for text in columns)
     if not all(named.values()) or {"id", "text", "user", "member"} & set(named):
@@ -262,9 +262,9 @@ def certify(recipe: str, unit: str | None, overrides: tuple[str, ...], as_json: 
     """Judge whether what RECIPE makes may be trained on privately, step by step along its lineage."""
     import dataclasses
 
-    from pipelines.certify import certify as run
-    from pipelines.certify import unit_of
-    from pipelines.recipe import load
+    from corpusmill.pipelines.recipe.certify import certify as run
+    from corpusmill.pipelines.recipe.certify import unit_of
+    from corpusmill.pipelines.recipe.model import load
 
     loaded = load(recipe, overrides, check_privacy=False)
     unit = unit or unit_of(loaded)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from pipelines.commands import DATASET, JSON, SNAPSHOT, print_json
+from corpusmill.pipelines.commands import DATASET, JSON, SNAPSHOT, print_json
 
 
 @click.command()
@@ -14,8 +14,8 @@ from pipelines.commands import DATASET, JSON, SNAPSHOT, print_json
 @JSON
 def log(dataset: str, as_json: bool) -> None:
     """List the snapshots of DIR, oldest first."""
-    from pipelines.report.snapshot import render_log
-    from pipelines.snapshot import Dataset
+    from corpusmill.pipelines.dataset.snapshot import Dataset
+    from corpusmill.pipelines.report.snapshot import render_log
 
     snapshots = Dataset(dataset).snapshots()
     print_json(snapshots) if as_json else click.echo(render_log(snapshots))
@@ -28,15 +28,15 @@ def log(dataset: str, as_json: bool) -> None:
 @JSON
 def show(dataset: str, snapshot: int | None, html: str | None, as_json: bool) -> None:
     """Show a snapshot of DIR: size, recipe and funnel."""
-    from pipelines.private_statistics import releases
-    from pipelines.report.snapshot import render_show
-    from pipelines.snapshot import Dataset
-    from transforms.errors import DatasetError
+    from corpusmill.pipelines.dataset.snapshot import Dataset
+    from corpusmill.pipelines.operations.private_statistics import releases
+    from corpusmill.pipelines.report.snapshot import render_show
+    from corpusmill.transforms.errors import DatasetError
 
     opened = Dataset(dataset)
     manifest = opened.manifest(snapshot)
     if html:
-        from pipelines.report.html import page
+        from corpusmill.pipelines.report.html import page
 
         try:
             Path(html).write_text(page(opened, manifest), encoding="utf-8")
@@ -48,11 +48,11 @@ def show(dataset: str, snapshot: int | None, html: str | None, as_json: bool) ->
     elif not html:
         click.echo(render_show(dataset, manifest))
         if manifest.get("mixture"):
-            from pipelines.report import mixture
+            from corpusmill.pipelines.report import mixture
 
             click.echo("\n" + mixture.render(manifest["mixture"]))
         for release in releases(dataset, manifest["number"]):
-            from pipelines.report import statistics
+            from corpusmill.pipelines.report import statistics
 
             click.echo(f"\n{statistics.render(release)}\n{statistics.EXACT}")
 
@@ -64,8 +64,8 @@ def show(dataset: str, snapshot: int | None, html: str | None, as_json: bool) ->
 @JSON
 def diff(dataset: str, a: int, b: int, as_json: bool) -> None:
     """Compare snapshots A and B of DIR: documents added, removed and changed."""
-    from pipelines.report.snapshot import render_diff
-    from pipelines.snapshot import Dataset
+    from corpusmill.pipelines.dataset.snapshot import Dataset
+    from corpusmill.pipelines.report.snapshot import render_diff
 
     found = Dataset(dataset).diff(a, b)
     print_json(found) if as_json else click.echo(render_diff(found))
@@ -78,8 +78,8 @@ def diff(dataset: str, a: int, b: int, as_json: bool) -> None:
 @JSON
 def why(dataset: str, document: str, snapshot: int | None, as_json: bool) -> None:
     """Tell what happened to the document ID. Exits with 1 if it is unknown."""
-    from pipelines.report.snapshot import render_why
-    from pipelines.snapshot import Dataset
+    from corpusmill.pipelines.dataset.snapshot import Dataset
+    from corpusmill.pipelines.report.snapshot import render_why
 
     found = Dataset(dataset).why(document, snapshot)
     print_json(found) if as_json else click.echo(render_why(found))
@@ -94,9 +94,9 @@ def why(dataset: str, document: str, snapshot: int | None, as_json: bool) -> Non
 @JSON
 def verify(dataset: str, snapshot: int | None, every: bool, as_json: bool) -> None:
     """Reread all of a snapshot of DIR against its digests. Exits with 1 if something differs."""
-    from pipelines.report.terminal import some
-    from pipelines.snapshot import Dataset
-    from transforms.errors import VerifyError
+    from corpusmill.pipelines.dataset.snapshot import Dataset
+    from corpusmill.pipelines.wording import some
+    from corpusmill.transforms.errors import VerifyError
 
     if every and snapshot:
         raise click.UsageError("--all and --snapshot exclude each other")

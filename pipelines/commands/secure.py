@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipelines.commands import JSON, print_json
+from corpusmill.pipelines.commands import JSON, print_json
 
 CONFIG = click.option("--config", required=True, metavar="FILE", help="This party's settings, party.yaml.")
 LISTEN = click.option("--listen", metavar="HOST:PORT", help="Where to listen; default: `listen` of the settings.")
@@ -31,8 +31,8 @@ def party(context: click.Context, config: str | None, listen: str | None, as_jso
         return
     if not config:
         raise click.UsageError("give --config FILE, or `certificates`, `request` or `sign`")
-    from privacy.secure.settings import load_party
-    from transforms.errors import RecipeError
+    from corpusmill.privacy.secure.settings import load_party
+    from corpusmill.transforms.errors import RecipeError
 
     own = load_party(config)
     if not own.jobs:
@@ -50,7 +50,7 @@ def certificates(folder: str, names: tuple[str, ...], days: int) -> None:
 
     Who runs this could be any party: where that must not be, each owner makes a `request`, and one of them may `sign`.
     """
-    from privacy.secure.certificates import make
+    from corpusmill.privacy.secure.certificates import make
 
     for file in make(folder, list(names), days):
         click.echo(str(file))
@@ -62,7 +62,7 @@ def certificates(folder: str, names: tuple[str, ...], days: int) -> None:
 @click.argument("name", metavar="NAME")
 def request(folder: str, name: str) -> None:
     """Make this party's own key in DIR, and the request that goes to whoever signs."""
-    from privacy.secure.certificates import request as ask
+    from corpusmill.privacy.secure.certificates import request as ask
 
     click.echo(f"{ask(folder, name)} is to be signed; {name}.key.pem stays here.")
 
@@ -73,7 +73,7 @@ def request(folder: str, name: str) -> None:
 @DAYS
 def sign(folder: str, request: str, days: int) -> None:
     """Sign REQUEST by the authority in DIR, which is made if it is not there."""
-    from privacy.secure import certificates as made
+    from corpusmill.privacy.secure import certificates as made
 
     click.echo(f"{made.sign_first(folder, request, days)} is signed; it goes back with {made.AUTHORITY}.pem.")
 
@@ -118,9 +118,9 @@ _verb("average", "Average the models that owners have trained from one base, eac
 
 
 def _take_part(job: str, config: str, listen: str | None, kind: str = "", apply: str | None = None) -> dict[str, Any]:
-    from privacy.secure.run import run
-    from privacy.secure.settings import load_job, load_party
-    from transforms.errors import RecipeError
+    from corpusmill.privacy.secure.run import run
+    from corpusmill.privacy.secure.settings import load_job, load_party
+    from corpusmill.transforms.errors import RecipeError
 
     agreed, own = load_job(job), load_party(config)
     if kind and agreed.kind != kind:
@@ -136,9 +136,9 @@ def _take_part(job: str, config: str, listen: str | None, kind: str = "", apply:
 
 def _list_of(path: str) -> str:
     """The list of the recipe's step `kept-elsewhere`. Raises RecipeError, before the job begins, if it has no step for it."""
-    from pipelines.recipe import load
-    from transforms.errors import RecipeError
-    from transforms.filters.kept_elsewhere import KeptElsewhere
+    from corpusmill.pipelines.recipe.model import load
+    from corpusmill.transforms.errors import RecipeError
+    from corpusmill.transforms.filters.kept_elsewhere import KeptElsewhere
 
     found = load(path, check_paths=False)  # the list may have to be made first
     lists = [s.transform.path for s in found.bound_steps() if isinstance(s.transform, KeptElsewhere)]
@@ -154,9 +154,9 @@ def _apply(recipe: str, listed: str, result: str) -> dict[str, Any]:
     """Add the result of a joint deduplication to the recipe's list, and run the recipe."""
     import pyarrow.parquet as pq
 
-    from pipelines.recipe import load
-    from pipelines.run import run
-    from transforms.filters.kept_elsewhere import KeptElsewhere, add_to_list
+    from corpusmill.pipelines.recipe.model import load
+    from corpusmill.pipelines.run import run
+    from corpusmill.transforms.filters.kept_elsewhere import KeptElsewhere, add_to_list
 
     rows = add_to_list(listed, pq.read_table(result))
     done = run(load(recipe))
@@ -170,16 +170,16 @@ def _trainer(kind: str) -> Any:
         return None
     try:
         if kind == "average":
-            from training.average import part as average
+            from corpusmill.training.average import part as average
 
             return average
-        from training.federated import part
+        from corpusmill.training.federated import part
     except ImportError as error:
-        from transforms.errors import MissingDependencyError
+        from corpusmill.transforms.errors import MissingDependencyError
 
         what = "an average" if kind == "average" else "fine-tuning"
         raise MissingDependencyError(f"{what} needs {error.name}: pip install corpusmill[train,privacy]") from error
-    from pipelines.certify import of_training
+    from corpusmill.pipelines.recipe.certify import of_training
 
     return partial(part, certify=of_training)
 
@@ -188,9 +188,9 @@ def _files(data: str) -> list[str]:
     """The shard files of a dataset's newest snapshot, of a folder, of a glob, or the file itself."""
     if not data:
         return []
-    from pipelines.snapshot import Dataset, snapshot_numbers
-    from transforms import storage
-    from transforms.errors import SourceError
+    from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+    from corpusmill.transforms import storage
+    from corpusmill.transforms.errors import SourceError
 
     if storage.is_dir(data) and snapshot_numbers(data):
         return Dataset(data).files()

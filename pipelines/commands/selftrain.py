@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipelines.commands import JSON, SET, print_json
+from corpusmill.pipelines.commands import JSON, SET, print_json
 
 
 @click.command(short_help="Label text with a model and train on it.")
@@ -19,8 +19,8 @@ def selftrain(recipe: str, overrides: tuple[str, ...], workers: int, as_json: bo
 
     The same command goes on where a run was killed; when all is done, it asks no model and says again what came of it.
     """
-    from pipelines.selftrain import load
-    from pipelines.selftrain import selftrain as run
+    from corpusmill.pipelines.selftrain.rounds import load
+    from corpusmill.pipelines.selftrain.rounds import selftrain as run
 
     report = run(load(recipe, overrides), workers, (lambda line: None) if as_json else click.echo)
     if as_json:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipelines.commands import DATASET, JSON, SET, SNAPSHOT, print_json
+from corpusmill.pipelines.commands import DATASET, JSON, SET, SNAPSHOT, print_json
 
 
 @click.command(short_help="Train a byte-level BPE tokenizer.")
@@ -30,8 +30,8 @@ def tokenizer(
 
     Of a recipe: the documents behind the steps that need no other document, as `run` would hand them to `pack`.
     """
-    from pipelines.train_tokenizer import train
-    from transforms import storage
+    from corpusmill.pipelines.operations.train_tokenizer import train
+    from corpusmill.transforms import storage
 
     if storage.is_dir(origin) and overrides:
         raise click.UsageError("--set goes with a recipe")
@@ -61,9 +61,9 @@ def export(
     dataset: str, out: str, to: str, licence: str, description: str, snapshot: int | None, as_json: bool
 ) -> None:
     """Write a snapshot of DIR to OUT: a folder of megatron, mds or nanogpt files, or Croissant metadata."""
-    from pipelines.export import export as write
-    from pipelines.report.terminal import size
-    from pipelines.snapshot import Dataset
+    from corpusmill.pipelines.dataset.snapshot import Dataset
+    from corpusmill.pipelines.operations.export import export as write
+    from corpusmill.pipelines.wording import size
 
     if (licence or description) and to != "croissant":
         raise click.UsageError("--license and --description go with --to croissant")

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines.commands import JSON, NOTHING_NEW, Finite, print_json
+from corpusmill.pipelines.commands import JSON, NOTHING_NEW, Finite, print_json
 
 if TYPE_CHECKING:
-    from training.settings import TrainSettings
+    from corpusmill.training.settings import TrainSettings
 
 TERMINATED = 143
 """What a run that SIGTERM stopped exits with, behind its checkpoint: 128 + 15, as if the signal itself had ended it."""
@@ -29,10 +29,11 @@ def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Train as SETTINGS (a train.yaml) says; goes on from the newest checkpoint in its output. Exits with 3 if it is complete.
 
     With a section `privacy` the recipe of the dataset that it trains on is certified first.
-    SIGTERM writes a checkpoint and exits with 143. Under torchrun: `torchrun --nproc-per-node 8 -m pipelines.cli train ...`.
+    SIGTERM writes a checkpoint and exits with 143. Under torchrun: `torchrun --nproc-per-node 8 -m corpusmill.pipelines.cli
+    train ...`.
     """
-    from pipelines.train_section import is_trained
-    from training.settings import load
+    from corpusmill.pipelines.recipe.train_section import is_trained
+    from corpusmill.training.settings import load
 
     loaded = load(settings, overrides)
     complete = is_trained(loaded)
@@ -54,7 +55,7 @@ def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @JSON
 def evaluate(model: str, data: str | None, rows: int, as_json: bool) -> None:
     """Loss, accuracy and bits per byte of RUN (a run's folder or one of its checkpoints), in all and per domain."""
-    from training import commands
+    from corpusmill.training import commands
 
     result = commands.evaluate(model, data, rows)
     if as_json:
@@ -87,7 +88,7 @@ def generate(
 
     The same prompt and seed give the same text.
     """
-    from training import commands
+    from corpusmill.training import commands
 
     asked = list(prompts) or [line.rstrip("\n") for line in sys.stdin]
     if not asked:
@@ -109,7 +110,7 @@ def generate(
 @SEED
 def chat(model: str, max_tokens: int, temperature: float, top_p: float, seed: int) -> None:
     """Answer each line of the terminal (or of standard input) on its own; ends with the end of input."""
-    from training import commands
+    from corpusmill.training import commands
 
     for answer in commands.chat(model, _lines(), max_tokens, temperature, top_p, seed):
         click.echo(answer)
@@ -120,7 +121,7 @@ def chat(model: str, max_tokens: int, temperature: float, top_p: float, seed: in
 @click.argument("out", metavar="OUT")
 def export_model(model: str, out: str) -> None:
     """Write RUN's decoder to OUT as a Llama checkpoint of safetensors; adapters are merged first."""
-    from training import commands
+    from corpusmill.training import commands
 
     click.echo(f"{commands.export(model, out)} is written.")
 
@@ -144,8 +145,8 @@ def speaks() -> bool:
 
 def learn(settings: TrainSettings) -> dict[str, Any]:
     """Train, privately with a certificate of the data; what learns from private text in another way is told at once."""
-    from pipelines.certify import of_training
-    from training import commands, provenance
+    from corpusmill.pipelines.recipe.certify import of_training
+    from corpusmill.training import commands, provenance
 
     tells = settings.privacy is None and speaks()
     if tells and (learned := provenance.of_settings(settings.model_dump(mode="json")).unguarded):
@@ -182,8 +183,9 @@ def _summary(result: dict[str, Any]) -> str:
 
 
 def render(measured: dict[str, Any]) -> str:
-    """A table of what `training.evaluate.measure` found: all rows, then each domain."""
-    from pipelines.report.terminal import Column, count, table
+    """A table of what `corpusmill.training.evaluate.measure` found: all rows, then each domain."""
+    from corpusmill.pipelines.report.terminal import Column, table
+    from corpusmill.pipelines.wording import count
 
     figures = [("all", measured), *sorted(measured.get("domains", {}).items())]
     columns: list[str | Column] = [

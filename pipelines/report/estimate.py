@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.report.terminal import Cell, Column, duration, size, table
+from corpusmill.pipelines.report.terminal import Cell, Column, table
+from corpusmill.pipelines.wording import duration, size
 
 
 def render(found: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.report.terminal import Cell, Column, bar, count, share, size, styled, table
+from corpusmill.pipelines.report.terminal import Cell, Column, bar, styled, table
+from corpusmill.pipelines.wording import count, share, size
 
 Funnel = dict[str, Any]
 HEAVY = 0.5  # a step that drops more than this share of its rows is pointed out

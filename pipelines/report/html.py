@@ -16,13 +16,13 @@ import pyarrow as pa
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from pipelines.packed import is_packed
-from pipelines.private_statistics import releases
-from pipelines.report import funnel as funnels
-from pipelines.report import statistics
-from pipelines.report.terminal import count, share, size
-from pipelines.snapshot import Dataset
-from transforms.shards import read_shard
+from corpusmill.pipelines.dataset.packed import is_packed
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.operations.private_statistics import releases
+from corpusmill.pipelines.report import funnel as funnels
+from corpusmill.pipelines.report import statistics
+from corpusmill.pipelines.wording import count, share, size
+from corpusmill.transforms.shards import read_shard
 
 WIDTH = 240  # pixels of a whole bar
 EXAMPLES = 3  # of each reason
@@ -50,7 +50,7 @@ def page(dataset: Dataset, manifest: dict[str, Any]) -> str:
     """The page of one snapshot, from its manifest and the files that it names."""
     private = {s["name"] for s in manifest.get("recipe", {}).get("sources", []) if s.get("private")}
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    template = files("pipelines.report").joinpath("page.html").read_text(encoding="utf-8")
+    template = files("corpusmill.pipelines.report").joinpath("page.html").read_text(encoding="utf-8")
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     return environment.from_string(template).render(
         manifest=manifest,

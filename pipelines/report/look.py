@@ -12,9 +12,9 @@ import shutil
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from pipelines.look import Look, Pair
-from pipelines.report.terminal import cell_width, is_rich, some, styled
-from pipelines.yaml_marks import printable
+from corpusmill.pipelines.operations.look import Look, Pair
+from corpusmill.pipelines.report.terminal import cell_width, is_rich, styled
+from corpusmill.pipelines.wording import printable, some
 
 RED, GREEN, DIM, OFF = "\x1b[1;31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 LONGEST = 6_000

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.report.terminal import Cell, Column, count, share, size, table
+from corpusmill.pipelines.report.terminal import Cell, Column, table
+from corpusmill.pipelines.wording import count, share, size
 
 
 def render(rows: list[dict[str, Any]]) -> str:
-    """The rows of `pipelines.mixture.mixture` as a table; a domain that the cap on epochs keeps below its asked share is marked."""
+    """The rows of `engine.mixture.mixture` as a table; a domain that the cap on epochs keeps below its asked share is marked."""
     right = [
         Column(t, True) for t in ("documents", "size", "epochs", "asked", "planned", "written", "documents", "size")
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.report.terminal import Cell, Column, bar, count, share, size, some, styled, table
+from corpusmill.pipelines.report.terminal import Cell, Column, bar, styled, table
+from corpusmill.pipelines.wording import count, share, size, some
 
 
 def render(plan: dict[str, Any]) -> str:

@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 import click
 
-from pipelines.report.terminal import count, duration, is_rich
+from corpusmill.pipelines.report.terminal import is_rich
+from corpusmill.pipelines.wording import count, duration
 
 FIRST, GROWTH, LONGEST = 5.0, 1.5, 60.0  # seconds to the first line about a stage; how the waits grow, and up to what
 

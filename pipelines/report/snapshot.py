@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.packed import packing
-from pipelines.report import funnel as funnels
-from pipelines.report.terminal import Column, count, share, size, some, styled, table
-from pipelines.yaml_marks import printable
+from corpusmill.pipelines.dataset.packed import packing
+from corpusmill.pipelines.report import funnel as funnels
+from corpusmill.pipelines.report.terminal import Column, styled, table
+from corpusmill.pipelines.wording import count, printable, share, size, some
 
 
 def render_log(snapshots: list[dict[str, Any]]) -> str:

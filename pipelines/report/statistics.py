@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.report.terminal import Column, count, table
+from corpusmill.pipelines.report.terminal import Column, table
+from corpusmill.pipelines.wording import count
 
 EXACT = (
     "The funnel counts private documents exactly: it is for those who may read them. These counts may be published, the funnel "

@@ -33,9 +33,9 @@ from typing import Any
 
 import numpy as np
 
-from privacy.secure.node import Node
-from privacy.secure.shamir import join, split
-from transforms.errors import MissingDependencyError, ProtocolError
+from corpusmill.privacy.secure.node import Node
+from corpusmill.privacy.secure.shamir import join, split
+from corpusmill.transforms.errors import MissingDependencyError, ProtocolError
 
 
 class LateError(ProtocolError):

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from privacy.secure.node import Node
-from transforms.errors import ProtocolError
+from corpusmill.privacy.secure.node import Node
+from corpusmill.transforms.errors import ProtocolError
 
 _DOES = {"finetune": "trains", "average": "averages"}
 

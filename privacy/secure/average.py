@@ -28,10 +28,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from privacy.secure import aggregation, agreement, homomorphic
-from privacy.secure.node import Node
-from privacy.secure.settings import Average, Job
-from transforms.errors import PrivacyError, ProtocolError, RecipeError
+from corpusmill.privacy.secure import aggregation, agreement, homomorphic
+from corpusmill.privacy.secure.node import Node
+from corpusmill.privacy.secure.settings import Average, Job
+from corpusmill.transforms.errors import PrivacyError, ProtocolError, RecipeError
 
 _PACKED = struct.Struct("<BBBddd16s")
 

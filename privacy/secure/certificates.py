@@ -16,7 +16,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from transforms.errors import DatasetError, MissingDependencyError, PrivacyError
+from corpusmill.transforms.errors import DatasetError, MissingDependencyError, PrivacyError
 
 AUTHORITY = "authority"
 NAME = re.compile(r"^[a-z][a-z0-9-]{0,31}$")

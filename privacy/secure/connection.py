@@ -8,7 +8,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-from transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.errors import DatasetError, RecipeError
 
 
 def address(text: str) -> tuple[str, int]:

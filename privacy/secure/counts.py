@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privacy.secure import aggregation, homomorphic
-from privacy.secure.node import Node
-from privacy.secure.rows import rows_of
-from privacy.secure.settings import Count, Dimension
-from transforms.errors import SourceError
-from transforms.mix.epochs import tempered
+from corpusmill.privacy.secure import aggregation, homomorphic
+from corpusmill.privacy.secure.node import Node
+from corpusmill.privacy.secure.rows import rows_of
+from corpusmill.privacy.secure.settings import Count, Dimension
+from corpusmill.transforms.errors import SourceError
+from corpusmill.transforms.mix.epochs import tempered
 
 OTHER = "(other)"
 

@@ -27,17 +27,17 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from privacy.secure.intersection import match, receive_tags, send_elements, shuffled
-from privacy.secure.node import Node
-from privacy.secure.settings import Dedup
-from transforms.dedup.candidates import EQUAL, band_pairs
-from transforms.dedup.exact import Exact
-from transforms.dedup.grouping import column
-from transforms.dedup.order import order_columns, order_ranks
-from transforms.dedup.sketch import band_keys, sketch
-from transforms.dedup.union_find import join, roots
-from transforms.errors import MissingDependencyError, ProtocolError, SourceError
-from transforms.hashing import mix64_array
+from corpusmill.privacy.secure.intersection import match, receive_tags, send_elements, shuffled
+from corpusmill.privacy.secure.node import Node
+from corpusmill.privacy.secure.settings import Dedup
+from corpusmill.transforms.dedup._candidates import EQUAL, band_pairs
+from corpusmill.transforms.dedup._grouping import column
+from corpusmill.transforms.dedup._order import order_columns, order_ranks
+from corpusmill.transforms.dedup._sketch import band_keys, sketch
+from corpusmill.transforms.dedup._union_find import join, roots
+from corpusmill.transforms.dedup.exact import Exact
+from corpusmill.transforms.errors import MissingDependencyError, ProtocolError, SourceError
+from corpusmill.transforms.hashing import mix64_array
 
 ROWS = 1 << 20
 """Element numbers a message."""

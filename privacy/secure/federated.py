@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from privacy.secure.rounds import Rounds
-from privacy.sgd import Private
-from transforms.errors import PrivacyError
+from corpusmill.privacy.secure.rounds import Rounds
+from corpusmill.privacy.sgd import Private
+from corpusmill.transforms.errors import PrivacyError
 
 
 class Federated(Private):

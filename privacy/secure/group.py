@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from transforms.errors import MissingDependencyError, ProtocolError
+from corpusmill.transforms.errors import MissingDependencyError, ProtocolError
 
 POINT, SCALAR, WIDE = 32, 32, 64
 

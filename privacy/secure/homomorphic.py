@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from privacy.secure.node import Node
-from transforms.errors import MissingDependencyError, PrivacyError, ProtocolError
+from corpusmill.privacy.secure.node import Node
+from corpusmill.transforms.errors import MissingDependencyError, PrivacyError, ProtocolError
 
 MAX_BITS = {1024: 27, 2048: 54, 4096: 109, 8192: 218, 16384: 438, 32768: 881}
 """Bits of the coefficient modulus for 128-bit security, by degree of the ring."""

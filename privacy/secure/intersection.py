@@ -25,9 +25,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from privacy.secure.group import hash_to_group, multiply, random_scalar
-from privacy.secure.node import Node
-from transforms.errors import ProtocolError
+from corpusmill.privacy.secure.group import hash_to_group, multiply, random_scalar
+from corpusmill.privacy.secure.node import Node
+from corpusmill.transforms.errors import ProtocolError
 
 CHUNK = 1 << 13
 """Points a message."""

@@ -21,11 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from privacy.secure.connection import Read, address, exactly, shut, tls_of
-from privacy.secure.settings import Job, Party
-from privacy.secure.store import Store
-from privacy.secure.wire import HEAD, Message, allowed, decode, digest, encode
-from transforms.errors import ProtocolError, RecipeError
+from corpusmill.privacy.secure.connection import Read, address, exactly, shut, tls_of
+from corpusmill.privacy.secure.settings import Job, Party
+from corpusmill.privacy.secure.store import Store
+from corpusmill.privacy.secure.wire import HEAD, Message, allowed, decode, digest, encode
+from corpusmill.transforms.errors import ProtocolError, RecipeError
 
 OK, NO = b"\x01", b"\x00"
 FIRST_PAUSE, LAST_PAUSE = 0.02, 1.0  # seconds between attempts to connect

@@ -33,12 +33,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from privacy.secret import Secret
-from privacy.secure.aggregation import LateError, add_up, collect
-from privacy.secure.agreement import agree, length_of
-from privacy.secure.node import Node
-from privacy.secure.settings import Finetune, Job
-from transforms.errors import PrivacyError, ProtocolError
+from corpusmill.privacy.secret import Secret
+from corpusmill.privacy.secure.aggregation import LateError, add_up, collect
+from corpusmill.privacy.secure.agreement import agree, length_of
+from corpusmill.privacy.secure.node import Node
+from corpusmill.privacy.secure.settings import Finetune, Job
+from corpusmill.transforms.errors import PrivacyError, ProtocolError
 
 EXCESS = 16
 """Purpose of the draws of seeds of parts of the noise, see `privacy/secret.py`."""
@@ -53,7 +53,7 @@ def deviations(job: Job) -> np.ndarray:
 
     With three owners of whom two must remain and none colludes, a share has variance 1/3, or 1/2 if one is lost:
 
-    >>> from privacy.secure.settings import Parties
+    >>> from corpusmill.privacy.secure.settings import Parties
     >>> job = Job(job="f", kind="finetune", parties=Parties(owners=("a", "b", "c"), aggregator="hub"),
     ...           finetune=Finetune(steps=1, units=9, rows=3, sigma=1, colluding=0))
     >>> (deviations(job) ** 2).round(4).tolist()

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-from transforms.errors import SourceError
-from transforms.shards import read_shard, shard_schema
+from corpusmill.transforms.errors import SourceError
+from corpusmill.transforms.shards import read_shard, shard_schema
 
 
 def rows_of(files: Iterable[str], columns: Iterable[str]) -> Iterator[tuple[str, pa.RecordBatch]]:

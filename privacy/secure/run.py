@@ -25,21 +25,21 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from privacy.secure import average, rounds
-from privacy.secure.node import Node
-from privacy.secure.rounds import Tune
-from privacy.secure.rows import rows_of
-from privacy.secure.settings import Dedup, Job, Party
-from privacy.secure.store import Store
-from transforms.errors import RecipeError
-from transforms.storage import write_atomic
+from corpusmill.privacy.secure import average, rounds
+from corpusmill.privacy.secure.node import Node
+from corpusmill.privacy.secure.rounds import Tune
+from corpusmill.privacy.secure.rows import rows_of
+from corpusmill.privacy.secure.settings import Dedup, Job, Party
+from corpusmill.privacy.secure.store import Store
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.storage import write_atomic
 
 
 def run(job: Job, party: Party, files: Sequence[str], tune: Tune | None = None) -> dict[str, Any]:
     """Take part in `job` until its end; the report, which is also written. A finished job is not run again.
 
-    files: the owner's shard files; tune: an owner's part of a fine-tuning or an average, `part` of `training.federated` or
-    `training.average`.
+    files: the owner's shard files; tune: an owner's part of a fine-tuning or an average, `part` of
+    `corpusmill.training.federated` or `corpusmill.training.average`.
     Raises ProtocolError when the parties cannot finish; the same call goes on from there. Raises RecipeError where the folders
     hold another job file's part of the name, or another party's.
     """
@@ -92,7 +92,7 @@ def _same(job: Job, session: str, where: Path) -> None:
 
 
 def _dedup(node: Node, job: Job, files: list[str], output: Path) -> dict[str, Any]:
-    from privacy.secure import dedup
+    from corpusmill.privacy.secure import dedup
 
     settings = job.dedup or Dedup()
     if node.role(node.name) == "aggregator":
@@ -105,7 +105,7 @@ def _dedup(node: Node, job: Job, files: list[str], output: Path) -> dict[str, An
 
 
 def _count(node: Node, job: Job, files: list[str], output: Path) -> dict[str, Any]:
-    from privacy.secure import counts
+    from corpusmill.privacy.secure import counts
 
     assert job.count is not None  # the job's own validation
     total, more = counts.joint(node, job.count, files)
@@ -120,7 +120,7 @@ def _count(node: Node, job: Job, files: list[str], output: Path) -> dict[str, An
 
 
 def _score(node: Node, job: Job, files: list[str], output: Path) -> dict[str, Any]:
-    from privacy.secure import scoring
+    from corpusmill.privacy.secure import scoring
 
     assert job.score is not None  # the job's own validation
     if node.role(node.name) == "aggregator":

@@ -44,11 +44,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from privacy.secure.homomorphic import checked, library, parameters, public_bytes
-from privacy.secure.node import Node
-from privacy.secure.rows import rows_of
-from privacy.secure.settings import Score
-from transforms.errors import ProtocolError, SourceError
+from corpusmill.privacy.secure.homomorphic import checked, library, parameters, public_bytes
+from corpusmill.privacy.secure.node import Node
+from corpusmill.privacy.secure.rows import rows_of
+from corpusmill.privacy.secure.settings import Score
+from corpusmill.transforms.errors import ProtocolError, SourceError
 
 RING = 8192
 BITS = {1: [60, 40, 60], 2: [60, 60, 60]}

@@ -25,8 +25,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from privacy.secure.certificates import NAME
-from transforms.errors import RecipeError
+from corpusmill.privacy.secure.certificates import NAME
+from corpusmill.transforms.errors import RecipeError
 
 Kind = Literal["dedup", "count", "mix", "score", "finetune", "average"]
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from transforms.errors import ProtocolError
+from corpusmill.transforms.errors import ProtocolError
 
 PRIME = (1 << 521) - 1
 SECRET, SHARE = 32, 66

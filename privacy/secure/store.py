@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from privacy.secure.wire import Message, decode, encode
-from transforms.errors import DatasetError, LockedError
-from transforms.storage import write_atomic
+from corpusmill.privacy.secure.wire import Message, decode, encode
+from corpusmill.transforms.errors import DatasetError, LockedError
+from corpusmill.transforms.storage import write_atomic
 
 TRANSCRIPT = "transcript.jsonl"
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from transforms.errors import ProtocolError
+from corpusmill.transforms.errors import ProtocolError
 
 MAGIC = b"CMS1"
 HEAD = struct.Struct("<4sHQ")

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numba import njit
 
+from corpusmill.transforms.arrow import set_column, string_array, string_buffers
+from corpusmill.transforms.hashing import GOLDEN, U, mix64
 from tests.benchmarks.measure import ROOT
-from transforms.arrow import set_column, string_array, string_buffers
-from transforms.hashing import GOLDEN, U, mix64
 
 SHARED = ROOT / "../shared/data/corpus"
 WORDS_AN_EDIT = 50
@@ -26,8 +26,8 @@ def corpus(scratch: Path) -> Path:
         return SHARED.resolve()
     import yaml
 
-    from pipelines.recipe import load
-    from pipelines.run import run
+    from corpusmill.pipelines.recipe.model import load
+    from corpusmill.pipelines.run import run
 
     print(f"{SHARED} is absent: measuring on the documentation of this machine instead")
     recipe = scratch / "machine.yaml"

@@ -7,12 +7,12 @@ import time
 import numpy as np
 import pyarrow as pa
 
+from corpusmill.training.data import Arrays
+from corpusmill.transforms.noise.denoise import Denoise
+from corpusmill.transforms.noise.noise import Noise
+from corpusmill.transforms.noise.unigrams import build_unigrams, write_unigrams
+from corpusmill.transforms.random import Keyed
 from tests.benchmarks.effects_runs import LENGTH, Lab
-from training.data import Arrays
-from transforms.noise.denoise import Denoise
-from transforms.noise.noise import Noise
-from transforms.noise.unigrams import build_unigrams, write_unigrams
-from transforms.random import Keyed
 
 
 def token_noise(tokens: np.ndarray, copies: int, size: int, rate: float = 0.1) -> Arrays:

@@ -17,11 +17,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.data import Arrays, Rows
-from training.loop import read_metrics, train
-from training.settings import from_mapping
-from training.vocabulary import Vocabulary
-from transforms.tokens.train_tokenizer import train_tokenizer
+from corpusmill.training.data import Arrays, Rows
+from corpusmill.training.loop import read_metrics, train
+from corpusmill.training.settings import from_mapping
+from corpusmill.training.vocabulary import Vocabulary
+from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
 LENGTH = 128
 ROWS = 8
@@ -171,7 +171,7 @@ class Lab:
             if len(seen) > 1:
                 figures["best"] = min(seen)
         else:
-            from training.commands import evaluate
+            from corpusmill.training.commands import evaluate
 
             whole(train(from_mapping({**values, "output": str(folder)})))
             spent = time.process_time() - began

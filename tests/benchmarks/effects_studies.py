@@ -13,12 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from corpusmill.transforms.decontaminate.decontaminate import Decontaminate
+from corpusmill.transforms.noise.characters import Characters
+from corpusmill.transforms.random import Keyed
 from tests.benchmarks.effects_noise import text_noise, token_noise
 from tests.benchmarks.effects_runs import BUDGET, LENGTH, STEPS, Arm, Lab, rows_of, stream
 from tests.benchmarks.effects_text import corpus, cut_off, of, page_of, prepared, shuffled, typos
-from transforms.decontaminate.decontaminate import Decontaminate
-from transforms.noise.characters import Characters
-from transforms.random import Keyed
 
 WINDOWS = "MicrosoftDocs/windows-driver-docs"
 

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.registry import load
+from corpusmill.pipelines.recipe.registry import load
+from corpusmill.transforms.base import Filter, Group, Map
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.shards import text_bytes
 from tests.benchmarks.measure import Row, in_process
-from transforms.base import Filter, Group, Map
-from transforms.random import Keyed
-from transforms.shards import text_bytes
 
 NAMES = ("clean", "gopher-quality", "gopher-repetition", "c4-code", "fineweb", "exact", "minhash", "substring")
 TOGETHER = ("gopher-quality", "gopher-repetition", "c4-code", "fineweb")

@@ -16,15 +16,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from corpusmill.training.vocabulary import Vocabulary
+from corpusmill.transforms.generate import model as models
+from corpusmill.transforms.generate.generate import Generate
+from corpusmill.transforms.generate.model import Request, Sampling
+from corpusmill.transforms.generate.prompts import beginning
+from corpusmill.transforms.generate.synthetic_cap import SyntheticCap
+from corpusmill.transforms.random import Keyed, uniform_array
 from tests.benchmarks.effects_runs import Lab
 from tests.benchmarks.loop_distill import VOCABULARY, texts
-from training.vocabulary import Vocabulary
-from transforms.generate import model as models
-from transforms.generate.generate import Generate
-from transforms.generate.model import Request, Sampling
-from transforms.generate.prompts import beginning
-from transforms.generate.synthetic_cap import SyntheticCap
-from transforms.random import Keyed, uniform_array
 
 WEIGHTS = (0.6, 0.3, 0.1)
 """Of trigram, bigram and unigram, where the context was seen; else its weight goes to the next lower one."""
@@ -33,7 +33,7 @@ DOCUMENTS, CHARS, LENGTH, GENERATIONS = 1000, 1000, 256, 5
 
 class Trigram:
     """An interpolated trigram model of token streams. It writes and scores text, which is what the step `generate` asks of a
-    model (`transforms.generate.model.Model`); it is no classifier."""
+    model (`corpusmill.transforms.generate.model.Model`); it is no classifier."""
 
     def __init__(self, vocabulary: Vocabulary, documents: list[str]) -> None:
         self.vocabulary, self.size = vocabulary, vocabulary.extended_size

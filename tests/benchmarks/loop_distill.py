@@ -11,11 +11,11 @@ import numpy as np
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from corpusmill.training.data import Arrays, Rows
+from corpusmill.training.distill import TeacherRows, bytes_a_token
+from corpusmill.training.serving.teach import teach
+from corpusmill.training.vocabulary import Vocabulary
 from tests.benchmarks.effects_runs import Arm, Lab, rows_of, stream
-from training.data import Arrays, Rows
-from training.distill import TeacherRows, bytes_a_token
-from training.teach import teach
-from training.vocabulary import Vocabulary
 
 VOCABULARY = 1024
 TEACHER = {"layers": 4, "width": 112, "heads": 4, "tie": True}

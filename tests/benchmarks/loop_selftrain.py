@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.selftrain import SelfTrain, selftrain
-from training.linear import Linear
-from transforms.generate.model import open_model
+from corpusmill.pipelines.selftrain.rounds import SelfTrain, selftrain
+from corpusmill.training.serving.linear import Linear
+from corpusmill.transforms.generate.model import open_model
 
 FEW, HELD, SEEDS = 10, 10, 5
 GOAL = "clinc150, 20 hardest classes"

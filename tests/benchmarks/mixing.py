@@ -25,10 +25,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from transforms.exchange import read_rows, write_rows
-from transforms.mix.mix import Mix
-from transforms.random import Keyed
-from transforms.shards import ShardWriter, read_shard
+from corpusmill.transforms.exchange import read_rows, write_rows
+from corpusmill.transforms.mix.mix import Mix
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.shards import ShardWriter, read_shard
 
 HERE = Path(__file__).resolve().parents[2]
 DEFAULT = HERE.parent / "shared/data/corpus"

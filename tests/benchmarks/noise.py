@@ -25,17 +25,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.base import Transform
-from transforms.decontaminate.decontaminate import Decontaminate
-from transforms.errors import MissingDependencyError
-from transforms.noise.aeda import Aeda
-from transforms.noise.characters import Characters
-from transforms.noise.denoise import Denoise
-from transforms.noise.eda import Eda
-from transforms.noise.noise import Noise
-from transforms.noise.sentences import Sentences
-from transforms.noise.synonyms import Synonyms
-from transforms.redact.redact import Redact
+from corpusmill.transforms.base import Transform
+from corpusmill.transforms.decontaminate.decontaminate import Decontaminate
+from corpusmill.transforms.errors import MissingDependencyError
+from corpusmill.transforms.noise.aeda import Aeda
+from corpusmill.transforms.noise.characters import Characters
+from corpusmill.transforms.noise.denoise import Denoise
+from corpusmill.transforms.noise.eda import Eda
+from corpusmill.transforms.noise.noise import Noise
+from corpusmill.transforms.noise.sentences import Sentences
+from corpusmill.transforms.noise.synonyms import Synonyms
+from corpusmill.transforms.redact.redact import Redact
 
 DEFAULT = Path(__file__).resolve().parents[3] / "shared/data/corpus"
 Step = Callable[[pa.RecordBatch], pa.RecordBatch]

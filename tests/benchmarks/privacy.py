@@ -25,11 +25,11 @@ def one(variant: str) -> dict[str, float]:
     import torch
 
     torch.set_num_threads(1)
-    from privacy.secret import Secret
-    from privacy.sgd import Plan, Private
-    from privacy.units import Units
-    from training.model import Transformer
-    from training.settings import ModelSettings
+    from corpusmill.privacy.secret import Secret
+    from corpusmill.privacy.sgd import Plan, Private
+    from corpusmill.privacy.units import Units
+    from corpusmill.training.model import Transformer
+    from corpusmill.training.settings import ModelSettings
 
     net = Transformer(ModelSettings(kind="decoder", layers=6, width=256, heads=4, vocabulary=1024)).train()
     generator = torch.Generator().manual_seed(0)

@@ -22,16 +22,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from privacy.accounting import sigma_for
-from privacy.secret import Secret
-from privacy.sgd import Plan, Private
-from privacy.units import Units
-from training.finetune import lora
-from training.finetune.classify import Classifier
-from training.model import Transformer
-from training.settings import ModelSettings
-from training.vocabulary import Vocabulary
-from transforms.tokens.train_tokenizer import train_tokenizer
+from corpusmill.privacy.accounting import sigma_for
+from corpusmill.privacy.secret import Secret
+from corpusmill.privacy.sgd import Plan, Private
+from corpusmill.privacy.units import Units
+from corpusmill.training.finetune import lora
+from corpusmill.training.finetune.classify import Classifier
+from corpusmill.training.model import Transformer
+from corpusmill.training.settings import ModelSettings
+from corpusmill.training.vocabulary import Vocabulary
+from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
 LENGTH, RATE_ROWS, DELTA = 24, 512, 1e-5
 EPSILONS = (1.0, 3.0, 8.0, float("inf"))

@@ -23,7 +23,7 @@ from tests.benchmarks.measure import ROOT, Cost, Row, markdown, run_command, tex
 from tests.benchmarks.memory import STEPS
 from tests.benchmarks.steps import recipe
 
-COMMAND = [sys.executable, "-c", "from pipelines.cli import main; main()"]
+COMMAND = [sys.executable, "-c", "from corpusmill.pipelines.cli import main; main()"]
 
 
 def run(place: Path, source: Path, *options: str) -> tuple[Cost, Path]:

@@ -42,7 +42,7 @@ def _has(setup: Parties, name: str) -> bool:
 
 def intersection(scratch: Path, elements: int) -> str:
     """Three equal sets that overlap by half."""
-    from privacy.secure.intersection import match, receive_tags, send_elements
+    from corpusmill.privacy.secure.intersection import match, receive_tags, send_elements
 
     rng = np.random.default_rng(0)
     pool = rng.integers(0, 2**63, (elements, 2)).astype(np.uint64)
@@ -60,7 +60,7 @@ def intersection(scratch: Path, elements: int) -> str:
 
 def masked(scratch: Path, counters: int, lost: bool) -> str:
     """A sum of masked vectors."""
-    from privacy.secure.aggregation import add_up, collect
+    from corpusmill.privacy.secure.aggregation import add_up, collect
 
     x = {o: np.random.default_rng(i).integers(0, 2**40, counters).astype(np.uint64) for i, o in enumerate(OWNERS)}
     parties = Threads(scratch, {"job": "s", "kind": "count", "count": COUNT}, timeout=60)
@@ -75,7 +75,7 @@ def masked(scratch: Path, counters: int, lost: bool) -> str:
 
 def encrypted(scratch: Path, counters: int) -> str:
     """The same under BFV."""
-    from privacy.secure import homomorphic as he
+    from corpusmill.privacy.secure import homomorphic as he
 
     x = {o: np.random.default_rng(i).integers(0, 2**40, counters) for i, o in enumerate(OWNERS)}
     job = {"job": "e", "kind": "count", "count": {**COUNT, "method": "encrypted"}, "parties": {"key_holder": "north"}}
@@ -90,7 +90,7 @@ def encrypted(scratch: Path, counters: int) -> str:
 
 def averaged(scratch: Path, parameters: int, method: str) -> str:
     """The weighted average of updates, from numbers to numbers: what models cost beside it is theirs."""
-    from privacy.secure import average
+    from corpusmill.privacy.secure import average
 
     x = {o: np.random.default_rng(i).normal(0, 0.01, parameters) for i, o in enumerate(OWNERS)}
     weights = {"north": 3.0, "south": 1.0, "east": 2.0}
@@ -109,8 +109,8 @@ def averaged(scratch: Path, parameters: int, method: str) -> str:
 
 def score(degree: int, features: int = 384, n: int = 4096) -> str:
     """Scores of embeddings of length 1."""
-    from privacy.secure import scoring
-    from privacy.secure.homomorphic import checked, public_bytes
+    from corpusmill.privacy.secure import scoring
+    from corpusmill.privacy.secure.homomorphic import checked, public_bytes
 
     rng = np.random.default_rng(0)
     x = rng.normal(size=(n, features))
@@ -139,8 +139,8 @@ def score(degree: int, features: int = 384, n: int = 4096) -> str:
 
 def dedup(scratch: Path, data: Path, documents: int, confirm: bool) -> str:
     """neardup/docs split in three, four processes, against the pooled plain step."""
+    from corpusmill.transforms.dedup.minhash import Minhash
     from tests.transforms.dedup import harness
-    from transforms.dedup.minhash import Minhash
 
     table = pa.concat_tables(
         [pq.read_table(p, columns=["id", "text", "source"]) for p in sorted((data / "neardup/docs").glob("*.parquet"))]

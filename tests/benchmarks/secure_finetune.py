@@ -25,10 +25,10 @@ def encoder(scratch: Path, data: Path) -> Any:
     import pyarrow.parquet as pq
     import torch
 
-    from training import build
-    from training.loop import train
-    from training.settings import from_mapping
-    from transforms.tokens.train_tokenizer import train_tokenizer
+    from corpusmill.training import build
+    from corpusmill.training.loop import train
+    from corpusmill.training.settings import from_mapping
+    from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
     texts = pq.read_table(data / "labelled/clinc150-train.parquet", columns=["id", "text"])
     tokenizer = scratch / "tokenizer.json"
@@ -101,13 +101,13 @@ def finetune(scratch: Path, data: Path, seeds: int = 5) -> list[str]:
     import pyarrow.parquet as pq
     import torch
 
-    from privacy.accounting import sigma_for
-    from privacy.ledger import Ledger
-    from privacy.secret import Secret
-    from privacy.secure.federated import Federated
-    from privacy.secure.rounds import Rounds, as_aggregator
-    from privacy.sgd import Plan, Private
-    from privacy.units import Units
+    from corpusmill.privacy.accounting import sigma_for
+    from corpusmill.privacy.ledger import Ledger
+    from corpusmill.privacy.secret import Secret
+    from corpusmill.privacy.secure.federated import Federated
+    from corpusmill.privacy.secure.rounds import Rounds, as_aggregator
+    from corpusmill.privacy.sgd import Plan, Private
+    from corpusmill.privacy.units import Units
 
     scratch.mkdir(parents=True)
     torch.set_num_threads(1)

@@ -87,7 +87,9 @@ def compare(source: Path, scratch: Path, mb: float = 4.0) -> str:
         size += int(total[rows - 1]) if rows else 0
     want = expected(pa.concat_tables(table))
     path = recipe(place, place / "in", [{"substring": {"min_bytes": MIN_BYTES}}])
-    run_command([sys.executable, "-c", "from pipelines.cli import main; main()", "run", str(path), "--workers", "1"])
+    run_command(
+        [sys.executable, "-c", "from corpusmill.pipelines.cli import main; main()", "run", str(path), "--workers", "1"]
+    )
     shards = [pq.read_table(p, columns=["id", "text"]) for p in (place / "out" / "data").glob("*.parquet")]
     got = dict(zip(*(pa.concat_tables(shards).column(c).to_pylist() for c in ("id", "text"))))
     shutil.rmtree(place)

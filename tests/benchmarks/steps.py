@@ -51,7 +51,7 @@ def run_recipe(folder: Path, source: Path, steps: list[dict[str, Any]], workers:
     """Cost of `corpusmill run` into a folder that is empty before and gone behind it. options: Beam's."""
     path = recipe(folder, source, steps)
     try:
-        program = "from pipelines.cli import main; main()"
+        program = "from corpusmill.pipelines.cli import main; main()"
         behind = ["--", *options] if options else []
         return run_command([sys.executable, "-c", program, "run", str(path), "--workers", str(workers), *behind])
     finally:

@@ -27,13 +27,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from transforms.random import Keyed
-from transforms.shards import ShardWriter
-from transforms.tokens.formats import FORMATS, write_shard
-from transforms.tokens.pack import Pack
-from transforms.tokens.pack_report import PackReport
-from transforms.tokens.tokenizer import Tokenizer, load_tokenizer
-from transforms.tokens.train_tokenizer import train_tokenizer
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.shards import ShardWriter
+from corpusmill.transforms.tokens.formats import FORMATS, write_shard
+from corpusmill.transforms.tokens.pack import Pack
+from corpusmill.transforms.tokens.pack_report import PackReport
+from corpusmill.transforms.tokens.tokenizer import Tokenizer, load_tokenizer
+from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
 HERE = Path(__file__).resolve().parents[2]
 DEFAULT = HERE.parent / "shared/data/corpus"

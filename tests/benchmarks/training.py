@@ -21,10 +21,10 @@ import pyarrow as pa
 import torch
 from torch.nn.functional import cross_entropy
 
-from training.loop import train
-from training.model import Transformer
-from training.schedule import rate
-from training.settings import TrainSettings, from_mapping
+from corpusmill.training.loop import train
+from corpusmill.training.model import Transformer
+from corpusmill.training.schedule import rate
+from corpusmill.training.settings import TrainSettings, from_mapping
 
 LENGTH = 256
 
@@ -83,7 +83,7 @@ def main() -> None:
     rng = np.random.default_rng(0)
     tokens = rng.integers(0, 1000, 2_000_000).astype(np.uint16)
     with tempfile.TemporaryDirectory() as scratch:
-        from transforms.tokens.train_tokenizer import train_tokenizer
+        from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
         root = Path(scratch)
         words = " ".join(f"w{i}" for i in rng.integers(0, 5000, 20000))

@@ -26,13 +26,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from training.build import base_digest
-from training.loop import train
-from training.settings import from_mapping
-from transforms.random import Keyed
-from transforms.tokens.formats import write_shard
-from transforms.tokens.pack import Pack
-from transforms.tokens.train_tokenizer import train_tokenizer
+from corpusmill.training.build import base_digest
+from corpusmill.training.loop import train
+from corpusmill.training.settings import from_mapping
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.tokens.formats import write_shard
+from corpusmill.transforms.tokens.pack import Pack
+from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
 
 def prepare(data: Path, out: Path) -> None:

@@ -162,7 +162,7 @@ def test_beams_boot_program_finds_beam_and_corpusmill(builder, data):
     with builder.container(image) as container:
         assert "--service_port" in inside(builder, container, data, f"{BOOT} --help")
         # what a worker unpickles, and how it reaches buckets
-        script = "python -c 'import apache_beam, pipelines.beam, google.cloud.storage; print(apache_beam.__version__)'"
+        script = "python -c 'import apache_beam, corpusmill.pipelines.beam, google.cloud.storage; print(apache_beam.__version__)'"
         assert inside(builder, container, data, script).strip() == BEAM
         assert inside(builder, container, data, "pip check").strip() == "No broken requirements found."
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipelines import gc
+from corpusmill.pipelines.operations import gc
 
 
 def killed_collection(dataset: str, removals: int, monkeypatch: pytest.MonkeyPatch) -> None:

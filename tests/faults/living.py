@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from pipelines import suppress
-from pipelines.recipe import load
-from pipelines.run import RunResult, run
-from pipelines.snapshot import Dataset
+from corpusmill.pipelines.dataset import suppression as suppress
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import RunResult, run
 from tests.corpora import rows, write_recipe
 
 STEPS: list[Any] = [{"length": {"min_chars": 5}}, {"exact": {}}, {"noise": {"delete": 0.1, "copies": 1}}]

@@ -1,18 +1,18 @@
 """The units of a job one after the other in this thread, without Beam: what a test runs a thousand times, or kills in a child.
 
 Everything but the engine is the product's own code; that engines give the same bytes is another test's promise
-(`tests/pipelines/test_runners.py`).
+(`tests/pipelines/runners/test_base.py`).
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pipelines import runners
-from pipelines.job import Job
-from pipelines.runners import Engine
-from pipelines.work import execute
-from transforms.errors import CorpusmillError
+from corpusmill.pipelines.engine.job import Job
+from corpusmill.pipelines.engine.units import execute
+from corpusmill.pipelines.runners import base
+from corpusmill.pipelines.runners.base import Engine
+from corpusmill.transforms.errors import CorpusmillError
 
 LONG = os.environ.get("FAULTS") == "long"
 """Whether this is the long campaign of `make faults`."""
@@ -74,9 +74,9 @@ class Forking(Serial):
 @contextmanager
 def serially(engine: type[Engine] = Serial) -> Iterator[None]:
     """The default runner is this one in the block, for `run` and for what calls it."""
-    before = runners.ENGINES["local"]
-    runners.ENGINES["local"] = f"{engine.__module__}:{engine.__name__}"
+    before = base.ENGINES["local"]
+    base.ENGINES["local"] = f"{engine.__module__}:{engine.__name__}"
     try:
         yield
     finally:
-        runners.ENGINES["local"] = before
+        base.ENGINES["local"] = before

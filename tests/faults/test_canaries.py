@@ -11,17 +11,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.forget import Takedown, forget
-from pipelines.gc import collect
-from pipelines.recipe import load
-from pipelines.rollback import rollback
-from pipelines.run import run
-from pipelines.snapshot import Dataset
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.operations.forget import Takedown, forget
+from corpusmill.pipelines.operations.gc import collect
+from corpusmill.pipelines.operations.rollback import rollback
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.transforms.errors import CorpusmillError
+from corpusmill.transforms.generate.cache import REQUESTS, RequestCache
 from tests.corpora import rows, write_recipe
 from tests.faults.living import folder
 from tests.faults.serial import serially
-from transforms.errors import CorpusmillError
-from transforms.generate.cache import REQUESTS, RequestCache
 
 CANARIES = {"text": "quetzalword", "metadata": "zanzibarnote", "child": "xylophonechild"}
 IDS = {what: f"id-of-{word}" for what, word in CANARIES.items()}

@@ -13,16 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import gc
-from pipelines.forget import Takedown, forget
-from pipelines.rollback import rollback
-from pipelines.snapshot import Dataset
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.operations import gc
+from corpusmill.pipelines.operations.forget import Takedown, forget
+from corpusmill.pipelines.operations.rollback import rollback
+from corpusmill.transforms.storage import TEMPORARY
 from tests.corpora import rows
 from tests.faults.deaths import deaths
 from tests.faults.faulty_files import FaultyFiles, forked
 from tests.faults.living import contents, differences, folder, one_salt, recipe_in, refresh, write_source
 from tests.faults.serial import LONG, serially
-from transforms.storage import TEMPORARY
 
 SOME = 8
 """Deaths of each kind in the short form."""

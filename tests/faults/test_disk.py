@@ -17,15 +17,16 @@ from typing import Any
 
 import pytest
 
-from pipelines import gc, runners
-from pipelines.forget import Takedown, forget
-from pipelines.rollback import rollback
-from pipelines.snapshot import Dataset
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.operations import gc
+from corpusmill.pipelines.operations.forget import Takedown, forget
+from corpusmill.pipelines.operations.rollback import rollback
+from corpusmill.pipelines.runners import local
+from corpusmill.transforms.errors import DatasetError
 from tests.corpora import rows
 from tests.faults.faulty_files import FaultyFiles, forked
 from tests.faults.living import contents, differences, folder, one_salt, recipe_in, refresh, write_source
 from tests.faults.serial import LONG, serially
-from transforms.errors import DatasetError
 
 SIZES = 20 if LONG else 5
 
@@ -145,7 +146,7 @@ def test_a_disk_that_fills_up_at_any_operation():
 @pytest.mark.skipif(sys.platform != "linux", reason="a file system is mounted as Linux does it")
 @pytest.mark.parametrize("engine", ["serial", "beam"])
 def test_a_disk_of_20_sizes(tmp_path, monkeypatch, engine):
-    monkeypatch.setattr(runners, "SMALL", -1)  # by a graph, however little there is to do
+    monkeypatch.setattr(local, "SMALL", -1)  # by a graph, however little there is to do
     with tmpfs(tmp_path / "disk") as disk, serially() if engine == "serial" else contextlib.nullcontext():
         # Beam's threads do not survive a fork: the dataset is prepared without it, and each child starts its own
         with serially():
@@ -260,8 +261,9 @@ def test_a_file_larger_than_the_limit():
 
 HELD = """if True:
     import sys, threading
-    from pipelines import cli, store
-    came, finish, terminate = threading.Event(), store.Store.finish, cli._Interrupts._terminate
+    from corpusmill.pipelines import cli
+    from corpusmill.pipelines.dataset import results
+    came, finish, terminate = threading.Event(), results.Store.finish, cli._Interrupts._terminate
     def held(self, request, outcome):
         finish(self, request, outcome)
         print("stored", flush=True)
@@ -269,7 +271,7 @@ HELD = """if True:
     def told(self, *signal):
         came.set()
         terminate(self, *signal)
-    store.Store.finish, cli._Interrupts._terminate = held, told
+    results.Store.finish, cli._Interrupts._terminate = held, told
     cli.main()
 """
 """A command that does not go on behind its first outcome until it got a SIGTERM."""

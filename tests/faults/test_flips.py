@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from pipelines import suppress
-from pipelines.cli import cli
-from pipelines.forget import Takedown, forget
-from pipelines.snapshot import Dataset
+from corpusmill.pipelines.cli import cli
+from corpusmill.pipelines.dataset import suppression
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.operations.forget import Takedown, forget
+from corpusmill.transforms.errors import BadFileError, DatasetError
+from corpusmill.transforms.shards import read_shard
 from tests.corpora import rows
 from tests.faults.living import folder, recipe_in, refresh, write_source
 from tests.faults.serial import LONG, serially
-from transforms.errors import BadFileError, DatasetError
-from transforms.shards import read_shard
 
 FLIPS = 300 if LONG else 30
 
@@ -44,9 +44,9 @@ def read(path: Path) -> Any:
     if path.suffix == ".json":
         number = int(path.stem)
         try:
-            if path.parent.name == suppress.FOLDER:
-                suppress._load.cache_clear()
-                return suppress.load(str(path.parents[1]), number).digest
+            if path.parent.name == suppression.FOLDER:
+                suppression._load.cache_clear()
+                return suppression.load(str(path.parents[1]), number).digest
             return Dataset(path.parents[1]).manifest(number)["content"]
         except DatasetError:
             return None
@@ -75,7 +75,7 @@ def test_every_single_bit_flip_is_found():
         dataset = Dataset(out)
         named = {f for n in dataset.numbers for f in listed(dataset.manifest(n))}
         named |= {f"snapshots/{n:06d}.json" for n in dataset.numbers} | {"README.md", "SHA256SUMS"}
-        named |= {f"suppressed/{n:06d}.json" for n in suppress.numbers(str(out))}
+        named |= {f"suppressed/{n:06d}.json" for n in suppression.numbers(str(out))}
         kinds = sorted({Path(f).parts[0] for f in named})
         assert {"data", "dropped", "quarantine", "snapshots", "suppressed"} < set(kinds)
         unseen, wrong = [], []

@@ -17,22 +17,23 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import history
-from pipelines.recipe import load
-from pipelines.run import run
-from pipelines.snapshot import Dataset, manifest_name, snapshot_numbers
+from corpusmill.pipelines.dataset import history
+from corpusmill.pipelines.dataset.snapshot import Dataset, manifest_name, snapshot_numbers
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.transforms.errors import CorpusmillError, LockedError
+from corpusmill.transforms.shards import read_shard
+from corpusmill.transforms.storage.local import TEMPORARY
 from tests.corpora import rows, write_recipe, write_shards
 from tests.faults.living import folder, recipe_in, refresh, write_source
 from tests.faults.serial import LONG, Forking, serially
-from transforms.errors import CorpusmillError, LockedError
-from transforms.shards import read_shard
-from transforms.storage.local import TEMPORARY
 
 STEPS = [{"gopher-quality": {"min_words": 5}}, {"exact": {}}, {"minhash": {}}]
 COMMAND = [
     sys.executable,
     "-c",
-    "import sys; from pipelines.recipe import load; from pipelines.run import run; run(load(sys.argv[1]), workers=2)",
+    "import sys; from corpusmill.pipelines.recipe.model import load; "
+    "from corpusmill.pipelines.run import run; run(load(sys.argv[1]), workers=2)",
 ]
 KILLS = 25 if LONG else 4
 WRITER_KILLS = 100 if LONG else 6

@@ -11,16 +11,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.recipe import load
-from pipelines.run import run
-from pipelines.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.transforms.errors import CorpusmillError
 from tests.corpora import write_recipe
 from tests.faults.faulty_files import forked
 from tests.faults.living import folder
 from tests.faults.serial import serially
 from tests.transforms.sources.made import COMPRESS
 from tests.transforms.sources.test_bad_input import FILES, LINES
-from transforms.errors import CorpusmillError
 
 GOOD = [{"text": f"a good document, number {i}"} for i in range(3)]
 MEMORY = 1_500_000_000

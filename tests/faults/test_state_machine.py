@@ -15,15 +15,16 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from pipelines import gc, suppress
-from pipelines.forget import Takedown, forget
-from pipelines.recipe import load
-from pipelines.rollback import rollback
-from pipelines.run import run
-from pipelines.snapshot import Dataset
+from corpusmill.pipelines.dataset import suppression
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.operations import gc
+from corpusmill.pipelines.operations.forget import Takedown, forget
+from corpusmill.pipelines.operations.rollback import rollback
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.transforms.shards import read_shard
 from tests.corpora import WORDS, rows, write_recipe
 from tests.faults.serial import LONG, serially
-from transforms.shards import read_shard
 
 POOL = [d["text"] for d in rows(40, seed=5) if d["text"].strip()]
 """Texts of which many repeat another, exactly or with an edit."""
@@ -100,8 +101,8 @@ class Life(RuleBasedStateMachine):
         # the same from scratch, with nothing but the sources, the recipe, what was taken out, and what came first
         fresh = self.folder / "fresh"
         shutil.rmtree(fresh, ignore_errors=True)
-        if suppress.numbers(str(self.out)):
-            shutil.copytree(self.out / suppress.FOLDER, fresh / suppress.FOLDER)
+        if suppression.numbers(str(self.out)):
+            shutil.copytree(self.out / suppression.FOLDER, fresh / suppression.FOLDER)
         again = run(load(recipe, ["output.path=fresh"]), workers=1, arrivals=str(self.out))
         assert kept(fresh) == documents
         assert again.manifest["content"] == result.manifest["content"]
@@ -197,7 +198,7 @@ class Life(RuleBasedStateMachine):
         documents = kept(self.out)
         self.seen[manifest["number"]] = documents
         assert set(documents.items()) <= set(older.items())
-        assert documents == older or suppress.numbers(str(self.out))
+        assert documents == older or suppression.numbers(str(self.out))
         assert not any({i, d[2]} & self.gone["ids"] for i, d in documents.items())
         assert Dataset(self.out).verify() == []
         self._refresh()

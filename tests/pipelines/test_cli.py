@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from pipelines.cli import cli
-from transforms.errors import EngineError, LockedError, RecipeError
+from corpusmill.pipelines.cli import cli
+from corpusmill.transforms.errors import EngineError, LockedError, RecipeError
 
 ROOT = Path(__file__).parents[2]
 TEXT = "This is the text of document {} and it has those words that prose has, to be read with care. "
@@ -59,7 +59,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_help_imports_nothing_heavy_and_is_quick() -> None:
     code = (
         "import sys, time\n"
-        "from pipelines.cli import cli\n"
+        "from corpusmill.pipelines.cli import cli\n"
         "try: cli.main(['--help'])\n"
         "except SystemExit as e: assert e.code == 0\n"
         "heavy = {'apache_beam', 'torch', 'numba', 'numpy', 'pyarrow', 'pydantic', 'yaml', 'rich', 'jinja2'} & set(sys.modules)\n"
@@ -281,7 +281,7 @@ def test_errors_become_codes(error: BaseException, code: int, said: str, monkeyp
     def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("pipelines.snapshot.Dataset.__init__", fail)
+    monkeypatch.setattr("corpusmill.pipelines.dataset.snapshot.Dataset.__init__", fail)
     done = invoke("log", "some where")
     assert done.exit_code == code
     assert said in done.stderr
@@ -291,16 +291,16 @@ def test_errors_become_codes(error: BaseException, code: int, said: str, monkeyp
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    done = python("-m", "pipelines.cli", "--debug", "log", str(tmp_path))
+    done = python("-m", "corpusmill.pipelines.cli", "--debug", "log", str(tmp_path))
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "DatasetError" in done.stderr
 
 
 def test_plain_output_has_no_colour_and_broken_pipes_are_quiet(built: Path) -> None:
-    done = python("-m", "pipelines.cli", "show", str(built / "out"))
+    done = python("-m", "corpusmill.pipelines.cli", "show", str(built / "out"))
     assert "\x1b" not in done.stdout
-    line = f"{sys.executable} -m pipelines.cli schema | head -c 10"
+    line = f"{sys.executable} -m corpusmill.pipelines.cli schema | head -c 10"
     piped = subprocess.run(line, shell=True, capture_output=True, text=True, cwd=ROOT)
     assert "Traceback" not in piped.stderr
 
@@ -313,7 +313,7 @@ def test_an_interrupt_that_a_runner_wraps_is_still_one(monkeypatch: pytest.Monke
         except KeyboardInterrupt:
             raise RuntimeError("KeyboardInterrupt [while running a step]") from None
 
-    monkeypatch.setattr("pipelines.snapshot.Dataset.__init__", fail)
+    monkeypatch.setattr("corpusmill.pipelines.dataset.snapshot.Dataset.__init__", fail)
     before = signal.getsignal(signal.SIGINT)
     done = invoke("log", "x")
     assert done.exit_code == 130
@@ -326,7 +326,7 @@ def test_an_interrupt_that_a_runner_wraps_is_still_one(monkeypatch: pytest.Monke
 def test_a_signal_behind_the_verb_changes_nothing_of_it(number: signal.Signals, waits: bool) -> None:
     code = f"""if True:
         import os, sys, threading
-        from pipelines import cli
+        from corpusmill.pipelines import cli
         real, sys.argv = cli._leave, ["corpusmill", "--version"]
         if {waits}:
             threading.Thread(target=threading.Event().wait).start()
@@ -347,7 +347,7 @@ def test_an_interrupted_run_goes_on(built: Path, tmp_path: Path) -> None:
         rows = [{"id": f"{f}-{i}", "text": TEXT.format(f"{f} {i}") * 30} for i in range(400)]
         (tmp_path / "raw" / f"{f}.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n")
     (tmp_path / "corpus.yaml").write_text(RECIPE)
-    command = [sys.executable, "-m", "pipelines.cli", "run", str(tmp_path / "corpus.yaml"), "--workers", "1"]
+    command = [sys.executable, "-m", "corpusmill.pipelines.cli", "run", str(tmp_path / "corpus.yaml"), "--workers", "1"]
     run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT, env=os.environ | {"NO_COLOR": "1"})
     outcomes = tmp_path / "out" / ".corpusmill"
     while run.poll() is None and not (outcomes / "running.json").exists():

@@ -17,16 +17,16 @@ from click.testing import CliRunner
 
 pytest.importorskip("torch")
 
-from pipelines.cli import cli
-from pipelines.forget import Takedown, forget
-from pipelines.recipe import load
-from pipelines.run import run
-from pipelines.snapshot import Dataset
+from corpusmill.pipelines.cli import cli
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.operations.forget import Takedown, forget
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.training.serving.local_model import LocalModel
+from corpusmill.transforms.generate.cache import RequestCache
+from corpusmill.transforms.sources import read
 from tests.training.conftest import sentences, shards, tokenizer  # noqa: F401
-from tests.training.test_local_model import decoder  # noqa: F401
-from training.local_model import LocalModel
-from transforms.generate.cache import RequestCache
-from transforms.sources import read
+from tests.training.serving.test_local_model import decoder  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
 STEPS = """
@@ -64,7 +64,7 @@ def test_same_shards_for_any_workers_and_after_a_kill(decoder: str, tmp_path: Pa
     run(load(recipe(tmp_path, steps, "one")), workers=1)
     run(load(recipe(tmp_path, steps, "two")), workers=2)
     path = recipe(tmp_path, steps, "killed")
-    command = [sys.executable, "-m", "pipelines.cli", "run", str(path), "--workers", "1"]
+    command = [sys.executable, "-m", "corpusmill.pipelines.cli", "run", str(path), "--workers", "1"]
     requests = tmp_path / "killed/.corpusmill/requests.sqlite"
     running = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 180
@@ -148,8 +148,8 @@ def test_origin_cap_why_and_takedown(decoder: str, tmp_path: Path) -> None:  # n
 
 
 def test_distill_step_makes_shards_that_a_student_trains_on(decoder: str, tokenizer: Path, tmp_path: Path) -> None:  # noqa: F811
-    from training.loop import train
-    from training.settings import from_mapping
+    from corpusmill.training.loop import train
+    from corpusmill.training.settings import from_mapping
 
     step = f"\n  - distill: {{model: {decoder}, tokenizer: {tokenizer}, length: 32, eos: null, draws: 6}}\n"
     run(load(recipe(tmp_path, step, "one", "arrow")), workers=1)

@@ -5,7 +5,7 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from pipelines.cli import cli
+from corpusmill.pipelines.cli import cli
 from tests.corpora import rows, write_recipe, write_shards
 
 
@@ -56,9 +56,9 @@ def test_the_life_of_a_dataset(out, tmp_path):
 
 
 def test_a_submitted_run_is_waited_for_until_it_is_given_up(tmp_path):
-    from pipelines.detached import save_run
-    from pipelines.plan import open_job
-    from pipelines.recipe import load
+    from corpusmill.pipelines.engine.plan import open_job
+    from corpusmill.pipelines.recipe.model import load
+    from corpusmill.pipelines.runners.submit import save_run
 
     write_shards(tmp_path / "raw", rows(12), 1)
     recipe, out = write_recipe(tmp_path, []), tmp_path / "out"

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import chi2
 
-from pipelines.recipe import load
-from pipelines.run import run
-from pipelines.snapshot import Dataset
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
 from tests.corpora import rows, write_recipe, write_shards
 
 COUNTS = {"web": 900, "code": 240, "zh": 60}

@@ -5,14 +5,14 @@ import shutil
 
 import pytest
 
-from pipelines import runners
-from pipelines.forget import Takedown, forget
-from pipelines.recipe import load
-from pipelines.run import run
-from pipelines.snapshot import Dataset
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.operations.forget import Takedown, forget
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.pipelines.runners import local
+from corpusmill.transforms.shards import read_shard
 from tests.corpora import rows, write_recipe
 from tests.faults.living import contents, differences
-from transforms.shards import read_shard
 
 SOURCES = [
     {"name": "lines", "path": "raw/**/*.jsonl", "max_bad_fraction": 0.9, "columns": {"id": "id"}},
@@ -68,9 +68,9 @@ def test_the_same_corpus_under_another_folder_gives_the_same_snapshot(tmp_path):
     assert str(tmp_path) not in json.dumps(one.manifest)
 
 
-@pytest.mark.parametrize("small", [0, runners.SMALL], ids=["graph", "few"])
+@pytest.mark.parametrize("small", [0, local.SMALL], ids=["graph", "few"])
 def test_a_file_that_lies_twice_is_quarantined_by_one_name_whoever_reads_it_first(tmp_path, monkeypatch, small):
-    monkeypatch.setattr(runners, "SMALL", small)
+    monkeypatch.setattr(local, "SMALL", small)
     tables = []
     for twin in ("0.jsonl", "b.jsonl", "z.jsonl"):
         base = corpus(tmp_path / twin)

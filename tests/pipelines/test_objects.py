@@ -12,17 +12,18 @@ import threading
 import pytest
 from click.testing import CliRunner
 
-from pipelines import commit, lock
-from pipelines.cli import cli
-from pipelines.recipe import load
-from pipelines.run import run
-from pipelines.snapshot import Dataset
-from pipelines.store import Store
+from corpusmill.pipelines.cli import cli
+from corpusmill.pipelines.dataset import lock
+from corpusmill.pipelines.dataset.results import Store
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.engine import commit
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import LockedError, RecipeError, StoreError, UnfitStoreError
+from corpusmill.transforms.sources.listing import list_files
 from tests import google_storage, objects
 from tests.corpora import rows, write_recipe, write_shards, write_tokenizer
-from transforms import storage
-from transforms.errors import LockedError, RecipeError, StoreError, UnfitStoreError
-from transforms.sources.listing import list_files
 
 pytest.importorskip("moto", reason="moto is not installed")
 pytest.importorskip("tokenizers", reason="tokenizers is not installed (extra `tokens`)")
@@ -40,7 +41,8 @@ FEW = [{"exact": {}}]
 COMMAND = [
     sys.executable,
     "-c",
-    "import sys; from pipelines.recipe import load; from pipelines.run import run; run(load(sys.argv[1]), workers=1)",
+    "import sys; from corpusmill.pipelines.recipe.model import load; "
+    "from corpusmill.pipelines.run import run; run(load(sys.argv[1]), workers=1)",
 ]
 
 
@@ -365,7 +367,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(server):
 
 
 def test_what_is_no_store_is_told_without_its_password(server, monkeypatch):
-    from transforms.storage.objects import forget_clients
+    from corpusmill.transforms.storage.objects import forget_clients
 
     def page(_, start):
         start("200 OK", [("Content-Type", "text/html")])
@@ -418,7 +420,7 @@ def test_faults_of_a_store_are_one_sentence(server, corpus, tmp_path, monkeypatc
         monkeypatch.delenv(key)
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
-    from transforms.storage.objects import forget_clients
+    from corpusmill.transforms.storage.objects import forget_clients
 
     forget_clients()
     try:

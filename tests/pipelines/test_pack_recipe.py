@@ -9,15 +9,15 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.recipe import examine, load
-from pipelines.report.funnel import advice, total
-from pipelines.report.html import page
-from pipelines.report.snapshot import render_diff, render_show, render_why
-from pipelines.run import run
-from pipelines.snapshot import Dataset
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.recipe.model import examine, load
+from corpusmill.pipelines.report.funnel import advice, total
+from corpusmill.pipelines.report.html import page
+from corpusmill.pipelines.report.snapshot import render_diff, render_show, render_why
+from corpusmill.pipelines.run import run
+from corpusmill.transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.tokens.tokenizer import load_tokenizer
 from tests.corpora import rows, write_recipe, write_shards, write_tokenizer
-from transforms.errors import DatasetError, RecipeError
-from transforms.tokens.tokenizer import load_tokenizer
 
 LENGTH = 64
 N = 300

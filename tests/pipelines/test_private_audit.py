@@ -8,9 +8,9 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pipelines.cli import cli
-from privacy.secret import Secret
-from transforms.tokens.train_tokenizer import train_tokenizer
+from corpusmill.pipelines.cli import cli
+from corpusmill.privacy.secret import Secret
+from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
 pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 pytest.importorskip("opacus", reason="opacus is not installed (extra `privacy`)")
@@ -32,7 +32,7 @@ def folder(tmp_path_factory) -> Path:
 
     folder = tmp_path_factory.mktemp("audit")
     with pytest.MonkeyPatch.context() as fixed:  # what a model learns by heart is then the same in every run
-        fixed.setattr("privacy.canaries.secrets.SystemRandom", lambda: random.Random(1))
+        fixed.setattr("corpusmill.privacy.canaries.secrets.SystemRandom", lambda: random.Random(1))
         done = corpusmill(
             "privacy", "canaries", folder / "canaries", "--count", "400", "--words", "3", "--with", "label=a,b"
         )

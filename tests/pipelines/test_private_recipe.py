@@ -10,17 +10,17 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pipelines import certify
-from pipelines.cli import cli
-from pipelines.privacy_section import begin
-from pipelines.recipe import load
-from pipelines.run import run
-from pipelines.snapshot import Dataset
-from pipelines.train_section import settings_of
-from privacy.ledger import Ledger
+from corpusmill.pipelines.cli import cli
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.recipe import certify
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.recipe.privacy_section import begin
+from corpusmill.pipelines.recipe.train_section import settings_of
+from corpusmill.pipelines.run import run
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.training import commands
+from corpusmill.transforms.errors import DatasetError, PrivacyError, RecipeError
 from tests.corpora import WORDS
-from training import commands
-from transforms.errors import DatasetError, PrivacyError, RecipeError
 
 pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 pytest.importorskip("opacus", reason="opacus is not installed (extra `privacy`)")
@@ -39,7 +39,7 @@ TRAIN = {
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory) -> Path:
     """120 documents of 40 users, and a tokenizer made of public text."""
-    from transforms.tokens.train_tokenizer import train_tokenizer
+    from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
     folder, rng = tmp_path_factory.mktemp("private"), random.Random(0)
     texts = [" ".join(rng.choices(WORDS, k=12)) for _ in range(120)]

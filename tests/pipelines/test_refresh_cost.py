@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines import runners, work
-from pipelines.recipe import load
-from pipelines.run import run
+from corpusmill.pipelines.engine import units as work
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.pipelines.runners import local
 from tests.corpora import rows, write_recipe, write_shards
 
 STEPS = [{"exact": {}}, {"minhash": {}}]
@@ -42,11 +43,11 @@ def test_a_new_shard_reruns_only_what_it_concerns(tmp_path, monkeypatch, seed):
 
 def test_small_stages_need_no_graph_and_large_ones_get_one(tmp_path, monkeypatch):
     graphs = []
-    real = runners.Local.run_graph
-    monkeypatch.setattr(runners.Local, "run_graph", lambda *args: graphs.append(1) or real(*args))
+    real = local.Local.run_graph
+    monkeypatch.setattr(local.Local, "run_graph", lambda *args: graphs.append(1) or real(*args))
     contents = []
-    for limit, expected in ((runners.SMALL, 0), (0, 1)):
-        monkeypatch.setattr(runners, "SMALL", limit)
+    for limit, expected in ((local.SMALL, 0), (0, 1)):
+        monkeypatch.setattr(local, "SMALL", limit)
         folder = tmp_path / str(limit)
         write_shards(folder / "raw", rows(60), 3)
         contents.append(run(load(write_recipe(folder, STEPS)), workers=2).manifest["content"])

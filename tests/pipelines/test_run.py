@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import runners
-from pipelines.recipe import load
-from pipelines.run import run
-from pipelines.snapshot import Dataset
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.pipelines.runners import local
+from corpusmill.transforms.errors import BadFileError, DatasetError, LockedError, RecipeError, TooManyBadRowsError
 from tests.corpora import rows, write_recipe, write_shards
-from transforms.errors import BadFileError, DatasetError, LockedError, RecipeError, TooManyBadRowsError
 
 STEPS = [{"gopher-quality": {"min_words": 5}}, {"exact": {}}, {"minhash": {}}]
 
@@ -71,7 +71,7 @@ def test_near_duplicates_in_different_shards_are_found(corpus, expected):
     ids=["2 threads", "4 threads", "2 processes"],
 )
 def test_same_bytes_for_any_workers(corpus, expected, tmp_path, monkeypatch, options):
-    monkeypatch.setattr(runners, "SMALL", 0)  # in a graph, however small it is
+    monkeypatch.setattr(local, "SMALL", 0)  # in a graph, however small it is
     result = again(corpus, tmp_path, **options)
     assert result.manifest["content"] == expected.manifest["content"]
     assert shard_bytes(tmp_path) == shard_bytes(corpus)
@@ -112,7 +112,7 @@ def test_an_unchanged_recipe_commits_nothing(corpus, expected):
 
 
 def test_a_changed_recipe_is_recomputed_and_the_difference_told(corpus, expected, tmp_path):
-    from pipelines.plan import make
+    from corpusmill.pipelines.engine.plan import make
 
     again(corpus, tmp_path)
     changed = [STEPS[0], {"exact": {}}, {"minhash": {"threshold": 0.9}}]
@@ -131,7 +131,7 @@ def test_a_changed_recipe_is_recomputed_and_the_difference_told(corpus, expected
 def test_a_new_shard_reuses_what_was_done(corpus, tmp_path):
     first = again(corpus, tmp_path)
     write_shards(tmp_path / "raw", rows(20, seed=9), 1, first=50)
-    from pipelines.plan import make
+    from corpusmill.pipelines.engine.plan import make
 
     plan = make(load(write_recipe(tmp_path, STEPS)), workers=2)
     assert (plan.stages[0].units, plan.stages[0].reused) == (6, 5)
@@ -191,7 +191,7 @@ def test_a_file_that_lies_twice_in_a_source_counts_twice(tmp_path):
 def test_two_writers_do_not_mix(corpus, tmp_path):
     shutil.copytree(corpus / "raw", tmp_path / "raw")
     recipe = load(write_recipe(tmp_path, STEPS))
-    from pipelines.store import Store
+    from corpusmill.pipelines.dataset.results import Store
 
     with Store(str(recipe.output_dir)).lock(), pytest.raises(LockedError, match=f"process {os.getpid()}"):
         run(recipe)
@@ -332,7 +332,7 @@ def test_what_is_gone_from_a_snapshot_is_written_again(corpus, expected, tmp_pat
 def test_what_no_run_gives_again_is_said(corpus, expected, tmp_path, monkeypatch):
     again(corpus, tmp_path)
     (tmp_path / "out" / expected.manifest["files"][0]["path"]).unlink()
-    monkeypatch.setattr("pipelines.restore.published_names", lambda job: {})
+    monkeypatch.setattr("corpusmill.pipelines.engine.restore.published_names", lambda job: {})
     with pytest.raises(DatasetError, match=r"data/.* is not there, and the recipe no longer gives its bytes. To go on"):
         again(corpus, tmp_path)
 

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pipelines.cli import cli
-from pipelines.snapshot import Dataset
-from privacy.ledger import Ledger
-from transforms.tokens.train_tokenizer import train_tokenizer
+from corpusmill.pipelines.cli import cli
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
 pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 pytest.importorskip("opacus", reason="opacus is not installed (extra `privacy`)")
@@ -60,7 +60,7 @@ def folder(tmp_path_factory):
     lines = [json.dumps({"id": name, "text": name, "label": name}) for name in INTENTS]
     (folder / "public/intents.jsonl").write_text("\n".join(lines) + "\n")
     for name in ("private.yaml", "synthetic.yaml"):
-        shutil.copy(str(files("pipelines").joinpath(f"recipes/{name}")), folder / name)
+        shutil.copy(str(files("corpusmill.pipelines").joinpath(f"recipes/{name}")), folder / name)
     base = {
         "output": "public/model", "steps": 60, "data": {"train": "public/questions.parquet", "length": 48, "columns": COLUMNS,
         "tokenizer": "public/tokenizer.json"}, "objective": {"name": "instruction"},

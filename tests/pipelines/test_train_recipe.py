@@ -12,10 +12,10 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from pipelines.recipe import load
-from pipelines.train_section import is_trained, settings_of
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.recipe.train_section import is_trained, settings_of
+from corpusmill.transforms.errors import RecipeError
 from tests.corpora import rows, write_recipe, write_shards
-from transforms.errors import RecipeError
 
 pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
 
@@ -31,7 +31,7 @@ TRAIN = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    from transforms.tokens.train_tokenizer import train_tokenizer
+    from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
     folder = tmp_path_factory.mktemp("train")
     docs = rows(60)
@@ -50,7 +50,7 @@ def write(folder: Path, train: dict | None = None, form: str = "arrow", steps=()
 
 def corpusmill(*args: str, **options) -> subprocess.CompletedProcess:
     """The command in a process of its own."""
-    command = [sys.executable, "-m", "pipelines.cli", *map(str, args)]
+    command = [sys.executable, "-m", "corpusmill.pipelines.cli", *map(str, args)]
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     return subprocess.run(command, capture_output=True, text=True, env=env, timeout=240, **options)
 
@@ -82,7 +82,7 @@ def test_run_goes_from_raw_text_to_a_checkpoint(folder, trained):
 def test_a_trained_snapshot_is_nothing_new_and_another_run_is(folder, trained, monkeypatch):
     from click.testing import CliRunner
 
-    from pipelines.cli import cli
+    from corpusmill.pipelines.cli import cli
 
     assert is_trained(settings_of(load(folder / "recipe.yaml"), 1))
     call = CliRunner().invoke
@@ -135,7 +135,7 @@ def test_a_wrong_section_is_told_with_its_line(folder, tmp_path, changes, said):
 def test_wrong_settings_exit_78(folder, trained):
     from click.testing import CliRunner
 
-    from pipelines.cli import cli
+    from corpusmill.pipelines.cli import cli
 
     missing = CliRunner().invoke(cli, ["train", str(folder / "none.yaml")])
     assert missing.exit_code == 78
@@ -147,7 +147,7 @@ def test_wrong_settings_exit_78(folder, trained):
 
 def test_sigterm_writes_a_checkpoint_and_exits_143(folder, trained):
     path = settings_file(folder, steps=100_000, output="stopped")
-    command = [sys.executable, "-m", "pipelines.cli", "train", str(path)]
+    command = [sys.executable, "-m", "corpusmill.pipelines.cli", "train", str(path)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     metrics = folder / "stopped" / "metrics.jsonl"
     while process.poll() is None and not (metrics.exists() and metrics.stat().st_size):

@@ -4,11 +4,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from training.finetune import lora
-from training.finetune.classify import Classifier
-from training.finetune.soft_prompt import SoftPrompt
-from training.model import Transformer
-from training.settings import ModelSettings
+from corpusmill.training.finetune import lora
+from corpusmill.training.finetune.classify import Classifier
+from corpusmill.training.finetune.soft_prompt import SoftPrompt
+from corpusmill.training.model import Transformer
+from corpusmill.training.settings import ModelSettings
 
 VOCABULARY = 40
 KINDS = ("decoder", "encoder", "encoder-decoder", "soft-prompt", "lora", "classifier")

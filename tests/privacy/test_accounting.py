@@ -5,8 +5,17 @@ import os
 
 import pytest
 
-from privacy.accounting import COARSE, Event, epsilon, filter_epsilon, merge, replace_one, sigma_for, steps_for
-from transforms.errors import PrivacyError
+from corpusmill.privacy.accounting import (
+    COARSE,
+    Event,
+    epsilon,
+    filter_epsilon,
+    merge,
+    replace_one,
+    sigma_for,
+    steps_for,
+)
+from corpusmill.transforms.errors import PrivacyError
 
 
 def steps(sigma: float, rate: float, count: int, **more: int) -> list[Event]:
@@ -52,7 +61,7 @@ def test_a_loss_beyond_the_memory_is_told(monkeypatch):
     def huge(*_):
         raise MemoryError
 
-    monkeypatch.setattr("privacy.accounting._pld", huge)
+    monkeypatch.setattr("corpusmill.privacy.accounting._pld", huge)
     with pytest.raises(PrivacyError, match="Take more noise"):
         epsilon(steps(0.0001, 0.01, 100), 1e-6)
 

@@ -13,16 +13,16 @@ import torch
 from scipy import stats
 from torch import nn
 
-from pipelines.recipe import load
-from pipelines.run import run
-from pipelines.snapshot import Dataset
-from privacy.accounting import sigma_for
-from privacy.audit import auc, audit, bound, exposure, min_k, one_run, p_value, tpr_at, two_worlds
-from privacy.secret import Secret
-from privacy.sgd import Plan, Private
-from privacy.units import Units
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.privacy.accounting import sigma_for
+from corpusmill.privacy.audit import auc, audit, bound, exposure, min_k, one_run, p_value, tpr_at, two_worlds
+from corpusmill.privacy.secret import Secret
+from corpusmill.privacy.sgd import Plan, Private
+from corpusmill.privacy.units import Units
+from corpusmill.transforms.errors import PrivacyError, RecipeError
 from tests.corpora import write_recipe
-from transforms.errors import PrivacyError, RecipeError
 
 LONG = os.environ.get("FAULTS") == "long"
 

@@ -9,9 +9,9 @@ import torch
 WORKER = """
 import sys
 import numpy as np, torch, torch.distributed as dist
-from privacy.secret import Secret
-from privacy.sgd import Plan, Private
-from privacy.units import Units
+from corpusmill.privacy.secret import Secret
+from corpusmill.privacy.sgd import Plan, Private
+from corpusmill.privacy.units import Units
 from tests.privacy.models import model, row_losses, rows, take
 torch.set_num_threads(1)
 rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from privacy.gradients import Gradients, Layout
+from corpusmill.privacy.gradients import Gradients, Layout
+from corpusmill.transforms.errors import PrivacyError
 from tests.privacy.models import KINDS, model, row_losses, rows, take
-from transforms.errors import PrivacyError
 
 MODES = ("hooks", "fast", "ghost")
 

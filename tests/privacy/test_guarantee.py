@@ -2,10 +2,10 @@
 
 import pytest
 
-from privacy.accounting import Event, epsilon
-from privacy.certificate import Certificate, Refusal
-from privacy.guarantee import Guarantee, each, of_run, paragraph
-from privacy.ledger import Ledger
+from corpusmill.privacy.accounting import Event, epsilon
+from corpusmill.privacy.certification import Certificate, Refusal
+from corpusmill.privacy.guarantee import Guarantee, each, of_run, paragraph
+from corpusmill.privacy.ledger import Ledger
 
 RUN = Event(kind="poisson-gaussian", sigma=1.0, rate=0.01, count=300)
 

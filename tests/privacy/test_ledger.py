@@ -10,9 +10,9 @@ import time
 
 import pytest
 
-from privacy.accounting import Event, epsilon
-from privacy.ledger import Ledger
-from transforms.errors import BudgetError, DatasetError, PrivacyError, VerifyError
+from corpusmill.privacy.accounting import Event, epsilon
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.transforms.errors import BudgetError, DatasetError, PrivacyError, VerifyError
 
 RUN = Event(kind="poisson-gaussian", sigma=1.0, rate=0.01, count=500)
 
@@ -117,8 +117,8 @@ def test_processes_side_by_side_lose_nothing(ledger):
 
 SPENDER = """
 import sys
-from privacy.accounting import Event
-from privacy.ledger import Ledger
+from corpusmill.privacy.accounting import Event
+from corpusmill.privacy.ledger import Ledger
 ledger = Ledger(sys.argv[1])
 for i in range(10_000):
     event = Event(kind="approximate", epsilon=1e-4)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from privacy.secret import COUNT, NOISE, Secret
-from transforms.errors import DatasetError, PrivacyError
+from corpusmill.privacy.secret import COUNT, NOISE, Secret
+from corpusmill.transforms.errors import DatasetError, PrivacyError
 
 KEY = bytes(range(32))
 

@@ -9,13 +9,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from privacy.accounting import epsilon
-from privacy.ledger import Ledger
-from privacy.secret import Secret
-from privacy.sgd import Plan, Private, check
-from privacy.units import Units
+from corpusmill.privacy.accounting import epsilon
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.secret import Secret
+from corpusmill.privacy.sgd import Plan, Private, check
+from corpusmill.privacy.units import Units
+from corpusmill.transforms.errors import BudgetError, PrivacyError
 from tests.privacy.models import KINDS, model, row_losses, rows, take
-from transforms.errors import BudgetError, PrivacyError
 
 KEY = bytes(range(32))
 MODES = ("hooks", "fast", "ghost")

@@ -6,11 +6,11 @@ import math
 import pytest
 from click.testing import CliRunner
 
-from pipelines.commands.privacy import privacy
-from privacy.accounting import Event, epsilon
-from privacy.ledger import Ledger
-from privacy.statement import plan, plot, statement, status
-from transforms.errors import BadFileError, PrivacyError, RecipeError
+from corpusmill.pipelines.commands.privacy import privacy
+from corpusmill.privacy.accounting import Event, epsilon
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.statement import plan, plot, statement, status
+from corpusmill.transforms.errors import BadFileError, PrivacyError, RecipeError
 
 RUN = Event(kind="poisson-gaussian", sigma=1.0, rate=0.01, count=500)
 

@@ -4,11 +4,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from privacy.accounting import epsilon
-from privacy.ledger import Ledger
-from privacy.secret import Secret
-from privacy.statistics import cost, count_units, lengths, sigma_of
-from transforms.errors import BudgetError, PrivacyError
+from corpusmill.privacy.accounting import epsilon
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.secret import Secret
+from corpusmill.privacy.statistics import cost, count_units, lengths, sigma_of
+from corpusmill.transforms.errors import BudgetError, PrivacyError
 
 SECRET = Secret(bytes(range(32)))
 """What is asserted of draws holds always, or never."""

@@ -9,15 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from privacy.accounting import epsilon
-from privacy.ledger import Ledger
-from privacy.secret import Secret
-from privacy.settings import PrivacySettings
+from corpusmill.privacy.accounting import epsilon
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.secret import Secret
+from corpusmill.privacy.settings import PrivacySettings
+from corpusmill.training import build
+from corpusmill.training.private import train
+from corpusmill.training.settings import from_mapping
+from corpusmill.transforms.errors import BudgetError, PrivacyError, RecipeError
 from tests.training.conftest import sentences, tiny, tokenizer  # noqa: F401
-from training import build
-from training.private import train
-from training.settings import from_mapping
-from transforms.errors import BudgetError, PrivacyError, RecipeError
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_sigterm_writes_a_checkpoint_from_which_the_run_goes_on(run, monkeypatch
 
     folder, settings, privacy = run
     with monkeypatch.context() as patch:
-        patch.setattr("training.private.on_sigterm", asked_at_once)
+        patch.setattr("corpusmill.training.private.on_sigterm", asked_at_once)
         stopped = train(settings(), privacy())
     assert (stopped["step"], stopped["stopped"]) == (1, "SIGTERM")
     assert (folder / "run" / "checkpoints" / "step-00000001").is_dir()
@@ -117,7 +117,9 @@ def test_a_run_killed_before_its_first_checkpoint_goes_on_over_the_same_data_alo
     folder, settings, privacy = run
     noise = privacy(sigma=2.0, epsilon=None)
     with monkeypatch.context() as patch:
-        patch.setattr("training.private.checkpoint.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(
+            "corpusmill.training.private.checkpoint.write", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
+        )
         with pytest.raises(KeyboardInterrupt):
             train(settings(), noise)
     whole = pq.read_table(folder / "docs.parquet")
@@ -173,7 +175,7 @@ def test_what_breaks_the_guarantee_is_refused(run):
 
 
 def test_the_section_privacy_of_a_train_yaml_makes_a_run_private(run):
-    from training import commands, loop
+    from corpusmill.training import commands, loop
 
     folder, settings, _ = run
     section = {"ledger": str(folder), "unit": "user", "units": 60, "sigma": 2.0, "max_rows": 2, "what": "by section"}

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privacy.units import Units, bounded, unit_of
-from transforms.errors import PrivacyError, RecipeError
+from corpusmill.privacy.units import Units, bounded, unit_of
+from corpusmill.transforms.errors import PrivacyError, RecipeError
 
 
 def table(**columns: list) -> pa.Table:

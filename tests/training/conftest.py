@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from training.settings import TrainSettings, from_mapping
+from corpusmill.training.settings import TrainSettings, from_mapping
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)
@@ -53,7 +53,7 @@ def sentences(count: int, seed: int = 0) -> list[str]:
 @pytest.fixture(scope="session")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A byte-level BPE of 300 ids."""
-    from transforms.tokens.train_tokenizer import train_tokenizer
+    from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
     path = tmp_path_factory.mktemp("tokenizer") / "tokenizer.json"
     texts = sentences(200)
@@ -64,7 +64,7 @@ def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write_shards(folder: Path, tokenizer: Path, texts: list[str], source: str = "a", files: int = 2) -> Path:
     """Rows of several documents each, in `files` Arrow files with two record batches each."""
-    from training.vocabulary import Vocabulary
+    from corpusmill.training.vocabulary import Vocabulary
 
     vocabulary = Vocabulary(tokenizer)
     rows: list[tuple[list[int], list[int], list[int]]] = [([], [], [])]

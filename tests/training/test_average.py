@@ -8,20 +8,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from privacy.guarantee import Guarantee, each, paragraph
-from privacy.secure import average
-from privacy.secure.average import Statement
+from corpusmill.privacy.guarantee import Guarantee, each, paragraph
+from corpusmill.privacy.secure import average
+from corpusmill.privacy.secure.average import Statement
+from corpusmill.transforms.errors import DatasetError, ProtocolError
 from tests.command import invoke, invoke_json
 from tests.privacy.secure import averages
 from tests.privacy.secure.averages import PARTS, WEIGHTS, job, logits, plain, tensors, went_well
 from tests.privacy.secure.parties import OWNERS, Threads, when
 from tests.training.conftest import sentences, tiny
-from transforms.errors import DatasetError, ProtocolError
 
 torch = pytest.importorskip("torch")
 
-from training import build, checkpoint, loop  # noqa: E402
-from training.average import guaranteed, part, stated  # noqa: E402
+from corpusmill.training import build, checkpoint, loop  # noqa: E402
+from corpusmill.training.average import guaranteed, part, stated  # noqa: E402
 
 runs, joined = averages.runs, averages.joined
 OF = {"unit": "document", "adjacency": "add or remove", "delta": 1e-5, "certified": True}
@@ -98,7 +98,7 @@ def private(folder, run, population, epsilon, **more):
 
 
 def test_each_population_keeps_its_own_guarantee_and_no_other(joined, runs, tmp_path):
-    from pipelines.certify import Certificate, judge_model
+    from corpusmill.pipelines.recipe.certify import Certificate, judge_model
 
     models = {
         "north": private(tmp_path, runs["lora"]["north"], "patients", 1.5),
@@ -146,8 +146,8 @@ def test_a_further_round_replaces_what_was_known_of_a_population():
 def test_a_private_run_from_the_average_adds_to_what_its_owner_has_spent_in_it(joined, runs, tmp_path):
     """Two rounds with real private runs at north: the second guarantee is of both, and no more is said of the others."""
     pytest.importorskip("opacus", reason="private training needs opacus")
-    from privacy.ledger import Ledger
-    from training.private import train
+    from corpusmill.privacy.ledger import Ledger
+    from corpusmill.training.private import train
 
     pq.write_table(pa.table({"id": list("abcdefgh"), "text": sentences(8)}), tmp_path / "docs.parquet")
     Ledger.create(tmp_path, "patients", "document", 50.0, 1e-3)

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import build, checkpoint
-from training.loop import train
-from transforms.errors import BadFileError, DatasetError, TrainingError
+from corpusmill.training import build, checkpoint
+from corpusmill.training.loop import train
+from corpusmill.transforms.errors import BadFileError, DatasetError, TrainingError
 
 
 def write(output: Path, step: int, keep: int = 2, protect: int | None = None) -> Path:

@@ -10,11 +10,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpusmill.training.build import rows_of, vocabulary_of
+from corpusmill.training.data import Shards, pad
+from corpusmill.training.loop import train
+from corpusmill.transforms.errors import BadFileError, DatasetError, RecipeError
 from tests.training.conftest import LENGTH, sentences, write_shards
-from training.build import rows_of, vocabulary_of
-from training.data import Shards, pad
-from training.loop import train
-from transforms.errors import BadFileError, DatasetError, RecipeError
 
 
 def test_rows_are_those_of_the_files(shards: Path) -> None:
@@ -121,7 +121,7 @@ def test_weights(make, tmp_path: Path, tokenizer: Path) -> None:
     write_shards(folder / "a", tokenizer, sentences(30, 1), "a", files=1)
     write_shards(folder / "b", tokenizer, sentences(90, 2), "b", files=1)
     settings = make(data__train=str(folder), data__weights={"a": 3.0, "b": 1.0}, steps=1)
-    from training.loop import _order
+    from corpusmill.training.loop import _order
 
     data = Shards(folder)
     order = _order(data, settings)

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.training.test_local_model import decoder  # noqa: F401
-from training.data import Shards
-from training.distill import Distillation, TeacherRows, bytes_a_token, teacher_losses
-from training.local_model import LocalModel
-from training.loop import train
-from training.teach import sample, teach
-from transforms.errors import DatasetError, RecipeError
-from transforms.hashing import mix64_array
+from corpusmill.training.data import Shards
+from corpusmill.training.distill import Distillation, TeacherRows, bytes_a_token, teacher_losses
+from corpusmill.training.loop import train
+from corpusmill.training.serving.local_model import LocalModel
+from corpusmill.training.serving.teach import sample, teach
+from corpusmill.transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.hashing import mix64_array
+from tests.training.serving.test_local_model import decoder  # noqa: F401
 
 
 def logits(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -105,7 +105,7 @@ def test_a_killed_pass_goes_on_with_the_next_shard(decoder: str, shards: Path, t
     assert len(manifest["files"]) > 2
     assert manifest["provenance"] == {"guarantees": [], "unguarded": [], "unknown": [str(decoder)]}
     assert sum(f["rows"] for f in manifest["files"]) == len(data)
-    import training.teach as module
+    import corpusmill.training.serving.teach as module
 
     made = []
 

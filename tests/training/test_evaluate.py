@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from corpusmill.training import build, commands
+from corpusmill.training.data import Arrays
+from corpusmill.training.evaluate import measure
+from corpusmill.training.loop import train
+from corpusmill.training.objectives import Causal
+from corpusmill.training.parallel import Parallel
+from corpusmill.training.vocabulary import Vocabulary
+from corpusmill.transforms.errors import DatasetError
 from tests.training.conftest import sentences, write_shards
-from training import build, commands
-from training.data import Arrays
-from training.evaluate import measure
-from training.loop import train
-from training.objectives import Causal
-from training.parallel import Parallel
-from training.vocabulary import Vocabulary
-from transforms.errors import DatasetError
 
 
 class Uniform(torch.nn.Module):

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.training.test_local_model import decoder  # noqa: F401
-from training import build
-from training.data import Shards
-from training.distill import TeacherRows
-from training.hidden_states import Teacher, output_layer, relation_losses, with_states
-from training.loop import train
-from training.settings import from_mapping
-from training.teach import teach
-from transforms.errors import DatasetError, RecipeError
+from corpusmill.training import build
+from corpusmill.training.data import Shards
+from corpusmill.training.distill import TeacherRows
+from corpusmill.training.hidden_states import Teacher, output_layer, relation_losses, with_states
+from corpusmill.training.loop import train
+from corpusmill.training.serving.teach import teach
+from corpusmill.training.settings import from_mapping
+from corpusmill.transforms.errors import DatasetError, RecipeError
+from tests.training.serving.test_local_model import decoder  # noqa: F401
 
 
 def states(*shape: int, seed: int = 0) -> torch.Tensor:

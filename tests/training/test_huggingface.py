@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import nn
 
-from training import build, checkpoint, commands
-from training.finetune.classify import Classifier
-from training.finetune.soft_prompt import SoftPrompt
-from training.huggingface import Adapter, export
-from training.loop import train
-from training.model import Transformer
-from training.settings import ModelSettings
-from transforms.errors import DatasetError, RecipeError
+from corpusmill.training import build, checkpoint, commands
+from corpusmill.training.finetune.classify import Classifier
+from corpusmill.training.finetune.soft_prompt import SoftPrompt
+from corpusmill.training.huggingface import Adapter, export
+from corpusmill.training.loop import train
+from corpusmill.training.model import Transformer
+from corpusmill.training.settings import ModelSettings
+from corpusmill.transforms.errors import DatasetError, RecipeError
 
 transformers = pytest.importorskip("transformers")
 
@@ -143,7 +143,7 @@ def test_hugging_face_models_train(make, tmp_path: Path, tokenizer: Path, kind: 
         values["data__train"] = str(tmp_path / "pairs.jsonl")
     settings = make(objective__name=task, steps=12, **values)
     result = train(settings)
-    from training.loop import read_metrics
+    from corpusmill.training.loop import read_metrics
 
     losses = [line["loss"] for line in read_metrics(settings.output)]
     assert losses[-1] < losses[0]

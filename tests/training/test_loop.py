@@ -14,12 +14,12 @@ import pytest
 import torch
 import yaml
 
+from corpusmill.training import checkpoint
+from corpusmill.training.checkpoint import read_tensors
+from corpusmill.training.data import Arrays, Shards
+from corpusmill.training.loop import read_metrics, train
+from corpusmill.transforms.errors import DatasetError, RecipeError, TrainingError
 from tests.ports import free_ports
-from training import checkpoint
-from training.checkpoint import read_tensors
-from training.data import Arrays, Shards
-from training.loop import read_metrics, train
-from transforms.errors import DatasetError, RecipeError, TrainingError
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,9 +84,9 @@ def _write(settings, path: Path) -> Path:
 CODE = """
 import os, sys, torch
 torch.set_num_threads(1)
-from training import settings as S
-from training.data import Arrays, Shards
-from training.loop import train
+from corpusmill.training import settings as S
+from corpusmill.training.data import Arrays, Shards
+from corpusmill.training.loop import train
 if "RANK" in os.environ:
     torch.distributed.init_process_group("gloo")
 for file in sys.argv[1:]:
@@ -138,8 +138,8 @@ def test_two_processes(make, tmp_path: Path) -> None:
 SIGNALLED = """
 import os
 from pathlib import Path
-from training import checkpoint
-from training.metrics import Metrics
+from corpusmill.training import checkpoint
+from corpusmill.training.metrics import Metrics
 number, step, flush, advance = int(os.environ["NUMBER"]), int(os.environ["STEP"]), checkpoint._flush, Metrics.advance
 def on_flush(path):
     if os.environ["WHERE"] == "checkpoint" and f"-step-{step:08}-" in str(path):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from training.metrics import Metrics
+from corpusmill.training.metrics import Metrics
 
 
 @pytest.fixture

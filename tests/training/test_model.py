@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from training.model import Block, Transformer, attention_mask, rotation
-from training.settings import ModelSettings
+from corpusmill.training.model import Block, Transformer, attention_mask, rotation
+from corpusmill.training.settings import ModelSettings
 
 
 def config(**values) -> ModelSettings:

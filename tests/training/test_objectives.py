@@ -9,10 +9,19 @@ import numpy as np
 import pytest
 import torch
 
-from training.model import Transformer
-from training.objectives import IGNORE, Causal, Documents, Masked, PrefixLM, Seq2Seq, SpanCorruption, label_losses
-from training.settings import ModelSettings
-from transforms.hashing import mix64_array
+from corpusmill.training.model import Transformer
+from corpusmill.training.objectives import (
+    IGNORE,
+    Causal,
+    Documents,
+    Masked,
+    PrefixLM,
+    Seq2Seq,
+    SpanCorruption,
+    label_losses,
+)
+from corpusmill.training.settings import ModelSettings
+from corpusmill.transforms.hashing import mix64_array
 
 
 def keys(n: int) -> np.ndarray:

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from training.data import Loader
-from training.objectives import Causal
-from training.order import BLOCK, Order, permute
-from transforms.errors import RecipeError
+from corpusmill.training.data import Loader
+from corpusmill.training.objectives import Causal
+from corpusmill.training.order import BLOCK, Order, permute
+from corpusmill.transforms.errors import RecipeError
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**64 - 1))

@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from corpusmill.training import build
+from corpusmill.training.loop import train
+from corpusmill.training.private_scores import score
+from corpusmill.transforms.errors import BadFileError
 from tests.training.conftest import sentences
-from training import build
-from training.loop import train
-from training.private_scores import score
-from transforms.errors import BadFileError
 
 
 @pytest.fixture

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from pipelines.certify import Certificate, certify, judge_model, of_training
-from pipelines.recipe import load
-from pipelines.released import released
+from corpusmill.pipelines.recipe.certify import Certificate, certify, judge_model, of_training
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.recipe.released import released
+from corpusmill.training import checkpoint, commands, provenance
+from corpusmill.training.loop import train
+from corpusmill.training.settings import from_mapping
 from tests.corpora import write_recipe
-from training import checkpoint, commands, provenance
-from training.loop import train
-from training.settings import from_mapping
 
 GUARANTEE = {
     "population": "callers", "unit": "user", "adjacency": "add-or-remove", "epsilon": 2.0, "delta": 1e-6, "total": 3.0,

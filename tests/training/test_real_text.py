@@ -9,9 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from training.loop import read_metrics, train
-from training.settings import from_mapping
-from transforms.random import Keyed
+from corpusmill.training.loop import read_metrics, train
+from corpusmill.training.settings import from_mapping
+from corpusmill.transforms.random import Keyed
 
 DATA = Path(__file__).parents[2] / "../shared/data"
 pytestmark = [
@@ -25,9 +25,9 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """800 documents, Chinese and others among them, in rows of 64 tokens of a vocabulary of 512."""
     import pyarrow.parquet as pq
 
-    from transforms.tokens.formats import write_shard
-    from transforms.tokens.pack import Pack, PackReport
-    from transforms.tokens.train_tokenizer import train_tokenizer
+    from corpusmill.transforms.tokens.formats import write_shard
+    from corpusmill.transforms.tokens.pack import Pack, PackReport
+    from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
     root = tmp_path_factory.mktemp("packed")
     table = pq.ParquetFile(DATA / "corpus/part-00000.parquet").read_row_group(0).slice(0, 800)

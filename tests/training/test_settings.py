@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from training.schedule import rate
-from training.settings import ScheduleSettings, from_mapping, from_recipe, load
-from transforms.errors import RecipeError
+from corpusmill.training.schedule import rate
+from corpusmill.training.settings import ScheduleSettings, from_mapping, from_recipe, load
+from corpusmill.transforms.errors import RecipeError
 
 GOOD = "output: run\ndata: {train: shards}\n"
 
@@ -85,7 +85,10 @@ def test_digest_is_of_what_shapes_the_result() -> None:
 
 
 def test_no_torch_at_start() -> None:
-    code = "import sys, training.settings, training.commands, training.schedule; sys.exit('torch' in sys.modules)"
+    code = (
+        "import sys, corpusmill.training.settings, corpusmill.training.commands, corpusmill.training.schedule; "
+        "sys.exit('torch' in sys.modules)"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
 
 

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.arrow import logical_digest, replace_rows, set_column, string_array, string_buffers
-from transforms.errors import SourceError
-from transforms.hashing import hash64
+from corpusmill.transforms.arrow import logical_digest, replace_rows, set_column, string_array, string_buffers
+from corpusmill.transforms.errors import SourceError
+from corpusmill.transforms.hashing import hash64
 
 
 def test_buffers_of_slices_empty_and_null_arrays():

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pytest
 from pydantic import Field, ValidationError
 
-from transforms.base import Filter, Map, Verdict
-from transforms.errors import RecipeError
+from corpusmill.transforms.base import Filter, Map, Verdict
+from corpusmill.transforms.errors import RecipeError
 
 
 class Words(Map):

@@ -1,6 +1,6 @@
 import pyarrow as pa
 
-from transforms.document import derived_ids, text_ids
+from corpusmill.transforms.document import derived_ids, text_ids
 
 
 def test_ids_are_golden_and_follow_from_source_and_text():

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from transforms import errors
-from transforms.errors import BadFileError, CorpusmillError, StoreError
+from corpusmill.transforms import errors
+from corpusmill.transforms.errors import BadFileError, CorpusmillError, StoreError
 
 EVERY = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, CorpusmillError)]
 

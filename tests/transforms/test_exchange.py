@@ -3,7 +3,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.exchange import (
+from corpusmill.transforms.exchange import (
     FINE,
     Parts,
     named,

@@ -4,7 +4,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.hashing import hash64, hash128, hash_text, hex128, mix64_array
+from corpusmill.transforms.hashing import hash64, hash128, hash_text, hex128, mix64_array
 
 
 @given(st.lists(st.text(max_size=80), max_size=20), st.integers(0, 2**32 - 1))

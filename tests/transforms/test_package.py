@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def cache_of(folder: Path, **environment: str) -> str:
     clean = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | environment
-    code = "import os, transforms; print(os.environ['NUMBA_CACHE_DIR'])"
+    code = "import os, corpusmill.transforms; print(os.environ['NUMBA_CACHE_DIR'])"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=folder, env=clean, capture_output=True, text=True, check=True
     )
@@ -18,12 +18,14 @@ def cache_of(folder: Path, **environment: str) -> str:
 
 def test_a_change_of_any_kernel_gets_a_cache_of_its_own(tmp_path):
     skip = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "transforms", tmp_path / "transforms", ignore=skip)
+    transforms = tmp_path / "corpusmill" / "transforms"
+    shutil.copytree(ROOT / "transforms", transforms, ignore=skip)
+    shutil.copy(ROOT / "corpusmill" / "__init__.py", tmp_path / "corpusmill")
     before = cache_of(tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache"))
     assert before.startswith(str(tmp_path / "cache" / "corpusmill" / "kernels"))
-    (tmp_path / "transforms" / "errors.py").open("a").write("# a comment\n")
+    (transforms / "errors.py").open("a").write("# a comment\n")
     assert cache_of(tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache")) == before
-    (tmp_path / "transforms" / "hashing.py").open("a").write("# a comment\n")
+    (transforms / "hashing.py").open("a").write("# a comment\n")
     assert cache_of(tmp_path, XDG_CACHE_HOME=str(tmp_path / "cache")) != before
 
 

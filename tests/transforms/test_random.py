@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 from numba import njit
 
-from transforms.random import Keyed, below, draw, draw_array, uniform, uniform_array
+from corpusmill.transforms.random import Keyed, below, draw, draw_array, uniform, uniform_array
 
 IDS = pa.array([f"doc-{i}" for i in range(4_000)])
 

@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.errors import BadFileError
-from transforms.shards import GROUP_ROWS, ShardWriter, read_shard, shard_schema, text_bytes
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.shards import GROUP_ROWS, ShardWriter, read_shard, shard_schema, text_bytes
 
 
 def documents(n, size=20):

@@ -7,13 +7,13 @@ import threading
 
 import pytest
 
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import MissingDependencyError, RecipeError, StoreError, UnfitStoreError
+from corpusmill.transforms.storage.objects import forget_clients
+from corpusmill.transforms.storage.objects import objects as store_of
+from corpusmill.transforms.storage.probe import probe
+from corpusmill.transforms.storage.ranged import FIRST, MOST, Ranged
 from tests import google_storage, objects
-from transforms import storage
-from transforms.errors import MissingDependencyError, RecipeError, StoreError, UnfitStoreError
-from transforms.storage.objects import forget_clients
-from transforms.storage.objects import objects as store_of
-from transforms.storage.probe import probe
-from transforms.storage.ranged import FIRST, MOST, Ranged
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +240,7 @@ def test_a_store_is_probed_and_one_without_conditions_refused(s3, bucket, tmp_pa
 
 
 def test_a_disk_without_links_is_refused(tmp_path, monkeypatch):
-    from transforms.storage import probe as module
+    from corpusmill.transforms.storage import probe as module
 
     def no_links(*_):
         raise OSError(95, "Operation not supported")
@@ -272,7 +272,10 @@ def test_faults_of_a_store_are_told_without_credentials(s3, tmp_path):
 
 
 def test_remote_clients_are_imported_only_for_their_uris():
-    code = "import sys, transforms.storage; sys.exit(any(m in sys.modules for m in ('boto3', 'google.cloud.storage', 'fsspec')))"
+    code = (
+        "import sys, corpusmill.transforms.storage; "
+        "sys.exit(any(m in sys.modules for m in ('boto3', 'google.cloud.storage', 'fsspec')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

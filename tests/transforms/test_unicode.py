@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
-from transforms.arrow import string_buffers
-from transforms.unicode import NFC_CHECK, needs_nfc, next_word, tables
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.unicode import NFC_CHECK, needs_nfc, next_word, tables
 
 FLAGS, LOWER = tables()
 

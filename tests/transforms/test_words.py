@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
-from transforms.unicode import next_word, tables
-from transforms.words import hash_words, next_hashed, scratch
+from corpusmill.transforms.unicode import next_word, tables
+from corpusmill.transforms.words import hash_words, next_hashed, scratch
 
 TABLES = tables()
 

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from training.model import Transformer
-from training.objectives import Batch, Objective, drop_plain
+from corpusmill.training.model import Transformer
+from corpusmill.training.objectives import Batch, Objective, drop_plain
 
 if TYPE_CHECKING:
-    from training.settings import ModelSettings
+    from corpusmill.training.settings import ModelSettings
 
 
 class Classifier(nn.Module):

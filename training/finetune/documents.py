@@ -16,15 +16,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from privacy.certificate import dataset_of, manifest_of
-from training.data import pad
-from training.finetune import templates
-from training.objectives import Batch
-from training.settings import TrainSettings
-from training.vocabulary import Vocabulary
-from transforms.document import text_ids
-from transforms.errors import BadFileError, DatasetError, RecipeError
-from transforms.random import Keyed
+from corpusmill.privacy.certification import dataset_of, manifest_of
+from corpusmill.training.data import pad
+from corpusmill.training.finetune import templates
+from corpusmill.training.objectives import Batch
+from corpusmill.training.settings import TrainSettings
+from corpusmill.training.vocabulary import Vocabulary
+from corpusmill.transforms.document import text_ids
+from corpusmill.transforms.errors import BadFileError, DatasetError, RecipeError
+from corpusmill.transforms.random import Keyed
 
 LINE_BYTES = 128 << 20
 """The longest line of a JSONL file."""
@@ -84,7 +84,7 @@ def _read_lines(path: str) -> pa.Table:
 
 
 class Documents:
-    """Rows made of documents (see `training.data.Rows`). `classes`: names of the labels, in order.
+    """Rows made of documents (see `corpusmill.training.data.Rows`). `classes`: names of the labels, in order.
 
     A longer document is cut at `data.length` tokens; of a prompt too long for its answer the beginning is cut off, and
     `cut` counts both.

@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from transforms.errors import RecipeError
+from corpusmill.transforms.errors import RecipeError
 
 
 class Adapted(nn.Module):

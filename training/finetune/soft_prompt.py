@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from training.model import PROMPT, Transformer
-from transforms.errors import RecipeError
+from corpusmill.training.model import PROMPT, Transformer
+from corpusmill.transforms.errors import RecipeError
 
 
 class SoftPrompt(nn.Module):

@@ -19,8 +19,8 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, field_validator
 
-from transforms.errors import RecipeError
-from transforms.random import Keyed
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.random import Keyed
 
 
 class Template(BaseModel):

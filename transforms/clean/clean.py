@@ -7,21 +7,21 @@ from typing import ClassVar, Literal
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.arrow import set_column
-from transforms.base import Map, Stability
-from transforms.clean.html import strip_html
-from transforms.clean.markdown import strip_markdown
-from transforms.clean.mojibake import repair
-from transforms.clean.unicode_form import normalize
-from transforms.clean.whitespace import tidy
-from transforms.random import Keyed
+from corpusmill.transforms.arrow import set_column
+from corpusmill.transforms.base import Map, Stability
+from corpusmill.transforms.clean.html import strip_html
+from corpusmill.transforms.clean.markdown import strip_markdown
+from corpusmill.transforms.clean.mojibake import repair
+from corpusmill.transforms.clean.unicode_form import normalize
+from corpusmill.transforms.clean.whitespace import tidy
+from corpusmill.transforms.random import Keyed
 
 
 class Clean(Map):
     """Repair the encoding, strip markup, and bring characters, control characters and white space into one form.
 
-    In this order: mojibake (`transforms.clean.mojibake`), markup (`html`, `markdown`), control characters and white space
-    (`whitespace`), Unicode form (`unicode_form`). A text that needs nothing passes through untouched. Cleaning cleaned
+    In this order: mojibake (`corpusmill.transforms.clean.mojibake`), markup (`html`, `markdown`), control characters and
+    white space (`whitespace`), Unicode form (`unicode_form`). A text that needs nothing passes through untouched. Cleaning cleaned
     text changes nothing, markup and mojibake apart: what looks like them afterwards is undone again.
 
     >>> batch = pa.record_batch({"id": ["a"], "text": ["cafe\\u0301  \\r\\n\\r\\n\\r\\n\\r\\n\\r\\nschÃ¶n\\x07"]})

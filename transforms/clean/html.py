@@ -5,8 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.arrow import replace_rows
-from transforms.errors import MissingDependencyError
+from corpusmill.transforms.arrow import replace_rows
+from corpusmill.transforms.errors import MissingDependencyError
 
 
 def strip_html(texts: pa.Array) -> pa.Array:

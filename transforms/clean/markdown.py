@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import nulls_of, string_array, string_buffers
-from transforms.kernels import njit
+from corpusmill.transforms.arrow import nulls_of, string_array, string_buffers
+from corpusmill.transforms.kernels.njit import njit
 
 _MARKS = np.zeros(256, np.bool_)
 _MARKS[np.frombuffer(b"*_`[!<\\~", np.uint8)] = True

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import replace_rows, string_buffers
-from transforms.bits import HIGH_BITS, load64
-from transforms.kernels import njit
-from transforms.unicode import decode
+from corpusmill.transforms.arrow import replace_rows, string_buffers
+from corpusmill.transforms.kernels.bits import HIGH_BITS, load64
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.unicode import decode
 
 _ODD, _COMMON, _ALONE = 1, 2, 4
 _LETTERS = (

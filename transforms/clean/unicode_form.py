@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import replace_rows, string_buffers
-from transforms.unicode import NFC_CHECK, needs_check, needs_nfc, tables
+from corpusmill.transforms.arrow import replace_rows, string_buffers
+from corpusmill.transforms.unicode import NFC_CHECK, needs_check, needs_nfc, tables
 
 
 @functools.cache

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import nulls_of, string_array, string_buffers
-from transforms.kernels import njit
-from transforms.unicode import SPACE, decode, previous, tables
+from corpusmill.transforms.arrow import nulls_of, string_array, string_buffers
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.unicode import SPACE, decode, previous, tables
 
 
 def tidy(texts: pa.Array, control: bool, whitespace: bool, collapse: bool, blank_lines: int) -> pa.Array:

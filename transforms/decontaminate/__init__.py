@@ -1,0 +1,1 @@
+"""`decontaminate`: documents that contain items of evaluation sets. `evaluation` reads the sets, `grams` finds their n-grams."""

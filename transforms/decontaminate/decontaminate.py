@@ -11,20 +11,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from transforms.arrow import set_column
-from transforms.base import Filter, Stability, Verdict
-from transforms.decontaminate.evaluation import read_items
-from transforms.decontaminate.grams import Grams, build_grams, find_matches
-from transforms.errors import BadFileError
-from transforms.random import Keyed
-from transforms.redact.splice import splice
+from corpusmill.transforms.arrow import set_column
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.decontaminate.evaluation import read_items
+from corpusmill.transforms.decontaminate.grams import Grams, build_grams, find_matches
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.redact.splice import splice
 
 
 class Decontaminate(Filter):
     """Finds documents that share word n-grams with evaluation sets, and drops, cuts or tags them.
 
     Source: Brown et al. 2020, "Language models are few-shot learners" (GPT-3), appendix C: overlap of 13-grams of lower-cased
-    words without punctuation. Words are those of `transforms.unicode`, so that re-cased and re-wrapped text is found and
+    words without punctuation. Words are those of `corpusmill.transforms.unicode`, so that re-cased and re-wrapped text is found and
     Chinese is compared by characters. An item shorter than `ngram` words is looked for as a whole, down to `min_words`.
     `drop` leaves the document out, for the first set it touches as the reason and the number of its items as the value;
     `cut` removes the stretches in common (two of one item less than `ngram` words apart become one), and drops a document

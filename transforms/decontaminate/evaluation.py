@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.errors import BadFileError
+from corpusmill.transforms.errors import BadFileError
 
 COLUMNS = ("text", "question", "problem", "prompt", "query", "instruction", "input", "sentence", "content")
 """Where the text of an item stands, the first that is there, unless columns are named."""

@@ -2,7 +2,7 @@
 
 The hash of words w[i - L + 1 .. i] is P[i] - P[i - L] B^L with P[i] = P[i - 1] B + h(w[i]) modulo 2^64 (Karp and Rabin 1987),
 so that windows of every length L cost one multiplication; it is mixed, with L, before it is looked up. h is that of
-`transforms.unicode.next_word`, of the lower-cased word: case, white space and punctuation do not count.
+`corpusmill.transforms.unicode.next_word`, of the lower-cased word: case, white space and punctuation do not count.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import string_buffers
-from transforms.hashing import GOLDEN, U, mix64
-from transforms.kernels import njit
-from transforms.unicode import next_word, tables
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.hashing import GOLDEN, U, mix64
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.unicode import next_word, tables
 
 _BASE = U(0xC2B2AE3D27D4EB4F)
 

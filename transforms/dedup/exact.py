@@ -8,16 +8,16 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.arrow import string_buffers
-from transforms.base import Applied, Decision, Group
-from transforms.dedup.cut import drop
-from transforms.dedup.grouping import column, repeated
-from transforms.dedup.order import KEEP_HELP, Keep, order_columns, order_fingerprint, order_ranks
-from transforms.dedup.shingles import nfc
-from transforms.hashing import U, hash128, murmur128
-from transforms.kernels import njit
-from transforms.unicode import SPACE, decode, tables
-from transforms.words import hash_each
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.base import Applied, Decision, Group
+from corpusmill.transforms.dedup._cut import drop
+from corpusmill.transforms.dedup._grouping import column, repeated
+from corpusmill.transforms.dedup._order import KEEP_HELP, Keep, order_columns, order_fingerprint, order_ranks
+from corpusmill.transforms.dedup._shingles import nfc
+from corpusmill.transforms.hashing import U, hash128, murmur128
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.unicode import SPACE, decode, tables
+from corpusmill.transforms.words import hash_each
 
 _TOLD = pa.schema([("shard", pa.uint32()), ("row", pa.uint32()), ("survivor", pa.string()), ("same", pa.float64())])
 

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from transforms.base import Applied, Decision, Group
-from transforms.dedup.candidates import TOLD, band_pairs, candidates, components
-from transforms.dedup.cut import drop
-from transforms.dedup.grouping import column, told_of
-from transforms.dedup.order import KEEP_HELP, Keep, order_columns, order_fingerprint, order_ranks
-from transforms.dedup.shingles import shingle_sets
-from transforms.dedup.sketch import band_keys, sketch
-from transforms.dedup.verify import confirm, similarity_to_survivor
+from corpusmill.transforms.base import Applied, Decision, Group
+from corpusmill.transforms.dedup._candidates import TOLD, band_pairs, candidates, components
+from corpusmill.transforms.dedup._cut import drop
+from corpusmill.transforms.dedup._grouping import column, told_of
+from corpusmill.transforms.dedup._order import KEEP_HELP, Keep, order_columns, order_fingerprint, order_ranks
+from corpusmill.transforms.dedup._shingles import shingle_sets
+from corpusmill.transforms.dedup._sketch import band_keys, sketch
+from corpusmill.transforms.dedup._verify import confirm, similarity_to_survivor
 
 _TOLD = pa.schema([("shard", pa.uint32()), ("row", pa.uint32()), ("survivor", pa.string()), ("jaccard", pa.float64())])
 _PAIRS = pa.schema([("id_a", pa.string()), ("id_b", pa.string()), ("jaccard", pa.float64()), ("survivor", pa.string())])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from transforms.dedup.parts import Parts
+from corpusmill.transforms.dedup._parts import Parts
 
 
 class Paragraphs(Parts):

@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from transforms.arrow import string_buffers
-from transforms.base import Applied, Decision, Group
-from transforms.dedup.cut import cut
-from transforms.dedup.grouping import column, distinct, grouped, places, repeated, told_of
-from transforms.dedup.order import KEEP_HELP, Keep, document_ranks, order_columns, order_fingerprint
-from transforms.dedup.windows import repeated_windows
-from transforms.dedup.winnow import byte_table, contexts, runs
-from transforms.hashing import U
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.base import Applied, Decision, Group
+from corpusmill.transforms.dedup._cut import cut
+from corpusmill.transforms.dedup._grouping import column, distinct, grouped, places, repeated, told_of
+from corpusmill.transforms.dedup._order import KEEP_HELP, Keep, document_ranks, order_columns, order_fingerprint
+from corpusmill.transforms.dedup._windows import repeated_windows
+from corpusmill.transforms.dedup._winnow import byte_table, contexts, runs
+from corpusmill.transforms.hashing import U
 
 _SEEN = pa.schema([("shard", pa.uint32()), ("row", pa.uint32()), ("begin", pa.uint32()), ("show", pa.bool_())])
 _CUT = pa.schema(

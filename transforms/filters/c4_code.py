@@ -6,15 +6,15 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from transforms.filters.c4_lines import C4Lines
+from corpusmill.transforms.filters.c4_lines import C4Lines
 
 
 class C4Code(C4Lines):
     """Cut lines that are no sentences, and drop documents with little left, code or placeholder text.
 
     TensorFlow Datasets, `tensorflow_datasets/text/c4_utils.py`, function `clean_page`; the table in
-    `transforms.filters.c4_lines` says where it differs from the paper. Sentences are counted by terminal marks instead of
-    NLTK's Punkt model, which needs data. Kept lines are joined by line feeds. With `adapt`, the terminal marks of all
+    `corpusmill.transforms.filters.c4_lines` says where it differs from the paper. Sentences are counted by terminal marks
+    instead of NLTK's Punkt model, which needs data. Kept lines are joined by line feeds. With `adapt`, the terminal marks of all
     scripts end a line, Thai and Lao end any line, and characters of scripts without spaces are words.
 
     >>> import pyarrow as pa

@@ -19,13 +19,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from transforms.arrow import nulls_of, set_column, string_array, string_buffers
-from transforms.base import Filter, Stability, Verdict
-from transforms.bits import find_byte
-from transforms.errors import RecipeError
-from transforms.filters.phrases import compile_phrases, match_at
-from transforms.filters.rules import Rules
-from transforms.filters.statistics import (
+from corpusmill.transforms.arrow import nulls_of, set_column, string_array, string_buffers
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.filters.phrases import compile_phrases, match_at
+from corpusmill.transforms.filters.rules import Rules
+from corpusmill.transforms.filters.statistics import (
     SCRIPTS_HELP,
     Scripts,
     count_sentences,
@@ -34,9 +33,10 @@ from transforms.filters.statistics import (
     marks,
     word_tables,
 )
-from transforms.kernels import njit
-from transforms.random import Keyed
-from transforms.unicode import strip
+from corpusmill.transforms.kernels.bits import find_byte
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.unicode import strip
 
 _LOREM, _SCRIPT = "lorem ipsum", "javascript"
 _CITATIONS = b"[edit][citation needed]"

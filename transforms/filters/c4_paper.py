@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from transforms.filters.c4_lines import C4Lines
+from corpusmill.transforms.filters.c4_lines import C4Lines
 
 
 class C4Paper(C4Lines):
@@ -12,7 +12,7 @@ class C4Paper(C4Lines):
 
     Raffel et al. 2020, "Exploring the limits of transfer learning with a unified text-to-text transformer", section 2.2,
     without its deduplication and its language identification, which are steps of their own here; the table in
-    `transforms.filters.c4_lines` says where the code that built the data set differs. Kept lines are joined by line
+    `corpusmill.transforms.filters.c4_lines` says where the code that built the data set differs. Kept lines are joined by line
     feeds. With `adapt`, the terminal marks of all scripts end a line, Thai and Lao end any line, and characters of scripts
     without spaces are words.
 

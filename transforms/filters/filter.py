@@ -13,10 +13,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from transforms.base import Filter, Stability, Verdict
-from transforms.errors import RecipeError
-from transforms.filters.rules import Rules
-from transforms.random import Keyed
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.filters.rules import Rules
+from corpusmill.transforms.random import Keyed
 
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
@@ -29,9 +29,9 @@ class UserFilter(Filter):
     nothing but the batch and its options, or the promise of equal bytes is void. The module's file is part of the
     fingerprint, so that an edited function runs again. Null and nan are kept.
 
-    >>> import transforms.filters.filter as here
+    >>> import corpusmill.transforms.filters.filter as here
     >>> here.long_enough = lambda batch, least: [len(t) >= least for t in batch.column("text").to_pylist()]
-    >>> f = UserFilter(call="transforms.filters.filter:long_enough", options={"least": 3})
+    >>> f = UserFilter(call="corpusmill.transforms.filters.filter:long_enough", options={"least": 3})
     >>> f(pa.record_batch({"id": ["a", "b"], "text": ["no", "yes"]})).column("id").to_pylist()
     ['b']
     """

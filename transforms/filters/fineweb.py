@@ -8,11 +8,10 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.arrow import string_buffers
-from transforms.base import Filter, Stability, Verdict
-from transforms.bits import find_byte
-from transforms.filters.rules import Rules, ratio
-from transforms.filters.statistics import (
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.filters.rules import Rules, ratio
+from corpusmill.transforms.filters.statistics import (
     SCRIPTS_HELP,
     Scripts,
     count_words,
@@ -23,10 +22,11 @@ from transforms.filters.statistics import (
     table_mask,
     word_tables,
 )
-from transforms.hashing import U, murmur128
-from transforms.kernels import njit
-from transforms.random import Keyed
-from transforms.unicode import strip
+from corpusmill.transforms.hashing import U, murmur128
+from corpusmill.transforms.kernels.bits import find_byte
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.unicode import strip
 
 LINES, ENDED, SHORT, CHARS, DUPLICATE, BREAKS, WORDS, SINGLE = range(8)
 

@@ -8,14 +8,21 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.arrow import string_buffers
-from transforms.base import Filter, Stability, Verdict
-from transforms.filters.rules import Rules, ratio
-from transforms.filters.statistics import SCRIPTS_HELP, Scripts, breaks_word, is_letter, table_mask, word_tables
-from transforms.hashing import U, mix64
-from transforms.kernels import njit
-from transforms.random import Keyed
-from transforms.unicode import ALONE, ALPHA, MARK, SPACE, WORD, decode, next_word
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.filters.rules import Rules, ratio
+from corpusmill.transforms.filters.statistics import (
+    SCRIPTS_HELP,
+    Scripts,
+    breaks_word,
+    is_letter,
+    table_mask,
+    word_tables,
+)
+from corpusmill.transforms.hashing import U, mix64
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.unicode import ALONE, ALPHA, MARK, SPACE, WORD, decode, next_word
 
 WORDS, SINGLE, CHARS, ALPHABETIC, HASHES, ELLIPSES, LINES, BULLETS, TRAILING, STOPS = range(10)
 
@@ -27,7 +34,7 @@ class GopherQuality(Filter):
     100,000 words; mean word length of 3 to 10 characters; at most 0.1 hash signs, and at most 0.1 ellipses, a word; at
     most 90 % of the lines begin with a bullet point and 30 % end with an ellipsis; at least 80 % of the words have a letter;
     at least two different ones of eight English words occur. Words are what white space separates
-    (`transforms.filters.statistics`); stop words are compared without the punctuation around them and without case.
+    (`corpusmill.transforms.filters.statistics`); stop words are compared without the punctuation around them and without case.
 
     For documents in a script without spaces, `adapt` skips the rules on mean word length and stop words.
 

@@ -8,22 +8,16 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.arrow import string_buffers
-from transforms.base import Filter, Stability, Verdict
-from transforms.bits import char_count, find_byte
-from transforms.filters.rules import Rules, ratio
-from transforms.filters.statistics import (
-    SCRIPTS_HELP,
-    Scripts,
-    first_with,
-    table_mask,
-    word_tables,
-)
-from transforms.hashing import GOLDEN, U, mix64, murmur128
-from transforms.kernels import njit
-from transforms.random import Keyed
-from transforms.unicode import ALONE, decode, strip
-from transforms.words import hash_run, next_hashed, scratch, word_edges
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.filters.rules import Rules, ratio
+from corpusmill.transforms.filters.statistics import SCRIPTS_HELP, Scripts, first_with, table_mask, word_tables
+from corpusmill.transforms.hashing import GOLDEN, U, mix64, murmur128
+from corpusmill.transforms.kernels.bits import char_count, find_byte
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.unicode import ALONE, decode, strip
+from corpusmill.transforms.words import hash_run, next_hashed, scratch, word_edges
 
 TOP, DUPLICATE = (2, 3, 4), (5, 6, 7, 8, 9, 10)
 
@@ -45,7 +39,7 @@ class GopherRepetition(Filter):
     - `dup_Ngram`, N of 5 to 10: characters inside any n-gram of words that occurs at least twice, its first occurrence
       included, none counted twice.
 
-    Words are runs of letters and digits without case (`transforms.words`). In a document in a script without spaces,
+    Words are runs of letters and digits without case (`corpusmill.transforms.words`). In a document in a script without spaces,
     where a word is one character, `adapt` takes 2N characters for an n-gram: a written word of Chinese or Japanese has
     between one and two. Equality is that of 64-bit hashes.
 

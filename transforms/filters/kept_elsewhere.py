@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from transforms.base import Filter, Stability, Verdict
-from transforms.errors import BadFileError
-from transforms.random import Keyed
-from transforms.shards import read_shard
-from transforms.storage import write_atomic
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.shards import read_shard
+from corpusmill.transforms.storage import write_atomic
 
 ELSEWHERE = "elsewhere"
 

@@ -14,14 +14,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from transforms.arrow import set_column, string_array, string_buffers
-from transforms.base import Filter, Stability, Verdict
-from transforms.bits import char_count
-from transforms.errors import MissingDependencyError
-from transforms.filters.rules import Rules
-from transforms.kernels import njit
-from transforms.random import Keyed
-from transforms.unicode import ALONE, ALPHA, SPACE, decode, tables
+from corpusmill.transforms.arrow import set_column, string_array, string_buffers
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.errors import MissingDependencyError
+from corpusmill.transforms.filters.rules import Rules
+from corpusmill.transforms.kernels.bits import char_count
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.unicode import ALONE, ALPHA, SPACE, decode, tables
 
 LABELS = frozenset(
     re.findall(

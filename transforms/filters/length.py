@@ -8,13 +8,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from transforms.arrow import string_buffers
-from transforms.base import Filter, Stability, Verdict
-from transforms.filters.rules import Rules
-from transforms.filters.statistics import SCRIPTS_HELP, Scripts, count_words, word_tables
-from transforms.kernels import njit
-from transforms.random import Keyed
-from transforms.unicode import SPACE, decode
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.filters.rules import Rules
+from corpusmill.transforms.filters.statistics import SCRIPTS_HELP, Scripts, count_words, word_tables
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.unicode import SPACE, decode
 
 
 def _bound(what: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from transforms.kernels import njit
+from corpusmill.transforms.kernels.njit import njit
 
 Phrases = tuple[np.ndarray, np.ndarray, np.ndarray]
 

@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.arrow import nulls_of, set_column, string_array, string_buffers
-from transforms.base import Filter, Stability, Verdict
-from transforms.bits import find_byte
-from transforms.filters.phrases import compile_phrases, lower_byte, match_at
-from transforms.filters.rules import Rules, ratio
-from transforms.filters.statistics import SCRIPTS_HELP, Scripts, count_words, word_tables
-from transforms.kernels import njit
-from transforms.random import Keyed
-from transforms.unicode import ALPHA, PUNCT, SPACE, UPPER, WORD, decode, strip
+from corpusmill.transforms.arrow import nulls_of, set_column, string_array, string_buffers
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.filters.phrases import compile_phrases, lower_byte, match_at
+from corpusmill.transforms.filters.rules import Rules, ratio
+from corpusmill.transforms.filters.statistics import SCRIPTS_HELP, Scripts, count_words, word_tables
+from corpusmill.transforms.kernels.bits import find_byte
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.unicode import ALPHA, PUNCT, SPACE, UPPER, WORD, decode, strip
 
 
 class RefinedwebLines(Filter):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from transforms.base import Verdict
+from corpusmill.transforms.base import Verdict
 
 
 class Rules:

@@ -7,16 +7,16 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.base import Filter, Stability, Verdict
-from transforms.filters.rules import Rules
-from transforms.random import Keyed, uniform_array
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.filters.rules import Rules
+from corpusmill.transforms.random import Keyed, uniform_array
 
 
 class Sample(Filter):
     """Keep each document with probability `fraction`, decided by its id.
 
     A document is kept if the uniform draw in [0, 1) of (recipe seed, step name, id) is below `fraction`
-    (`transforms.random`): whether it is in the sample depends on no other document, shard or order, and the sample of a
+    (`corpusmill.transforms.random`): whether it is in the sample depends on no other document, shard or order, and the sample of a
     smaller fraction is a part of the sample of a larger one.
 
     >>> batch = pa.record_batch({"id": [str(i) for i in range(1000)], "text": ["x"] * 1000})

@@ -18,9 +18,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from transforms.hashing import U, mix64
-from transforms.kernels import njit
-from transforms.unicode import ALONE, SPACE, WORD, decode, previous, tables
+from corpusmill.transforms.hashing import U, mix64
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.unicode import ALONE, SPACE, WORD, decode, previous, tables
 
 Scripts = Literal["adapt", "as-is"]
 SCRIPTS_HELP = (

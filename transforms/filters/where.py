@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from transforms.base import Filter, Stability, Verdict
-from transforms.errors import RecipeError
-from transforms.filters.rules import Rules
-from transforms.random import Keyed
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.filters.rules import Rules
+from corpusmill.transforms.random import Keyed
 
 Value = str | int | float | bool
 

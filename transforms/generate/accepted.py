@@ -7,15 +7,15 @@ from typing import ClassVar
 import numpy as np
 import pyarrow as pa
 
-from transforms.base import Filter, Stability, Verdict
-from transforms.generate.checks import REASONS
-from transforms.random import Keyed
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.generate.checks import REASONS
+from corpusmill.transforms.random import Keyed
 
 
 class Accepted(Filter):
     """Keeps what no check of `generate: {refused: mark}` refused.
 
-    Source: corpusmill. Reasons are those of `transforms.generate.checks`; a document without a mark is kept.
+    Source: corpusmill. Reasons are those of `corpusmill.transforms.generate.checks`; a document without a mark is kept.
 
     >>> batch = pa.record_batch({"id": ["a", "b"], "text": ["x", "y"], "source": ["s", "s"], "refused": [None, "length"]})
     >>> Accepted()(batch).column("id").to_pylist()

@@ -14,11 +14,11 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from transforms import storage
-from transforms.errors import BadFileError
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import BadFileError
 
 if TYPE_CHECKING:
-    from transforms.generate.model import Model, Request
+    from corpusmill.transforms.generate.model import Model, Request
 
 REQUESTS = "requests.sqlite"
 """Name of a dataset's cache, in its folder of work."""
@@ -151,7 +151,7 @@ class RequestCache:
 def _made(path: str) -> RequestCache:
     if storage.is_local(path):
         return RequestCache(path)
-    from transforms.generate.stored import StoredCache
+    from corpusmill.transforms.generate.stored import StoredCache
 
     return StoredCache(path)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from transforms.errors import RecipeError
+from corpusmill.transforms.errors import RecipeError
 
 _RATIO = (5**0.5 - 1) / 2
 

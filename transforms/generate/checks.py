@@ -27,12 +27,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.arrow import string_buffers
-from transforms.dedup.shingles import shingle_sets
-from transforms.errors import RecipeError
-from transforms.kernels import njit
-from transforms.random import Keyed
-from transforms.unicode import next_word, tables
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.dedup._shingles import shingle_sets
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.unicode import next_word, tables
 
 REASONS = ("length", "schema", "repetition", "language", "likelihood", "verifier", "near-real", "near-accepted")
 NGRAM = 3
@@ -90,7 +90,7 @@ def _count(offsets: Any, data: Any, flags: Any, lower: Any, out: Any) -> None:
 
 def languages(texts: pa.Array) -> np.ndarray:
     """Language code of each text by the step `language`; "" where there are no letters to judge by."""
-    from transforms.filters.language import Language
+    from corpusmill.transforms.filters.language import Language
 
     n = len(texts)
     batch = pa.record_batch({"id": [str(i) for i in range(n)], "text": texts, "source": [""] * n})

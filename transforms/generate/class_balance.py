@@ -9,19 +9,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from transforms.base import Applied, Decision, Group, Stability
-from transforms.errors import RecipeError
-from transforms.generate.select import balanced
-from transforms.hashing import hash64
-from transforms.random import Keyed
+from corpusmill.transforms.base import Applied, Decision, Group, Stability
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.generate.select import balanced
+from corpusmill.transforms.hashing import hash64
+from corpusmill.transforms.random import Keyed
 
 
 class ClassBalance(Group):
     """Keeps, of each label, the documents with the highest `confidence`: `share` of all, divided evenly over the labels.
 
-    Source: class-balanced self-training (Zou et al. 2018); see `transforms.generate.select.balanced`. Documents whose label or
-    confidence is null, such as those that people labelled, are kept and not counted. Equal confidences are ordered by a hash of
-    the id.
+    Source: class-balanced self-training (Zou et al. 2018); see `corpusmill.transforms.generate.select.balanced`. Documents
+    whose label or confidence is null, such as those that people labelled, are kept and not counted. Equal confidences are
+    ordered by a hash of the id.
 
     One partition decides, on 28 bytes a document. Raises RecipeError where documents have no column `label` or `confidence`.
     """

@@ -9,22 +9,22 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.base import Account
-from transforms.errors import RecipeError
-from transforms.generate.model import open_model
-from transforms.generate.step import ModelStep
-from transforms.random import Keyed
-from transforms.tokens.pack import Pack
+from corpusmill.transforms.base import Account
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.generate.model import open_model
+from corpusmill.transforms.generate.step import ModelStep
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.tokens.pack import Pack
 
 
 class Distill(ModelStep, Pack):
     """Packs as `pack` does and adds the teacher's columns, which `objective: {name: distillation}` learns from.
 
     Source: random-sampled logits (Anshumann et al. 2025), top-k with the rest as one event, or the full distribution; the losses
-    are in `training.distill`. Columns beside those of `pack`: `teacher_draws` [length * draws], or `teacher_ids` [length * k]
-    and `teacher_logp` float16 [length * k], or `teacher_logp` [length * vocabulary]: token t's values lie together and are about
-    token t + 1. Draws are keyed by (seed, the row's tokens). For shards beside data that is packed already:
-    `training.teach.teach`.
+    are in `corpusmill.training.distill`. Columns beside those of `pack`: `teacher_draws` [length * draws], or `teacher_ids`
+    [length * k] and `teacher_logp` float16 [length * k], or `teacher_logp` [length * vocabulary]: token t's values lie
+    together and are about token t + 1. Draws are keyed by (seed, the row's tokens). For shards beside data that is packed already:
+    `corpusmill.training.serving.teach.teach`.
 
     Raises:
         RecipeError: the teacher reads another tokenizer than `tokenizer`, or `segments` is false.
@@ -47,7 +47,7 @@ class Distill(ModelStep, Pack):
     def finish(self, batches: Iterable[pa.RecordBatch], rng: Keyed, account: Account) -> Iterator[pa.RecordBatch]:
         """The rows of `pack` with the teacher's columns; at least one batch."""
         teacher: Any = open_model(self.model)
-        from transforms.tokens.tokenizer import load_tokenizer
+        from corpusmill.transforms.tokens.tokenizer import load_tokenizer
 
         if not hasattr(teacher, "teach"):
             raise RecipeError(f"distill.model: {self.model} gives no distribution over tokens; name a local decoder")

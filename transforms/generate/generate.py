@@ -11,15 +11,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator, model_validator
 
-from transforms.arrow import set_column
-from transforms.base import Expand, Stability
-from transforms.dedup.shingles import shingle_sets
-from transforms.document import derived_ids
-from transforms.generate import checks, prompts
-from transforms.generate.model import Request, Sampling, ask, digest_of, open_model
-from transforms.generate.step import ModelStep
-from transforms.noise.copies import EVALUATION_SPLITS, repeats
-from transforms.random import Keyed, draw_array
+from corpusmill.transforms.arrow import set_column
+from corpusmill.transforms.base import Expand, Stability
+from corpusmill.transforms.dedup._shingles import shingle_sets
+from corpusmill.transforms.document import derived_ids
+from corpusmill.transforms.generate import checks, prompts
+from corpusmill.transforms.generate.model import Request, Sampling, ask, digest_of, open_model
+from corpusmill.transforms.generate.step import ModelStep
+from corpusmill.transforms.noise.copies import EVALUATION_SPLITS, repeats
+from corpusmill.transforms.random import Keyed, draw_array
 
 SYNTHETIC, REAL = "synthetic", "real"
 
@@ -27,11 +27,11 @@ SYNTHETIC, REAL = "synthetic", "real"
 class Generate(ModelStep, Expand):
     """Asks a model for new documents, by rejection sampling: up to `tries` texts a document until `copies` pass all checks.
 
-    Source: prompts of `transforms.generate.prompts` (WRAP, Maini et al. 2024; Self-Instruct, Wang et al. 2023; or a template: with
-    `{text}` and a teacher this is the sequence-level distillation of Kim and Rush 2016); the checks and their order are those of
-    `transforms.generate.checks`. Try k of a document is drawn from (seed, step, document id, k): batches, workers and retries
-    change nothing, and behind `pipelines` no request is sent twice. Only real text is asked about: rows with a parent, and
-    evaluation splits, pass through.
+    Source: prompts of `corpusmill.transforms.generate.prompts` (WRAP, Maini et al. 2024; Self-Instruct, Wang et al. 2023; or
+    a template: with `{text}` and a teacher this is the sequence-level distillation of Kim and Rush 2016); the checks and
+    their order are those of `corpusmill.transforms.generate.checks`. Try k of a document is drawn from (seed, step, document
+    id, k): batches, workers and retries change nothing, and behind `pipelines` no request is sent twice. Only real text is
+    asked about: rows with a parent, and evaluation splits, pass through.
 
     A written document has its own `id`, the columns of its parent, `parent`, `origin` ("synthetic"; "real" for all others) and
     `derived_by`: JSON of the model's digest, the prompt's form and SHA-256, try, round, seed and scores. Real text is never
@@ -52,7 +52,7 @@ class Generate(ModelStep, Expand):
 
     model: str = Field(min_length=1, description="a run, checkpoint, hf:FOLDER, or api:http://HOST/v1#NAME")
     prompt: Literal["template", "continue", "rephrase", "instruct"] = Field(
-        "template", description="what the model is asked (see transforms.generate.prompts)"
+        "template", description="what the model is asked (see corpusmill.transforms.generate.prompts)"
     )
     template: str = Field("{text}", min_length=1, description="the prompt, with columns in braces (template)")
     words: int = Field(32, ge=1, description="first words of the document that are the prompt (continue)")

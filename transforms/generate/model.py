@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from transforms.errors import RecipeError
+from corpusmill.transforms.errors import RecipeError
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def _opener(spec: str) -> Any:
         known = ", ".join(sorted(f"{s}:" for s in _OPENERS if s)) or "none"
         raise RecipeError(
             f"model {spec!r}: nothing here opens it; openers: {known}. Run the step through a recipe, or call "
-            "transforms.generate.model.register first."
+            "corpusmill.transforms.generate.model.register first."
         )
     module, _, name = _OPENERS[scheme].partition(":")
     return getattr(importlib.import_module(module), name)
@@ -127,6 +127,6 @@ def ask(model: Model, requests: Sequence[Request]) -> list[str]:
     path = _CACHE.get()
     if path is None:
         return model.complete(requests)
-    from transforms.generate.cache import RequestCache
+    from corpusmill.transforms.generate.cache import RequestCache
 
     return RequestCache.at(path).complete(model, requests)

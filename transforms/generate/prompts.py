@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from transforms.errors import RecipeError
-from transforms.random import draw_array
-from transforms.unicode import next_word, tables
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.random import draw_array
+from corpusmill.transforms.unicode import next_word, tables
 
 STYLES = {
     "easy": "Rewrite the text below in short, simple sentences that a child understands. Keep every fact.",

@@ -12,13 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from transforms.arrow import set_column
-from transforms.base import Filter, Stability, Verdict
-from transforms.errors import RecipeError
-from transforms.generate.calibrate import fit_temperature, predict, threshold
-from transforms.generate.model import digest_of, open_model
-from transforms.generate.step import ModelStep
-from transforms.random import Keyed
+from corpusmill.transforms.arrow import set_column
+from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.generate.calibrate import fit_temperature, predict, threshold
+from corpusmill.transforms.generate.model import digest_of, open_model
+from corpusmill.transforms.generate.step import ModelStep
+from corpusmill.transforms.random import Keyed
 
 
 class PseudoLabel(ModelStep, Filter):

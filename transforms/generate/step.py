@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from typing import ClassVar, Self
 
-from transforms.base import Transform
-from transforms.generate.model import digest_of
+from corpusmill.transforms.base import Transform
+from corpusmill.transforms.generate.model import digest_of
 
 
 class ModelStep(Transform):
-    """A step whose fields named in `specifications` are specifications of models (see `transforms.generate.model`)."""
+    """A step whose fields named in `specifications` are specifications of models (see `corpusmill.transforms.generate.model`)."""
 
     specifications: ClassVar[tuple[str, ...]] = ("model",)
 

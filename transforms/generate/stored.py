@@ -7,8 +7,8 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
-from transforms import storage
-from transforms.generate.cache import RequestCache
+from corpusmill.transforms import storage
+from corpusmill.transforms.generate.cache import RequestCache
 
 
 class StoredCache(RequestCache):

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from transforms.arrow import string_buffers
-from transforms.base import Applied, Decision, Group, Stability
-from transforms.hashing import hash64
-from transforms.random import Keyed, draw_array
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.base import Applied, Decision, Group, Stability
+from corpusmill.transforms.hashing import hash64
+from corpusmill.transforms.random import Keyed, draw_array
 
 _REAL, _SYNTHETIC = 0, 1
 
@@ -64,7 +64,7 @@ class SyntheticCap(Group):
     def _sizes(self, batch: pa.RecordBatch) -> np.ndarray:
         if self.tokenizer is None:
             return np.diff(string_buffers(batch.column("text"))[0]).astype(np.int64)
-        from transforms.tokens.tokenizer import load_tokenizer
+        from corpusmill.transforms.tokens.tokenizer import load_tokenizer
 
         return np.diff(load_tokenizer(self.tokenizer).encode(batch.column("text"))[0]).astype(np.int64)
 
@@ -101,7 +101,7 @@ def within(size: np.ndarray, group: np.ndarray, order: np.ndarray, limit: int) -
     >>> within(np.array([4, 4, 4, 4]), np.array([0, 0, 0, 1]), np.array([1, 2, 3, 4]), 8).tolist()
     [True, False, False, True]
     """
-    from transforms.generate.select import class_ranks
+    from corpusmill.transforms.generate.select import class_ranks
 
     rank = class_ranks(group, np.zeros(len(size)), order)
     turn = np.lexsort((order, rank))

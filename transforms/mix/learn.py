@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from transforms.errors import RecipeError
+from corpusmill.transforms.errors import RecipeError
 
 _STRENGTHS = 10.0 ** np.arange(-8, 3)
 

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from transforms.arrow import empty_batch
-from transforms.base import Applied, Decision, Group, Routed, Stability
-from transforms.errors import RecipeError
-from transforms.hashing import GOLDEN, U, mix64_array
-from transforms.mix.epochs import spread, tempered, uniform
-from transforms.noise.copies import EVALUATION_SPLITS
-from transforms.random import EPOCH, Keyed, uniform_array
+from corpusmill.transforms.arrow import empty_batch
+from corpusmill.transforms.base import Applied, Decision, Group, Routed, Stability
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.hashing import GOLDEN, U, mix64_array
+from corpusmill.transforms.mix.epochs import spread, tempered, uniform
+from corpusmill.transforms.noise.copies import EVALUATION_SPLITS
+from corpusmill.transforms.random import EPOCH, Keyed, uniform_array
 
 NO_DOMAIN = "(none)"
 """The domain of documents whose column is null."""
@@ -284,6 +284,6 @@ class Mix(Group):
 
 
 def _draws(keys: np.ndarray, counters: np.ndarray) -> np.ndarray:
-    """`transforms.random.draw_array` with a counter of its own for each key: uint64 [n]."""
+    """`corpusmill.transforms.random.draw_array` with a counter of its own for each key: uint64 [n]."""
     with np.errstate(over="ignore"):
         return mix64_array(keys ^ mix64_array((counters.astype(np.uint64) + U(1)) * GOLDEN))

@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.kernels import njit
-from transforms.noise.buffers import put, room
-from transforms.noise.copies import Copies, Plan, text_buffers, written
-from transforms.noise.words import word_spans
-from transforms.random import below, uniform
-from transforms.unicode import ALONE, decode, tables
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.noise.buffers import put, room
+from corpusmill.transforms.noise.copies import Copies, Plan, text_buffers, written
+from corpusmill.transforms.noise.words import word_spans
+from corpusmill.transforms.random import below, uniform
+from corpusmill.transforms.unicode import ALONE, decode, tables
 
 _ASCII = np.frombuffer(b".;?:!,", np.uint8)
 _WIDE = np.frombuffer("。；？：！，".encode(), np.uint8)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from transforms.kernels import njit
+from corpusmill.transforms.kernels.njit import njit
 
 
 @njit(nogil=True, cache=True)

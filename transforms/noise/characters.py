@@ -9,13 +9,13 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from transforms.hashing import U
-from transforms.kernels import njit
-from transforms.noise.buffers import put, room
-from transforms.noise.confusions import Confusions, homophones, keyboard, lookalikes
-from transforms.noise.copies import Copies, Plan, text_buffers, written
-from transforms.random import draw, uniform
-from transforms.unicode import ALPHA, MARK, decode, tables
+from corpusmill.transforms.hashing import U
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.noise.buffers import put, room
+from corpusmill.transforms.noise.confusions import Confusions, homophones, keyboard, lookalikes
+from corpusmill.transforms.noise.copies import Copies, Plan, text_buffers, written
+from corpusmill.transforms.random import draw, uniform
+from corpusmill.transforms.unicode import ALPHA, MARK, decode, tables
 
 OPERATIONS = ("keyboard", "ocr", "same_sound", "swap", "delete")
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import string_buffers
-from transforms.errors import MissingDependencyError
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.errors import MissingDependencyError
 
 
 @dataclass(frozen=True)

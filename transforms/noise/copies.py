@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from transforms.arrow import set_column, string_array, string_buffers
-from transforms.base import Expand, Stability
-from transforms.document import derived_ids
-from transforms.errors import RecipeError
-from transforms.random import EPOCH, Keyed, draw_array
+from corpusmill.transforms.arrow import set_column, string_array, string_buffers
+from corpusmill.transforms.base import Expand, Stability
+from corpusmill.transforms.document import derived_ids
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.random import EPOCH, Keyed, draw_array
 
 EVALUATION_SPLITS = ("test", "validation", "valid", "val", "dev", "eval", "evaluation")
 

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from transforms.arrow import set_column
-from transforms.base import Map, Stability
-from transforms.errors import RecipeError, SourceError
-from transforms.noise.copies import EVALUATION_SPLITS
-from transforms.noise.objectives import corrupt_spans, infill_spans, mask_tokens, split_prefix
-from transforms.noise.vocabulary import token_tables
-from transforms.random import Keyed
+from corpusmill.transforms.arrow import set_column
+from corpusmill.transforms.base import Map, Stability
+from corpusmill.transforms.errors import RecipeError, SourceError
+from corpusmill.transforms.noise.copies import EVALUATION_SPLITS
+from corpusmill.transforms.noise.objectives import corrupt_spans, infill_spans, mask_tokens, split_prefix
+from corpusmill.transforms.noise.vocabulary import token_tables
+from corpusmill.transforms.random import Keyed
 
 UL2_DENOISERS = (
     (0.15, 3.0, 0),

@@ -8,15 +8,15 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.hashing import U, hash64
-from transforms.kernels import njit
-from transforms.noise.buffers import put, room
-from transforms.noise.copies import Plan, text_buffers, written
-from transforms.noise.synonyms import WithWordNet
-from transforms.noise.wordnet import find_entry, load_synonyms, put_like
-from transforms.noise.words import word_spans
-from transforms.random import below, draw, draw_array, uniform
-from transforms.unicode import ALONE, decode, tables
+from corpusmill.transforms.hashing import U, hash64
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.noise.buffers import put, room
+from corpusmill.transforms.noise.copies import Plan, text_buffers, written
+from corpusmill.transforms.noise.synonyms import WithWordNet
+from corpusmill.transforms.noise.wordnet import find_entry, load_synonyms, put_like
+from corpusmill.transforms.noise.words import word_spans
+from corpusmill.transforms.random import below, draw, draw_array, uniform
+from corpusmill.transforms.unicode import ALONE, decode, tables
 
 REPLACE, INSERT, SWAP, DELETE = 0, 1, 2, 3
 

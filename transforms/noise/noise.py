@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator, model_validator
 
-from transforms.hashing import U, mix64
-from transforms.kernels import njit
-from transforms.noise.buffers import put, room
-from transforms.noise.copies import Copies, Plan, text_buffers, written
-from transforms.noise.unigrams import Unigrams, read_unigrams, scripts
-from transforms.noise.words import word_spans
-from transforms.random import draw
-from transforms.unicode import ALONE, decode, tables
+from corpusmill.transforms.hashing import U, mix64
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.noise.buffers import put, room
+from corpusmill.transforms.noise.copies import Copies, Plan, text_buffers, written
+from corpusmill.transforms.noise.unigrams import Unigrams, read_unigrams, scripts
+from corpusmill.transforms.noise.words import word_spans
+from corpusmill.transforms.random import draw
+from corpusmill.transforms.unicode import ALONE, decode, tables
 
 OPERATIONS = ("mask", "delete", "replace", "insert", "swap")
 _OWN, _BY_SCRIPT, _ALL = 0, 1, 2
@@ -50,7 +50,7 @@ class Noise(Copies):
     words: Literal["document"] | str | tuple[str, ...] = Field(
         "document",
         description="Where new words are drawn from: `document` (its own words), the path of a table of words and counts "
-        "(see transforms.noise.unigrams), or a list of words.",
+        "(see corpusmill.transforms.noise.unigrams), or a list of words.",
     )
 
     @field_validator("words")

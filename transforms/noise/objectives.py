@@ -1,6 +1,6 @@
 """Denoising objectives as kernels on token ids: rows are values[offsets[i]:offsets[i + 1]] (int32), one key a row.
 
-Each kernel is a pure function of (ids, keys, parameters); `transforms.noise.denoise` wraps them for batches.
+Each kernel is a pure function of (ids, keys, parameters); `corpusmill.transforms.noise.denoise` wraps them for batches.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from transforms.hashing import U, mix64
-from transforms.kernels import njit
-from transforms.random import below, draw, uniform
+from corpusmill.transforms.hashing import U, mix64
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.random import below, draw, uniform
 
 IGNORED = -100
 """The label of a position without loss, as in torch and HF transformers."""

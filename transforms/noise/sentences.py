@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, model_validator
 
-from transforms.kernels import njit
-from transforms.noise.buffers import put, room
-from transforms.noise.copies import Copies, Plan, text_buffers, written
-from transforms.noise.splitting import punkt_spans, rule_spans
-from transforms.random import below, uniform
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.noise.buffers import put, room
+from corpusmill.transforms.noise.copies import Copies, Plan, text_buffers, written
+from corpusmill.transforms.noise.splitting import punkt_spans, rule_spans
+from corpusmill.transforms.random import below, uniform
 
 OPERATIONS = ("shuffle", "rotate", "delete")
 

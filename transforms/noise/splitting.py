@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import string_buffers
-from transforms.errors import MissingDependencyError
-from transforms.kernels import njit
-from transforms.noise.buffers import room
-from transforms.unicode import ALPHA, SPACE, UPPER, decode, tables
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.errors import MissingDependencyError
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.noise.buffers import room
+from corpusmill.transforms.unicode import ALPHA, SPACE, UPPER, decode, tables
 
 _WIDE = "。！？．｡।॥؟۔။។…"  # end a sentence wherever they stand
 _NARROW = ".!?"  # end one before white space

@@ -12,15 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from transforms.errors import RecipeError
-from transforms.hashing import U, mix64
-from transforms.kernels import njit
-from transforms.noise.buffers import put, room
-from transforms.noise.copies import Copies, Plan, text_buffers, written
-from transforms.noise.wordnet import FILES, find_entry, load_synonyms, put_like
-from transforms.noise.words import word_spans
-from transforms.random import draw
-from transforms.unicode import tables
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.hashing import U, mix64
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.noise.buffers import put, room
+from corpusmill.transforms.noise.copies import Copies, Plan, text_buffers, written
+from corpusmill.transforms.noise.wordnet import FILES, find_entry, load_synonyms, put_like
+from corpusmill.transforms.noise.words import word_spans
+from corpusmill.transforms.random import draw
+from corpusmill.transforms.unicode import tables
 
 
 class WithWordNet(Copies):

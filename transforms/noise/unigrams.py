@@ -3,7 +3,7 @@
 A table is a text file of lines `word<TAB>count`. `build_unigrams` counts a corpus; the result does not depend on how the
 corpus is cut into files.
 
-    python -m transforms.noise.unigrams OUT.tsv FILE.parquet...
+    python -m corpusmill.transforms.noise.unigrams OUT.tsv FILE.parquet...
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.arrow import string_array, string_buffers
-from transforms.errors import BadFileError
-from transforms.kernels import njit
-from transforms.unicode import next_word, tables
+from corpusmill.transforms.arrow import string_array, string_buffers
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.unicode import next_word, tables
 
 _SCRIPTS = (
     ((0x30, 0x39),),  # digits
@@ -204,7 +204,7 @@ def main(arguments: list[str]) -> int:
     import pyarrow.parquet as pq
 
     if len(arguments) < 2:
-        print("usage: python -m transforms.noise.unigrams OUT.tsv FILE.parquet...", file=sys.stderr)
+        print("usage: python -m corpusmill.transforms.noise.unigrams OUT.tsv FILE.parquet...", file=sys.stderr)
         return 2
     out, *files = arguments
     batches = (b.column("text") for f in files for b in pq.ParquetFile(f).iter_batches(1000, columns=["text"]))

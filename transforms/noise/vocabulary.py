@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from transforms.errors import BadFileError
+from corpusmill.transforms.errors import BadFileError
 
 _ENDS = (b".", b"!", b"?", "。".encode(), "！".encode(), "？".encode(), "।".encode(), b"\n")
 _CLOSERS = b"\"')]"

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import string_buffers
-from transforms.errors import BadFileError, MissingDependencyError
-from transforms.hashing import U, mix64
-from transforms.kernels import njit
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.errors import BadFileError, MissingDependencyError
+from corpusmill.transforms.hashing import U, mix64
+from corpusmill.transforms.kernels.njit import njit
 
 POS = {"noun": "1", "verb": "2", "adj": "3", "adv": "4"}
 FILES = (*(f"{kind}.{pos}" for pos in POS for kind in ("data", "index")), "noun.exc", "verb.exc", "cntlist.rev")

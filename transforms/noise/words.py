@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from transforms.kernels import njit
-from transforms.unicode import ALONE, MARK, WORD, decode
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.unicode import ALONE, MARK, WORD, decode
 
 
 @njit(nogil=True, cache=True)
 def word_spans(data: Any, begin: int, stop: int, flags: Any, starts: Any, ends: Any) -> int:
-    """The words in data[begin:stop] as `transforms.unicode` defines them: their number n; starts[:n], ends[:n] int32.
+    """The words in data[begin:stop] as `corpusmill.transforms.unicode` defines them: their number n; starts[:n], ends[:n] int32.
 
     `starts` and `ends` hold one entry more than there can be words: (stop - begin) // 2 + 2, as a word of one byte needs a
     byte between it and the next.

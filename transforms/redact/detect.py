@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import string_buffers
-from transforms.kernels import njit
-from transforms.redact import checksums as check
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.redact import checksums as check
 
 TYPES = ("email", "iban", "card", "national_id", "ip", "phone")
 """In the order of precedence where two overlap."""

@@ -6,7 +6,7 @@ import hmac
 import os
 from pathlib import Path
 
-from transforms.errors import RecipeError
+from corpusmill.transforms.errors import RecipeError
 
 _SHORTEST = 16
 

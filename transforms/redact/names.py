@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import string_buffers
-from transforms.errors import MissingDependencyError
-from transforms.redact.detect import Found
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.errors import MissingDependencyError
+from corpusmill.transforms.redact.detect import Found
 
 
 @functools.lru_cache(maxsize=1)

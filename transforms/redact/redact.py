@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from transforms.arrow import set_column
-from transforms.base import Map, Stability
-from transforms.errors import SourceError
-from transforms.random import Keyed
-from transforms.redact.detect import TYPES, Found, detect
-from transforms.redact.keys import pseudonym, read_key
-from transforms.redact.names import detect_names
-from transforms.redact.splice import splice
+from corpusmill.transforms.arrow import set_column
+from corpusmill.transforms.base import Map, Stability
+from corpusmill.transforms.errors import SourceError
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.redact.detect import TYPES, Found, detect
+from corpusmill.transforms.redact.keys import pseudonym, read_key
+from corpusmill.transforms.redact.names import detect_names
+from corpusmill.transforms.redact.splice import splice
 
 
 class Redact(Map):

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import nulls_of, string_array, string_buffers
-from transforms.kernels import njit
-from transforms.noise.buffers import put
+from corpusmill.transforms.arrow import nulls_of, string_array, string_buffers
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.noise.buffers import put
 
 
 def splice(texts: pa.Array, spans: np.ndarray, by: pa.Array) -> pa.Array:

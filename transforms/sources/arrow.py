@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from transforms import storage
-from transforms.errors import BadFileError
-from transforms.sources.files import Part
-from transforms.sources.ipc import BATCH, DICTIONARY, SCHEMA, Message, Spliced, messages
-from transforms.sources.limits import Budget
-from transforms.sources.parquet import _first_line, _opened
-from transforms.sources.rows import Place, rows_from
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.sources.files import Part
+from corpusmill.transforms.sources.ipc import BATCH, DICTIONARY, SCHEMA, Message, Spliced, messages
+from corpusmill.transforms.sources.limits import Budget
+from corpusmill.transforms.sources.parquet import _first_line, _opened
+from corpusmill.transforms.sources.rows import Place, rows_from
 
 
 def _all(path: str, size: int) -> list[Message]:

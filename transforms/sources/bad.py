@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import pyarrow as pa
 
-from transforms.sources.files import Part
+from corpusmill.transforms.sources.files import Part
 
 RAW_BYTES = 4096
 RAW_TOTAL = 64 << 20

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from transforms import storage
-from transforms.errors import BadFileError
-from transforms.sources.files import COMPRESSIONS, bare_extension
-from transforms.sources.limits import Budget
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.sources.files import COMPRESSIONS, bare_extension
+from corpusmill.transforms.sources.limits import Budget
 
 FAULTS = (pa.ArrowException, OSError, ValueError, EOFError, lzma.LZMAError, zlib.error)
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from transforms import storage
-from transforms.errors import BadFileError, MissingDependencyError, SourceError
-from transforms.sources.files import STREAMED, FileRef, Part, digest_of
-from transforms.sources.limits import Budget
-from transforms.sources.rows import Place, rows_from
-from transforms.sources.spec import SourceSpec
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import BadFileError, MissingDependencyError, SourceError
+from corpusmill.transforms.sources.files import STREAMED, FileRef, Part, digest_of
+from corpusmill.transforms.sources.limits import Budget
+from corpusmill.transforms.sources.rows import Place, rows_from
+from corpusmill.transforms.sources.spec import SourceSpec
 
 
 def saved_files(folder: str, split: str | None) -> list[storage.Entry]:

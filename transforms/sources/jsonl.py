@@ -18,17 +18,17 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.json as pj
 
-from transforms import storage
-from transforms.errors import BadFileError
-from transforms.kernels import njit
-from transforms.sources.bad import BadRows
-from transforms.sources.compressed import open_stream
-from transforms.sources.files import Part
-from transforms.sources.limits import Budget
-from transforms.sources.lines import Block, blocks
-from transforms.sources.rows import AS_STRING, Place
-from transforms.sources.schema import MAX_DEPTH, depth, json_text
-from transforms.sources.spec import SourceSpec
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.sources.bad import BadRows
+from corpusmill.transforms.sources.compressed import open_stream
+from corpusmill.transforms.sources.files import Part
+from corpusmill.transforms.sources.limits import Budget
+from corpusmill.transforms.sources.lines import Block, blocks
+from corpusmill.transforms.sources.rows import AS_STRING, Place
+from corpusmill.transforms.sources.schema import MAX_DEPTH, depth, json_text
+from corpusmill.transforms.sources.spec import SourceSpec
 
 SLOW = 256 << 10
 """A block with a fault is cut in pieces down to this size before it is read line by line."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.errors import BadFileError
+from corpusmill.transforms.errors import BadFileError
 
 FLOOR = 256 << 20
 """Any file may decode to this many bytes: small files of repeated text compress a thousand times and are harmless."""
@@ -17,7 +17,7 @@ class Budget:
     >>> Budget("bomb.gz", size=300, max_expansion=1000).spend(1 << 30)
     Traceback (most recent call last):
     ...
-    transforms.errors.BadFileError: bomb.gz: decodes to more than 256 MiB from 300 bytes...
+    corpusmill.transforms.errors.BadFileError: bomb.gz: decodes to more than 256 MiB from 300 bytes...
     """
 
     def __init__(self, path: str, size: int, max_expansion: float) -> None:

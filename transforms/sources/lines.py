@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from transforms.sources.compressed import Stream
+from corpusmill.transforms.sources.compressed import Stream
 
 BLOCK = 8 << 20
 

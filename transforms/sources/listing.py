@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 
-from transforms import storage
-from transforms.errors import SourceError
-from transforms.sources.files import STREAMED, FileRef, format_of
-from transforms.sources.spec import SourceSpec
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import SourceError
+from corpusmill.transforms.sources.files import STREAMED, FileRef, format_of
+from corpusmill.transforms.sources.spec import SourceSpec
 
 
 def _sniff(path: str) -> str | None:
@@ -50,21 +50,21 @@ def list_files(spec: SourceSpec, base_dir: str, cache: dict[str, str] | None = N
     """The files of a source, sorted by path, each once. `cache` maps "path|size|stamp" to a digest and is added to, so that
     an unchanged file is not read again. A pattern that matches nothing is an error."""
     if spec.format == "machine-docs":
-        from transforms.sources.machine_docs import list_machine
+        from corpusmill.transforms.sources.machine_docs import list_machine
 
         return list_machine(spec)
     found: dict[str, FileRef] = {}
     known = {} if cache is None else cache
     for path in spec.paths:
         if path.startswith(STREAMED):
-            from transforms.sources.hf import streamed_ref
+            from corpusmill.transforms.sources.hf import streamed_ref
 
             ref = streamed_ref(spec, path)
             found[ref.path] = ref
             continue
         pattern = storage.join(base_dir, os.path.expanduser(path))
         if spec.format in ("auto", "hf") and _saved_dataset(pattern):
-            from transforms.sources.hf import saved_files
+            from corpusmill.transforms.sources.hf import saved_files
 
             entries = [(e, "arrow") for e in saved_files(pattern, spec.hf_split)]
         elif spec.format == "hf":

@@ -21,13 +21,13 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from transforms import storage
-from transforms.sources.bad import BadRows, printable
-from transforms.sources.compressed import open_stream
-from transforms.sources.files import FileRef, Part, digest_of
-from transforms.sources.limits import Budget
-from transforms.sources.rows import Place
-from transforms.sources.spec import SourceSpec
+from corpusmill.transforms import storage
+from corpusmill.transforms.sources.bad import BadRows, printable
+from corpusmill.transforms.sources.compressed import open_stream
+from corpusmill.transforms.sources.files import FileRef, Part, digest_of
+from corpusmill.transforms.sources.limits import Budget
+from corpusmill.transforms.sources.rows import Place
+from corpusmill.transforms.sources.spec import SourceSpec
 
 SCHEMA = pa.schema([("text", pa.string()), ("kind", pa.string()), ("path", pa.string()), ("title", pa.string())])
 MIN_CHARACTERS = 100

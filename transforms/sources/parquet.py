@@ -8,13 +8,13 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms import storage
-from transforms.errors import BadFileError
-from transforms.sources.files import Part
-from transforms.sources.limits import AT_ONCE, Budget
-from transforms.sources.pages import Chunk, scan
-from transforms.sources.rows import Place, layout, rows_from, together
-from transforms.sources.spec import SourceSpec
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.sources.files import Part
+from corpusmill.transforms.sources.limits import AT_ONCE, Budget
+from corpusmill.transforms.sources.pages import Chunk, scan
+from corpusmill.transforms.sources.rows import Place, layout, rows_from, together
+from corpusmill.transforms.sources.spec import SourceSpec
 
 AT_A_TIME = 128 << 20
 """Batches are made so small that no combination of values in the pages decodes to much more than this."""

@@ -11,16 +11,16 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from transforms.errors import BadFileError, EngineError
-from transforms.sources import arrow, hf, jsonl, machine_docs, parquet, text
-from transforms.sources.bad import BadRows
-from transforms.sources.files import Part
-from transforms.sources.limits import Budget
-from transforms.sources.rows import Documents, Place, decoded_bytes, pieces, shifted, together
-from transforms.sources.schema import conform, unify
-from transforms.sources.spec import SourceSpec
-from transforms.sources.spool import Spool
-from transforms.sources.units import ReadUnit
+from corpusmill.transforms.errors import BadFileError, EngineError
+from corpusmill.transforms.sources import arrow, hf, jsonl, machine_docs, parquet, text
+from corpusmill.transforms.sources.bad import BadRows
+from corpusmill.transforms.sources.files import Part
+from corpusmill.transforms.sources.limits import Budget
+from corpusmill.transforms.sources.rows import Documents, Place, decoded_bytes, pieces, shifted, together
+from corpusmill.transforms.sources.schema import conform, unify
+from corpusmill.transforms.sources.spec import SourceSpec
+from corpusmill.transforms.sources.spool import Spool
+from corpusmill.transforms.sources.units import ReadUnit
 
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 4096
 _INFERRED = ("jsonl", "hf")

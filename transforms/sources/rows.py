@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.document import CORE, LINEAGE, text_ids
-from transforms.errors import BadFileError
-from transforms.sources.bad import BadRows
-from transforms.sources.limits import Budget
-from transforms.sources.schema import MAX_DEPTH, as_type, depth, json_text, plain_type
-from transforms.sources.spec import Role, SourceSpec
+from corpusmill.transforms.document import CORE, LINEAGE, text_ids
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.sources.bad import BadRows
+from corpusmill.transforms.sources.limits import Budget
+from corpusmill.transforms.sources.schema import MAX_DEPTH, as_type, depth, json_text, plain_type
+from corpusmill.transforms.sources.spec import Role, SourceSpec
 
 Place = Callable[[np.ndarray], list[int]]
 """From row numbers of a batch to the positions (1-based lines or rows) that a quarantine row names."""

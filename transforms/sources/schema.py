@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.errors import SourceError
+from corpusmill.transforms.errors import SourceError
 
 MAX_DEPTH = 16
 """Columns nested deeper are kept as JSON text: writers and readers of Parquet recurse over the levels."""

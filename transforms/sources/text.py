@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 import pyarrow as pa
 
-from transforms.errors import BadFileError
-from transforms.sources.bad import BadRows, printable
-from transforms.sources.compressed import Stream, open_stream
-from transforms.sources.files import Part
-from transforms.sources.limits import Budget
-from transforms.sources.lines import blocks
-from transforms.sources.rows import Place
-from transforms.sources.spec import SourceSpec
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.sources.bad import BadRows, printable
+from corpusmill.transforms.sources.compressed import Stream, open_stream
+from corpusmill.transforms.sources.files import Part
+from corpusmill.transforms.sources.limits import Budget
+from corpusmill.transforms.sources.lines import blocks
+from corpusmill.transforms.sources.rows import Place
+from corpusmill.transforms.sources.spec import SourceSpec
 
 SCHEMA = pa.schema([("text", pa.string()), ("path", pa.string())])
 

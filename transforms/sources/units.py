@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from transforms.sources.files import FileRef, Part, bare_extension
-from transforms.sources.spec import SourceSpec
+from corpusmill.transforms.sources.files import FileRef, Part, bare_extension
+from corpusmill.transforms.sources.spec import SourceSpec
 
 TARGET = 64 << 20
 
@@ -83,7 +83,7 @@ def _ranges(f: FileRef, spec: SourceSpec, target: int) -> list[Part]:
         cuts = [f.size * i // n for i in range(n + 1)]
         return [Part(f.path, f.name, f.size, f.digest, a, b, False) for a, b in itertools.pairwise(cuts)]
     if f.format in ("parquet", "arrow"):
-        from transforms.sources import arrow, parquet
+        from corpusmill.transforms.sources import arrow, parquet
 
         # a file whose footer cannot be read stays whole: the reader names the fault, or quarantines it
         sizes = parquet.group_sizes(f.path) if f.format == "parquet" else arrow.batch_sizes(f.path)

@@ -22,10 +22,10 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, BinaryIO, TypeVar
 
-from transforms.storage import local
-from transforms.storage.local import TEMPORARY, publish, temporary_name, walk
-from transforms.storage.objects import at_once, objects
-from transforms.storage.paths import (
+from corpusmill.transforms.storage import local
+from corpusmill.transforms.storage.local import TEMPORARY, publish, temporary_name, walk
+from corpusmill.transforms.storage.objects import at_once, objects
+from corpusmill.transforms.storage.paths import (
     Entry,
     absolute,
     glob_root,
@@ -65,7 +65,7 @@ def open_input(uri: str) -> BinaryIO:
     """A seekable binary file for reading."""
     if is_local(uri):
         return open(local_path(uri), "rb")
-    from transforms.storage.ranged import Ranged
+    from corpusmill.transforms.storage.ranged import Ranged
 
     return Ranged(objects(uri), uri)  # type: ignore[return-value]
 

@@ -9,9 +9,9 @@ import uuid
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from transforms.errors import StoreError
-from transforms.storage.objects import Objects, client_module
-from transforms.storage.paths import Entry, bucket_and_key
+from corpusmill.transforms.errors import StoreError
+from corpusmill.transforms.storage.objects import Objects, client_module
+from corpusmill.transforms.storage.paths import Entry, bucket_and_key
 
 
 class Gcs(Objects):

@@ -15,7 +15,7 @@ import stat as stat_module
 import uuid
 from collections.abc import Iterator
 
-from transforms.storage.paths import Entry, glob_root, has_magic, translate
+from corpusmill.transforms.storage.paths import Entry, glob_root, has_magic, translate
 
 TEMPORARY = ".tmp-"
 

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, TypeVar
 
-from transforms.errors import MissingDependencyError
-from transforms.storage.paths import Entry, bucket_and_key, scheme_of
+from corpusmill.transforms.errors import MissingDependencyError
+from corpusmill.transforms.storage.paths import Entry, bucket_and_key, scheme_of
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -95,7 +95,11 @@ class Objects(abc.ABC):
         return next(iter(self.below(uri)), None) is not None
 
 
-_CLIENTS = {"s3": "transforms.storage.s3:S3", "gs": "transforms.storage.gcs:Gcs", "gcs": "transforms.storage.gcs:Gcs"}
+_CLIENTS = {
+    "s3": "corpusmill.transforms.storage.s3:S3",
+    "gs": "corpusmill.transforms.storage.gcs:Gcs",
+    "gcs": "corpusmill.transforms.storage.gcs:Gcs",
+}
 _EXTRAS = {"s3": "s3", "gs": "gcs", "gcs": "gcs"}
 
 
@@ -113,7 +117,7 @@ def objects(uri: str) -> Objects:
 @functools.lru_cache(64)
 def _store(scheme: str, bucket: str, process: int) -> Objects:
     del process  # connections do not survive a fork
-    module, _, name = _CLIENTS.get(scheme, "transforms.storage.other:Other").partition(":")
+    module, _, name = _CLIENTS.get(scheme, "corpusmill.transforms.storage.other:Other").partition(":")
     made: Objects = getattr(importlib.import_module(module), name)(scheme, bucket)
     return made
 

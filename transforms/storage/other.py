@@ -9,9 +9,9 @@ import time
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from transforms.errors import MissingDependencyError, StoreError
-from transforms.storage.objects import Objects
-from transforms.storage.paths import Entry
+from corpusmill.transforms.errors import MissingDependencyError, StoreError
+from corpusmill.transforms.storage.objects import Objects
+from corpusmill.transforms.storage.paths import Entry
 
 
 class Other(Objects):

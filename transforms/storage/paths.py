@@ -6,7 +6,7 @@ import os
 import re
 from typing import NamedTuple
 
-from transforms.errors import RecipeError
+from corpusmill.transforms.errors import RecipeError
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
 _MAGIC = re.compile(r"[*?\[{]")

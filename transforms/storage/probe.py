@@ -11,10 +11,10 @@ import functools
 import os
 import uuid
 
-from transforms.errors import StoreError, UnfitStoreError
-from transforms.storage import local
-from transforms.storage.objects import objects
-from transforms.storage.paths import is_local, local_path
+from corpusmill.transforms.errors import StoreError, UnfitStoreError
+from corpusmill.transforms.storage import local
+from corpusmill.transforms.storage.objects import objects
+from corpusmill.transforms.storage.paths import is_local, local_path
 
 
 def probe(folder: str) -> None:

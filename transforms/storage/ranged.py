@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from transforms.storage.objects import Objects
+from corpusmill.transforms.storage.objects import Objects
 
 FIRST, MOST = 64 << 10, 8 << 20
 """Bytes that a read asks for at least, and that a row of reads that follow each other asks for at most."""

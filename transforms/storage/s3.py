@@ -11,9 +11,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO
 
-from transforms.errors import StoreError
-from transforms.storage.objects import AT_ONCE, Objects, client_module
-from transforms.storage.paths import Entry, bucket_and_key, masked
+from corpusmill.transforms.errors import StoreError
+from corpusmill.transforms.storage.objects import AT_ONCE, Objects, client_module
+from corpusmill.transforms.storage.paths import Entry, bucket_and_key, masked
 
 _ONE_REQUEST = 4 << 30
 """Bytes up to which an object is written by one request; S3 takes 5 GB."""

@@ -21,13 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from transforms.base import Account, Stability, Terminal
-from transforms.errors import RecipeError
-from transforms.hashing import hash128, hex128
-from transforms.random import EPOCH, Keyed, at_epochs
-from transforms.tokens.pack_report import PackReport
-from transforms.tokens.packing import distinct, fill, place, row_hashes, wrap
-from transforms.tokens.tokenizer import Tokenizer, load_tokenizer, token_dtype
+from corpusmill.transforms.base import Account, Stability, Terminal
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.hashing import hash128, hex128
+from corpusmill.transforms.random import EPOCH, Keyed, at_epochs
+from corpusmill.transforms.tokens.pack_report import PackReport
+from corpusmill.transforms.tokens.packing import distinct, fill, place, row_hashes, wrap
+from corpusmill.transforms.tokens.tokenizer import Tokenizer, load_tokenizer, token_dtype
 
 PIECE = pa.struct({"id": pa.string(), "start": pa.int32(), "length": pa.int32(), "offset": pa.int64()})
 BATCH_TOKENS = 1 << 20

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.errors import ConservationError
+from corpusmill.transforms.errors import ConservationError
 
 LEDGER = pa.schema(
     {"id": pa.string(), "source": pa.string(), "reason": pa.string(), "value": pa.float64(), "bytes": pa.int64()}

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from transforms.hashing import GOLDEN, U, mix64, mix64_array
-from transforms.kernels import njit
+from corpusmill.transforms.hashing import GOLDEN, U, mix64, mix64_array
+from corpusmill.transforms.kernels.njit import njit
 
 
 @njit(nogil=True, cache=True)

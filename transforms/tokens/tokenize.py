@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.arrow import set_column
-from transforms.base import Map, Stability
-from transforms.random import Keyed
-from transforms.tokens.packing import wrap
-from transforms.tokens.tokenizer import load_tokenizer
+from corpusmill.transforms.arrow import set_column
+from corpusmill.transforms.base import Map, Stability
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.tokens.packing import wrap
+from corpusmill.transforms.tokens.tokenizer import load_tokenizer
 
 
 class Tokenize(Map):

@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.arrow import string_buffers
-from transforms.errors import BadFileError, MissingDependencyError, RecipeError
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.errors import BadFileError, MissingDependencyError, RecipeError
 
 PROBE = (
     "The quick brown fox's 1,234.5 jumps -- don't! (x^2 != y)\r\n\n\tdef f(a):\n        return  a  \n   \n"
@@ -145,7 +145,7 @@ def _load(path: str, special_in_text: bool, mtime: int, size: int) -> Tokenizer:
 
 
 def _missing(path: str, error: OSError) -> BadFileError:
-    advice = "give the path of a tokenizer.json, or train one with transforms.tokens.train_tokenizer"
+    advice = "give the path of a tokenizer.json, or train one with corpusmill.transforms.tokens.train_tokenizer"
     return BadFileError(path, f"the tokenizer cannot be read ({error.strerror or error})", advice)
 
 

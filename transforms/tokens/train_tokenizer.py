@@ -15,9 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.errors import MissingDependencyError, RecipeError
-from transforms.random import Keyed, draw_array
-from transforms.storage import write_atomic
+from corpusmill.transforms.errors import MissingDependencyError, RecipeError
+from corpusmill.transforms.random import Keyed, draw_array
+from corpusmill.transforms.storage import write_atomic
 
 SPECIAL = ("<|endoftext|>",)
 

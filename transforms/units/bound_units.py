@@ -9,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from transforms.base import Applied, Decision, Group, Stability
-from transforms.errors import RecipeError
-from transforms.hashing import hash64, hash128
-from transforms.random import Keyed
-from transforms.units.bounds import UNIT, bounded, unit_values
+from corpusmill.transforms.base import Applied, Decision, Group, Stability
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.hashing import hash64, hash128
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.units.bounds import UNIT, bounded, unit_values
 
 REASONS = ("repeats-within-unit", "beyond-bounds-of-unit")
 _TOLD = pa.schema({"shard": pa.uint32(), "row": pa.uint32(), "reason": pa.uint8(), "value": pa.float64()})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from transforms.errors import RecipeError
+from corpusmill.transforms.errors import RecipeError
 
 UNIT = "unit"
 """Column of the unit of privacy that a document belongs to; whatever is derived from it inherits the column."""

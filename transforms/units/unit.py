@@ -7,11 +7,11 @@ from typing import ClassVar
 import pyarrow as pa
 from pydantic import Field
 
-from transforms.arrow import set_column
-from transforms.base import Map, Stability
-from transforms.errors import RecipeError
-from transforms.random import Keyed
-from transforms.units.bounds import UNIT, unit_values
+from corpusmill.transforms.arrow import set_column
+from corpusmill.transforms.base import Map, Stability
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.units.bounds import UNIT, unit_values
 
 
 class Unit(Map):

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.beam.coder import RecordBatchCoder, register
+from corpusmill.pipelines.beam.coder import RecordBatchCoder, register
 
 CODER = RecordBatchCoder()
 

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 
-from pipelines.beam.counts import PrivateCounts
-from privacy.accounting import epsilon
-from privacy.ledger import Ledger
-from privacy.statistics import count_units
-from transforms.errors import BudgetError, PrivacyError, RecipeError
+from corpusmill.pipelines.beam.counts import PrivateCounts
+from corpusmill.privacy.accounting import epsilon
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.statistics import count_units
+from corpusmill.transforms.errors import BudgetError, PrivacyError, RecipeError
 
 N = 1200
 KEY = bytes(range(32))
@@ -23,7 +23,7 @@ KEY = bytes(range(32))
 @pytest.fixture(autouse=True)
 def coins(monkeypatch):
     """Draws are the same in every run: what is asserted of them holds always, or never."""
-    monkeypatch.setattr("pipelines.beam.counts.secrets.token_bytes", lambda n: KEY[:n])
+    monkeypatch.setattr("corpusmill.pipelines.beam.counts.secrets.token_bytes", lambda n: KEY[:n])
 
 
 def documents(n: int = N) -> pa.RecordBatch:
@@ -90,7 +90,7 @@ def test_parts_that_meet_are_the_table_in_one_place():
     whole = documents()
     transform = PrivateCounts(None, 1.0, 1e-4, by=("source",), unit="user")
     found = counts([whole.slice(i, 50) for i in range(0, N, 50)], transform)
-    from privacy.secret import Secret
+    from corpusmill.privacy.secret import Secret
 
     groups = pa.table({"set": np.zeros(N, np.int32), "group": whole.column("source")})
     one = count_units(groups, whole.column("user"), transform.sigma, transform.threshold_delta, secret=Secret(KEY))

@@ -1,10 +1,10 @@
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.beam import provider
+from corpusmill.pipelines.beam import provider
+from corpusmill.transforms.clean.clean import Clean
+from corpusmill.transforms.errors import BadFileError, RecipeError
 from tests.corpora import rows, write_shards
-from transforms.clean.clean import Clean
-from transforms.errors import BadFileError, RecipeError
 
 
 def test_every_map_filter_and_expand_is_provided():

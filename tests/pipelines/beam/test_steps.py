@@ -4,13 +4,13 @@ import pytest
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.display import DisplayData
 
-from pipelines.beam.coder import RecordBatchCoder
-from pipelines.beam.steps import Steps
+from corpusmill.pipelines.beam.coder import RecordBatchCoder
+from corpusmill.pipelines.beam.steps import Steps
+from corpusmill.transforms.clean.clean import Clean
+from corpusmill.transforms.dedup.exact import Exact
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.filters.gopher_quality import GopherQuality
 from tests.corpora import rows
-from transforms.clean.clean import Clean
-from transforms.dedup.exact import Exact
-from transforms.errors import RecipeError
-from transforms.filters.gopher_quality import GopherQuality
 
 
 def batch(n=60):

@@ -66,7 +66,7 @@ def test_what_goes_wrong_is_said_and_no_run_is_noted(recipe, monkeypatch, args, 
 
 
 def test_nothing_new_and_a_dataset_that_is_written_by_another(recipe):
-    from pipelines.store import Store
+    from corpusmill.pipelines.dataset.results import Store
 
     out = recipe.parent / "out"
     assert invoke("run", recipe, "--workers", 1).exit_code == 0

@@ -3,14 +3,14 @@
 import pytest
 from click.testing import CliRunner
 
-from pipelines.cli import cli
-from pipelines.private_statistics import publish
-from pipelines.recipe import load
-from pipelines.run import run
-from pipelines.snapshot import Dataset
-from privacy.ledger import Ledger
+from corpusmill.pipelines.cli import cli
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.operations.private_statistics import publish
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.transforms.errors import RecipeError
 from tests.corpora import rows, write_recipe, write_shards
-from transforms.errors import RecipeError
 
 
 @pytest.fixture(scope="module")

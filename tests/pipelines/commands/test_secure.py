@@ -7,12 +7,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from pipelines.commands.secure import _files, _take_part, _told
-from pipelines.recipe import load
-from pipelines.run import run
+from corpusmill.pipelines.commands.secure import _files, _take_part, _told
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.transforms.errors import SourceError
 from tests.command import invoke, invoke_json
 from tests.corpora import rows, write_recipe, write_shards
-from transforms.errors import SourceError
 
 pytest.importorskip("cryptography", reason="certificates need cryptography")
 
@@ -176,10 +176,10 @@ def test_jobs_of_the_settings_run_once_and_tell_what_came_of_them(tmp_path):
 
 def test_an_average_is_a_run_that_the_other_verbs_take(tmp_path):
     pytest.importorskip("torch", reason="models need torch")
+    from corpusmill.training.loop import train
+    from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
     from tests.privacy.secure.parties import OWNERS, Parties
     from tests.training.conftest import sentences, tiny, write_shards
-    from training.loop import train
-    from transforms.tokens.train_tokenizer import train_tokenizer
 
     batch = pa.record_batch({"id": ["a", "b"], "text": sentences(2)})
     tokenizer = tmp_path / "tokenizer.json"

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from pipelines.commands.train import TERMINATED, _lines, _summary, render, tell
+from corpusmill.pipelines.commands.train import TERMINATED, _lines, _summary, render, tell
 from tests.command import invoke, invoke_json
 from tests.corpora import rows, write_recipe, write_shards, write_tokenizer
 
@@ -193,7 +193,8 @@ def test_domains_without_bytes_have_no_bits():
 
 def test_of_many_processes_the_first_one_speaks(run, monkeypatch):
     monkeypatch.setattr(
-        "training.commands.train", lambda *_, **__: {"checkpoint": "c", "step": 1, "parameters": 2, "stopped": None}
+        "corpusmill.training.commands.train",
+        lambda *_, **__: {"checkpoint": "c", "step": 1, "parameters": 2, "stopped": None},
     )
     for rank, said in (("0", True), ("1", False)):
         monkeypatch.setenv("RANK", rank)

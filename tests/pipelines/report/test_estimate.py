@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipelines.report.estimate import render
+from corpusmill.pipelines.report.estimate import render
 
 FOUND: dict[str, Any] = {
     "stages": [

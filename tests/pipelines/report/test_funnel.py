@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pipelines.report.funnel import advice, render, total
+from corpusmill.pipelines.report.funnel import advice, render, total
 
 
 def funnel(**last: Any) -> dict[str, Any]:

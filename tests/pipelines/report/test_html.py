@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipelines.report.html import page
-from transforms.shards import ShardWriter
+from corpusmill.pipelines.report.html import page
+from corpusmill.transforms.shards import ShardWriter
 
 EVIL = "<script>alert(1)</script>\"'&"
 

@@ -1,6 +1,6 @@
 """The table of a mixture in `corpusmill show`."""
 
-from pipelines.report.mixture import render
+from corpusmill.pipelines.report.mixture import render
 
 ROW = {
     "domain": "web",

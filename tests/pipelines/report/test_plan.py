@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.report.plan import render, render_what_if
+from corpusmill.pipelines.report.plan import render, render_what_if
 
 PLAN = {
     "stages": [

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.report.progress import Display
+from corpusmill.pipelines.report.progress import Display
 
 
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -23,7 +23,7 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("pipelines.report.progress.is_rich", lambda stream: True)
+    monkeypatch.setattr("corpusmill.pipelines.report.progress.is_rich", lambda stream: True)
     with Display() as display:
         display.update(SimpleNamespace(stage="pass 1", done=2, total=2, reused=0))
     assert "pass 1" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipelines.report.snapshot import render_diff, render_log, render_why
+from corpusmill.pipelines.report.snapshot import render_diff, render_log, render_why
 
 
 def test_log() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipelines.report.terminal import Cell, Column, bar, cell_width, count, duration, share, size, table
+from corpusmill.pipelines.report.terminal import Cell, Column, bar, cell_width, table
+from corpusmill.pipelines.wording import count, duration, share, size
 
 
 def test_plain_tables_are_aligned_and_without_colour() -> None:

@@ -5,7 +5,7 @@ A test module names the fixtures: `runs, joined, shards, tokenizer = averages.ru
 
 import pytest
 
-from privacy.secure import average
+from corpusmill.privacy.secure import average
 from tests.privacy.secure.parties import OWNERS, Threads
 from tests.training import conftest
 from tests.training.conftest import sentences, tiny, write_shards
@@ -13,8 +13,8 @@ from tests.training.conftest import sentences, tiny, write_shards
 torch = pytest.importorskip("torch")
 pytest.importorskip("cryptography", reason="secure sums need cryptography")
 
-from training import checkpoint, loop  # noqa: E402
-from training.average import part  # noqa: E402
+from corpusmill.training import checkpoint, loop  # noqa: E402
+from corpusmill.training.average import part  # noqa: E402
 
 WEIGHTS = {"north": 3.0, "south": 1.0, "east": 2.0}
 PARTS = dict.fromkeys(OWNERS, part) | {"hub": average.as_aggregator}

@@ -12,26 +12,26 @@ from pathlib import Path
 
 import yaml
 
-from privacy.secure import certificates
-from privacy.secure.node import Node
-from privacy.secure.settings import Party, load_job, load_party
-from privacy.secure.store import Store
+from corpusmill.privacy.secure import certificates
+from corpusmill.privacy.secure.node import Node
+from corpusmill.privacy.secure.settings import Party, load_job, load_party
+from corpusmill.privacy.secure.store import Store
+from corpusmill.transforms.errors import CorpusmillError
 from tests.ports import free_ports
-from transforms.errors import CorpusmillError
 
 ROOT = Path(__file__).resolve().parents[3]
 CODE = """
 import json, sys
-from privacy.secure.run import run
-from privacy.secure.settings import load_job, load_party
-from transforms.errors import CorpusmillError
+from corpusmill.privacy.secure.run import run
+from corpusmill.privacy.secure.settings import load_job, load_party
+from corpusmill.transforms.errors import CorpusmillError
 job, party, *files = sys.argv[1:]
 try:
     agreed, tune = load_job(job), None
     if agreed.kind == "finetune":
-        from training.federated import part as tune
+        from corpusmill.training.federated import part as tune
     if agreed.kind == "average":
-        from training.average import part as tune
+        from corpusmill.training.average import part as tune
     print(json.dumps(run(agreed, load_party(party), files, tune)))
 except CorpusmillError as error:
     print(type(error).__name__, error, file=sys.stderr)
@@ -136,7 +136,7 @@ class Parties:
 
 DYING = """
 import os, signal
-from privacy.secure import store as _store
+from corpusmill.privacy.secure import store as _store
 _note = _store.Store.note
 def _die(self, message, wire_bytes, digest):
     _note(self, message, wire_bytes, digest)

@@ -3,11 +3,11 @@ import itertools
 import numpy as np
 import pytest
 
-from privacy.secure import aggregation
-from privacy.secure.aggregation import add_up, collect, mask
+from corpusmill.privacy.secure import aggregation
+from corpusmill.privacy.secure.aggregation import add_up, collect, mask
+from corpusmill.transforms.errors import ProtocolError
 from tests.privacy.secure.parties import OWNERS, Killed, Threads
 from tests.privacy.secure.uniform import is_uniform
-from transforms.errors import ProtocolError
 
 pytest.importorskip("cryptography", reason="secure sums need cryptography")
 

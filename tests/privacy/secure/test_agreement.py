@@ -5,9 +5,9 @@ import contextlib
 import numpy as np
 import pytest
 
-from privacy.secure.agreement import agree, compare, length_of, rows
+from corpusmill.privacy.secure.agreement import agree, compare, length_of, rows
+from corpusmill.transforms.errors import ProtocolError
 from tests.privacy.secure.parties import OWNERS, Threads, until
-from transforms.errors import ProtocolError
 
 pytest.importorskip("cryptography", reason="parties need certificates")
 

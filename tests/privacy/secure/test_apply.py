@@ -9,10 +9,10 @@ import pytest
 import yaml
 from click.testing import CliRunner
 
-from pipelines.cli import cli
-from pipelines.snapshot import Dataset
+from corpusmill.pipelines.cli import cli
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.transforms.shards import read_shard
 from tests.privacy.secure.parties import Parties
-from transforms.shards import read_shard
 
 pytest.importorskip("rbcl", reason="set intersection needs rbcl")
 
@@ -72,7 +72,7 @@ def test_documents_that_another_owner_keeps_leave_the_corpus_and_stay_out(tmp_pa
     def take_part(name):
         more = ["--apply", str(tmp_path / name / "corpus.yaml")] if name in owners else []
         argv = ["secure", "dedup", str(job), "--config", str(parties.folder / f"{name}.yaml"), "--json", *more]
-        from pipelines.commands.secure import _take_part
+        from corpusmill.pipelines.commands.secure import _take_part
 
         found[name] = _take_part(argv[2], argv[4], None, "dedup", more[1] if more else None)
 

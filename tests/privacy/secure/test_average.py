@@ -6,21 +6,21 @@ import shutil
 import numpy as np
 import pytest
 
-from privacy.secure import average
-from privacy.secure.average import Statement, opened, sealed, settings_of
-from privacy.secure.settings import Average, Job, Parties
+from corpusmill.privacy.secure import average
+from corpusmill.privacy.secure.average import Statement, opened, sealed, settings_of
+from corpusmill.privacy.secure.settings import Average, Job, Parties
+from corpusmill.transforms.errors import PrivacyError, ProtocolError, RecipeError
 from tests.privacy.secure import averages
 from tests.privacy.secure.averages import METHODS, PARTS, WEIGHTS, job, logits, plain, tensors, went_well
 from tests.privacy.secure.parties import OWNERS, Killed, Threads, hurry
 from tests.privacy.secure.parties import Parties as Processes
 from tests.privacy.secure.uniform import is_uniform
 from tests.training.conftest import tiny
-from transforms.errors import PrivacyError, ProtocolError, RecipeError
 
 torch = pytest.importorskip("torch")
 
-from training import build, checkpoint, loop  # noqa: E402
-from training.average import part  # noqa: E402
+from corpusmill.training import build, checkpoint, loop  # noqa: E402
+from corpusmill.training.average import part  # noqa: E402
 
 LONG = os.environ.get("FAULTS") == "long"
 runs, joined, shards, tokenizer = averages.runs, averages.joined, averages.shards, averages.tokenizer
@@ -54,7 +54,7 @@ def test_the_average_is_the_plain_one_by_both_methods_and_its_model_answers_as_t
 
 
 def test_an_upload_shows_no_update(joined, runs, monkeypatch):
-    from privacy.secure import node as nodes
+    from corpusmill.privacy.secure import node as nodes
 
     base = tensors(runs["base"])
     order = list(build.trainable(build.load(runs["base"]).model))

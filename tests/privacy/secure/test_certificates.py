@@ -2,8 +2,8 @@ import stat
 
 import pytest
 
-from privacy.secure.certificates import make, make_authority, request, sign, sign_first
-from transforms.errors import DatasetError, PrivacyError
+from corpusmill.privacy.secure.certificates import make, make_authority, request, sign, sign_first
+from corpusmill.transforms.errors import DatasetError, PrivacyError
 
 x509 = pytest.importorskip("cryptography.x509", reason="certificates need cryptography")
 

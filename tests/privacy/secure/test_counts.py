@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from privacy.secure import counts
-from privacy.secure.run import run
-from privacy.secure.settings import Count, Dimension, load_job, load_party
-from privacy.secure.store import Store
+from corpusmill.privacy.secure import counts
+from corpusmill.privacy.secure.run import run
+from corpusmill.privacy.secure.settings import Count, Dimension, load_job, load_party
+from corpusmill.privacy.secure.store import Store
+from corpusmill.transforms.errors import RecipeError, SourceError
 from tests.privacy.secure.parties import OWNERS, Parties, Threads
-from transforms.errors import RecipeError, SourceError
 
 pytest.importorskip("cryptography", reason="secure sums need cryptography")
 
@@ -87,7 +87,7 @@ def test_four_processes_of_the_command_line_mix(tmp_path):
         jobs = "jobs: [job.yaml]\n" + (f"data: {files[name][0]}\n" if name in files else "")
         path.write_text(path.read_text() + jobs)
         verb = ["party"] if name == "hub" else ["secure", "mix", str(parties.folder / "job.yaml")]
-        argv = [sys.executable, "-m", "pipelines.cli", *verb, "--config", str(path), "--json"]
+        argv = [sys.executable, "-m", "corpusmill.pipelines.cli", *verb, "--config", str(path), "--json"]
         running.append(subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
     for process, name in zip(running, parties.names, strict=True):
         out, err = process.communicate(timeout=280)

@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from privacy.secure import counts, scoring
-from privacy.secure.settings import Score
+from corpusmill.privacy.secure import counts, scoring
+from corpusmill.privacy.secure.settings import Score
 from tests.privacy.secure.parties import OWNERS, Parties, Threads
 
 pytest.importorskip("cryptography", reason="secure sums need cryptography")

@@ -5,13 +5,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from privacy.secure import dedup
-from privacy.secure.settings import Dedup
+from corpusmill.privacy.secure import dedup
+from corpusmill.privacy.secure.settings import Dedup
+from corpusmill.transforms.dedup.exact import Exact
+from corpusmill.transforms.dedup.minhash import Minhash
+from corpusmill.transforms.errors import ProtocolError, SourceError
 from tests.privacy.secure.parties import OWNERS, Killed, Parties, Threads
 from tests.transforms.dedup import harness
-from transforms.dedup.exact import Exact
-from transforms.dedup.minhash import Minhash
-from transforms.errors import ProtocolError, SourceError
 
 pytest.importorskip("rbcl", reason="set intersection needs rbcl")
 

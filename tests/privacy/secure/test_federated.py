@@ -11,22 +11,22 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from privacy.accounting import epsilon
-from privacy.ledger import Ledger
-from privacy.secret import Secret
-from privacy.secure.settings import load_job
+from corpusmill.privacy.accounting import epsilon
+from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.secret import Secret
+from corpusmill.privacy.secure.settings import load_job
+from corpusmill.transforms.errors import BudgetError, PrivacyError, RecipeError
 from tests.privacy.secure.parties import OWNERS, Killed, Parties, Threads, until
 from tests.training.conftest import sentences, tokenizer  # noqa: F401
-from transforms.errors import BudgetError, PrivacyError, RecipeError
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("opacus", reason="private training needs opacus")
 
-from privacy.secure.federated import Federated  # noqa: E402
-from privacy.secure.rounds import Rounds, as_aggregator  # noqa: E402
-from privacy.sgd import Plan, Private  # noqa: E402
-from privacy.units import Units  # noqa: E402
-from training import build, federated  # noqa: E402
+from corpusmill.privacy.secure.federated import Federated  # noqa: E402
+from corpusmill.privacy.secure.rounds import Rounds, as_aggregator  # noqa: E402
+from corpusmill.privacy.sgd import Plan, Private  # noqa: E402
+from corpusmill.privacy.units import Units  # noqa: E402
+from corpusmill.training import build, federated  # noqa: E402
 
 LONG = os.environ.get("FAULTS") == "long"
 FEATURES, CLASSES = 12, 5
@@ -165,7 +165,7 @@ def test_four_processes_of_the_command_line_train_one_model(make):
             str(parties.folder / f"{name}.yaml"),
         ]
         running[name] = subprocess.Popen(
-            [sys.executable, "-m", "pipelines.cli", *argv, "--json"],
+            [sys.executable, "-m", "corpusmill.pipelines.cli", *argv, "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

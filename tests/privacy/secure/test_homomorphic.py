@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from privacy.secure import homomorphic as he
+from corpusmill.privacy.secure import homomorphic as he
+from corpusmill.transforms.errors import PrivacyError, ProtocolError, RecipeError
 from tests.privacy.secure.parties import OWNERS, Killed, Threads, when
-from transforms.errors import PrivacyError, ProtocolError, RecipeError
 
 ts = pytest.importorskip("tenseal", reason="encrypted sums need tenseal")
 

@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from privacy.secure.group import hash_to_group, multiply, random_scalar
-from privacy.secure.intersection import match, receive_tags, send_elements, shuffled
-from privacy.secure.wire import Message
+from corpusmill.privacy.secure.group import hash_to_group, multiply, random_scalar
+from corpusmill.privacy.secure.intersection import match, receive_tags, send_elements, shuffled
+from corpusmill.privacy.secure.wire import Message
+from corpusmill.transforms.errors import ProtocolError
 from tests.privacy.secure.parties import OWNERS, Threads
-from transforms.errors import ProtocolError
 
 pytest.importorskip("rbcl", reason="set intersection needs rbcl")
 
@@ -33,7 +33,7 @@ def test_equal_elements_meet_and_nothing_on_the_wire_is_an_element(tmp_path, mon
     pool = rng.integers(0, 2**63, (60, 2)).astype(np.uint64)
     sets = {"north": pool[:30], "south": pool[20:50], "east": pool[[0, 25, 59]]}
     sent: list[Message] = []
-    from privacy.secure import node as nodes
+    from corpusmill.privacy.secure import node as nodes
 
     encode = nodes.encode
     monkeypatch.setattr(nodes, "encode", lambda m: sent.append(m) or encode(m))

@@ -7,13 +7,13 @@ import time
 import numpy as np
 import pytest
 
-from privacy.secure import certificates
-from privacy.secure.connection import address
-from privacy.secure.node import NO, OK, Node
-from privacy.secure.store import Store
-from privacy.secure.wire import Message, encode
+from corpusmill.privacy.secure import certificates
+from corpusmill.privacy.secure.connection import address
+from corpusmill.privacy.secure.node import NO, OK, Node
+from corpusmill.privacy.secure.store import Store
+from corpusmill.privacy.secure.wire import Message, encode
+from corpusmill.transforms.errors import DatasetError, LockedError, ProtocolError, RecipeError
 from tests.privacy.secure.parties import Parties, Threads, until
-from transforms.errors import DatasetError, LockedError, ProtocolError, RecipeError
 
 pytest.importorskip("cryptography", reason="certificates need cryptography")
 
@@ -209,7 +209,7 @@ def test_settings_that_cannot_be_are_told(tmp_path):
     own = Threads(tmp_path, dict(JOB)).party("north")
     job = parties.folder / "job.yaml"
     assert job.exists()
-    from privacy.secure.settings import load_job
+    from corpusmill.privacy.secure.settings import load_job
 
     with pytest.raises(RecipeError, match="takes no part"):
         Node(own.model_copy(update={"name": "west"}), load_job(job), Store(tmp_path / "a"))

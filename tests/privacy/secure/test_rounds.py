@@ -3,13 +3,13 @@ import threading
 import numpy as np
 import pytest
 
-from privacy.secret import Secret
-from privacy.secure import rounds
-from privacy.secure.rounds import Rounds, as_aggregator, decoded, deviations, encoded
-from privacy.secure.settings import Finetune, Job, Parties
+from corpusmill.privacy.secret import Secret
+from corpusmill.privacy.secure import rounds
+from corpusmill.privacy.secure.rounds import Rounds, as_aggregator, decoded, deviations, encoded
+from corpusmill.privacy.secure.settings import Finetune, Job, Parties
+from corpusmill.transforms.errors import PrivacyError, ProtocolError, RecipeError
 from tests.privacy.secure.parties import OWNERS, Killed, Threads
 from tests.privacy.secure.uniform import is_uniform
-from transforms.errors import PrivacyError, ProtocolError, RecipeError
 
 pytest.importorskip("cryptography", reason="secure sums need cryptography")
 
@@ -89,7 +89,7 @@ class _Named:
 def test_nothing_but_the_sum_is_seen(tmp_path, monkeypatch):
     x = updates(1)
     sent = []
-    from privacy.secure import node as nodes
+    from corpusmill.privacy.secure import node as nodes
 
     encode = nodes.encode
     monkeypatch.setattr(nodes, "encode", lambda m: sent.append(m) or encode(m))

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from privacy.secure.rows import rows_of
-from transforms.errors import SourceError
+from corpusmill.privacy.secure.rows import rows_of
+from corpusmill.transforms.errors import SourceError
 
 
 def test_columns_of_all_files_in_their_order(tmp_path):

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from privacy.secure import scoring
-from privacy.secure.homomorphic import checked, parameters, public_bytes
+from corpusmill.privacy.secure import scoring
+from corpusmill.privacy.secure.homomorphic import checked, parameters, public_bytes
+from corpusmill.transforms.errors import ProtocolError, SourceError
 from tests.privacy.secure.parties import Threads
-from transforms.errors import ProtocolError, SourceError
 
 pytest.importorskip("tenseal", reason="encrypted scores need tenseal")
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privacy.secure.shamir import PRIME, join, split
+from corpusmill.privacy.secure.shamir import PRIME, join, split
+from corpusmill.transforms.errors import ProtocolError
 from tests.privacy.secure.uniform import is_uniform
-from transforms.errors import ProtocolError
 
 
 @given(st.binary(min_size=32, max_size=32), st.integers(1, 5), st.integers(0, 3))

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from privacy.secure import counts, dedup
-from privacy.secure import node as nodes
-from privacy.secure.connection import address
-from privacy.secure.group import hash_to_group
-from privacy.secure.settings import Dedup
+from corpusmill.privacy.secure import counts, dedup
+from corpusmill.privacy.secure import node as nodes
+from corpusmill.privacy.secure.connection import address
+from corpusmill.privacy.secure.group import hash_to_group
+from corpusmill.privacy.secure.settings import Dedup
 from tests.privacy.secure.parties import OWNERS, Threads
 
 pytest.importorskip("rbcl", reason="set intersection needs rbcl")

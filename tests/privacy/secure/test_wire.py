@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from privacy.secure.wire import HEAD, KINDS, MAGIC, Message, allowed, decode, digest, encode
-from transforms.errors import ProtocolError
+from corpusmill.privacy.secure.wire import HEAD, KINDS, MAGIC, Message, allowed, decode, digest, encode
+from corpusmill.transforms.errors import ProtocolError
 
 SIZE = Message("s" * 32, "north", "hub", "size", 0, np.array([7], np.uint64))
 

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from training.finetune.documents import Documents, is_documents, read_table
-from training.vocabulary import Vocabulary
-from transforms.errors import BadFileError, DatasetError, RecipeError
+from corpusmill.training.finetune.documents import Documents, is_documents, read_table
+from corpusmill.training.vocabulary import Vocabulary
+from corpusmill.transforms.errors import BadFileError, DatasetError, RecipeError
 
 ROWS = [{"text": "the red fox", "label": "a"}, {"text": "a blue hill", "label": "b"}]
 
@@ -109,8 +109,8 @@ def test_a_stream_of_arrow_is_read_as_a_file_of_it(tmp_path):
 
 
 def test_documents_are_files_and_datasets_of_text(tmp_path, shards):
-    from pipelines.recipe import load
-    from pipelines.run import run
+    from corpusmill.pipelines.recipe.model import load
+    from corpusmill.pipelines.run import run
     from tests.corpora import rows, write_recipe
     from tests.corpora import write_shards as write_raw
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from training.finetune.templates import DEFAULT, Template, load, render
-from transforms.errors import RecipeError
-from transforms.random import Keyed
+from corpusmill.training.finetune.templates import DEFAULT, Template, load, render
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.random import Keyed
 
 RNG = Keyed(1, "templates")
 

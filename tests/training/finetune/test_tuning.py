@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 import torch
 
+from corpusmill.training import build, checkpoint, commands
+from corpusmill.training.finetune import lora, templates
+from corpusmill.training.finetune.classify import Classifier
+from corpusmill.training.finetune.soft_prompt import SoftPrompt
+from corpusmill.training.loop import read_metrics, train
+from corpusmill.training.model import Transformer
+from corpusmill.training.settings import ModelSettings
+from corpusmill.transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.random import Keyed
 from tests.training.conftest import WORDS, sentences, tiny
-from training import build, checkpoint, commands
-from training.finetune import lora, templates
-from training.finetune.classify import Classifier
-from training.finetune.soft_prompt import SoftPrompt
-from training.loop import read_metrics, train
-from training.model import Transformer
-from training.settings import ModelSettings
-from transforms.errors import DatasetError, RecipeError
-from transforms.random import Keyed
 
 
 def lines(path: Path, rows: list[dict]) -> str:
@@ -93,9 +93,9 @@ def test_the_base_is_unchanged_to_the_bit(make, tmp_path: Path, base, method: st
     saved = checkpoint.read_tensors(loaded.path / "model.safetensors")
     assert sum(t.numel() for t in saved.values()) < 0.2 * sum(p.numel() for p in zero_shot.model.parameters())
     held = build.rows_of(file, settings, zero_shot.vocabulary)
-    from training.evaluate import measure
-    from training.objectives import Causal
-    from training.parallel import Parallel
+    from corpusmill.training.evaluate import measure
+    from corpusmill.training.objectives import Causal
+    from corpusmill.training.parallel import Parallel
 
     before = measure(zero_shot.model, Causal(), held, zero_shot.vocabulary, Parallel(settings.runtime), settings)
     assert result["validation"]["loss"] < before["loss"] - 0.3
@@ -135,9 +135,9 @@ def test_text_to_text(make, tmp_path: Path, base, kind: str) -> None:
 
 
 def test_loss_on_the_answer_only(make, tmp_path: Path, tokenizer: Path) -> None:
-    from training.finetune.documents import Documents
-    from training.objectives import IGNORE, Causal
-    from training.vocabulary import Vocabulary
+    from corpusmill.training.finetune.documents import Documents
+    from corpusmill.training.objectives import IGNORE, Causal
+    from corpusmill.training.vocabulary import Vocabulary
 
     (tmp_path / "t.yaml").write_text('- {prompt: "Q: {question}\\nA: ", answer: "{answer}"}\n')
     rows = [{"question": "the red fox", "answer": "seven"}, {"question": "数据 很 好 " * 20, "answer": "a blue hill"}]
@@ -178,8 +178,8 @@ def test_documents_in_every_format(make, tmp_path: Path, tokenizer: Path) -> Non
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from training.finetune.documents import Documents
-    from training.vocabulary import Vocabulary
+    from corpusmill.training.finetune.documents import Documents
+    from corpusmill.training.vocabulary import Vocabulary
 
     table = pa.table(
         {"body": ["the red fox", "", "数据", None], "label": [1, 0, 1, 0], "source": ["a", "b", None, "a"]}

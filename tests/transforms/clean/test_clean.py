@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from transforms.clean.clean import Clean
+from corpusmill.transforms.clean.clean import Clean
 
 
 def batch(texts):

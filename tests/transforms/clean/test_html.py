@@ -3,8 +3,8 @@ import sys
 import pyarrow as pa
 import pytest
 
-from transforms.clean.html import strip_html
-from transforms.errors import MissingDependencyError
+from corpusmill.transforms.clean.html import strip_html
+from corpusmill.transforms.errors import MissingDependencyError
 
 
 def test_tags_scripts_and_entities():

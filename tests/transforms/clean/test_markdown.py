@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.clean.markdown import strip_markdown
+from corpusmill.transforms.clean.markdown import strip_markdown
 
 
 def strip(text: str) -> str:

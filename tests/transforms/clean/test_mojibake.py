@@ -5,7 +5,7 @@ from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.clean.mojibake import bad_rows, repair, suspects
+from corpusmill.transforms.clean.mojibake import bad_rows, repair, suspects
 
 NAMED = "вЂâ€œГўВЂВĀā€β€™à²√±≈°‚ÄìôаØÙÃÂ \xa0\u200b"
 

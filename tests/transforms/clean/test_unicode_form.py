@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.clean.unicode_form import normalize
+from corpusmill.transforms.clean.unicode_form import normalize
 
 
 @pytest.mark.parametrize("form", ["NFC", "NFKC"])

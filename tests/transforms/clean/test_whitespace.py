@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.clean.whitespace import tidy
+from corpusmill.transforms.clean.whitespace import tidy
 
 BREAKS = "\r\x0b\x0c\x85\u2028\u2029"
 

@@ -6,9 +6,9 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from transforms.decontaminate.decontaminate import Decontaminate
-from transforms.errors import BadFileError
-from transforms.random import Keyed
+from corpusmill.transforms.decontaminate.decontaminate import Decontaminate
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.random import Keyed
 
 ITEM = "a train leaves the station at noon and travels north at sixty miles an hour until it meets another"
 SHORT = "who wrote the winter tale"

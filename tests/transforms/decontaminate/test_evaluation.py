@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.decontaminate.evaluation import read_items
-from transforms.errors import BadFileError
+from corpusmill.transforms.decontaminate.evaluation import read_items
+from corpusmill.transforms.errors import BadFileError
 
 ROWS = [
     {"id": "a", "question": "What is it?", "answer": "42", "n": 1},

@@ -5,7 +5,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.decontaminate.grams import build_grams, find_matches
+from corpusmill.transforms.decontaminate.grams import build_grams, find_matches
 
 
 def matches(items: list[str], texts: list, n: int = 3, min_words: int = 1) -> set[tuple[int, int, str]]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from transforms.base import Group
-from transforms.exchange import named, shard_names
-from transforms.hashing import mix64_array
+from corpusmill.transforms.base import Group
+from corpusmill.transforms.exchange import named, shard_names
+from corpusmill.transforms.hashing import mix64_array
 
 Shard = list[pa.RecordBatch]
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pyarrow as pa
 
-from transforms.dedup.candidates import ALL, EQUAL, LINKS, NEXT, TOLD, band_pairs, candidates, components
-from transforms.exchange import named, shard_names
+from corpusmill.transforms.dedup._candidates import ALL, EQUAL, LINKS, NEXT, TOLD, band_pairs, candidates, components
+from corpusmill.transforms.exchange import named, shard_names
 
 
 def rows(key: list[int], content: list[int], row: list[int] | None = None) -> pa.Table:

@@ -1,9 +1,9 @@
 import numpy as np
 import pyarrow as pa
 
+from corpusmill.transforms.base import Applied
+from corpusmill.transforms.dedup._cut import cut, drop
 from tests.transforms.dedup.harness import documents
-from transforms.base import Applied
-from transforms.dedup.cut import cut, drop
 
 
 def run(texts: list[str], ranges: list[tuple[int, int, int]], **how: object) -> Applied:

@@ -3,8 +3,8 @@ import unicodedata
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.dedup.exact import Exact
 from tests.transforms.dedup.harness import cut, documents, run
-from transforms.dedup.exact import Exact
 
 VARIANTS = {
     "same": ("a b\nc", "a b\nc"),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.dedup.grouping import column, distinct, grouped, places, repeated
+from corpusmill.transforms.dedup._grouping import column, distinct, grouped, places, repeated
 
 U = np.uint64
 

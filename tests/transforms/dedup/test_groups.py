@@ -5,14 +5,14 @@ import random
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.base import Group
+from corpusmill.transforms.dedup.exact import Exact
+from corpusmill.transforms.dedup.lines import Lines
+from corpusmill.transforms.dedup.minhash import Minhash
+from corpusmill.transforms.dedup.paragraphs import Paragraphs
+from corpusmill.transforms.dedup.substring import Substring
+from corpusmill.transforms.errors import RecipeError
 from tests.transforms.dedup.harness import cut, documents, run
-from transforms.base import Group
-from transforms.dedup.exact import Exact
-from transforms.dedup.lines import Lines
-from transforms.dedup.minhash import Minhash
-from transforms.dedup.paragraphs import Paragraphs
-from transforms.dedup.substring import Substring
-from transforms.errors import RecipeError
 
 GROUPS = [
     Exact(),

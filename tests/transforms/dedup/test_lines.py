@@ -1,5 +1,5 @@
+from corpusmill.transforms.dedup.lines import Lines
 from tests.transforms.dedup.harness import cut, documents, run
-from transforms.dedup.lines import Lines
 
 LONG = "this line is long enough to count as one"
 

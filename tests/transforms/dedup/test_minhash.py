@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from corpusmill.transforms.dedup.minhash import Minhash
 from tests.transforms.dedup.harness import cut, documents, run
-from transforms.dedup.minhash import Minhash
 
 DATA = Path(__file__).resolve().parents[3] / "../shared/data/neardup"
 CHINESE = "人工智能正在改变我们的生活方式，从语音助手到自动驾驶汽车，机器学习算法无处不在，它们帮助我们做出更好的决定。"

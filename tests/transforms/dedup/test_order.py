@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.dedup._order import document_ranks, order_columns, order_fingerprint, order_ranks
+from corpusmill.transforms.errors import RecipeError
 from tests.transforms.dedup.harness import documents
-from transforms.dedup.order import document_ranks, order_columns, order_fingerprint, order_ranks
-from transforms.errors import RecipeError
 
 
 def ranked(table: pa.Table, keep: str) -> list[str]:

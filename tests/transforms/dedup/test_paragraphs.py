@@ -1,5 +1,5 @@
+from corpusmill.transforms.dedup.paragraphs import Paragraphs
 from tests.transforms.dedup.harness import cut, documents, run
-from transforms.dedup.paragraphs import Paragraphs
 
 TWO = "this paragraph has two lines and both\nof them are equal in all documents"
 

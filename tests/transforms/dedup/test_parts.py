@@ -2,10 +2,10 @@ import random
 
 import pytest
 
+from corpusmill.transforms.dedup._parts import Parts
+from corpusmill.transforms.dedup.lines import Lines
+from corpusmill.transforms.dedup.paragraphs import Paragraphs
 from tests.transforms.dedup.harness import cut, documents, run
-from transforms.dedup.lines import Lines
-from transforms.dedup.paragraphs import Paragraphs
-from transforms.dedup.parts import Parts
 
 BOTH = pytest.mark.parametrize("parts", [Lines, Paragraphs])
 LONG = "this line is long enough to count as one"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.dedup.shingles import nfc, shingle_sets
+from corpusmill.transforms.dedup._shingles import nfc, shingle_sets
 
 
 def sets(texts: list[str], n: int = 5) -> list[list[int]]:

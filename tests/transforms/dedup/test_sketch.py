@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from transforms.dedup.sketch import band_keys, fill_sketch, sketch
-from transforms.hashing import mix64_array
+from corpusmill.transforms.dedup._sketch import band_keys, fill_sketch, sketch
+from corpusmill.transforms.hashing import mix64_array
 
 
 def random_pair(rng: np.random.Generator, size: int, jaccard: float) -> tuple[np.ndarray, np.ndarray, float]:

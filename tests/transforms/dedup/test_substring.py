@@ -5,8 +5,8 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from corpusmill.transforms.dedup.substring import Substring
 from tests.transforms.dedup.harness import cut, documents, run
-from transforms.dedup.substring import Substring
 
 
 def noise(seed: int, n: int) -> str:

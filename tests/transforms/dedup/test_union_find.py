@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.dedup.union_find import join, roots
+from corpusmill.transforms.dedup._union_find import join, roots
 
 
 def components(n: int, a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.dedup.verify import LARGE, confirm, jaccard, similarity_to_survivor
+from corpusmill.transforms.dedup._verify import LARGE, confirm, jaccard, similarity_to_survivor
 
 
 @given(st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)), st.sampled_from([0.1, 0.5, 0.8, 1.0]))

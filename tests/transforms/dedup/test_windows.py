@@ -1,7 +1,7 @@
 import numpy as np
 
-from transforms.dedup.windows import repeated_windows
-from transforms.dedup.winnow import byte_table
+from corpusmill.transforms.dedup._windows import repeated_windows
+from corpusmill.transforms.dedup._winnow import byte_table
 
 
 def ranges(texts: list[bytes], span: list[int], order: list[int], keep_first: bool = True, size: int = 8) -> list:

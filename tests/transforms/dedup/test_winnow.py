@@ -4,8 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from transforms.arrow import string_buffers
-from transforms.dedup.winnow import byte_table, contexts, runs
+from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms.dedup._winnow import byte_table, contexts, runs
 
 
 def of(texts: list[str], size: int) -> list[tuple[int, ...]]:

@@ -2,12 +2,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpusmill.transforms.base import Transform
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.filters.c4_code import C4Code
+from corpusmill.transforms.filters.c4_paper import C4Paper
+from corpusmill.transforms.random import Keyed
 from tests.transforms.filters.reference import batch, c4_code, corpus_texts
-from transforms.base import Transform
-from transforms.errors import RecipeError
-from transforms.filters.c4_code import C4Code
-from transforms.filters.c4_paper import C4Paper
-from transforms.random import Keyed
 
 GOOD = "This is a line of prose. It ends as it should.\nAnd here is one more of the kind.\n"
 PIECES = ["one two ", "three four five", ".", "...", "?", "!", '"', "\n", " ", "[1]", "[edit]", "[citation needed]", "[12", "{",

@@ -3,10 +3,10 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.filters.filter import UserFilter
+from corpusmill.transforms.random import Keyed
 from tests.transforms.filters.reference import batch
-from transforms.errors import RecipeError
-from transforms.filters.filter import UserFilter
-from transforms.random import Keyed
 
 HERE = __name__
 

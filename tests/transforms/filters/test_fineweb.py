@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpusmill.transforms.filters.fineweb import Fineweb
+from corpusmill.transforms.random import Keyed
 from tests.transforms.filters.reference import HAND, batch, corpus_texts, fineweb
-from transforms.filters.fineweb import Fineweb
-from transforms.random import Keyed
 
 
 def compare(texts, scripts="adapt"):

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpusmill.transforms.filters.gopher_quality import GopherQuality
+from corpusmill.transforms.random import Keyed
 from tests.transforms.filters.reference import HAND, batch, corpus_texts, gopher_quality, spaceless
-from transforms.filters.gopher_quality import GopherQuality
-from transforms.random import Keyed
 
 ALPHABET = "aZ the of\n .#…-•3_é中文字，。「」かなไทยعر👍\u0301\ufe0f\u3000"
 

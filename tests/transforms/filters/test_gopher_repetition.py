@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpusmill.transforms.filters.gopher_repetition import GopherRepetition
+from corpusmill.transforms.random import Keyed
 from tests.transforms.filters.reference import HAND, batch, corpus_texts, gopher_repetition
-from transforms.filters.gopher_repetition import GopherRepetition
-from transforms.random import Keyed
 
 
 def compare(texts, scripts="adapt"):

@@ -2,9 +2,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from transforms.errors import BadFileError, RecipeError
-from transforms.filters.kept_elsewhere import KeptElsewhere, add_to_list
-from transforms.random import Keyed
+from corpusmill.transforms.errors import BadFileError, RecipeError
+from corpusmill.transforms.filters.kept_elsewhere import KeptElsewhere, add_to_list
+from corpusmill.transforms.random import Keyed
 
 
 def found(**ids):

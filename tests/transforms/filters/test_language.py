@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from corpusmill.transforms.filters import language
+from corpusmill.transforms.filters.language import LABELS, Language, line_of_prose
+from corpusmill.transforms.random import Keyed
 from tests.transforms.filters.reference import CORPUS, batch
-from transforms.filters import language
-from transforms.filters.language import LABELS, Language, line_of_prose
-from transforms.random import Keyed
 
 TEXTS = {
     "en": "The committee met on Thursday to discuss the new budget.",

@@ -3,9 +3,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from corpusmill.transforms.filters.length import Length
+from corpusmill.transforms.random import Keyed
 from tests.transforms.filters.reference import HAND, batch, rule_words
-from transforms.filters.length import Length
-from transforms.random import Keyed
 
 BLANK = ["\u3000\n\u00a0\u2028 \n\x85", "\x1f\n\x00\n\x7f", "a\u3000\n\u3000b\n \ufeff"]
 

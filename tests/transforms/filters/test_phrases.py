@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from transforms.filters.phrases import compile_phrases, match_at
+from corpusmill.transforms.filters.phrases import compile_phrases, match_at
 
 
 @pytest.mark.parametrize(

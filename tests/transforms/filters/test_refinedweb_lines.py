@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from corpusmill.transforms.filters.refinedweb_lines import RefinedwebLines
+from corpusmill.transforms.random import Keyed
 from tests.transforms.filters.reference import batch, corpus_texts
-from transforms.filters.refinedweb_lines import RefinedwebLines
-from transforms.random import Keyed
 
 PROSE = "The quick brown fox jumps over the lazy dog and then runs away into the dark green forest.\n" * 12
 

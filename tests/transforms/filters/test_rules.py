@@ -1,7 +1,7 @@
 import numpy as np
 
-from transforms.base import Filter, Verdict
-from transforms.filters.rules import Rules, ratio
+from corpusmill.transforms.base import Filter, Verdict
+from corpusmill.transforms.filters.rules import Rules, ratio
 
 
 def test_equal_to_the_limit_is_kept_and_nan_breaks_nothing():

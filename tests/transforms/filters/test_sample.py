@@ -3,8 +3,8 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from transforms.filters.sample import Sample
-from transforms.random import Keyed
+from corpusmill.transforms.filters.sample import Sample
+from corpusmill.transforms.random import Keyed
 
 IDS = [f"doc-{i}" for i in range(20_000)]
 ROWS = pa.record_batch({"id": IDS, "text": ["x"] * len(IDS)})

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpusmill.transforms.filters import statistics as s
+from corpusmill.transforms.unicode import strip
 from tests.transforms.filters.reference import HAND, alone, ends_sentence, rule_words
-from transforms.filters import statistics as s
-from transforms.unicode import strip
 
 
 def buffer(text):

@@ -2,9 +2,9 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from transforms.errors import RecipeError
-from transforms.filters.where import Where
-from transforms.random import Keyed
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.filters.where import Where
+from corpusmill.transforms.random import Keyed
 
 ROWS = pa.record_batch(
     {

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from transforms.errors import BadFileError
-from transforms.generate.cache import CHUNK, RequestCache, request_cache
-from transforms.generate.model import Request
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.generate.cache import CHUNK, RequestCache, request_cache
+from corpusmill.transforms.generate.model import Request
 
 
 class Model:
@@ -142,7 +142,7 @@ def test_a_process_has_one_cache_of_a_path_and_another_process_its_own(tmp_path)
     assert RequestCache.at(os.path.join(str(tmp_path), ".", "requests.sqlite")) is cache
     cache.put([(b"p", "r", "x")])
     code = (
-        "import sys; from transforms.generate.cache import RequestCache; c = RequestCache.at(sys.argv[1]); "
+        "import sys; from corpusmill.transforms.generate.cache import RequestCache; c = RequestCache.at(sys.argv[1]); "
         "assert c.get([b'p']) == {b'p': 'x'}; c.put([(b'q', 's', 'y')])"
     )
     subprocess.run([sys.executable, "-c", code, path], check=True)

@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from transforms.errors import RecipeError
-from transforms.generate import model as models
-from transforms.generate.accepted import Accepted
-from transforms.generate.cache import RequestCache
-from transforms.generate.generate import Generate
-from transforms.generate.model import Request
-from transforms.random import Keyed, draw_array
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.generate import model as models
+from corpusmill.transforms.generate.accepted import Accepted
+from corpusmill.transforms.generate.cache import RequestCache
+from corpusmill.transforms.generate.generate import Generate
+from corpusmill.transforms.generate.model import Request
+from corpusmill.transforms.random import Keyed, draw_array
 
 WORDS = [
     "river",

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from transforms.errors import RecipeError
-from transforms.generate.prompts import STYLES, beginning, fields, fill, instruct, read_tasks, rephrase
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.generate.prompts import STYLES, beginning, fields, fill, instruct, read_tasks, rephrase
 
 
 def test_fill() -> None:

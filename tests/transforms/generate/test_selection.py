@@ -10,15 +10,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from corpusmill.transforms.base import Group
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.generate.calibrate import calibration_error, fit_temperature, predict, threshold
+from corpusmill.transforms.generate.class_balance import ClassBalance
+from corpusmill.transforms.generate.pseudo_label import PseudoLabel
+from corpusmill.transforms.generate.select import balanced, class_ranks, gate
+from corpusmill.transforms.generate.synthetic_cap import SyntheticCap, within
+from corpusmill.transforms.random import Keyed
 from tests.transforms.generate.test_generate import batch, echo  # noqa: F401
-from transforms.base import Group
-from transforms.errors import RecipeError
-from transforms.generate.calibrate import calibration_error, fit_temperature, predict, threshold
-from transforms.generate.class_balance import ClassBalance
-from transforms.generate.pseudo_label import PseudoLabel
-from transforms.generate.select import balanced, class_ranks, gate
-from transforms.generate.synthetic_cap import SyntheticCap, within
-from transforms.random import Keyed
 
 
 def test_temperature_is_found_and_calibrates() -> None:

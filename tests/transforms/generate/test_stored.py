@@ -1,10 +1,10 @@
 import pytest
 
+from corpusmill.transforms import storage
+from corpusmill.transforms.generate.cache import RequestCache, request_cache
+from corpusmill.transforms.generate.model import Request
+from corpusmill.transforms.generate.stored import StoredCache
 from tests import objects
-from transforms import storage
-from transforms.generate.cache import RequestCache, request_cache
-from transforms.generate.model import Request
-from transforms.generate.stored import StoredCache
 
 PATH = "s3://corpora/out/.corpusmill/requests.sqlite"
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.mix.epochs import spread, tempered, uniform
+from corpusmill.transforms.mix.epochs import spread, tempered, uniform
 
 
 def unimax(sizes: list[int], budget: float, cap: float) -> np.ndarray:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from transforms.errors import RecipeError
-from transforms.mix.learn import fit, propose
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.mix.learn import fit, propose
 
 
 def surface(x: np.ndarray, best: np.ndarray, curve: np.ndarray) -> np.ndarray:

@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from transforms.arrow import empty_batch
-from transforms.errors import RecipeError
-from transforms.mix.mix import NO_DOMAIN, Mix
-from transforms.random import Keyed
+from corpusmill.transforms.arrow import empty_batch
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.mix.mix import NO_DOMAIN, Mix
+from corpusmill.transforms.random import Keyed
 
 
 def documents(counts: dict[str, int], words: int = 5, **columns: list) -> pa.RecordBatch:

@@ -1,9 +1,9 @@
 import re
 from collections import Counter
 
+from corpusmill.transforms.noise.aeda import Aeda
+from corpusmill.transforms.random import Keyed
 from tests.transforms.noise.corpora import CHINESE, ENGLISH, batch_of
-from transforms.noise.aeda import Aeda
-from transforms.random import Keyed
 
 
 def noised(text: str, seed: int = 0, **fields) -> str:

@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from corpusmill.transforms.errors import MissingDependencyError
+from corpusmill.transforms.noise.characters import OPERATIONS, Characters
+from corpusmill.transforms.noise.confusions import keyboard
+from corpusmill.transforms.noise.copies import Copies
+from corpusmill.transforms.random import Keyed
 from tests.transforms.noise.corpora import CHINESE, ENGLISH, batch_of, corpus
-from transforms.errors import MissingDependencyError
-from transforms.noise.characters import OPERATIONS, Characters
-from transforms.noise.confusions import keyboard
-from transforms.noise.copies import Copies
-from transforms.random import Keyed
 
 
 def noised(text: str, **fields) -> str:

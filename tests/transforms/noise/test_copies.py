@@ -6,13 +6,13 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.noise.aeda import Aeda
+from corpusmill.transforms.noise.characters import Characters
+from corpusmill.transforms.noise.copies import Copies
+from corpusmill.transforms.noise.noise import Noise
+from corpusmill.transforms.noise.sentences import Sentences
+from corpusmill.transforms.random import Keyed
 from tests.transforms.noise.corpora import AWKWARD, CHINESE, ENGLISH, JAPANESE, batch_of
-from transforms.noise.aeda import Aeda
-from transforms.noise.characters import Characters
-from transforms.noise.copies import Copies
-from transforms.noise.noise import Noise
-from transforms.noise.sentences import Sentences
-from transforms.random import Keyed
 
 TRANSFORMS: list[Copies] = [
     Noise(mask=0.1, delete=0.2, replace=0.2, insert=0.2, swap=0.2, copies=2),

@@ -2,10 +2,10 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
-from transforms.errors import RecipeError, SourceError
-from transforms.noise.denoise import Denoise
-from transforms.noise.objectives import IGNORED
-from transforms.random import Keyed
+from corpusmill.transforms.errors import RecipeError, SourceError
+from corpusmill.transforms.noise.denoise import Denoise
+from corpusmill.transforms.noise.objectives import IGNORED
+from corpusmill.transforms.random import Keyed
 
 TASKS = [
     Denoise(objective="bert", mask_id=3, vocab_size=1000),

@@ -2,9 +2,9 @@ from collections import Counter
 
 import pytest
 
+from corpusmill.transforms.noise.eda import Eda
 from tests.transforms.noise.corpora import AWKWARD, CHINESE, batch_of
 from tests.transforms.noise.wordnet_files import write_wordnet
-from transforms.noise.eda import Eda
 
 TEXT = "the dog jumped over one quick car and two small boxes while three others walk by slowly today"
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.noise.noise import OPERATIONS, Noise
+from corpusmill.transforms.random import Keyed
 from tests.transforms.noise.corpora import CHINESE, JAPANESE, batch_of, corpus
-from transforms.errors import BadFileError
-from transforms.noise.noise import OPERATIONS, Noise
-from transforms.random import Keyed
 
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
 

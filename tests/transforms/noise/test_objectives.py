@@ -6,8 +6,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from transforms.noise.objectives import IGNORED, corrupt_spans, infill_spans, mask_tokens, split_prefix
-from transforms.random import Keyed, draw_array
+from corpusmill.transforms.noise.objectives import IGNORED, corrupt_spans, infill_spans, mask_tokens, split_prefix
+from corpusmill.transforms.random import Keyed, draw_array
 
 NONE = np.zeros(0, np.bool_)
 

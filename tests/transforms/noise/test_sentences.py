@@ -3,10 +3,10 @@ from collections import Counter
 import pytest
 from pydantic import ValidationError
 
+from corpusmill.transforms.noise.sentences import Sentences
+from corpusmill.transforms.noise.splitting import split_sentences
+from corpusmill.transforms.random import Keyed
 from tests.transforms.noise.corpora import CHINESE, ENGLISH, JAPANESE, batch_of
-from transforms.noise.sentences import Sentences
-from transforms.noise.splitting import split_sentences
-from transforms.random import Keyed
 
 
 def noised(text: str, seed: int = 0, **fields) -> str:

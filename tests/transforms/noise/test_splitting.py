@@ -1,9 +1,9 @@
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.errors import MissingDependencyError
+from corpusmill.transforms.noise.splitting import punkt_spans, rule_spans, split_sentences
 from tests.transforms.noise.corpora import AWKWARD, CHINESE, ENGLISH, JAPANESE
-from transforms.errors import MissingDependencyError
-from transforms.noise.splitting import punkt_spans, rule_spans, split_sentences
 
 
 @pytest.mark.parametrize(

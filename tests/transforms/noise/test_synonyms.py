@@ -2,10 +2,10 @@ import math
 
 import pytest
 
+from corpusmill.transforms.noise.synonyms import Synonyms
+from corpusmill.transforms.random import Keyed
 from tests.transforms.noise.corpora import AWKWARD, CHINESE, batch_of
 from tests.transforms.noise.wordnet_files import write_wordnet
-from transforms.noise.synonyms import Synonyms
-from transforms.random import Keyed
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.errors import BadFileError
-from transforms.noise.unigrams import Unigrams, build_unigrams, main, read_unigrams, write_unigrams
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.noise.unigrams import Unigrams, build_unigrams, main, read_unigrams, write_unigrams
 
 TEXTS = ["The the cat, the 2 cats", "机器学习机器", "", None, "the"]
 

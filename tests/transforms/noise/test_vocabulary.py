@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from transforms.errors import BadFileError
-from transforms.noise.vocabulary import token_tables
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.noise.vocabulary import token_tables
 
 
 def test_wordpiece(tmp_path) -> None:

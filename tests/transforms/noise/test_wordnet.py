@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from corpusmill.transforms.errors import BadFileError, MissingDependencyError
+from corpusmill.transforms.noise.wordnet import Synonyms, find_entry, load_synonyms, read_wordnet, synonym_lists
 from tests.transforms.noise.wordnet_files import write_wordnet
-from transforms.errors import BadFileError, MissingDependencyError
-from transforms.noise.wordnet import Synonyms, find_entry, load_synonyms, read_wordnet, synonym_lists
 
 
 def test_lists(tmp_path) -> None:

@@ -4,9 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numba import njit
 
+from corpusmill.transforms.noise.words import word_spans
+from corpusmill.transforms.unicode import next_word, tables
 from tests.transforms.noise.corpora import AWKWARD, CHINESE, ENGLISH, JAPANESE
-from transforms.noise.words import word_spans
-from transforms.unicode import next_word, tables
 
 
 @njit

@@ -1,6 +1,6 @@
 import pytest
 
-from transforms.redact import checksums as check
+from corpusmill.transforms.redact import checksums as check
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpusmill.transforms.redact.detect import TYPES, detect
 from tests.transforms.redact.fixture import CLEAN, fixture
-from transforms.redact.detect import TYPES, detect
 
 
 def found(text: str) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-from transforms.redact.keys import pseudonym
+from corpusmill.transforms.redact.keys import pseudonym
 
 KEY = b"0123456789abcdef0123456789abcdef"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pytest
 
-from transforms.redact import names
-from transforms.redact.redact import Redact
+from corpusmill.transforms.redact import names
+from corpusmill.transforms.redact.redact import Redact
 
 
 @dataclass

@@ -5,7 +5,7 @@ import json
 import pyarrow.parquet as pq
 from click.testing import CliRunner
 
-from pipelines.cli import cli
+from corpusmill.pipelines.cli import cli
 from tests.transforms.redact.fixture import fixture
 
 RECIPE = """

@@ -4,9 +4,9 @@ import pyarrow as pa
 import pytest
 from pydantic import ValidationError
 
+from corpusmill.transforms.errors import MissingDependencyError, RecipeError, SourceError
+from corpusmill.transforms.redact.redact import Redact
 from tests.transforms.redact.fixture import fixture
-from transforms.errors import MissingDependencyError, RecipeError, SourceError
-from transforms.redact.redact import Redact
 
 KEY = "0123456789abcdef0123456789abcdef"
 

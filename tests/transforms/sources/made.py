@@ -7,11 +7,11 @@ import lzma
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from transforms.sources.bad import BadRows
-from transforms.sources.listing import list_files
-from transforms.sources.read import read_unit
-from transforms.sources.spec import SourceSpec
-from transforms.sources.units import ReadUnit, plan_units
+from corpusmill.transforms.sources.bad import BadRows
+from corpusmill.transforms.sources.listing import list_files
+from corpusmill.transforms.sources.read import read_unit
+from corpusmill.transforms.sources.spec import SourceSpec
+from corpusmill.transforms.sources.units import ReadUnit, plan_units
 
 COMPRESS = {
     "": bytes,

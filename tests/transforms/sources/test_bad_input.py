@@ -7,9 +7,9 @@ import random
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.errors import BadFileError, SourceError
+from corpusmill.transforms.sources.bad import example
 from tests.transforms.sources.made import COMPRESS, read_source, write
-from transforms.errors import BadFileError, SourceError
-from transforms.sources.bad import example
 
 GOOD = b'{"text": "good", "n": 1}\n'
 

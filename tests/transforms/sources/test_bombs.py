@@ -11,7 +11,7 @@ import gzip, json, struct, sys
 from pathlib import Path
 import pyarrow as pa, pyarrow.parquet as pq
 from tests.transforms.sources.made import read_source
-from transforms.errors import BadFileError
+from corpusmill.transforms.errors import BadFileError
 
 folder = Path(sys.argv[1])
 

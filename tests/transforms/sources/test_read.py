@@ -5,15 +5,15 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.document import text_ids
+from corpusmill.transforms.errors import BadFileError, SourceError
+from corpusmill.transforms.sources.bad import BadRows
+from corpusmill.transforms.sources.listing import list_files
+from corpusmill.transforms.sources.read import read_unit, schema_of
+from corpusmill.transforms.sources.schema import conform, unify
+from corpusmill.transforms.sources.spec import SourceSpec
+from corpusmill.transforms.sources.units import plan_units
 from tests.transforms.sources.made import COMPRESS, read_source, write
-from transforms.document import text_ids
-from transforms.errors import BadFileError, SourceError
-from transforms.sources.bad import BadRows
-from transforms.sources.listing import list_files
-from transforms.sources.read import read_unit, schema_of
-from transforms.sources.schema import conform, unify
-from transforms.sources.spec import SourceSpec
-from transforms.sources.units import plan_units
 
 DATA = Path(__file__).parents[4] / "shared/data"
 ROWS = [

@@ -4,11 +4,11 @@ import random
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.errors import SourceError
+from corpusmill.transforms.sources.listing import list_files
+from corpusmill.transforms.sources.spec import SourceSpec
+from corpusmill.transforms.sources.units import plan_units
 from tests.transforms.sources.made import read_source, write
-from transforms.errors import SourceError
-from transforms.sources.listing import list_files
-from transforms.sources.spec import SourceSpec
-from transforms.sources.units import plan_units
 
 
 def _spec(path, **fields):

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from transforms.random import Keyed
-from transforms.tokens.train_tokenizer import train_tokenizer
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
 SENTENCES = [
     "The shard is written beside its name and renamed when it is whole. ",

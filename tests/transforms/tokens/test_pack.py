@@ -4,14 +4,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.arrow import empty_batch
+from corpusmill.transforms.errors import BadFileError, RecipeError
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.tokens.pack import Pack
+from corpusmill.transforms.tokens.pack_report import PackReport
+from corpusmill.transforms.tokens.tokenize import Tokenize
 from tests.transforms.tokens.conftest import make_documents
 from tests.transforms.tokens.test_tokenizer import reference
-from transforms.arrow import empty_batch
-from transforms.errors import BadFileError, RecipeError
-from transforms.random import Keyed
-from transforms.tokens.pack import Pack
-from transforms.tokens.pack_report import PackReport
-from transforms.tokens.tokenize import Tokenize
 
 
 def run(step: Pack, batches: list[pa.RecordBatch], seed: int = 1) -> tuple[list[dict], PackReport]:
@@ -151,7 +151,7 @@ def test_without_eos_or_segments(tokenizer_path: str) -> None:
 
 
 def test_chinese_and_japanese_come_back(tokenizer_path: str) -> None:
-    from transforms.tokens.tokenizer import load_tokenizer
+    from corpusmill.transforms.tokens.tokenizer import load_tokenizer
 
     texts = {"zh": "每个快照都是不可变的。" * 9, "ja": "スナップショットからなります。" * 9}
     rows, _ = run(

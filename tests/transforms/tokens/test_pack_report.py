@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from transforms.errors import ConservationError
-from transforms.tokens.pack_report import LEDGER, PackReport
+from corpusmill.transforms.errors import ConservationError
+from corpusmill.transforms.tokens.pack_report import LEDGER, PackReport
 
 
 def test_a_document_that_is_nowhere_is_an_error() -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.tokens.packing import best_fit, cut_full_rows, cut_stream, distinct, wrap
+from corpusmill.transforms.tokens.packing import best_fit, cut_full_rows, cut_stream, distinct, wrap
 
 
 def plain_best_fit(sizes: list[int], length: int) -> list[list[int]]:

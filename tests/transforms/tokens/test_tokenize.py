@@ -3,9 +3,9 @@
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.tokens.tokenize import Tokenize
 from tests.transforms.tokens.test_tokenizer import reference
-from transforms.errors import RecipeError
-from transforms.tokens.tokenize import Tokenize
 
 
 def test_adds_the_ids_of_hf(tokenizer_path: str, documents: pa.RecordBatch) -> None:

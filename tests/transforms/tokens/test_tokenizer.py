@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.errors import BadFileError, MissingDependencyError, RecipeError
-from transforms.tokens import tokenizer as module
-from transforms.tokens.tokenizer import PROBE, Tokenizer, load_tokenizer, token_dtype
+from corpusmill.transforms.errors import BadFileError, MissingDependencyError, RecipeError
+from corpusmill.transforms.tokens import tokenizer as module
+from corpusmill.transforms.tokens.tokenizer import PROBE, Tokenizer, load_tokenizer, token_dtype
 
 HARD = [
     "",

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.tokens.tokenizer import load_tokenizer
+from corpusmill.transforms.tokens.train_tokenizer import sample_documents, train_tokenizer
 from tests.transforms.tokens.conftest import make_documents
-from transforms.errors import RecipeError
-from transforms.random import Keyed
-from transforms.tokens.tokenizer import load_tokenizer
-from transforms.tokens.train_tokenizer import sample_documents, train_tokenizer
 
 
 def batches(order: int, size: int) -> list[pa.RecordBatch]:

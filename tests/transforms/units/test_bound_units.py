@@ -4,9 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.units.bound_units import BoundUnits
 from tests.transforms.dedup.harness import cut, documents, run
-from transforms.errors import RecipeError
-from transforms.units.bound_units import BoundUnits
 
 
 def users(n: int = 200, seed: int = 0) -> pa.Table:

@@ -3,8 +3,8 @@
 import pyarrow as pa
 import pytest
 
-from transforms.errors import RecipeError
-from transforms.units.unit import Unit
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.units.unit import Unit
 
 
 def test_the_unit_is_the_document_or_a_column():
@@ -27,7 +27,7 @@ def test_documents_without_a_unit_are_refused():
 
 
 def test_what_is_derived_inherits_the_unit():
-    from transforms.noise.noise import Noise
+    from corpusmill.transforms.noise.noise import Noise
 
     batch = Unit(by="user")(
         pa.record_batch({"id": ["a"], "text": ["one two three four"], "source": ["s"], "user": ["ann"]})

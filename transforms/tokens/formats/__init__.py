@@ -16,8 +16,8 @@ from typing import Literal
 
 import pyarrow as pa
 
-from transforms.errors import RecipeError
-from transforms.tokens.formats.files import File, Shard
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.tokens.formats.files import File, Shard
 
 Format = Literal["arrow", "parquet", "mds", "megatron", "nanogpt"]
 FORMATS: tuple[str, ...] = ("arrow", "parquet", "mds", "megatron", "nanogpt")
@@ -32,19 +32,19 @@ def write_shard(form: str, batches: Iterable[pa.RecordBatch], stem: str, schema:
         RecipeError: no such format, or columns that it cannot hold.
     """
     if form in ("arrow", "parquet"):
-        from transforms.tokens.formats.columnar import write_columnar
+        from corpusmill.transforms.tokens.formats.columnar import write_columnar
 
         return write_columnar(batches, stem, schema, "arrow" if form == "arrow" else "parquet")
     if form == "mds":
-        from transforms.tokens.formats.mosaic import write_mds
+        from corpusmill.transforms.tokens.formats.mosaic import write_mds
 
         return write_mds(batches, stem, schema)
     if form == "megatron":
-        from transforms.tokens.formats.megatron import write_megatron
+        from corpusmill.transforms.tokens.formats.megatron import write_megatron
 
         return write_megatron(batches, stem, schema)
     if form == "nanogpt":
-        from transforms.tokens.formats.nanogpt import write_nanogpt
+        from corpusmill.transforms.tokens.formats.nanogpt import write_nanogpt
 
         return write_nanogpt(batches, stem, schema)
     raise RecipeError(f"output.format: {form!r} is none of {', '.join(FORMATS)}")
@@ -54,6 +54,6 @@ def finish(form: str, directory: str, shards: Iterable[Shard]) -> tuple[File, ..
     """Write what a dataset needs beside its shards; only mds has such a file, index.json."""
     if form != "mds":
         return ()
-    from transforms.tokens.formats.mosaic import write_index
+    from corpusmill.transforms.tokens.formats.mosaic import write_index
 
     return (write_index(directory, shards),)

@@ -10,9 +10,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-from transforms.errors import EngineError
-from transforms.shards import SUFFIX, ShardWriter
-from transforms.tokens.formats.files import File, Shard, token_rows
+from corpusmill.transforms.errors import EngineError
+from corpusmill.transforms.shards import SUFFIX, ShardWriter
+from corpusmill.transforms.tokens.formats.files import File, Shard, token_rows
 
 
 def write_columnar(

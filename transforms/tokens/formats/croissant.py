@@ -14,8 +14,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from transforms.errors import RecipeError
-from transforms.tokens.formats.files import File, sinks
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.tokens.formats.files import File, sinks
 
 MEDIA = {
     "parquet": "application/x-parquet",

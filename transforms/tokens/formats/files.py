@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.errors import RecipeError
+from corpusmill.transforms.errors import RecipeError
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 import numpy as np
 import pyarrow as pa
 
-from transforms.errors import RecipeError
-from transforms.tokens.formats.files import Shard, sinks, token_rows
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.tokens.formats.files import Shard, sinks, token_rows
 
 MAGIC = b"MMIDIDX\x00\x00"
 CODES = {"int32": 4, "uint16": 8}

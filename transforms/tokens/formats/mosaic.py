@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from transforms.errors import RecipeError
-from transforms.tokens.formats.files import File, Shard, sinks, token_rows
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.tokens.formats.files import File, Shard, sinks, token_rows
 
 SIZE_LIMIT = 1 << 26
 """Bytes after which a new shard file begins, as in mosaicml-streaming; offsets in it are 32 bits wide."""

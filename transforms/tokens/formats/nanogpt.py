@@ -11,8 +11,8 @@ from collections.abc import Iterable
 
 import pyarrow as pa
 
-from transforms.errors import RecipeError
-from transforms.tokens.formats.files import Shard, sinks, token_rows
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.tokens.formats.files import Shard, sinks, token_rows
 
 
 def write_nanogpt(batches: Iterable[pa.RecordBatch], stem: str, schema: pa.Schema) -> Shard:

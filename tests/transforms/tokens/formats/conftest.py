@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from transforms.random import Keyed
-from transforms.tokens.pack import Pack
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.tokens.pack import Pack
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from corpusmill.transforms.tokens.formats import write_shard
+from corpusmill.transforms.tokens.pack import Pack
 from tests.transforms.tokens.formats.conftest import matrix
-from transforms.tokens.formats import write_shard
-from transforms.tokens.pack import Pack
 
 
 def write(form: str, rows: pa.Table, step: Pack, folder: Path) -> str:
@@ -49,7 +49,7 @@ def test_duckdb_finds_the_rows_of_a_document(rows: pa.Table, step: Pack, tmp_pat
 
 
 def test_a_torch_loader_reads_it_without_our_code(rows: pa.Table, step: Pack, tmp_path: Path) -> None:
-    """The example in the docstring of transforms.tokens."""
+    """The example in the docstring of corpusmill.transforms.tokens."""
     torch = pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
     path = write("arrow", rows, step, tmp_path)
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from transforms.errors import RecipeError
-from transforms.tokens.formats import write_shard
-from transforms.tokens.formats.croissant import croissant, write_croissant
-from transforms.tokens.formats.files import File
-from transforms.tokens.pack import Pack
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.tokens.formats import write_shard
+from corpusmill.transforms.tokens.formats.croissant import croissant, write_croissant
+from corpusmill.transforms.tokens.formats.files import File
+from corpusmill.transforms.tokens.pack import Pack
 
 
 def describe(form: str, rows: pa.Table, step: Pack, folder: Path) -> tuple[str, dict]:

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.tokens.formats import FORMATS, finish, write_shard
+from corpusmill.transforms.tokens.formats.files import sinks, token_rows
+from corpusmill.transforms.tokens.pack import Pack
 from tests.transforms.tokens.formats.conftest import stream
-from transforms.errors import RecipeError
-from transforms.tokens.formats import FORMATS, finish, write_shard
-from transforms.tokens.formats.files import sinks, token_rows
-from transforms.tokens.pack import Pack
 
 
 def test_a_sink_publishes_or_leaves_nothing(tmp_path: Path) -> None:

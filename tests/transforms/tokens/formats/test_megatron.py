@@ -7,9 +7,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.tokens.formats.megatron import write_megatron
+from corpusmill.transforms.tokens.pack import Pack
 from tests.transforms.tokens.formats.conftest import stream
-from transforms.tokens.formats.megatron import write_megatron
-from transforms.tokens.pack import Pack
 
 
 def read(stem: str) -> tuple[list[np.ndarray], np.ndarray]:

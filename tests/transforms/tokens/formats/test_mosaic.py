@@ -7,10 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.tokens.formats.mosaic import encoding_of, write_index, write_mds
+from corpusmill.transforms.tokens.pack import Pack
 from tests.transforms.tokens.formats.conftest import matrix
-from transforms.errors import RecipeError
-from transforms.tokens.formats.mosaic import encoding_of, write_index, write_mds
-from transforms.tokens.pack import Pack
 
 
 def decode(encoding: str, data: bytes):

@@ -6,10 +6,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.tokens.formats.nanogpt import write_nanogpt
+from corpusmill.transforms.tokens.pack import Pack
 from tests.transforms.tokens.formats.conftest import stream
-from transforms.errors import RecipeError
-from transforms.tokens.formats.nanogpt import write_nanogpt
-from transforms.tokens.pack import Pack
 
 
 def test_every_token_is_read_back(rows: pa.Table, step: Pack, tmp_path: Path) -> None:

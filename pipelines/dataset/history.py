@@ -1,0 +1,169 @@
+"""The history of runs: one line of JSON for each, whether it committed, found nothing new, or failed; and as metrics.
+
+    {"start": "2025-01-31T02:30:00Z", "end": ..., "seconds": 61.2, "cpu_seconds": 105.0, "outcome": "committed",
+     "snapshot": 7, "documents": 1042, "rows_in": 1100, "new_shards": 2, "message": ""}
+
+Lines go to `history.jsonl` of the dataset by one write each, so that two processes never mix. The metrics are in the text
+format of Prometheus, for the textfile collector of its node exporter.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import DatasetError
+
+FILE = "history.jsonl"
+OUTCOMES = ("committed", "nothing-new", "failed")
+_PARTS = {"start", "end", "seconds", "cpu_seconds", "message"}
+_MESSAGE = 2_000
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and of its children that have ended."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime
+
+
+@dataclass(frozen=True)
+class Begin:
+    """When a run began."""
+
+    wall: float
+    clock: float
+    cpu: float
+
+    @classmethod
+    def now(cls) -> Begin:
+        """This moment."""
+        return cls(time.time(), time.perf_counter(), cpu_seconds())
+
+
+def record(
+    dataset: str, begin: Begin, manifest: dict[str, Any] | None, committed: bool, error: str = ""
+) -> dict[str, Any]:
+    """Append a run that ends now. manifest: of the newest snapshot, None for a run that failed; returns the entry."""
+    entry: dict[str, Any] = {
+        "start": _utc(begin.wall),
+        "end": _utc(time.time()),
+        # by a clock that does not jump
+        "seconds": round(time.perf_counter() - begin.clock, 3),
+        "cpu_seconds": round(cpu_seconds() - begin.cpu, 3),
+        "outcome": "failed" if manifest is None else "committed" if committed else "nothing-new",
+        "message": " ".join(error.split())[:_MESSAGE],
+    }
+    if manifest is not None:
+        entry |= {"snapshot": manifest["number"], "documents": manifest["documents"], "bytes": manifest["bytes"]}
+        entry["rows_in"] = manifest["funnel"]["rows_in"]
+    _append(os.path.join(dataset, FILE), entry)
+    return entry
+
+
+def _append(path: str, entry: dict[str, Any]) -> None:
+    try:
+        storage.append_line(path, json.dumps(entry, sort_keys=True).encode())
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be written: {error.strerror}. The run itself is not affected.") from error
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def read(dataset: str) -> list[dict[str, Any]]:
+    """Every run, oldest first; a line that a dying process tore is left out."""
+    try:
+        lines = storage.read_bytes(os.path.join(dataset, FILE)).decode(errors="replace").splitlines()
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    runs = []
+    for line in lines:
+        try:
+            found = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(found, dict) and found.get("outcome") in OUTCOMES and found.keys() >= _PARTS:
+            runs.append(found)
+    return runs
+
+
+def without_messages(dataset: str) -> None:
+    """Clear what failed runs said: a message may quote a document."""
+    runs = read(dataset)
+    if any(r["message"] for r in runs):
+        lines = "".join(json.dumps({**r, "message": ""}, sort_keys=True) + "\n" for r in runs)
+        storage.write_atomic(os.path.join(dataset, FILE), lines.encode())
+
+
+def metrics(dataset: str, name: str, manifest: dict[str, Any] | None) -> str:
+    """The runs of a dataset and its newest snapshot as Prometheus metrics. `name`: the label `dataset` of each."""
+    runs = read(dataset)
+    label = f'dataset="{_escape(name)}"'
+    lines: list[str] = []
+
+    def add(metric: str, help_: str, samples: list[tuple[str, float]], kind: str = "gauge") -> None:
+        if samples:
+            full = f"corpusmill_{metric}"
+            lines.extend([f"# HELP {full} {help_}", f"# TYPE {full} {kind}"])
+            lines.extend(f"{full}{{{label}{extra}}} {value:.15g}" for extra, value in samples)
+
+    if runs:
+        last = runs[-1]
+        good = [r for r in runs if r["outcome"] != "failed"]
+        by = [(f',outcome="{o}"', float(sum(r["outcome"] == o for r in runs))) for o in OUTCOMES]
+        add("runs_total", "Runs recorded, by outcome.", by, "counter")
+        add("last_run_end_timestamp_seconds", "When the last run ended.", [("", _epoch(last["end"]))])
+        add("last_run_success", "1 if the last run committed or found nothing new.", [("", float(last in good))])
+        add("last_run_seconds", "Duration of the last run.", [("", last["seconds"])])
+        add("last_run_cpu_seconds", "CPU time of the last run.", [("", last["cpu_seconds"])])
+        if good:
+            add("last_success_timestamp_seconds", "When the last good run ended.", [("", _epoch(good[-1]["end"]))])
+        total = sum(r["cpu_seconds"] for r in runs)
+        add("cpu_seconds_total", "CPU time of all runs.", [("", total)], "counter")
+    if manifest is not None:
+        funnel = manifest["funnel"]
+        add("snapshot", "Number of the newest snapshot.", [("", manifest["number"])])
+        add("documents", "Documents in the newest snapshot.", [("", manifest["documents"])])
+        add("text_bytes", "Bytes of text in the newest snapshot.", [("", manifest["bytes"])])
+        add("rows_read", "Rows read for the newest snapshot.", [("", funnel["rows_in"])])
+        add("rows_quarantined", "Rows that could not be documents.", [("", funnel["quarantined"])])
+        lost = [
+            (f',step="{_escape(s["name"])}",reason="{_escape(reason)}"', n)
+            for s in funnel["steps"]
+            for reason, n in s["dropped"].items()
+        ]
+        add("documents_dropped", "Documents dropped, by step and reason.", lost)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def check_metrics(file: str) -> None:
+    """Raises DatasetError where no metrics can be written, before the run whose metrics they are."""
+    path = storage.local_path(file)
+    folder = os.path.dirname(os.path.abspath(path))
+    if storage.is_local(file) and (os.path.isdir(path) or not os.access(folder, os.W_OK)):
+        why = "it is a folder" if os.path.isdir(path) else f"{folder} is no folder that can be written to"
+        raise DatasetError(f"--metrics {file}: {why}. Nothing ran; name another file.")
+
+
+def write_metrics(file: str, dataset: str, name: str, manifest: dict[str, Any] | None) -> None:
+    """Write the metrics, whole or not at all: the collector may read at any moment."""
+    try:
+        storage.write_atomic(file, metrics(dataset, name, manifest).encode())
+    except OSError as error:
+        raise DatasetError(f"{file}: the metrics cannot be written: {error.strerror}; name another file") from error
+
+
+def _epoch(utc: str) -> float:
+    import calendar
+
+    return float(calendar.timegm(time.strptime(utc, "%Y-%m-%dT%H:%M:%SZ")))
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")

@@ -1,0 +1,203 @@
+"""Results of finished units, by what they were computed from: what is there is never computed twice.
+
+A unit's **request** is a digest of (kind of work, parameters, requests it builds on): known before anything runs. Its
+**outcome** is a small JSON file stored under the request, written last and at once, so that an outcome means that every
+file it names is whole. Resuming after a crash, retrying and refreshing are all the same look-up.
+
+Layout, below `<dataset>/.corpusmill/`: `done/<aa>/<request>.json`, `work/<aa>/<content>.<what>`, `plans/<digest>.json`,
+`listing.json` (digests of source files by path, size and time), `used/<work>.json` (what a snapshot of this work was made
+from: see `corpusmill.pipelines.operations.gc`), `runs/<id>.json` (`corpusmill.pipelines.dataset.submissions`), `recipe.json`
+(where the recipe's folder is), `lock`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from corpusmill.pipelines.dataset import lock
+from corpusmill.transforms import storage
+
+ENGINE_VERSION = 4
+"""Raised when the engine itself would give other bytes for the same recipe."""
+MANY = 64
+"""From so many units on, an object store is asked for a listing rather than for each."""
+_known: dict[str, dict[str, dict[str, Any]]] = {}
+"""Outcomes that were read from object stores, by dataset and request: they never change while the lock is held."""
+
+
+def request_of(*parts: Any) -> str:
+    """Hexadecimal digest of JSON-able parts."""
+    data = json.dumps([ENGINE_VERSION, *parts], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(data.encode()).hexdigest()[:40]
+
+
+def _whole(path: str, size: int | None) -> bool:
+    """Whether a file is there with all of its bytes: a loss of power may take those that were not forced to disk, and leave
+    the name. In an object store, what is there is whole."""
+    if size is None or not storage.is_local(path):
+        return storage.has_file(path)
+    try:
+        return storage.stat(path).size == size
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+
+
+class Store:
+    """The results of one dataset directory."""
+
+    def __init__(self, dataset: str) -> None:
+        self.dataset = dataset
+        self.root = os.path.join(dataset, ".corpusmill")
+
+    def work(self, content: str, what: str) -> str:
+        """Path, relative to the dataset, of a file that holds part of a result."""
+        return os.path.join(".corpusmill", "work", content[:2], f"{content}.{what}")
+
+    def path(self, relative: str) -> str:
+        """Full path of a path relative to the dataset."""
+        return os.path.join(self.dataset, relative)
+
+    def _outcome(self, request: str) -> str:
+        return os.path.join(self.root, "done", request[:2], f"{request}.json")
+
+    def outcome(self, request: str) -> dict[str, Any] | None:
+        """The outcome of a finished unit, or None. One whose files are gone counts as unfinished."""
+        return self._whole(self._read(self._outcome(request)), None)
+
+    def _whole(self, found: dict[str, Any] | None, listed: set[str] | None) -> dict[str, Any] | None:
+        """An outcome, if every file that it names is there, or among those that were `listed`."""
+        if found is None:
+            return None
+        files = found.get("files", {}).values()
+        if listed is not None:
+            return found if all(f["path"] in listed for f in files) else None
+        return found if all(_whole(self.path(f["path"]), f.get("size")) for f in files) else None
+
+    def outcomes(self, requests: Sequence[str]) -> list[dict[str, Any] | None]:
+        """`outcome` of each. In an object store several are read at a time, and what was read once is known."""
+        if storage.is_local(self.dataset):
+            return [self.outcome(r) for r in requests]
+        known = _known.setdefault(self.dataset, {})
+        missing = [r for r in dict.fromkeys(requests) if r not in known]
+        listed: set[str] | None = None
+        if len(missing) > MANY:  # a listing names a thousand files at the price of one
+            done = {self._relative(e.uri) for e in storage.below(storage.join(self.root, "done"))}
+            missing = [r for r in missing if self._relative(self._outcome(r)) in done]
+            listed = (
+                {self._relative(e.uri) for e in storage.below(storage.join(self.root, "work"))} if missing else set()
+            )
+        found = storage.each(lambda r: self._whole(self._read(self._outcome(r)), listed), missing, self.dataset)
+        known.update({r: o for r, o in zip(missing, found, strict=True) if o is not None})
+        return [known.get(r) for r in requests]
+
+    def _relative(self, path: str) -> str:
+        return path[len(self.dataset) :].lstrip("/")
+
+    def forget_known(self) -> None:
+        """Look again at everything: another process may have written or removed."""
+        _known.pop(self.dataset, None)
+
+    def done(self, request: str) -> bool:
+        """Whether a unit's outcome exists, without reading it."""
+        return storage.has_file(self._outcome(request))
+
+    def undone(self, requests: Iterable[str]) -> set[str]:
+        """Those of which no outcome exists."""
+        waiting = list(requests)
+        if storage.is_local(self.dataset) or len(waiting) <= MANY:
+            there = storage.each(self.done, waiting, self.dataset)
+            return {r for r, done in zip(waiting, there, strict=True) if not done}
+        have = {e.uri.rpartition("/")[2] for e in storage.below(storage.join(self.root, "done"))}
+        return {r for r in waiting if f"{r}.json" not in have}
+
+    def finish(self, request: str, outcome: dict[str, Any]) -> None:
+        """Store an outcome: the last write of a unit. Its files get their sizes."""
+        for file in outcome.get("files", {}).values():
+            if "size" not in file and storage.is_local(self.dataset):
+                file["size"] = storage.stat(self.path(file["path"])).size
+        self._write(self._outcome(request), outcome)
+
+    def save_plan(self, plan: dict[str, Any]) -> str:
+        """Store what units of one stage share; returns its digest."""
+        data = json.dumps(plan, sort_keys=True).encode()
+        digest = hashlib.sha256(data).hexdigest()[:40]
+        path = os.path.join(self.root, "plans", f"{digest}.json")
+        if not _whole(path, len(data)):
+            self._write(path, plan)
+        return digest
+
+    def load_plan(self, digest: str) -> dict[str, Any]:
+        """What `save_plan` stored."""
+        plan: dict[str, Any] = json.loads(storage.read_bytes(os.path.join(self.root, "plans", f"{digest}.json")))
+        return plan
+
+    def listing(self) -> dict[str, str]:
+        """Digests of source files seen before, by "path|size|stamp"."""
+        return self._read(os.path.join(self.root, "listing.json")) or {}
+
+    def save_listing(self, digests: dict[str, str]) -> None:
+        """Replace the remembered digests."""
+        self._write(os.path.join(self.root, "listing.json"), digests)
+
+    def announce(self, note: dict[str, Any] | None) -> None:
+        """Say what runs now, or that nothing does; any process may ask. Where that cannot be written, the work itself fails
+        with a better error."""
+        path = os.path.join(self.root, "running.json")
+        with contextlib.suppress(OSError):
+            if note is None:
+                storage.remove(path)
+            else:
+                self._write(path, note)
+
+    def announced(self) -> dict[str, Any] | None:
+        """The last note of `announce`."""
+        return self._read(os.path.join(self.root, "running.json"))
+
+    def note_failure(self, kind: str, message: str) -> None:
+        """Keep the first error of a run for the process that waits for it."""
+        path = os.path.join(self.root, "failed.json")
+        if not storage.has_file(path):
+            self._write(path, [kind, message])
+
+    def take_failure(self) -> tuple[str, str] | None:
+        """(class, message) of the first error noted, once."""
+        path = os.path.join(self.root, "failed.json")
+        found: Any = self._read(path)
+        if found is None:
+            return None
+        storage.remove(path)
+        kind, message = found
+        return kind, message
+
+    def _read(self, path: str) -> Any:
+        """The value of a JSON file; None if it is not there, or torn by a crash of the machine: then it is made again."""
+        try:
+            return json.loads(storage.read_bytes(path))
+        except (FileNotFoundError, ValueError):
+            return None
+
+    def _write(self, path: str, value: Any) -> None:
+        # not forced to disk: what a crash of the machine tears is found torn, and made again
+        storage.makedirs(os.path.dirname(path))
+        storage.write_atomic(path, json.dumps(value, sort_keys=True).encode(), fsync=False)
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the dataset's write lock; it frees itself when the holder dies.
+
+        Raises:
+            LockedError: another process holds it; the message names that process.
+            UnfitStoreError: the place cannot hold a dataset.
+        """
+        with lock.held(self.dataset, self.root):
+            self.forget_known()
+            yield
+
+
+def used_path(store: Store, work: str) -> str:
+    return os.path.join(store.root, "used", f"{work}.json")

@@ -1,0 +1,87 @@
+"""Notes of the runs that were handed to an engine: `.corpusmill/runs/<id>.json`, from a run's submission until its snapshot is
+removed, or somebody gives it up.
+
+A run that is neither committed nor given up may be in progress on machines that nobody here sees, at any of its units, old ones
+that it reuses included. So `gc` leaves all finished work where it is while there is one. One that does not know of a takedown
+is never committed, and nothing is kept for it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from corpusmill.pipelines.dataset import suppression
+from corpusmill.pipelines.dataset.results import Store
+from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import DatasetError
+
+
+def path_of(dataset: str, run: str) -> str:
+    """Where the note of a run lies."""
+    return os.path.join(Store(dataset).root, "runs", f"{run}.json")
+
+
+def runs(dataset: str) -> list[str]:
+    """Ids of the runs that were submitted, oldest first."""
+    found = list(storage.below(os.path.dirname(path_of(dataset, ""))))
+    names = ((os.path.basename(e.uri), e.modified) for e in found)
+    return [
+        n[:-5] for n, _ in sorted(names, key=lambda n: (n[1], n[0])) if n.endswith(".json") and not n.startswith(".")
+    ]
+
+
+def read(dataset: str, run: str) -> dict[str, Any]:
+    """The note of a run.
+
+    Raises:
+        DatasetError: it is damaged.
+    """
+    path = path_of(dataset, run)
+    try:
+        data: dict[str, Any] = json.loads(storage.read_bytes(path))
+        if data.keys() >= {"recipe", "base_dir", "reads", "suppressed"}:
+            return data
+        what = "it lacks a part"
+    except (ValueError, AttributeError) as error:
+        what = str(error)
+    raise DatasetError(f"{path}: damaged: {what}. Submit the recipe again: what is finished is reused.")
+
+
+def committed_as(dataset: str, work: str, since: int) -> int | None:
+    """The newest snapshot behind `since` that was made by this work, which may be named by its first digits."""
+    reader = Dataset(dataset) if snapshot_numbers(dataset) else None
+    found = [n for n in (reader.numbers if reader else []) if n > since]
+    return next((n for n in reversed(found) if reader and reader.manifest(n)["work"].startswith(work)), None)
+
+
+def waiting(dataset: str) -> list[str]:
+    """Runs that may be in progress: neither committed nor made void by a takedown. A damaged note may be one's."""
+    listed = suppression.current(dataset).number
+    found = []
+    for run in runs(dataset):
+        try:
+            data = read(dataset, run)
+        except DatasetError:
+            found.append(run)
+            continue
+        if data["suppressed"] == listed and committed_as(dataset, run, data.get("since", 0)) is None:
+            found.append(run)
+    return found
+
+
+def ended(dataset: str, kept: set[int]) -> list[str]:
+    """Runs that nobody can ask for any more: void, or committed as a snapshot that is none of those `kept`."""
+    live = set(waiting(dataset))
+    gone = [r for r in runs(dataset) if r not in live]
+    return [r for r in gone if committed_as(dataset, r, read(dataset, r).get("since", 0)) not in kept]
+
+
+def known(dataset: str, run: str) -> None:
+    """Raises DatasetError unless there is such a run."""
+    there = runs(dataset)
+    if run not in there:
+        said = f"no run {run}. Submitted runs: {', '.join(there)}" if there else "no submitted run"
+        raise DatasetError(f"{dataset} has {said}. `corpusmill submit RECIPE --runner dataflow` makes one.")

@@ -1,0 +1,69 @@
+"""What a disk says no to, told as one error that names the file and says what to do.
+
+Only what the system's state is to blame for: a full disk, rights, limits, a fault of the device. Every other `OSError` goes
+on as it is, because it may be a defect.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import Iterator
+
+from corpusmill.transforms.errors import CorpusmillError, DatasetError
+
+_SPACE = "free some space, or put the output on a larger disk"
+_RIGHTS = "let this user read the sources and write the dataset, or name another output.path"
+_FILES = "raise the limit (`ulimit -n 4096`), or use fewer --workers"
+ADVICE = {
+    errno.ENOSPC: ("the disk is full", _SPACE),
+    errno.EDQUOT: ("the disk quota is used up", _SPACE),
+    errno.EFBIG: ("the file is larger than this system or its limits allow (`ulimit -f`)", "raise the limit"),
+    errno.EACCES: ("permission denied", _RIGHTS),
+    errno.EPERM: ("the system does not permit it", _RIGHTS),
+    errno.EROFS: ("the disk is read-only", "make it writable, or name another output.path"),
+    errno.EMFILE: ("too many open files", _FILES),
+    errno.ENFILE: ("too many open files on this machine", _FILES),
+    errno.EIO: ("the disk fails (input/output error)", "look after the disk"),
+    errno.ENOTDIR: ("a file stands where a folder must be", "move it away, or name another output.path"),
+    errno.EISDIR: ("a folder stands where a file must be", "move it away, or name another output.path"),
+    errno.ENAMETOOLONG: ("the name is too long for this disk", "choose a shorter output.path"),
+}
+"""By number of the error: what it means, and what to do."""
+
+
+def explain(error: Exception, dataset: str) -> Exception:
+    """A DatasetError for what the system's state is to blame for; any other error as it is."""
+    if isinstance(error, CorpusmillError) or not isinstance(error, OSError) or error.errno not in ADVICE:
+        return error
+    what, todo = ADVICE[error.errno]
+    file = error.filename2 or error.filename or f"{dataset} (a file in it)"
+    return DatasetError(
+        f"{file}: {what}. Snapshots are as they were, and finished work is kept. To go on: {todo}; then run the same command "
+        "again."
+    )
+
+
+@contextlib.contextmanager
+def explained(dataset: str) -> Iterator[None]:
+    """What the system refuses in this block is a DatasetError.
+
+    Raises:
+        DatasetError: it names the file, where the system did, and else the dataset.
+    """
+    try:
+        yield
+    except OSError as error:
+        told = explain(error, dataset)
+        if told is error:
+            raise
+        raise told from error
+
+
+def told(error: Exception) -> str | None:
+    """One line for an error of the system about a file that a command names; None for one that says of no file."""
+    if not isinstance(error, OSError) or error.filename is None:
+        return None
+    more = {errno.ENOENT: "there is no such file or folder", errno.EEXIST: "a file stands there already"}
+    what = more.get(error.errno or 0) or ADVICE.get(error.errno or 0, (None,))[0]
+    return what and f"{error.filename2 or error.filename}: {what}."

@@ -1,0 +1,263 @@
+"""Publishing a finished job as the next snapshot.
+
+Order of writes: shards and tables (new names, content-addressed), then the manifest, by compare-and-set on its number, then
+what can be made again from the manifest at any time: README.md, SHA256SUMS, the event. A death between two of them leaves
+either the old snapshot or the new one, and the same command heals the rest.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+import uuid
+from collections import Counter
+from typing import Any
+
+from corpusmill.pipelines.dataset import lock
+from corpusmill.pipelines.dataset import openlineage as lineage
+from corpusmill.pipelines.dataset.results import request_of, used_path
+from corpusmill.pipelines.dataset.snapshot import (
+    FORMAT,
+    Dataset,
+    files_of,
+    manifest_bytes,
+    manifest_name,
+    snapshot_numbers,
+    sums,
+)
+from corpusmill.pipelines.engine import expectations
+from corpusmill.pipelines.engine.card import readme
+from corpusmill.pipelines.engine.funnel import build
+from corpusmill.pipelines.engine.job import Job
+from corpusmill.pipelines.engine.mixture import mixture
+from corpusmill.pipelines.recipe.released import released
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import DatasetError, LockedError
+
+_KINDS = {"dropped": "dropped", "quarantine": "quarantine"}
+
+
+def commit(job: Job, newest: int | None = None) -> dict[str, Any]:
+    """Commit a job whose stages are all done; returns the manifest as `Dataset.manifest` gives it. newest: the snapshot on top
+    of which it is to be, or 0; without it, whichever is the newest now.
+
+    Raises:
+        ConservationError: rows do not add up; nothing is committed.
+        ExpectationError: the recipe expects something else; nothing is committed.
+        LockedError: another process committed meanwhile; the same command commits on top of it.
+    """
+    funnel = build(job)
+    outcomes = job.published()
+    numbers = [n for n in snapshot_numbers(job.dataset) if newest is None or n <= newest]
+    parent = Dataset(job.dataset).manifest(numbers[-1]) if numbers else None
+    expectations.check(job, funnel, parent)
+    remember(job)
+    wanted: dict[str, str] = {}
+    files, tables = _shards(job, outcomes, wanted), _tables(job, wanted)
+    publish(job, wanted)
+    indexes = {os.path.dirname(o["files"]["ids"]["path"]) for o in job.outcomes(0) if "ids" in o["files"]}
+    storage.sync_folders(job.store.path(f) for f in sorted({os.path.dirname(f) for f in indexes} | indexes))
+    manifest = {
+        "format": FORMAT,
+        "name": job.recipe.name,
+        "parent": {"number": parent["number"], "digest": parent["digest"]} if parent else None,
+        "documents": sum(f["rows"] for f in files),
+        "bytes": sum(f["bytes"] for f in files),
+        "content": request_of([f["sha256"] for f in files]),
+        "files": files,
+        "tables": tables,
+        "funnel": funnel,
+        "schema": _schema(outcomes),
+        "recipe": job.recipe.canonical(),
+        "recipe_digest": job.recipe.digest(),
+        "work": job.work_digest(),
+        "inputs": job.store.load_plan(job.reads)["inputs"],
+    }
+    mixed = mixture(job.dataset, tables, funnel)
+    if mixed:
+        manifest["mixture"] = mixed
+    if owed := released(job.recipe):
+        manifest["privacy"] = owed
+    if job.suppressed:
+        manifest["suppressed"] = {"lists": job.suppressed, "digest": job.suppression.digest}
+    return publish_manifest(job.dataset, numbers[-1] + 1 if numbers else 1, manifest)
+
+
+def publish_manifest(dataset: str, number: int, manifest: dict[str, Any]) -> dict[str, Any]:
+    """Commit a manifest whose files are all there, by compare-and-set on its number.
+
+    Raises:
+        LockedError: another process took the number.
+    """
+    storage.makedirs(os.path.join(dataset, "snapshots"))
+    sync_names(dataset, manifest)
+    if number > 1 and Dataset(dataset).manifest()["created"] is None:
+        finish(dataset)  # of a process that died behind its commit
+    lock.confirm(dataset)
+    if not storage.create_exclusive(os.path.join(dataset, manifest_name(number)), manifest_bytes(manifest)):
+        raise LockedError(
+            f"{dataset}: another process committed snapshot {number} meanwhile. Run the same command again."
+        )
+    return finish(dataset)
+
+
+def sync_names(dataset: str, manifest: dict[str, Any]) -> None:
+    """Force the names of a manifest's files to disk, before the manifest that says that they are there."""
+    folders = {"", os.path.dirname(os.path.abspath(dataset))} if storage.is_local(dataset) else set()
+    for file in files_of(manifest):
+        parts = os.path.dirname(file["path"]).split("/")
+        folders.update("/".join(parts[: i + 1]) for i in range(len(parts)))
+    storage.sync_folders(os.path.join(dataset, f) for f in sorted(folders))
+
+
+def finish(dataset: str) -> dict[str, Any]:
+    """Write what follows from the newest manifest: README.md, SHA256SUMS and its event, where they are not there yet."""
+    reader = Dataset(dataset)
+    manifest = reader.manifest()
+    if manifest["created"] is None:
+        _event(reader, manifest)
+        manifest = reader.manifest()
+    card = readme(manifest).encode()
+    _replace(os.path.join(dataset, "README.md"), card)
+    _replace(os.path.join(dataset, "SHA256SUMS"), sums(manifest, card))
+    return manifest
+
+
+def _replace(path: str, data: bytes) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if storage.read_bytes(path) == data:
+            return
+    storage.write_atomic(path, data)
+
+
+def published_names(job: Job) -> dict[str, str]:
+    """The work behind each file of the snapshot that a finished job makes, by the file's name."""
+    wanted: dict[str, str] = {}
+    _shards(job, job.published(), wanted)
+    _tables(job, wanted)
+    return wanted
+
+
+def publish(job: Job, wanted: dict[str, str]) -> None:
+    """Give finished work the names that the snapshot calls it by (name -> path of the work), where it has them not yet."""
+
+    def one(name: str) -> None:
+        target = os.path.join(job.dataset, name)
+        if not storage.has_file(target):
+            storage.makedirs(os.path.dirname(target))
+            storage.link_or_copy(job.store.path(wanted[name]), target)
+
+    storage.each(one, wanted, job.dataset)
+
+
+def _entry(file: dict[str, Any], name: str) -> dict[str, Any]:
+    """How a manifest names a file."""
+    return {"path": name, "rows": file["rows"], "bytes": file["bytes"], "size": file["size"], "sha256": file["sha256"]}
+
+
+def _shards(job: Job, outcomes: list[dict[str, Any]], wanted: dict[str, str]) -> list[dict[str, Any]]:
+    # where a group has moved the rows, a shard is no longer that of one source
+    moved = any(g.transform.moves for g in job.groups)
+    homes = (
+        [(job.recipe.name, str(i)) for i in range(len(outcomes))]
+        if moved
+        else [(u.source, u.key) for u in job.read_units()]
+    )
+    files = []
+    seen: Counter[str] = Counter()
+    for (home, key), outcome in zip(homes, outcomes, strict=True):
+        file = outcome["files"]["shard"]
+        seen[key] += 1
+        if seen[key] > 1:  # the same file lies twice in the source: its documents are there twice
+            key = f"{key}#{seen[key]}"
+        if file["rows"]:
+            suffix = os.path.splitext(file["path"])[1]
+            # named by its bytes: two shards of equal bytes would be one file listed twice, so the unit's own name joins in
+            name = f"data/{home}-{request_of(file['sha256'], key)[:20]}{suffix}"
+            wanted[name] = file["path"]
+            files.append({**_entry(file, name), "source": None if moved else home})
+    return files
+
+
+def _tables(job: Job, wanted: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
+    tables: dict[str, list[dict[str, Any]]] = {}
+    for number, stage in enumerate(job.stages):
+        for outcome in job.outcomes(number):
+            for what, file in outcome["files"].items():
+                kind, _, name = what.partition(".")
+                if kind == "table":
+                    kind = name.rpartition(".")[2]
+                elif kind == "scores":
+                    kind = f"scores/{name}"
+                elif kind not in _KINDS:
+                    continue
+                target = f"{kind}/{stage.number}-{request_of(what, file['sha256'], outcome['content'])[:20]}.parquet"
+                wanted[target] = file["path"]
+                tables.setdefault(kind, []).append(_entry(file, target))
+    return dict(sorted(tables.items()))
+
+
+def _schema(outcomes: list[dict[str, Any]]) -> list[dict[str, str]]:
+    from corpusmill.transforms.arrow import schema_of
+
+    if not outcomes:
+        return []
+    schema = schema_of(outcomes[0]["schema"])
+    return [{"name": f.name, "type": str(f.type)} for f in schema]
+
+
+def _event(reader: Dataset, manifest: dict[str, Any]) -> None:
+    """Append a run event in OpenLineage's shape (openlineage.io, spec 2-0-2)."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    # the same snapshot has the same run id, so a healed event is the event that the crash lost
+    run = str(uuid.uuid5(uuid.NAMESPACE_URL, manifest["digest"]))
+    event = {
+        "eventType": "COMPLETE",
+        "eventTime": now,
+        "producer": "https://github.com/corpusmill/corpusmill",
+        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json",
+        "run": {"runId": run},
+        "job": {"namespace": "corpusmill", "name": manifest["name"]},
+        "inputs": [{"namespace": "file", "name": i["path"]} for i in manifest["inputs"]],
+        "outputs": [
+            {
+                "namespace": "file",
+                "name": manifest["name"],
+                "facets": {
+                    "version": {"datasetVersion": str(manifest["number"])},
+                    "outputStatistics": {
+                        "rowCount": manifest["documents"],
+                        "size": sum(f["size"] for f in manifest["files"]),
+                    },
+                },
+            }
+        ],
+    }
+    path = os.path.join(reader.path, "events.jsonl")
+    try:
+        storage.append_line(path, json.dumps(event, sort_keys=True).encode(), fsync=True)
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be written: {error.strerror}. The snapshot itself is committed.") from error
+    lineage.send(event)
+
+
+def remember(job: Job) -> None:
+    """Note what a finished job was made from, before its snapshot is committed."""
+    outcomes: set[str] = set()
+    plans = [job.reads]
+    for number in range(len(job.stages)):
+        ready = job.prepare(number)
+        plans.append(ready.plan)
+        outcomes.update(ready.requests)
+        outcomes.update(o["content"] for o in job.outcomes(number))
+    note = {"plans": plans, "outcomes": sorted(outcomes)}
+    path = used_path(job.store, job.work_digest())
+    storage.makedirs(os.path.dirname(path))
+    storage.write_atomic(path, json.dumps(note).encode())
+    # where the recipe's folder is, so that `forget` can run it again; relative on a disk, for the whole tree may be moved
+    base = str(job.recipe.base_dir.resolve())
+    if storage.is_local(job.dataset):
+        base = os.path.relpath(base, storage.absolute(job.dataset))
+    storage.write_atomic(os.path.join(job.store.root, "recipe.json"), json.dumps({"base_dir": base}).encode())

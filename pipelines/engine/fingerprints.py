@@ -1,0 +1,55 @@
+"""What results are named by: digests of all that decides them, the same on any machine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from corpusmill.pipelines.dataset.results import request_of
+from corpusmill.transforms.arrow import logical_digest
+from corpusmill.transforms.base import Expand
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.engine.job import Job
+    from corpusmill.pipelines.engine.stage import GroupStep
+    from corpusmill.pipelines.recipe.model import Step
+    from corpusmill.transforms.sources.spec import SourceSpec
+
+
+def step_fingerprint(step: Step | GroupStep) -> list[Any]:
+    """Name and fingerprint of a step."""
+    return [step.name, step.transform.fingerprint()]
+
+
+def pass_content(fingerprint: list[Any], content: str, told: pa.Table, wire: str) -> str:
+    """Names the result of a pass over a staged shard by all that decides it: of what the shards are told, that which this
+    shard is told."""
+    return request_of("content", fingerprint, content, logical_digest(told), wire)
+
+
+def keys_content(group: list[Any], rnd: int, content: str, told: pa.Table) -> str:
+    """The same of a later round's keys."""
+    return request_of("keys content", group, rnd, content, logical_digest(told))
+
+
+def source_fingerprint(spec: SourceSpec) -> str:
+    """Digest of the fields of a source that decide what is read from a given file."""
+    return request_of(spec.model_dump(mode="json", exclude={"path", "private", "max_bad_fraction"}))
+
+
+def pass_fingerprint(job: Job, number: int) -> list[Any]:
+    """What decides the bytes of a pass, but its input: seed, steps, and what it emits or how it is written."""
+    groups = job.groups
+    # ids that steps make are looked for where they are made; all others, where documents are read
+    derives = job.suppressed and any(isinstance(s.transform, Expand) for s in job.fused(number))
+    listed = [job.suppression.digest] if derives and job.suppression.count("derived") else []
+    return [
+        *listed,
+        job.recipe.seed,
+        [step_fingerprint(groups[number - 1])] if number else [],
+        [step_fingerprint(s) for s in job.fused(number)],
+        job.recipe.output.model_dump(mode="json", exclude={"path", "shard_bytes"})
+        if job.last_pass(number)
+        else step_fingerprint(groups[number]),
+    ]

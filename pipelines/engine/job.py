@@ -1,0 +1,375 @@
+"""A recipe cut into stages, and the units of each stage.
+
+    pass 0 -> [keys] -> decide -> [gather] -> pass 1 -> ... -> pass n
+
+A recipe is cut at its Group steps. A **pass** streams each shard through the fused steps between two cuts and, on the
+way, emits the first keys of the next group. A **decide** unit sees all rows of some keys; a **gather** unit all decisions
+at once; **keys** units stream the staged shards again for a group's later rounds. Each stage's units are a pure function of
+the outcomes of the stages before, which lie in the store: any process can work them out, nothing travels but a unit's name.
+"""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+import corpusmill.training.serving.openers  # noqa: F401  where steps find their models
+from corpusmill.pipelines.dataset import suppression as suppress
+from corpusmill.pipelines.dataset.arrivals import ranked
+from corpusmill.pipelines.dataset.results import Store, request_of
+from corpusmill.pipelines.engine.fingerprints import (
+    keys_content,
+    pass_content,
+    pass_fingerprint,
+    source_fingerprint,
+    step_fingerprint,
+)
+from corpusmill.pipelines.engine.stage import SHARE, GroupStep, Prepared, Stage
+from corpusmill.transforms.arrow import schema_of, wire_of
+from corpusmill.transforms.base import Group
+from corpusmill.transforms.errors import EngineError, TooManyBadRowsError
+from corpusmill.transforms.exchange import FINE, named, read_all_told, shard_names
+from corpusmill.transforms.sources.units import ReadUnit
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.recipe.model import Recipe, Step
+    from corpusmill.transforms.shards import Format
+    from corpusmill.transforms.sources.spec import SourceSpec
+
+DECIDE_BYTES = 8 << 20
+"""Key bytes a decide unit takes on; small enough to spread over cores, large enough to keep files few."""
+KEPT_OUTCOMES = 4_000
+"""Outcomes of so many units of a stage are kept in memory: some ten kilobytes each."""
+TOLD_BYTES, TOLD_AGAIN = 8 << 20, 64 << 20
+"""Up to so many bytes, what the shards are told is looked at in one place: in a first run, where every shard is to be worked on
+anyway, and in a dataset that has grown, where most are told the same as before."""
+
+
+@dataclass
+class Job:
+    """A recipe over a listing of its sources, in a dataset directory. Cheap to pickle: the listing lies in the store."""
+
+    recipe: Recipe
+    dataset: str
+    reads: str
+    """Digest of the stored list of read units."""
+    suppressed: int = 0
+    """How many files of the dataset's suppression list are obeyed."""
+    stage_form: Format = "stage-lz4"
+    """How staged shards are written; read, they are the same."""
+    token: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False, compare=False)
+    """Names this job among all that processes hold; not pickled, so that equal jobs are equal bytes."""
+    _prepared: dict[int, Prepared] = field(default_factory=dict, repr=False)
+    _outcomes: dict[int, list[dict[str, Any]]] = field(default_factory=dict, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            "recipe": self.recipe,
+            "dataset": self.dataset,
+            "reads": self.reads,
+            "suppressed": self.suppressed,
+            "stage_form": self.stage_form,
+            "_prepared": {},
+            "_outcomes": {},
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, token=uuid.uuid4().hex)
+
+    @property
+    def store(self) -> Store:
+        return Store(self.dataset)
+
+    @property
+    def suppression(self) -> suppress.Suppression:
+        """Which documents must not be in the dataset."""
+        return suppress.load(self.dataset, self.suppressed)
+
+    @functools.cached_property
+    def steps(self) -> list[Step]:
+        """The recipe's steps, with the paths of their files taken from its folder."""
+        return self.recipe.bound_steps()
+
+    @functools.cached_property
+    def groups(self) -> list[GroupStep]:
+        """The recipe's group steps, in order."""
+        return [GroupStep(s.name, s.transform) for s in self.steps if isinstance(s.transform, Group)]
+
+    def fused(self, number: int) -> list[Step]:
+        """The steps of pass `number`, without groups."""
+        parts: list[list[Step]] = [[]]
+        for step in self.steps:
+            if isinstance(step.transform, Group):
+                parts.append([])
+            else:
+                parts[-1].append(step)
+        return parts[number]
+
+    @functools.cached_property
+    def stages(self) -> list[Stage]:
+        """All stages in the order in which they run."""
+        stages = [Stage("pass", 0)]
+        for number, step in enumerate(self.groups):
+            for r in range(step.transform.rounds):
+                stages += [Stage("keys", number, r)] if r else []
+                stages.append(Stage("decide", number, r))
+                stages += [Stage("gather", number, r)] if r in step.transform.gathered else []
+            stages += [Stage("scatter", number)] if step.transform.moves else []
+            stages.append(Stage("pass", number + 1))
+        if not self.groups:  # a later pass would see all schemas; without one, shards that differ are written again
+            stages.append(Stage("conform", 0))
+        return stages
+
+    def last_pass(self, number: int) -> bool:
+        """Whether pass `number` writes the published shards."""
+        return number == len(self.groups)
+
+    def source(self, name: str) -> SourceSpec:
+        """A source of the recipe by its name."""
+        return next(s for s in self.recipe.sources if s.name == name)
+
+    def read_units(self) -> list[ReadUnit]:
+        """Every read unit, in the order that numbers the shards: by source as in the recipe, then by content."""
+        return [ReadUnit.from_json(u) for u in self.store.load_plan(self.reads)["units"]]
+
+    @functools.cached_property
+    def arrivals(self) -> list[int] | None:
+        """The wave with which each read unit came, as 0, 1, ...; None where all came at once."""
+        return ranked([u.arrival for u in self.read_units()])
+
+    def work_digest(self) -> str:
+        """Digest of everything that decides the snapshot's bytes: listing, steps, versions, output."""
+        names = [s.name for s in self.recipe.sources]
+        read_units = self.read_units()
+        units = sorted((names.index(u.source), u.key) for u in read_units)
+        came = []
+        if self.arrivals:
+            came = [sorted((u.source, u.key, w) for u, w in zip(read_units, self.arrivals, strict=True))]
+        listed = [self.suppression.digest] if self.suppressed else []
+        read = [source_fingerprint(s) for s in self.recipe.sources]
+        passes = [pass_fingerprint(self, n) for n in range(len(self.groups) + 1)]
+        return request_of("work", units, read, passes, *listed, *came)
+
+    def prepare(self, stage: int) -> Prepared:
+        """Work out the units of a stage; the stage before must be complete."""
+        if stage not in self._prepared:
+            self._prepared[stage] = self._prepare(stage)
+        return self._prepared[stage]
+
+    def refresh(self, stage: int) -> Prepared:
+        """`prepare`, looking again at which units are done."""
+        ready = self.prepare(stage)
+        found = self.store.outcomes([ready.requests[i] for i in ready.pending])
+        ready.pending = [i for i, outcome in zip(ready.pending, found, strict=True) if outcome is None]
+        return ready
+
+    def begin(self, stage: int) -> Prepared:
+        """`refresh` before a stage runs, and say so to who watches."""
+        ready = self.refresh(stage)
+        reused = len(ready.requests) - len(ready.pending)
+        self.store.announce({"stage": stage, "plan": ready.plan, "reused": reused})
+        return ready
+
+    def outcomes(self, stage: int) -> list[dict[str, Any]]:
+        """Outcomes of a complete stage, in the order of its units.
+
+        Raises:
+            EngineError: a unit has not run.
+        """
+        if stage in self._outcomes:
+            return self._outcomes[stage]
+        requests = self.prepare(stage).requests
+        found = []
+        for request, outcome in zip(requests, self.store.outcomes(requests), strict=True):
+            if outcome is None:
+                raise EngineError(f"{self.dataset}: stage {stage} is not complete: no outcome {request}")
+            found.append(outcome)
+        if len(found) <= KEPT_OUTCOMES:  # asked for by several stages behind
+            self._outcomes[stage] = found
+        return found
+
+    def _prepare(self, number: int) -> Prepared:
+        stage = self.stages[number]
+        make = {"pass": self._passes, "keys": self._keys, "decide": self._decide, "gather": self._gather}
+        make |= {"conform": self._conform, "scatter": self._scatter}
+        shared, requests, sizes = make[stage.kind](number, stage)
+        shared["requests"] = requests
+        plan = self.store.save_plan(shared)
+        pending = [i for i, outcome in enumerate(self.store.outcomes(requests)) if outcome is None]
+        # biggest first: workers are dealt their units beforehand, and a big one at the end would run alone
+        share = SHARE[stage.kind] if number else 1
+        return Prepared(number, plan, requests, sizes, sorted(pending, key=lambda i: (-sizes[i], i)), share)
+
+    def _before(self, number: int, kinds: set[str]) -> int:
+        """The nearest stage before `number` of one of these kinds."""
+        return max(i for i in range(number) if self.stages[i].kind in kinds)
+
+    def _told(self, number: int) -> tuple[list[str], str]:
+        """(files that hold what the shards are told, digest of what they were computed from) before a stage."""
+        last = self._before(number, {"decide", "gather"})
+        stage = self.stages[last]
+        adds = stage.kind == "gather" and stage.round in self.groups[stage.number].transform.adds
+        files = [o["files"]["told"]["path"] for s in ([last - 1] if adds else []) + [last] for o in self.outcomes(s)]
+        return files, request_of(self.prepare(last).requests)
+
+    def _told_each(self, number: int, paths: list[str], shards: list[dict[str, Any]]) -> list[pa.Table] | None:
+        """What each shard is told before a stage, if it is little: then units are named by it, and one that is told the
+        same as before is known to be done without a look by a worker. None if it is much."""
+        last = self._before(number, {"decide", "gather"})
+        told = [o["key_bytes"] for s in {last - 1, last} if s >= 0 for o in self.outcomes(s)]
+        if sum(told) > (TOLD_AGAIN if self.arrivals else TOLD_BYTES):
+            return None
+        names = shard_names([s["content"] for s in shards])
+        return [named(told, names) for told in read_all_told([self.store.path(p) for p in paths], len(shards))]
+
+    def _passes(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
+        fingerprint = pass_fingerprint(self, stage.number)
+        if stage.number == 0:
+            units = self.read_units()
+            specs = {s.name: source_fingerprint(s) for s in self.recipe.sources}
+            # with a suppression list, a unit first looks which of its rows the list concerns
+            listed = [self.suppression.digest] if self.suppressed else []
+            requests = [request_of("pass", fingerprint, specs[u.source], u.key, *listed) for u in units]
+            return (
+                {"units": [u.to_json() for u in units]},
+                requests,
+                [sum(p.end - p.begin for p in u.parts) for u in units],
+            )
+        if self.stages[number - 1].kind == "scatter":
+            return self._gathered_passes(number, fingerprint)
+        before, schema = self._staged(number)
+        told, basis = self._told(number)
+        shards = _shards(before)
+        wire = wire_of(schema)
+        each = self._told_each(number, told, shards)
+        if each is None:
+            requests = [request_of("pass", fingerprint, s["content"], i, basis, wire) for i, s in enumerate(shards)]
+        else:
+            requests = [pass_content(fingerprint, s["content"], t, wire) for s, t in zip(shards, each, strict=True)]
+        return {"shards": shards, "told": told, "schema": wire}, requests, [o["bytes"] for o in before]
+
+    def _staged(self, number: int) -> tuple[list[dict[str, Any]], pa.Schema]:
+        """Outcomes of the pass before a stage, and the schema that all its shards shall have."""
+        last = self._before(number, {"pass"})
+        before = self.outcomes(last)
+        if last == 0:
+            check_bad_rows(self, before)
+        return before, unified_schema(before)
+
+    def _scatter(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
+        before, schema = self._staged(number)
+        told, basis = self._told(number)
+        # the unit that got the keys decides; one that got none has nothing to say, nor has an empty corpus
+        counts = {o["shards"] for o in self.outcomes(number - 1)} - {None} or {1}
+        if len(counts) != 1:
+            raise EngineError(f"{self.groups[stage.number].name} decided on {len(counts)} numbers of shards")
+        shards = _shards(before)
+        wire = wire_of(schema)
+        group = [self.recipe.seed, step_fingerprint(self.groups[stage.number])]
+        requests = [request_of("scatter", group, s["content"], i, basis, wire) for i, s in enumerate(shards)]
+        shared = {"shards": shards, "told": told, "schema": wire, "to": counts.pop()}
+        return shared, requests, [o["bytes"] for o in before]
+
+    def _gathered_passes(self, number: int, fingerprint: list[Any]) -> tuple[dict[str, Any], list[str], list[int]]:
+        """Units of a pass behind a group that moves rows: one for each shard that rows went to."""
+        before = self.outcomes(number - 1)
+        basis = request_of([o["content"] for o in before])
+        to = before[0]["to"] if before else 1
+        requests = [request_of("pass", fingerprint, j, basis) for j in range(to)]
+        return (
+            {"moved": [o["files"]["moved"]["path"] for o in before]},
+            requests,
+            [sum(o["bytes"] for o in before) // to] * to,
+        )
+
+    def _keys(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
+        before = self.outcomes(self._before(number, {"pass"}))
+        told, basis = self._told(number)
+        shards = _shards(before)
+        group = step_fingerprint(self.groups[stage.number])
+        each = self._told_each(number, told, shards)
+        if each is None:
+            requests = [request_of("keys", group, stage.round, s["content"], i, basis) for i, s in enumerate(shards)]
+        else:
+            requests = [keys_content(group, stage.round, s["content"], t) for s, t in zip(shards, each, strict=True)]
+        # of a staged shard, the rows that something was told about are worked on: the rest is read past
+        return {"shards": shards, "told": told}, requests, [o["bytes"] for o in before]
+
+    def _decide(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
+        before = self.outcomes(number - 1)
+        total = sum(o["key_bytes"] for o in before)
+        units = max(1, min(FINE, -(-total // DECIDE_BYTES)))
+        ranges = [[FINE * i // units, FINE * (i + 1) // units] for i in range(units)]
+        basis = request_of([o["content"] for o in before])
+        group = step_fingerprint(self.groups[stage.number])
+        # where rows have moved, a shard is no longer what came at one time
+        moved = any(g.transform.moves for g in self.groups[: stage.number])
+        arrivals = None if moved else self.arrivals
+        history = [arrivals] if arrivals else []
+        requests = [request_of("decide", group, stage.round, basis, *r, *history) for r in ranges]
+        shared = {"keys": [o["files"]["keys"]["path"] for o in before], "ranges": ranges, "arrivals": arrivals}
+        return shared, requests, [total // units] * units
+
+    def _gather(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
+        told, basis = self._told(number)
+        rows = [o["rows"] for o in self.outcomes(self._before(number, {"pass"}))]
+        group = step_fingerprint(self.groups[stage.number])
+        return {"told": told, "rows": rows}, [request_of("gather", group, stage.round, basis)], [0]
+
+    def _conform(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
+        before = self.outcomes(number - 1)
+        check_bad_rows(self, before)
+        wire = wire_of(unified_schema(before)) if before else ""
+        differ = [o for o in before if o["schema"] != wire]
+        shards = _shards(differ)
+        requests = [request_of("conform", s["content"], wire) for s in shards]
+        return {"shards": shards, "schema": wire}, requests, [o["bytes"] for o in differ]
+
+    def published(self) -> list[dict[str, Any]]:
+        """Outcomes whose shards make the snapshot, in shard order."""
+        last = max(i for i, s in enumerate(self.stages) if s.kind == "pass")
+        outcomes = self.outcomes(last)
+        if self.stages[-1].kind == "conform":
+            again = {o["of"]: o for o in self.outcomes(len(self.stages) - 1)}
+            outcomes = [
+                o
+                if o["content"] not in again
+                else {**o, **again[o["content"]], "files": {**o["files"], **again[o["content"]]["files"]}}
+                for o in outcomes
+            ]
+        return outcomes
+
+
+def _shards(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What units of the next stage need to know of staged shards."""
+    return [{"content": o["content"], "rows": o["rows"], "shard": o["files"]["shard"]["path"]} for o in outcomes]
+
+
+def unified_schema(outcomes: list[dict[str, Any]]) -> pa.Schema:
+    """One schema for all shards of a pass: null gives way to any type, int to double, a conflict becomes string."""
+    from corpusmill.transforms.sources.schema import unify
+
+    wires = sorted({o["schema"] for o in outcomes})
+    if len(wires) == 1:  # as it is: packed rows are lists of a fixed size, which have no common type but their own
+        return schema_of(wires[0])
+    return unify([schema_of(w) for w in wires])
+
+
+def check_bad_rows(job: Job, outcomes: list[dict[str, Any]]) -> None:
+    """Raises TooManyBadRowsError if a source has more bad rows than its `max_bad_fraction`."""
+    for spec in job.recipe.sources:
+        mine = [o["read"] for o in outcomes if o["read"]["source"] == spec.name]
+        bad, rows = sum(r["bad"] for r in mine), sum(r["rows"] for r in mine)
+        if bad > spec.max_bad_fraction * rows:
+            example = next((r["example"] for r in mine if r["bad"]), "")
+            advice = "Mend the input, map other columns, or raise `max_bad_fraction` of this source."
+            if bad == rows and f"column '{spec.column('text')}' is null" in example:
+                advice = "Say which column holds the text, as in `columns: {text: body}`."
+            raise TooManyBadRowsError(
+                f"source {spec.name}: {bad} of {rows} rows cannot be used, more than max_bad_fraction "
+                f"{spec.max_bad_fraction:g}. First: {example}. Nothing was committed. {advice}"
+            )

@@ -1,0 +1,31 @@
+"""What a mixture was asked to be, planned to be, and is: one row a domain, in the manifest of a snapshot."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from corpusmill.transforms.shards import read_shard
+
+
+def mixture(dataset: str, tables: dict[str, list[dict[str, Any]]], funnel: dict[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the side table `mixture` (sizes, asked_share, planned_share, epochs), completed by realised_documents,
+    realised_size and realised_share as the funnel counted them. Empty where nothing was mixed."""
+    rows = [
+        row
+        for file in tables.get("mixture", [])
+        for batch in read_shard(os.path.join(dataset, file["path"]))
+        for row in batch.to_pylist()
+    ]
+    details: dict[str, int] = next((s["details"] for s in funnel["steps"] if _is_mix(s)), {})
+    for row in rows:
+        row["realised_documents"] = details.get(f"documents:{row['domain']}", 0)
+        row["realised_size"] = details.get(f"{row['unit']}:{row['domain']}", 0)
+    whole = sum(row["realised_size"] for row in rows)
+    for row in rows:
+        row["realised_share"] = row["realised_size"] / whole if whole else 0.0
+    return rows
+
+
+def _is_mix(step: dict[str, Any]) -> bool:
+    return step["name"].partition("#")[0] == "mix" and "details" in step

@@ -1,0 +1,199 @@
+"""What a run would do, and why, before it does anything: the listing, the stages, what is reused, what it costs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from corpusmill.pipelines.dataset import arrivals
+from corpusmill.pipelines.dataset import suppression as suppress
+from corpusmill.pipelines.dataset.results import Store
+from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.engine import staging
+from corpusmill.pipelines.engine.job import Job
+from corpusmill.pipelines.engine.memory import BASE_MEMORY, BATCH_BYTES, BATCH_FACTOR, MB
+from corpusmill.pipelines.recipe import certify
+from corpusmill.pipelines.recipe.model import Recipe
+from corpusmill.transforms.sources.listing import list_files
+from corpusmill.transforms.sources.parquet import group_rows
+from corpusmill.transforms.sources.units import ReadUnit, plan_units
+
+
+@dataclass(frozen=True)
+class PlannedStage:
+    """One stage: how many units it has, how many of them are done already, the bytes that go in (None: not known yet)."""
+
+    name: str
+    what: str
+    units: int | None
+    reused: int
+    bytes: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run would do. documents: None where the sources' footers do not tell; bytes: of the source files; memory:
+    estimated peak, in bytes."""
+
+    job: Job
+    stages: list[PlannedStage]
+    documents: int | None
+    bytes: int
+    memory: int
+    units: int
+    nothing_new: bool
+    changes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able form, without the job."""
+        found = {k: v for k, v in self.__dict__.items() if k != "job"}
+        return {**found, "stages": [asdict(s) for s in self.stages]}
+
+
+def open_job(recipe: Recipe, before: list[dict[str, Any]] | None = None) -> Job:
+    """List the recipe's sources and store the list of read units; reads what is new, writes only the store's own notes.
+
+    before: inputs of the snapshot that says which files came first (`corpusmill.pipelines.dataset.arrivals`); by default, the
+    dataset's newest.
+    """
+    store = Store(recipe.dataset)
+    known = store.listing()
+    cache = dict(known)  # which the listing adds to
+    if before is None:
+        before = arrivals.inputs_of(recipe.dataset)
+    units: list[ReadUnit] = []
+    inputs: list[dict[str, Any]] = []
+    seen: dict[str, str] = {}
+    listed = []
+    for spec in recipe.sources:
+        files = list_files(spec, str(recipe.base_dir), cache)
+        seen.update({f"{f.path}|{f.size}|{f.stamp}": f.digest for f in files})
+        inputs += [
+            {"source": spec.name, "path": _shown(f.path, str(recipe.base_dir)), "size": f.size, "digest": f.digest}
+            for f in files
+        ]
+        listed.append((spec, files))
+    came = arrivals.waves(before, inputs)
+    for each, wave in zip(inputs, came, strict=True):
+        each["arrival"] = wave
+    for spec, files in listed:
+        wave_of = dict(zip([f.path for f in files], came))
+        del came[: len(files)]
+        units += sorted(plan_units(spec, files, recipe.output.shard_bytes, wave_of), key=lambda u: u.key)
+    inputs.sort(key=lambda i: (i["source"], i["digest"], i["path"]))
+    reads = store.save_plan({"units": [u.to_json() for u in units], "inputs": inputs})
+    if seen != known:
+        store.save_listing(seen)
+    job = Job(recipe, store.dataset, reads, suppress.current(store.dataset).number)
+    job.stage_form = staging.form(store.dataset, sum(i["size"] for i in inputs), len(job.groups))
+    return job
+
+
+def _shown(path: str, base: str) -> str:
+    """A path as manifests name it: relative to the recipe's folder where it lies below or beside it. Bytes of a name that are
+    no UTF-8 are written out."""
+    if "://" not in path:
+        relative = os.path.relpath(path, base)
+        path = path if relative.startswith("../../..") else relative
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def nothing_new(job: Job) -> bool:
+    """Whether the newest snapshot was made from exactly this work."""
+    if not snapshot_numbers(job.dataset):
+        return False
+    return bool(Dataset(job.dataset).manifest()["work"] == job.work_digest())
+
+
+def make(recipe: Recipe, workers: int, as_new: bool = False) -> Plan:
+    """The plan of a run with this many workers. as_new: as of `run`.
+
+    Raises RecipeError where private training could not stand the recipe.
+    """
+    certify.guard(recipe)
+    job = open_job(recipe, [] if as_new else None)
+    inputs = job.store.load_plan(job.reads)["inputs"]
+    size = sum(i["size"] for i in inputs)
+    units = job.read_units()
+    same = nothing_new(job)
+    stages: list[PlannedStage] = []
+    known = True
+    for number, stage in enumerate(job.stages):
+        label = stage.label(job)
+        if not known:
+            stages.append(PlannedStage(label, stage.kind, None, 0, None, "waits for the stage before"))
+            continue
+        ready = job.refresh(number)
+        total, todo = len(ready.requests), len(ready.pending)
+        reason = (
+            "all done before"
+            if not todo
+            else ("nothing like it was done before" if todo == total else "new or changed input")
+        )
+        stages.append(PlannedStage(label, stage.kind, total, total - todo, sum(ready.sizes), reason))
+        known = not todo
+    largest = max((sum(p.end - p.begin for p in u.parts) for u in units), default=0)
+    memory = BASE_MEMORY + workers * (BATCH_FACTOR * BATCH_BYTES + min(largest, 64 * MB))
+    return Plan(job, stages, _documents(job, units), size, memory, len(units), same, _changes(job, same))
+
+
+def _documents(job: Job, units: list[ReadUnit]) -> int | None:
+    """Rows of the sources: from outcomes of units that are done, else from Parquet footers; None where neither tells."""
+    total = 0
+    for outcome, unit in zip(job.store.outcomes(job.prepare(0).requests), units, strict=True):
+        if outcome is not None:
+            total += outcome["read"]["rows"]
+        elif unit.format == "parquet":
+            for part in unit.parts:
+                rows = group_rows(part.path)
+                total += sum(rows if part.whole else rows[part.begin : part.end])
+        else:
+            return None
+    return total
+
+
+def _changes(job: Job, same: bool) -> list[str]:
+    """Why there is something to do, against the newest snapshot."""
+    if not snapshot_numbers(job.dataset):
+        return ["there is no snapshot yet"]
+    if same:
+        return []
+    before = Dataset(job.dataset).manifest()
+    inputs = job.store.load_plan(job.reads)["inputs"]
+    old = {(i["source"], i["digest"]) for i in before["inputs"]}
+    new = {(i["source"], i["digest"]) for i in inputs}
+    changes = []
+    if new - old:
+        changes.append(f"{len(new - old)} new or changed files")
+    if old - new:
+        changes.append(f"{len(old - new)} files are gone or changed")
+    if job.suppressed != before.get("suppressed", {"lists": 0})["lists"]:
+        changes.append("the suppression list is longer")
+    if before.get("rollback"):
+        changes.append(f"the newest snapshot is a rollback to {before['rollback']['to']}")
+    changes += _recipe_changes(before["recipe"], job.recipe.canonical())
+    return changes or ["corpusmill or one of its transforms changed its version"]
+
+
+def _recipe_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    found = []
+    if old["seed"] != new["seed"]:
+        found.append(f"seed: {old['seed']} -> {new['seed']}")
+    steps = {s["name"]: s for s in old["steps"]}
+    for step in new["steps"]:
+        was = steps.pop(step["name"], None)
+        if was is None:
+            found.append(f"step {step['name']} is new")
+        elif was != step:
+            fields = [
+                f"{k}: {was['fields'].get(k)} -> {v}" for k, v in step["fields"].items() if was["fields"].get(k) != v
+            ] or [f"{was['transform']} -> {step['transform']}"]
+            found.append(f"step {step['name']}: {', '.join(fields)}")
+    found += [f"step {name} is gone" for name in steps]
+    if [s["name"] for s in old["steps"]] != [s["name"] for s in new["steps"]] and not found:
+        found.append("the steps' order changed")
+    if old["sources"] != new["sources"]:
+        found.append("the sources' fields changed")
+    return found

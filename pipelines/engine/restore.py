@@ -1,0 +1,55 @@
+"""Files that the newest snapshot names and that are not there: written again from finished work, or from the sources.
+
+What a shard was computed from gives the same bytes again, so that a run that finds nothing new mends what was removed. A file
+with other bytes than its digest is left as it is: `verify` names it, and once it is removed, it is a file that is not there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from corpusmill.pipelines.dataset.snapshot import files_of
+from corpusmill.pipelines.engine.commit import publish, published_names
+from corpusmill.pipelines.engine.job import Job
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import DatasetError
+
+
+def lost(dataset: str, manifest: dict[str, Any]) -> dict[str, str]:
+    """The SHA-256 of each file of a snapshot that is not there, by its name."""
+    files = {f["path"]: f["sha256"] for f in files_of(manifest)}
+    folders = {os.path.dirname(name) for name in files}
+    there = {f"{f}/{name}" for f in folders for name in storage.names_in(os.path.join(dataset, f))}
+    return {name: digest for name, digest in files.items() if name not in there}
+
+
+def restore(missing: dict[str, str], completed: Callable[[], Job]) -> None:
+    """Write the missing files of a snapshot. `completed` opens the job that made it, with all of its stages done.
+
+    Raises:
+        DatasetError: the work no longer gives these bytes.
+    """
+    job = completed()
+    names = published_names(job)
+    damaged = [
+        path
+        for name, digest in missing.items()
+        if (path := names.get(name)) and storage.sha256_of(job.store.path(path)) != digest
+    ]
+    if damaged:  # a shard and the work behind it may be one file with two names
+        for path in damaged:
+            storage.remove(job.store.path(path))
+        job.store.forget_known()
+        job = completed()
+        names = published_names(job)
+    other = [
+        n for n, digest in missing.items() if n not in names or storage.sha256_of(job.store.path(names[n])) != digest
+    ]
+    if other:
+        raise DatasetError(
+            f"{job.dataset}: {other[0]} is not there, and the recipe no longer gives its bytes. To go on: restore it from a "
+            "copy, or change the recipe or its sources, so that a new snapshot follows."
+        )
+    publish(job, {name: names[name] for name in missing})

@@ -1,0 +1,46 @@
+"""Documents of a recipe without a run: read from its sources, through the steps that work on a document alone.
+
+For what needs documents and no snapshot: training a tokenizer, looking at what a step does. Groups, which need the whole
+corpus, are left out; `left_out` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from corpusmill.pipelines.dataset.results import Store
+from corpusmill.pipelines.engine.chain import Chain
+from corpusmill.pipelines.recipe.model import Recipe, Step
+from corpusmill.transforms.base import Group, Terminal
+from corpusmill.transforms.hashing import hash_text
+from corpusmill.transforms.sources.bad import BadRows
+from corpusmill.transforms.sources.listing import list_files
+from corpusmill.transforms.sources.read import read_unit
+from corpusmill.transforms.sources.spec import SourceSpec
+from corpusmill.transforms.sources.units import ReadUnit, plan_units
+
+
+def units_of(recipe: Recipe) -> list[tuple[SourceSpec, ReadUnit]]:
+    """Every unit of reading with its source, in an order drawn by content, so that the first ones are a fair look."""
+    cache = Store(recipe.dataset).listing()  # digests of earlier runs; nothing is written
+    found = []
+    for spec in recipe.sources:
+        files = list_files(spec, str(recipe.base_dir), cache)
+        found += [(spec, unit) for unit in plan_units(spec, files, recipe.output.shard_bytes)]
+    return sorted(found, key=lambda pair: hash_text(pair[1].key, seed=recipe.seed & 0xFFFFFFFF))
+
+
+def alone(steps: list[Step]) -> tuple[list[Step], list[str]]:
+    """(the steps that work on a document alone, names of the others)."""
+    every = [(s, isinstance(s.transform, Group | Terminal)) for s in steps]
+    return [s for s, group in every if not group], [s.name for s, group in every if group]
+
+
+def documents(recipe: Recipe, steps: list[Step]) -> Iterator[pa.RecordBatch]:
+    """Batches of all documents of the sources behind `steps`."""
+    for spec, unit in units_of(recipe):
+        chain = Chain(steps, recipe.seed, unit.source)
+        for batch in read_unit(unit, spec, BadRows(unit.source)):
+            yield chain.run(batch)

@@ -1,0 +1,65 @@
+"""What a job is cut into: its stages, and one that is ready to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from corpusmill.transforms.base import Group
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.engine.job import Job
+
+Kind = Literal["pass", "keys", "decide", "gather", "scatter", "conform"]
+
+STAGED = 4
+SHARE = {"pass": STAGED, "scatter": STAGED, "conform": STAGED, "keys": 16, "decide": 8, "gather": 8}
+"""How much less than reading a byte of sources, which are compressed, and the steps of the first pass, the other kinds of stages
+do with a byte that goes in, roughly."""
+
+
+class GroupStep(NamedTuple):
+    """A step whose transform is a group."""
+
+    name: str
+    transform: Group
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage: its kind, the number of its pass or of its group, and the round within the group."""
+
+    kind: Kind
+    number: int
+    round: int = 0
+
+    def label(self, job: Job) -> str:
+        """Words for people: `pass 1 of 2: clean, gopher-quality`, `minhash: decide`."""
+        if self.kind == "pass":
+            names = ", ".join(s.name for s in job.fused(self.number)) or ("read" if self.number == 0 else "write")
+            if self.number:
+                names = f"apply {job.groups[self.number - 1].name}, {names}"
+            return f"pass {self.number + 1} of {len(job.groups) + 1}: {names}"
+        if self.kind == "conform":
+            return "one schema for all shards"
+        group = job.groups[self.number]
+        turn = f" {self.round + 1} of {group.transform.rounds}" if group.transform.rounds > 1 else ""
+        return f"{group.name}: {self.kind}{turn}"
+
+
+@dataclass
+class Prepared:
+    """A stage ready to run: what its units share (stored, named by its digest), their requests, the bytes that go into each,
+    and which are not done. share: of `SHARE`."""
+
+    stage: int
+    plan: str
+    requests: list[str]
+    sizes: list[int]
+    pending: list[int]
+    share: int = 1
+
+    @property
+    def todo(self) -> int:
+        """What is not done, as bytes of sources that are as much work to read."""
+        return sum(self.sizes[i] for i in self.pending) // self.share

@@ -1,1 +1,0 @@
-"""The engines that a job runs on beside this process: one file each, imported when it is asked for."""

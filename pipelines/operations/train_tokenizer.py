@@ -1,0 +1,103 @@
+"""Training a tokenizer on the documents of a recipe or of a dataset: `corpusmill tokenizer`."""
+
+from __future__ import annotations
+
+import contextlib
+import filecmp
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import pyarrow as pa
+
+from corpusmill.pipelines.dataset.packed import is_packed
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.engine.sample_documents import alone, documents
+from corpusmill.pipelines.recipe.model import Recipe, load
+from corpusmill.privacy.certification import mark, private_sources
+from corpusmill.transforms import storage
+from corpusmill.transforms.base import Group, Terminal
+from corpusmill.transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.shards import read_shard
+from corpusmill.transforms.tokens.pack import Pack
+from corpusmill.transforms.tokens.tokenize import Tokenize
+from corpusmill.transforms.tokens.tokenizer import load_tokenizer
+from corpusmill.transforms.tokens.train_tokenizer import SPECIAL, train_tokenizer
+
+
+def train(
+    origin: str,
+    vocab_size: int = 32_000,
+    out: str | None = None,
+    special: Iterable[str] = (),
+    sample_bytes: int = 64 << 20,
+    overrides: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Train on a sample of the documents of `origin`, a dataset directory or a recipe, and write tokenizer.json.
+
+    Of a recipe, the special tokens are those of its `pack` or `tokenize`, and the path is theirs unless `out` says another.
+    Returns path, sha256, tokens, left_out: steps of the recipe that were not run, as they need the whole corpus; and private:
+    the private sources among them, which FILE.private notes, so that nothing is trained privately on such a tokenizer.
+
+    Raises:
+        RecipeError: the vocabulary is too small, there is no text, or another tokenizer is at that path already.
+        DatasetError: `origin` is a dataset without text.
+    """
+    tokens = dict.fromkeys([*SPECIAL])
+    left_out: list[str] = []
+    seed = 0
+    if storage.is_dir(origin):
+        batches = _of_dataset(Dataset(origin))
+        private = private_sources(Dataset(origin).manifest())
+    else:
+        recipe = load(origin, overrides, check_paths=False)
+        private = [s.name for s in recipe.sources if s.private]
+        users = [s.transform for s in recipe.bound_steps() if isinstance(s.transform, Pack | Tokenize)]
+        for user in users:
+            named = (user.bos, user.eos, getattr(user, "pad", None))
+            tokens |= dict.fromkeys(t for t in named if t is not None)
+        out = out or next((u.tokenizer for u in users), None)
+        batches, left_out = _of_recipe(recipe)
+        seed = recipe.seed
+    path = out or "tokenizer.json"
+    names = tuple(dict.fromkeys([*tokens, *special]))
+    fresh = storage.temporary_name(path)
+    try:
+        digest = train_tokenizer(batches, fresh, vocab_size, names, sample_bytes, rng=Keyed(seed, "train-tokenizer"))
+        if os.path.exists(path) and not filecmp.cmp(path, fresh, shallow=False):
+            # datasets may hold its ids, which mean nothing without it
+            raise RecipeError(
+                f"{path} exists and is another tokenizer; remove it first, or name another file with --out"
+            )
+        if private:
+            mark(path, private)
+        os.replace(fresh, path)
+    except OSError as error:
+        raise RecipeError(f"{path}: cannot be written: {error.strerror}; name another file with --out") from None
+    finally:
+        with contextlib.suppress(OSError):  # it has its name, or could not be written
+            os.unlink(fresh)
+    return {
+        "path": path,
+        "sha256": digest,
+        "tokens": load_tokenizer(path).vocab_size,
+        "left_out": left_out,
+        "private": private,
+    }
+
+
+def _of_dataset(dataset: Dataset) -> Iterator[pa.RecordBatch]:
+    if is_packed(dataset.manifest()["schema"]):
+        raise DatasetError(f"{dataset.path} holds packed tokens; train on its recipe, or on a dataset with text")
+    for file in dataset.files():
+        yield from read_shard(file, ["id", "text"])
+
+
+def _of_recipe(recipe: Recipe) -> tuple[Iterator[pa.RecordBatch], list[str]]:
+    steps = recipe.bound_steps()
+    # whatever needs a tokenizer comes too late; groups stand aside, and what is behind them still works on documents
+    end = next((i for i, s in enumerate(steps) if isinstance(s.transform, Terminal | Tokenize)), len(steps))
+    steps = steps[:end]
+    usable, _ = alone(steps)
+    return documents(recipe, usable), [s.name for s in steps if isinstance(s.transform, Group)]

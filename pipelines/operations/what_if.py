@@ -1,0 +1,85 @@
+"""What other thresholds would keep, from the scores that a run kept: nothing is run again.
+
+A rule `min_X` or `max_X` compares the score `X`; nan breaks no rule. For each rule of a filter, the other rules stay at the
+values of the recipe, and the limit moves over quantiles of the score.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.shards import read_shard
+
+QUANTILES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
+
+
+def what_if(dataset: str | os.PathLike[str], step: str | None = None) -> list[dict[str, Any]]:
+    """Rows of (step, rule, limit, current, documents, bytes, share of the documents that entered the step).
+
+    Raises:
+        DatasetError: no such step, or none that kept its scores.
+    """
+    reader = Dataset(dataset)
+    manifest = reader.manifest()
+    kept = {k.removeprefix("scores/"): v for k, v in manifest["tables"].items() if k.startswith("scores/")}
+    if step is not None and step not in kept:
+        known = ", ".join(kept) or "none"
+        raise DatasetError(
+            f"{reader.path}: step {step} kept no scores (steps that did: {known}). Set `keep_scores: true` on it."
+        )
+    rows: list[dict[str, Any]] = []
+    for entry in manifest["recipe"]["steps"]:
+        if entry["name"] in kept and step in (None, entry["name"]):
+            batches = [b for f in kept[entry["name"]] for b in read_shard(os.path.join(reader.path, f["path"]))]
+            rows += _of_step(entry["name"], entry["fields"], pa.Table.from_batches(batches))
+    return rows
+
+
+def _passes(rule: str, score: np.ndarray, limit: float) -> np.ndarray:
+    return ~(score < limit) if rule.startswith("min_") else ~(score > limit)
+
+
+def _of_step(step: str, fields: dict[str, Any], scores: pa.Table) -> Iterator[dict[str, Any]]:
+    columns = {
+        n: scores.column(n).to_numpy().astype(np.float64)
+        for n in scores.column_names
+        if n not in ("id", "bytes", "kept")
+    }
+    size, kept_now = scores.column("bytes").to_numpy(), scores.column("kept").to_numpy()
+    rules = {r: (columns[r[4:]], v) for r, v in fields.items() if r[:4] in ("min_", "max_") and r[4:] in columns}
+    passed = {r: _passes(r, s, v) for r, (s, v) in rules.items() if v is not None}
+    every = np.logical_and.reduce(list(passed.values())) if passed else np.ones(len(size), bool)
+    # rows that a rule without a limit drops (a phrase, say) are lost whatever the limits are
+    other_loss = every & ~kept_now
+    for rule, (score, current) in rules.items():
+        rest = [p for r, p in passed.items() if r != rule]
+        able = ~other_loss & (np.logical_and.reduce(rest) if rest else np.ones(len(size), bool))
+        known = score[~np.isnan(score)]
+        if len(known) == 0:
+            continue
+        # a field that counts takes whole numbers
+        exact = isinstance(current, int)
+        limits = {round(x) if exact else float(f"{x:.4g}") for x in np.quantile(known, QUANTILES)}
+        if current is not None:
+            limits.add(current)
+        for limit in sorted(limits):
+            good = able & _passes(rule, score, limit)
+            yield {
+                "step": step,
+                "rule": rule,
+                "limit": limit,
+                "current": current is not None and limit == current,
+                "documents": int(good.sum()),
+                "bytes": int(size[good].sum()),
+                "share": float(good.mean()) if len(good) else 0.0,
+            }
+
+
+__all__ = ["what_if"]

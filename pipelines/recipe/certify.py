@@ -1,0 +1,361 @@
+"""Whether what a recipe makes may be trained on privately: every step on private data, judged by how far one unit reaches.
+
+A step is allowed if a document's result depends on that document (`record`), on the documents of its unit (`unit`), on public
+data (`public`), or on others only through a mechanism that spends from the ledger (`private`). A step by which one unit's data
+changes other units' rows (`cross`) breaks the count of what a unit can change, whatever noise training adds, and is refused
+with the way out. Data sets that a source was made from are judged by their own recipes, models by what is known of the text behind
+them (`corpusmill.training.provenance`).
+
+A recipe that trains privately, or has a section `privacy`, is judged when it is read and before it runs. Where it marks no
+source as private, all of them are taken for private.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from corpusmill.pipelines.recipe.privacy_section import differing
+from corpusmill.privacy.certification import (
+    SAFE,
+    Certificate,
+    Refusal,
+    dataset_of,
+    learned_from,
+    manifest_of,
+    private_sources,
+    unguarded,
+)
+from corpusmill.transforms.errors import RecipeError
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.recipe.mistakes import Mistakes
+    from corpusmill.pipelines.recipe.model import Recipe
+    from corpusmill.training.settings import TrainSettings
+
+_PUBLIC = "run it on public data in a recipe of its own, and mix the private source in afterwards"
+_OUT = {
+    "exact": (
+        "one document decides whether other units' copies stay",
+        f"use `bound-units: {{distinct: true}}`, which deduplicates within a unit; or {_PUBLIC}",
+    ),
+    "minhash": (
+        "one document joins clusters, and so removes documents of other units",
+        f"use `bound-units: {{distinct: true}}`, which deduplicates within a unit; or {_PUBLIC}",
+    ),
+    "substring": ("a text repeated by one unit is cut out of the documents of others", f"leave it out; or {_PUBLIC}"),
+    "lines": ("a line repeated by one unit is cut out of the documents of others", f"leave it out; or {_PUBLIC}"),
+    "paragraphs": (
+        "a paragraph repeated by one unit is cut out of the documents of others",
+        f"leave it out; or {_PUBLIC}",
+    ),
+    "mix": (
+        "shares and epochs follow from the sizes of domains, which every document changes",
+        "leave it out and weigh sources in training with fixed `data.weights`; or publish private counts and fix the epochs",
+    ),
+    "pack": (
+        "a row holds pieces of several units, and one document moves the rows of others",
+        "train on documents as they are; or pack with `separate` set to the unit's column",
+    ),
+    "bound-units": (
+        "which documents stay depends on others that are no part of the same unit of privacy",
+        "set `by` to the unit's column (`id` where the unit is the document)",
+    ),
+    "filter": (
+        "a rule of your own may look at other documents",
+        'say in its class how far it reaches: `stability = "record"` if it looks at one document at a time',
+    ),
+}
+_ANY = (
+    "what it does to one document depends on the documents of other units",
+    f"leave it out; or {_PUBLIC}; or use a step whose stability is `record` or `unit`",
+)
+
+
+def certify(recipe: Recipe, unit: str = "document", train: Any = None, assume: bool = False) -> Certificate:
+    """Judge a recipe along its lineage, and the training on its result.
+
+    unit: `document`, or the column of the user; train: its settings (by default the recipe's own `train`); assume: where no
+    source is private, take all of them for private.
+    """
+    found = Certificate(unit)
+    if not _sources(recipe, found, assume):
+        return found
+    bounded = False
+    for i, step in enumerate(recipe.bound_steps()):
+        place = ("steps", i)
+        where = f"{recipe.name}, line {step.line}" if step.line else f"{recipe.name}, step {step.name}"
+        bounded = bounded or step.transform.name == "bound-units"
+        _step(step.name, step.transform, where, place, found)
+    if unit != "document" and not bounded:
+        found.assume(
+            "no step `bound-units`: training refuses units with more rows than its `max_rows`, and averages the rest"
+        )
+    settings = train if train is not None else getattr(recipe, "train", None)
+    if settings is not None:
+        _training(settings, recipe.name, recipe.base_dir, found)
+    found.assume("the number of units that is given as public is not itself taken from the private data")
+    return found
+
+
+def of_recipe(recipe: Recipe) -> Certificate | None:
+    """The certificate of a recipe that trains privately or says whose data it holds; None for any other."""
+    section, trains = recipe.privacy, recipe.train.privacy if recipe.train else None
+    if section is None and trains is None:
+        return None
+    return certify(recipe, unit_of(recipe), assume=True)
+
+
+def unit_of(recipe: Recipe) -> str:
+    """The unit of privacy that the recipe names."""
+    trains = recipe.train.privacy if recipe.train else None
+    if trains is not None and (recipe.privacy is None or "unit" in trains.model_fields_set):
+        return trains.unit
+    return recipe.privacy.unit if recipe.privacy else "document"
+
+
+def allowed(recipe: Recipe) -> bool:
+    """Whether the recipe says that refusals are let through."""
+    trains = recipe.train.privacy if recipe.train else None
+    return bool((recipe.privacy and recipe.privacy.allow_uncertified) or (trains and trains.allow_uncertified))
+
+
+def guard(recipe: Recipe) -> Certificate | None:
+    """`of_recipe`, raising RecipeError with every refusal before anything runs, but where the recipe allows them."""
+    found = of_recipe(recipe)
+    if found is not None and found.refusals and not allowed(recipe):
+        lines = "\n  ".join(map(str, found.refusals))
+        raise RecipeError(f"{recipe.name} cannot be trained on privately (unit: {found.unit}):\n  {lines}")
+    return found
+
+
+def note(recipe: Recipe, mistakes: Mistakes) -> None:
+    """Every refusal of a recipe as a mistake at its place, and a ledger whose budget is another one."""
+    if other := differing(recipe):
+        advice = (
+            "a population has one ledger and one budget, which does not change: correct the recipe, or name its ledger"
+        )
+        mistakes.add(("privacy",), other, advice, key=True)
+    found = of_recipe(recipe)
+    if found is None or allowed(recipe):
+        return
+    for refusal in found.refusals:
+        inside = f"{refusal.where}: " if not refusal.place else ""
+        mistakes.add(refusal.place or ("sources",), inside + refusal.what, refusal.way_out, key=True)
+
+
+def summary(recipe: Recipe) -> str:
+    """One line about the private data of a recipe, "" where there is none to speak of."""
+    found = of_recipe(recipe)
+    if found is not None and found.refusals:
+        return f"NOT certified for the unit `{found.unit}` ({len(found.refusals)} refused, and allowed): epsilon bounds nothing"
+    if found is not None:
+        return f"certified for the unit `{found.unit}`, on {len(found.assumptions)} assumptions: `corpusmill privacy certify`"
+    private = [s.name for s in recipe.sources if s.private]
+    if private and recipe.train:
+        return f"`train` learns from {', '.join(private)} without any: give it a section `privacy`, or mark no source private"
+    return ""
+
+
+def of_training(settings: TrainSettings) -> Certificate | None:
+    """The certificate of the data that a private run trains on, by the recipe in its snapshot's manifest, and of the run.
+
+    None for runs that are not private. Raises DatasetError where a manifest cannot be read.
+    """
+    if settings.privacy is None:
+        return None
+    found = Certificate(settings.privacy.unit)
+    home = dataset_of(settings.data.train)
+    if home is not None:
+        manifest, found.data = manifest_of(home, settings.data.snapshot)
+        found.sources = private_sources(manifest) or [str(s["name"]) for s in manifest["recipe"]["sources"]]
+        _made(manifest, home, found, [])
+    _training(settings, "training", Path(), found)
+    return found
+
+
+def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], found: Certificate) -> None:
+    """Judge one step, with the files and models that it reads."""
+    reach = _reach(transform, found)
+    found.steps.append((name, reach))
+    if reach == "private":
+        found.spends.append(name)
+    elif reach not in SAFE:
+        reason, way_out = _OUT.get(transform.name, _ANY)
+        found.refusals.append(Refusal(where, name, reach, reason, way_out, place))
+    for path in transform.files():
+        _file(path, where, found, place)
+    for field in getattr(transform, "specifications", ()):
+        if (spec := getattr(transform, field)) is not None:
+            judge_model(spec, where, found, place)
+
+
+def _reach(transform: Any, found: Certificate) -> str:
+    """The stability of a step with its fields as they are."""
+    if transform.name == "unit":
+        found.named = transform.by
+    if transform.name == "pack" and transform.separate is not None and _is_unit(transform.separate, found):
+        found.assume("all documents of a unit lie in one shard when they are packed, and in one window of it")
+        return "unit"
+    if transform.name == "bound-units" and not _is_unit(transform.by, found):
+        return "cross"
+    return str(transform.stability)
+
+
+def _is_unit(column: str, found: Certificate) -> bool:
+    """Whether the values of a column are the units, or parts of them."""
+    if column == "unit":  # what the step `unit` made it of, if there was one
+        column = found.named or found.unit
+    return column == (found.unit if found.unit != "document" else "id")
+
+
+def _sources(recipe: Recipe, found: Certificate, assume: bool) -> bool:
+    """Note the private sources, and judge the data sets that any source was made from."""
+    every = assume and not any(source.private for source in recipe.sources)
+    for i, source in enumerate(recipe.sources):
+        if source.private or every:
+            found.sources.append(source.name)
+        for path in source.paths:
+            home = dataset_of(str(recipe.resolve(path))) if "://" not in path else None
+            if home is None:
+                continue
+            made = manifest_of(home)[0]
+            hidden = unguarded(made)
+            if hidden and not source.private and not every:
+                found.refusals.append(
+                    Refusal(
+                        f"{recipe.name}, source {source.name}", home.name, "source",
+                        f"it reads {home}, which was made from the {' and the '.join(hidden)}",
+                        "mark the source `private: true`", ("sources", i),
+                    )
+                )  # fmt: skip
+                found.sources.append(source.name)
+            if hidden or source.private or every:
+                _made(made, home, found, [])
+    return bool(found.sources)
+
+
+def _made(manifest: dict[str, Any], home: Path, found: Certificate, seen: list[Path]) -> None:
+    """Judge the steps of the recipe in a manifest, the models that wrote in the data set, and the data sets behind it."""
+    from corpusmill.pipelines.recipe.registry import load
+
+    recipe, where = manifest["recipe"], f"{home}, its recipe"
+    base = base_of(home, recipe)
+    every = not any(source.get("private") for source in recipe.get("sources", []))
+    for step in recipe.get("steps", []):
+        key, name = str(step["transform"]).partition("@")[0], f"{home.name}: {step['name']}"
+        try:
+            transform = load(key, base or home).model_validate(step["fields"]).resolved(str(base or home))
+        except (RecipeError, ValueError):  # a class that is not here any more: the default
+            reason, way_out = _OUT.get(key, _ANY)
+            found.steps.append((name, "cross"))
+            found.refusals.append(Refusal(where, str(step["name"]), "cross", reason, way_out))
+            continue
+        before = len(found.steps)
+        _step(str(step["name"]), transform, where, (), found)
+        found.steps[before] = (name, found.steps[before][1])
+    # as it was known when the steps ran, wherever their models are now
+    for reason in manifest.get("privacy", {}).get("unguarded", []):
+        written = f"it holds text of a model: {reason}"
+        if not any(reason == refusal.what or written == refusal.reason for refusal in found.refusals):
+            way_out = "make it with a model of public data, or one that was trained privately"
+            found.refusals.append(Refusal(where, home.name, "cross", written, way_out))
+    for source in recipe.get("sources", []):
+        paths = source.get("path") or []
+        for path in [paths] if isinstance(paths, str) else paths:
+            behind = dataset_of(base / path) if base is not None and "://" not in path else None
+            if behind is None or behind in (home, *seen):
+                continue
+            before_it = manifest_of(behind)[0]
+            if every or source.get("private") or unguarded(before_it):
+                _made(before_it, behind, found, [home, *seen])
+
+
+def base_of(home: Path, recipe: dict[str, Any]) -> Path | None:
+    """The folder of the recipe that made the data set in `home`, as far as its relative output path tells; else None."""
+    output = Path(os.path.normpath(recipe.get("output", {}).get("path", "/")))
+    parts = home.absolute().parts
+    if output.is_absolute() or ".." in output.parts or parts[-len(output.parts) :] != output.parts:
+        return None
+    return Path(*parts[: -len(output.parts)])
+
+
+def _file(path: str, where: str, found: Certificate, place: tuple[str | int, ...] = ()) -> None:
+    """A file that decides what a step does: refused where it was made from private data, else an assumption."""
+    hidden = learned_from(path)
+    if hidden:
+        found.refusals.append(
+            Refusal(
+                where, os.path.basename(path), "cross", f"the file was learned from the private source {', '.join(hidden)}",
+                "make it from public data (a tokenizer, a word list or a reference model carries text of those it saw)", place,
+            )
+        )  # fmt: skip
+        return
+    found.assume(f"{path} was made from public data only")
+
+
+def judge_model(spec: str, where: str, found: Certificate, place: tuple[str | int, ...] = ()) -> list[dict[str, Any]]:
+    """A model that decides what a step or a run does, or shards of what one said (`objective.teacher`): refused where it was
+    trained on private data without a guarantee. Returns the guarantees that it carries.
+    """
+    from corpusmill.training import provenance
+
+    known = provenance.of(spec)
+    for hidden in known.unguarded:
+        found.refusals.append(_unguarded(where, spec, hidden, place))
+    for name in known.unknown:
+        found.assume(f"the model {name} was trained on public data only")
+    return known.guarantees
+
+
+def _unguarded(where: str, spec: str, hidden: str, place: tuple[str | int, ...]) -> Refusal:
+    return Refusal(
+        where, os.path.basename(spec), "cross", f"the model was trained on the {hidden} without a guarantee",
+        "use one that was trained on public data, or privately", place,
+    )  # fmt: skip
+
+
+def _training(settings: Any, name: str, base_dir: Path, found: Certificate) -> None:
+    """What a training run takes from private data besides its gradients."""
+    from corpusmill.training.provenance import MODELS
+    from corpusmill.training.settings import resolved
+
+    found.assume("the number of units that is given as public is not itself taken from the private data")
+    where = f"{name}, train"
+    evaluation = getattr(settings, "evaluation", None)
+    if getattr(evaluation, "patience", 0) and getattr(settings.data, "validation", None):
+        found.refusals.append(
+            Refusal(
+                where, "evaluation.patience", "cross",
+                "the step at which training stops is chosen on validation data, which is private unless it is public",
+                "fix the number of steps (`patience: 0`), or validate on public data outside of the run",
+                ("train", "evaluation", "patience"),
+            )
+        )  # fmt: skip
+    if getattr(settings.model, "tie", False):
+        found.refusals.append(
+            Refusal(
+                where, "model.tie", "cross", "tied weights have no exact per-sample gradients in every mode",
+                "set `tie: false`", ("train", "model", "tie"),
+            )
+        )  # fmt: skip
+    if validation := settings.data.validation:
+        if hidden := learned_from(str(base_dir / validation)):
+            found.refusals.append(
+                Refusal(
+                    where, "data.validation", "cross",
+                    f"its figures are written without noise, and it holds the private source {', '.join(hidden)}",
+                    "validate on public data, or leave it out and measure where the data may be seen",
+                    ("train", "data", "validation"),
+                )
+            )  # fmt: skip
+        found.assume(f"{validation} is public: its figures are written as they are")
+    if settings.data.tokenizer:
+        _file(str(base_dir / settings.data.tokenizer), where, found, ("train", "data", "tokenizer"))
+    for section, field in MODELS:
+        if spec := resolved(getattr(getattr(settings, section), field), base_dir):
+            judge_model(spec, where, found, ("train", section, field))
+
+
+__all__ = ["Certificate", "Refusal", "base_of", "certify", "dataset_of", "guard", "of_recipe", "of_training"]

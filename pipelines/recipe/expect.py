@@ -1,0 +1,59 @@
+"""What a recipe expects of the next snapshot; checked before anything is published, and what fails blocks the commit.
+
+    expect: {min_new_documents: 100, max_dropped: 0.6, max_growth: 0.5, language_share: {en: [0.2, 0.9]}}
+
+A refresh that runs every night unwatched must not replace a good snapshot by one that lost its sources, doubled, or changed
+its language. The finished shards are kept: with `--set expect.FIELD=...` the same command commits what is there.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    pass
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Expect(BaseModel):
+    """Bounds on the next snapshot. A bound that is left out is not checked."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_documents: int | None = Field(None, ge=0, description="the commit is refused with fewer documents")
+    max_documents: int | None = Field(None, ge=0, description="the commit is refused with more documents")
+    min_new_documents: int | None = Field(
+        None, ge=0, description="the commit is refused if fewer documents have an id that the last snapshot lacks"
+    )
+    max_dropped: Share | None = Field(
+        None, description="the commit is refused if the steps drop a larger share of the documents that were read"
+    )
+    max_quarantined: Share | None = Field(
+        None, description="the commit is refused if a larger share of all rows read is quarantined"
+    )
+    max_growth: float | None = Field(
+        None, ge=0, description="the commit is refused if documents grow by more than this share of the last snapshot's"
+    )
+    max_shrink: Share | None = Field(
+        None, description="the commit is refused if documents shrink by more than this share of the last snapshot's"
+    )
+    language_share: dict[str, tuple[Share, Share]] = Field(
+        default_factory=dict,
+        description="language code to [least, most]: its share of the documents, by their column `lang`",
+    )
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Expect:
+        for code, (low, high) in self.language_share.items():
+            if low > high:
+                raise ValueError(f"`language_share` of {code}: {low:g} is more than {high:g}; write [least, most]")
+        if (
+            self.min_documents is not None
+            and self.max_documents is not None
+            and self.min_documents > self.max_documents
+        ):
+            raise ValueError("`min_documents` is more than `max_documents`")
+        return self

@@ -1,0 +1,399 @@
+"""The recipe: what a dataset is made of. Read from YAML with every mistake at once, or built in Python.
+
+    recipe = load("corpus.yaml", overrides=["steps.minhash.threshold=0.9"])
+
+Paths in a recipe are relative to its folder (`base_dir`). Importing this module imports neither Beam nor torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+
+from corpusmill.pipelines.recipe import certify, privacy_section, yaml_positions
+from corpusmill.pipelines.recipe.expect import Expect
+from corpusmill.pipelines.recipe.mistakes import Mistakes, render
+from corpusmill.pipelines.recipe.overrides import apply_override
+from corpusmill.pipelines.recipe.path_checks import check_files, check_input, check_output, check_secret
+from corpusmill.pipelines.recipe.privacy_section import PrivacySection
+from corpusmill.pipelines.recipe.registry import load as load_transform
+from corpusmill.pipelines.recipe.schedule import Schedule
+from corpusmill.pipelines.recipe.train_section import TrainSection, wrong
+from corpusmill.pipelines.recipe.yaml_positions import Marked, Problem
+from corpusmill.transforms import storage
+from corpusmill.transforms.base import Terminal, Transform
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.sources.spec import SourceSpec
+
+SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+SECTIONS = ("name", "seed", "sources", "steps", "output", "expect", "schedule", "train", "privacy")
+
+
+class Output(BaseModel):
+    """Where the dataset goes, and in which form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: str = Field(
+        min_length=1,
+        description="Folder of the dataset, relative to the recipe, made if it is absent; or s3:// or gs://.",
+    )
+    format: Literal["parquet", "arrow"] = Field(
+        default="parquet",
+        description="Parquet, compressed by zstd; or Arrow IPC, uncompressed, which readers map into memory.",
+    )
+    shard_bytes: int = Field(
+        default=64 << 20,
+        ge=1 << 10,
+        description="bytes of source files that make one shard: larger files are cut, smaller ones put together",
+    )
+    level: int = Field(
+        default=3, ge=1, le=22, description="Level of zstd compression (Parquet): higher is smaller and slower."
+    )
+
+
+class Step(BaseModel):
+    """One entry of `steps`. Its name is that of its transform, with `#2` for the second of that name, and so on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    transform: SerializeAsAny[Transform]
+    line: int = Field(default=0, exclude=True)
+
+    @property
+    def key(self) -> str:
+        """The transform and its version, as a recipe pins it: `gopher-quality@1`."""
+        return f"{self.transform.name}@{self.transform.version}"
+
+
+class _Head(BaseModel):
+    """The fields that are read without looking at sources and steps."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        pattern=SLUG, max_length=100, description="Name of the dataset: letters, digits, '.', '-' and '_', no spaces."
+    )
+    seed: int = Field(default=1, ge=0, lt=2**63, description="Seed of every random draw: equal seeds give equal bytes.")
+    output: Output = Field(description="Where the dataset goes, and in which form.")
+
+
+class Recipe(_Head):
+    """What a dataset is made of: sources, steps and an output."""
+
+    sources: list[SourceSpec] = Field(min_length=1, description="Where documents come from.")
+    steps: list[Step] = Field(default_factory=list, description="What is done to them, in this order.")
+    expect: Expect | None = Field(None, description="What the next snapshot must be like, or it is not committed.")
+    schedule: Schedule | None = Field(None, description="When the recipe runs: see `corpusmill schedule export`.")
+    train: TrainSection | None = Field(None, description="The model that `run` trains on what it has committed.")
+    privacy: PrivacySection | None = Field(None, description="Whose data the private sources hold, and its budget.")
+    base_dir: Path = Field(default=Path(), exclude=True, description="What relative paths are relative to.")
+
+    @model_validator(mode="after")
+    def _unique_names(self) -> Recipe:
+        for what, names in (("source", [s.name for s in self.sources]), ("step", [s.name for s in self.steps])):
+            twice = sorted({n for n in names if names.count(n) > 1})
+            if twice:
+                raise ValueError(f"two {what}s are called `{twice[0]}`")
+        return self
+
+    @property
+    def dataset(self) -> str:
+        """The dataset: its folder on this machine, or its URI in a store."""
+        return str(self.output_dir) if storage.is_local(self.output.path) else self.output.path.rstrip("/")
+
+    @property
+    def output_dir(self) -> Path:
+        """The dataset's folder. Raises RecipeError where it lies in a store, and what asks needs a disk."""
+        if not storage.is_local(self.output.path):
+            raise RecipeError(
+                f"{self.output.path} is in an object store, but this needs a folder of this machine's disk"
+            )
+        return self.resolve(storage.local_path(self.output.path))
+
+    def resolve(self, path: str) -> Path:
+        """A local path of the recipe, from its folder."""
+        return self.base_dir / os.path.expanduser(path)
+
+    @property
+    def own_modules(self) -> set[str]:
+        """Modules of the transforms that are not ours but the user's own."""
+        return {m for s in self.steps if not (m := type(s.transform).__module__).startswith("corpusmill.")}
+
+    def bound_steps(self) -> list[Step]:
+        """The steps with the paths of their files taken from the recipe's folder."""
+        folder = str(self.base_dir)
+        return [s.model_copy(update={"transform": s.transform.resolved(folder)}) for s in self.steps]
+
+    def canonical(self) -> dict[str, Any]:
+        """The recipe as JSON data with every default written out and every version pinned, without its folder."""
+        later = {"expect": self.expect, "schedule": self.schedule, "train": self.train, "privacy": self.privacy}
+        return {
+            "name": self.name,
+            "seed": self.seed,
+            **{k: v.model_dump(mode="json", exclude_defaults=True) for k, v in later.items() if v is not None},
+            "sources": [s.model_dump(mode="json") for s in self.sources],
+            "steps": [
+                {"name": s.name, "transform": s.key, "fields": s.transform.model_dump(mode="json")} for s in self.steps
+            ],
+            "output": self.output.model_dump(mode="json"),
+        }
+
+    def digest(self) -> str:
+        """32 hexadecimal digits of what makes the content: all but the folders that the recipe and its output are in, what is
+        expected of the content, when it is made, what is trained on it, and what that may cost."""
+        data = {k: v for k, v in self.canonical().items() if k not in ("expect", "schedule", "train", "privacy")}
+        del data["output"]["path"]
+        return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def make_steps(transforms: Iterable[Transform], lines: Sequence[int] = ()) -> list[Step]:
+    """Steps for these transforms, named uniquely in their order: `clean`, `noise`, `clean#2`."""
+    steps: list[Step] = []
+    for i, (transform, name) in enumerate(zip(items := list(transforms), step_names([t.name for t in items]))):
+        steps.append(Step(name=name, transform=transform, line=lines[i] if lines else 0))
+    return steps
+
+
+def step_names(names: Iterable[str]) -> list[str]:
+    """Unique names in their order.
+
+    >>> step_names(["clean", "noise", "clean"])
+    ['clean', 'noise', 'clean#2']
+    """
+    seen: dict[str, int] = {}
+    out = []
+    for name in names:
+        seen[name] = seen.get(name, 0) + 1
+        out.append(name if seen[name] == 1 else f"{name}#{seen[name]}")
+    return out
+
+
+def load(
+    path: str | Path, overrides: Iterable[str] = (), check_paths: bool = True, check_privacy: bool = True
+) -> Recipe:
+    """The recipe in a file. Raises one RecipeError that lists every mistake.
+
+    overrides: `seed=7`, `output.path=out/b`, `sources.NAME.path=...`, `steps.NAME.field=...`; values are read as YAML.
+    check_paths: a local source that matches no file is a mistake. check_privacy: so is a step that private training cannot
+    stand, in a recipe that trains privately.
+    """
+    return _certain(*examine(path, overrides, check_paths, check_privacy))
+
+
+def loads(
+    data: bytes | str,
+    name: str = "recipe",
+    base_dir: Path = Path(),
+    overrides: Iterable[str] = (),
+    check_paths: bool = True,
+) -> Recipe:
+    """The recipe in `data`, which messages call `name`; otherwise as `load`."""
+    return _certain(*_examine(data.encode() if isinstance(data, str) else data, name, base_dir, overrides, check_paths))
+
+
+def examine(
+    path: str | Path, overrides: Iterable[str] = (), check_paths: bool = True, check_privacy: bool = True
+) -> tuple[Recipe | None, list[Problem]]:
+    """The recipe in a file, or None, and its mistakes. Raises RecipeError if there is no file to read."""
+    if not storage.is_local(str(path)):
+        raise RecipeError(f"{path}: a recipe is read from a disk of this machine; copy it here and name the copy")
+    file = Path(path)
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(yaml_positions.MAX_BYTES + 1)
+    except FileNotFoundError:
+        raise RecipeError(
+            f"{file}: there is no such file; `corpusmill init {file}` writes a recipe to start from"
+        ) from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise RecipeError(f"{file}: cannot be read: {why}; name a recipe, which is a YAML file") from None
+    return _examine(data, str(path), file.resolve().parent, overrides, check_paths, check_privacy)
+
+
+def _examine(
+    data: bytes, name: str, base_dir: Path, overrides: Iterable[str], check_paths: bool, check_privacy: bool = True
+) -> tuple[Recipe | None, list[Problem]]:
+    marked = yaml_positions.parse(data, name)
+    found = Mistakes(marked)
+    recipe = _read(marked, found, base_dir, list(overrides), check_paths)
+    if recipe is not None and check_privacy:
+        certify.note(recipe, found)
+    return (None if found.problems else recipe), found.ordered()
+
+
+def _certain(recipe: Recipe | None, problems: list[Problem]) -> Recipe:
+    if recipe is None:
+        raise RecipeError(render(problems))
+    return recipe
+
+
+def _read(marked: Marked, found: Mistakes, base_dir: Path, overrides: list[str], check_paths: bool) -> Recipe | None:
+    raw = marked.value
+    if not isinstance(raw, dict):
+        if not found.problems:
+            what = (
+                "the recipe is empty"
+                if raw is None
+                else "a recipe is a mapping: `name:`, `sources:`, `steps:`, `output:`"
+            )
+            found.add((), what, "`corpusmill init` writes one to start from")
+        return None
+    classes = _step_classes(raw, found, base_dir)
+    for override in overrides:
+        apply_override(override, marked, found, [c[1] for c in classes])
+    found.unknown_sections(raw, SECTIONS)
+    head = found.validate(_Head, {k: v for k, v in raw.items() if k in _Head.model_fields}, (), "the recipe")
+    sources = _sources(raw, found)
+    steps = _steps(raw, found, classes)
+    expect = found.section(Expect, raw, "expect")
+    schedule = found.section(Schedule, raw, "schedule")
+    privacy = found.section(PrivacySection, raw, "privacy")
+    train = _train(raw, found, classes, head)
+    if not found.problems:
+        for place, what, advice in privacy_section.wrong(privacy, train):
+            found.add(place, what, advice)
+    if head is not None:
+        check_output(head.output.path, [p for _, s in sources for p in s.paths], found, base_dir)
+        if train is not None and not storage.is_local(head.output.path):
+            advice = "give the data its own recipe, copy the snapshot to a disk, and name that in a train.yaml"
+            found.add(
+                ("train",), "`train` reads a folder of this machine's disk, not an object store", advice, key=True
+            )
+    for i, source in sources:
+        for j, path in enumerate(source.paths):
+            check_secret(path, ("sources", i, "path", j), found)
+    if check_paths:
+        for i, source in sources:
+            for j, path in enumerate(source.paths):
+                check_input(path, ("sources", i, "path", j), found, base_dir)
+        for i, step in steps:
+            check_files(step, ("steps", i, classes[i][2]), found, base_dir)
+    if found.problems or head is None:
+        return None
+    made = make_steps([t for _, t in steps], [marked.find(("steps", i), key=True).line for i, _ in steps])
+    return Recipe(
+        name=head.name,
+        seed=head.seed,
+        output=head.output,
+        sources=[s for _, s in sources],
+        steps=made,
+        expect=expect,
+        schedule=schedule,
+        train=train,
+        privacy=privacy,
+        base_dir=base_dir,
+    )
+
+
+def restored(data: dict[str, Any], base_dir: Path) -> Recipe:
+    """The recipe whose `canonical()` form a manifest holds, in its folder.
+
+    Raises:
+        RecipeError: this corpusmill has another version of a step, or a step is a class of the user's own.
+    """
+    transforms = [load_transform(s["transform"], base_dir).model_validate(s["fields"]) for s in data["steps"]]
+    rest = {k: v for k, v in data.items() if k != "steps"}
+    return Recipe(**rest, steps=make_steps(transforms), base_dir=base_dir)
+
+
+def _step_classes(raw: dict, found: Mistakes, base_dir: Path) -> list[tuple[type[Transform] | None, str, str]]:
+    """(class or None, step name, key as written) of each entry of `steps`; what is wrong goes to `found`."""
+    entries = raw.get("steps")
+    if entries is None:
+        return []
+    if not isinstance(entries, list):
+        found.add(
+            ("steps",), "`steps` is a list: one `- transform: {field: value}` an entry", "put a `- ` before each entry"
+        )
+        return []
+    out: list[tuple[type[Transform] | None, str]] = []
+    for i, entry in enumerate(entries):
+        key = entry if isinstance(entry, str) else next(iter(entry)) if isinstance(entry, dict) and entry else ""
+        cls: type[Transform] | None = None
+        if not key:
+            found.add(
+                ("steps", i), "a step is the name of a transform, as in `- exact` or `- minhash: {threshold: 0.8}`"
+            )
+        elif isinstance(entry, dict) and len(entry) > 1:
+            extra = list(entry)[1]
+            advice = "a step of its own starts with `- `; fields go one level deeper"
+            found.add(("steps", i, extra), f"the step `{key}` has a second key, `{extra}`", advice, key=True)
+        else:
+            try:
+                cls = load_transform(key, base_dir)
+            except RecipeError as error:
+                what, _, advice = str(error).partition("; ")
+                found.add(("steps", i, key), what, advice, key=True)
+        out.append((cls, key))
+    names = step_names([cls.name if cls else key.partition("@")[0] for cls, key in out])
+    return [(cls, name, key) for (cls, key), name in zip(out, names)]
+
+
+def _steps(
+    raw: dict, found: Mistakes, classes: list[tuple[type[Transform] | None, str, str]]
+) -> list[tuple[int, Transform]]:
+    steps = []
+    for i, (cls, name, key) in enumerate(classes):
+        entry = raw["steps"][i]
+        fields = entry[key] if isinstance(entry, dict) and key in entry else None
+        if cls is not None:
+            step = found.validate(cls, {} if fields is None else fields, ("steps", i, key), f"the step `{name}`")
+            if step is not None:
+                steps.append((i, step))
+            if issubclass(cls, Terminal) and i < len(classes) - 1:
+                behind = classes[i + 1][2]
+                what = f"`{name}` makes rows that are no documents, but the step `{behind}` follows"
+                found.add(("steps", i, key), what, f"put `{name}` last", key=True)
+    return steps
+
+
+def _train(
+    raw: dict, found: Mistakes, classes: list[tuple[type[Transform] | None, str, str]], head: _Head | None
+) -> TrainSection | None:
+    if "train" not in raw:
+        return None
+    section = found.section(TrainSection, raw, "train")
+    if section is not None and head is not None:
+        last = classes[-1][0] if classes else None
+        problem = wrong(section, last.name if last else "", head.output.format)
+        if problem:
+            found.add(("train",), *problem, key=True)
+    return section
+
+
+def _sources(raw: dict, found: Mistakes) -> list[tuple[int, SourceSpec]]:
+    entries = raw.get("sources")
+    if entries is None:
+        found.add(
+            ("sources",), "the recipe names no sources", "add `sources:` with one `- {name: ..., path: ...}` an entry"
+        )
+        return []
+    if not isinstance(entries, list) or not entries:
+        found.add(
+            ("sources",), "`sources` is a list of at least one source", "write `- name: ...` and `path: ...` below it"
+        )
+        return []
+    sources: list[tuple[int, SourceSpec]] = []
+    taken: dict[str, int] = {}
+    for i, entry in enumerate(entries):
+        where = f"the source `{entry['name']}`" if isinstance(entry, dict) and "name" in entry else f"source {i + 1}"
+        source = found.validate(SourceSpec, entry, ("sources", i), where)
+        if source is None:
+            continue
+        if source.name in taken:
+            line = found.marked.find(("sources", taken[source.name], "name")).line
+            advice = f"the first is on line {line}: document ids depend on it"
+            found.add(("sources", i, "name"), f"two sources are called `{source.name}`", advice)
+            continue
+        taken[source.name] = i
+        sources.append((i, source))
+    return sources

@@ -1,0 +1,137 @@
+"""What can be said about a recipe's paths before a run: does each local one lead to something, and do they overlap?"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from corpusmill.pipelines.recipe.mistakes import Mistakes
+from corpusmill.pipelines.recipe.registry import nearest
+from corpusmill.transforms.base import Transform
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.storage.local import matching
+from corpusmill.transforms.storage.paths import SECRET_ADVICE, glob_root, has_magic, has_secret, is_local, translate
+
+
+def local(path: str, base_dir: Path) -> Path:
+    """A local path of a recipe, made absolute from the recipe's folder."""
+    return base_dir / os.path.expanduser(path.removeprefix("file://"))
+
+
+def check_secret(path: str, at: tuple[str | int, ...], found: Mistakes, what: str = "path") -> None:
+    """A mistake at `at` if a URI carries credentials."""
+    if has_secret(path):
+        found.add(at, f"`{what}`: {SECRET_ADVICE}")
+
+
+def check_input(path: str, at: tuple[str | int, ...], found: Mistakes, base_dir: Path, what: str = "path") -> None:
+    """A mistake at `at` if a local file, folder or glob leads to nothing."""
+    if not is_local(path):
+        return
+    full = local(path, base_dir)
+    if full.exists():
+        if not full.is_file() and not full.is_dir():  # to read a pipe is to wait for ever
+            found.add(at, f"`{what}`: {path} is a device, pipe or socket", "name a file or folder")
+        return
+    if full.is_symlink():
+        found.add(at, f"`{what}`: {path} is a link to {os.readlink(full)}, which is not there")
+        return
+    if has_magic(path):
+        if next(matching(str(full)), None) is None:
+            found.add(at, f"`{what}`: no file matches {path}", f"looked in {_first_real(full)}")
+        return
+    parent = full.parent
+    near = nearest(full.name, [p.name for p in parent.iterdir()]) if parent.is_dir() else ""
+    found.add(at, f"`{what}`: there is no file or folder {path}", near or f"looked in {_first_real(full)}")
+
+
+def check_files(step: Transform, at: tuple[str | int, ...], found: Mistakes, base_dir: Path) -> None:
+    """A mistake for each file of a step that is not there, at the field that names it."""
+    try:
+        files = step.files()
+    except RecipeError as error:  # a module that is not installed
+        what, _, advice = str(error).partition(". ")
+        found.add(at, what, advice, key=True)
+        return
+    for path in files:
+        place = _place_of(path, step.model_dump()) or ("files",)
+        before = len(found.problems)
+        check_input(path, (*at, *place), found, base_dir, ".".join(map(str, place)))
+        if place == ("tokenizer",) and len(found.problems) > before:
+            last = found.problems.pop()
+            found.problems.append(replace(last, advice="`corpusmill tokenizer RECIPE` trains one"))
+
+
+def _place_of(value: str, fields: Any) -> tuple[str | int, ...]:
+    """Where a value stands in a step's fields, which may be mappings and lists; () if it does not."""
+    pairs = (
+        fields.items() if isinstance(fields, dict) else enumerate(fields) if isinstance(fields, list | tuple) else ()
+    )
+    for name, inner in pairs:
+        if inner == value:
+            return (name,)
+        if deeper := _place_of(value, inner):
+            return (name, *deeper)
+    return ()
+
+
+def check_output(path: str, inputs: list[str], found: Mistakes, base_dir: Path) -> None:
+    """A mistake if the output cannot be a folder, or if a source would read it."""
+    at = ("output", "path")
+    check_secret(path, at, found)
+    if not is_local(path):
+        if not path.partition("://")[2].partition("/")[2].strip("/"):
+            found.add(at, f"`path`: {path} is a whole bucket", "name a folder in it, as in s3://bucket/docs")
+        for source in inputs:
+            prefix = source.split("*")[0].split("?")[0].split("[")[0]
+            whole = "**" in source or prefix == source
+            if path.rstrip("/") == source.rstrip("/") or (whole and path.startswith(prefix.rstrip("/") + "/")):
+                found.add(
+                    at, f"`path`: the source {source} would read the output {path}", "put the output beside the sources"
+                )
+        return
+    full = local(path, base_dir)
+    if full.is_file():
+        found.add(at, f"`path`: {path} is a file", "name a folder")
+        return
+    for source in inputs:
+        if is_local(source) and _reads(str(local(source, base_dir)), str(full)):
+            found.add(
+                at, f"`path`: the source {source} would read the output {path}", "put the output beside the sources"
+            )
+    foreign = [n for n in ("README.md", "SHA256SUMS") if (full / n).exists() and not (full / "snapshots").exists()]
+    if foreign:
+        found.add(
+            at, f"`path`: {path} holds a {foreign[0]}, which the dataset's own would replace", "name a new folder"
+        )
+
+
+_MADE = ("README.md", "SHA256SUMS", "events.jsonl", "history.jsonl", "privacy.jsonl", "snapshots/000001.json") + tuple(
+    f"{folder}/a-0.{kind}"
+    for folder in ("data", "dropped", "pairs", "quarantine", "scores/a", "suppressed")
+    for kind in ("parquet", "arrow")
+)
+"""What a dataset holds, one of each kind."""
+
+
+def _reads(source: str, output: str) -> bool:
+    """Whether a file, folder or pattern leads to something that the dataset in the folder `output` writes, links followed."""
+    pattern = has_magic(source) and not os.path.exists(source)
+    root = glob_root(source) if pattern else source
+    rest = source[len(root) :].strip("/") if pattern else "**"
+    head = os.path.realpath(root).rstrip("/") + "/"
+    made = [os.path.join(os.path.realpath(output), name) for name in _MADE]
+    wanted = [translate(rest), translate(rest + "/**")]
+    return any(
+        m + "/" == head or any(w.match(m[len(head) :]) for w in wanted) for m in made if (m + "/").startswith(head)
+    )
+
+
+def _first_real(path: Path) -> Path:
+    """The deepest folder on the way to `path` that exists."""
+    for parent in path.parents:
+        if parent.is_dir():
+            return parent
+    return Path("/")

@@ -1,0 +1,158 @@
+"""A recipe's section `privacy`: whose data it holds, and what may be spent of its privacy in all.
+
+    privacy: {population: customers, unit: user, units: 10000, epsilon: 8, delta: 1.0e-6}
+
+With it the recipe is certified (`corpusmill.pipelines.recipe.certify`) before anything runs, `run` begins the ledger beside
+the dataset, and a section `train.privacy` need say no more than what its own run may cost. Importing this module imports
+neither Beam nor torch.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from corpusmill.privacy.settings import PrivacySettings
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import RecipeError
+
+if TYPE_CHECKING:
+    from corpusmill.pipelines.recipe.model import Recipe
+    from corpusmill.pipelines.recipe.train_section import TrainSection
+
+LEDGER = "privacy.jsonl"
+
+
+class PrivacySection(BaseModel):
+    """Whose data the recipe's private sources hold, and the budget of that population."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    population: str = Field(min_length=1, description="whose data it is: the name of the ledger")
+    unit: str = Field(
+        default="document", min_length=1, description="unit of privacy: `document`, or a column such as `user`"
+    )
+    adjacency: Literal["add-or-remove"] = Field(
+        default="add-or-remove", description="neighbouring data sets differ in the presence of one unit"
+    )
+    epsilon: float = Field(gt=0, allow_inf_nan=False, description="all that may ever be spent")
+    delta: float = Field(gt=0, lt=1, description="below 1 / number of units")
+    units: int = Field(ge=1, description="public number of units; never counted from the private data")
+    ledger: str = Field(default="", description="file of the ledger; OUTPUT/privacy.jsonl when left out")
+    allow_uncertified: bool = Field(
+        default=False,
+        description="let steps run by which one unit changes others' rows: the ledger's epsilon then bounds nothing",
+    )
+
+
+class TrainPrivacy(PrivacySettings):
+    """Private training behind a recipe; what is left out is that of the recipe's section `privacy`."""
+
+    ledger: str = Field(default="", description="privacy.jsonl; that of the section `privacy` when left out")
+    units: int = Field(default=0, ge=0, description="public number of units; that of the section `privacy` when 0")
+
+
+def ledger_of(recipe: Recipe) -> Path | None:
+    """Where the ledger of a recipe is; None without a section `privacy`. Raises RecipeError where that is no disk."""
+    section = recipe.privacy
+    if section is None:
+        return None
+    if not section.ledger and not storage.is_local(recipe.output.path):
+        raise RecipeError(
+            "`ledger` is missing: the dataset lies in a store, and a ledger needs a disk that keeps its locks"
+        )
+    return (recipe.base_dir / section.ledger if section.ledger else recipe.output_dir / LEDGER).absolute()
+
+
+def settings_of(trains: TrainPrivacy, section: PrivacySection | None, ledger: Path | None) -> dict[str, Any]:
+    """The `privacy` of a train.yaml: what the run says, filled up from the recipe's section."""
+    values: dict[str, Any] = trains.model_dump(mode="json", exclude_unset=True)
+    if section is not None:
+        values = {
+            "ledger": str(ledger),
+            "unit": section.unit,
+            "units": section.units,
+            "allow_uncertified": section.allow_uncertified,
+            **{name: value for name, value in values.items() if value or name not in ("ledger", "units")},
+        }
+    return values
+
+
+def wrong(section: PrivacySection | None, train: TrainSection | None) -> list[tuple[tuple[str, ...], str, str]]:
+    """(place, what is wrong, advice) of the two sections together."""
+    trains = train.privacy if train else None
+    found: list[tuple[tuple[str, ...], str, str]] = []
+    if section is not None and section.delta * section.units > 1:
+        what = f"`delta` is above 1 / `units` ({1 / section.units:.2g}): one unit in {section.units:,} may be revealed whole"
+        found.append((("privacy", "delta"), what, "lower it"))
+    if train is None or trains is None:
+        return found
+    units = trains.units or (section.units if section else 0)
+    if train.batch.rows > units > 0:
+        what = f"`rows` is {train.batch.rows}, more than the {units} units: a step draws so many of them on average"
+        found.append((("train", "batch", "rows"), what, "lower it"))
+    if section is None:
+        for name in ("ledger", "units"):
+            if not getattr(trains, name):
+                advice = "or say whose data it is in a section `privacy`"
+                found.append((("train", "privacy"), f"`{name}` is missing", advice))
+    elif "unit" in trains.model_fields_set and trains.unit != section.unit:
+        what = f"`unit`: the section `privacy` keeps account of `{section.unit}`, not of `{trains.unit}`"
+        found.append((("train", "privacy", "unit"), what, "remove one of them"))
+    elif trains.epsilon is not None and trains.epsilon > section.epsilon:
+        what = f"`epsilon` is {trains.epsilon:g}, more than the population's {section.epsilon:g}"
+        found.append((("train", "privacy", "epsilon"), what, "lower it"))
+    return found
+
+
+def differing(recipe: Recipe) -> str:
+    """What the ledger, if it exists, says otherwise than the recipe, or why there can be none; "" where all is well.
+
+    Raises VerifyError for a damaged ledger.
+    """
+    from corpusmill.privacy.ledger import Ledger
+
+    try:
+        section, path = recipe.privacy, ledger_of(recipe)
+    except RecipeError as error:
+        return str(error)
+    if section is None or path is None or not path.exists() or not path.stat().st_size:
+        return ""
+    budget = Ledger(path).budget
+    said = {n: getattr(section, n) for n in ("population", "unit", "adjacency", "epsilon", "delta", "units")}
+    other = [f"{n} {budget.get(n)}, the recipe {v}" for n, v in said.items() if budget.get(n) not in (v, None)]
+    return f"{path} says {'; '.join(other)}" if other else ""
+
+
+def begin(recipe: Recipe) -> None:
+    """Write the ledger of a recipe with its budget, where there is none yet."""
+    from corpusmill.privacy.ledger import Ledger
+
+    section, path = recipe.privacy, ledger_of(recipe)
+    if section is None or path is None or (path.exists() and path.stat().st_size):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Ledger.create(path, section.population, section.unit, section.epsilon, section.delta, section.units)
+
+
+def forecast(recipe: Recipe) -> str:
+    """What the recipe's next private run would bring epsilon to, "" where it has none."""
+    from corpusmill.privacy.accounting import Event, epsilon
+    from corpusmill.privacy.ledger import Ledger
+
+    train, section, path = recipe.train, recipe.privacy, ledger_of(recipe)
+    if train is None or train.privacy is None or section is None or path is None:
+        return ""
+    before = Ledger(path).events() if path.exists() and path.stat().st_size else []
+    spent, after = epsilon(before, section.delta), train.privacy.epsilon
+    if after is None and train.privacy.sigma is not None:
+        rate = train.batch.rows / (train.privacy.units or section.units)
+        kind: Any = "poisson-gaussian" if rate < 1 else "gaussian"
+        after = epsilon(
+            [*before, Event(kind=kind, rate=rate, sigma=train.privacy.sigma, count=train.steps)], section.delta
+        )
+    over = "; it would be refused" if after is None or after > section.epsilon or after <= spent else ""
+    brings = f"from {spent:.2f} to {after:.2f} of {section.epsilon:g}"
+    return f"a new run of `train` brings epsilon of {section.population} {brings}{over}"

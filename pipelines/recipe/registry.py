@@ -1,0 +1,141 @@
+"""Finds the transform behind a recipe's key, importing only that one.
+
+A key is the name of a module in one of the folders of `transforms/` with '-' for '_' (`gopher-quality` is the class of
+that `name` in transforms/filters/gopher_quality.py), with a version if the recipe pins one (`gopher-quality@1`); or the
+import path of a user's own class (`my_filters:TooShouty`). Names are listed by reading files, not by importing them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib
+import inspect
+import re
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from corpusmill import transforms
+from corpusmill.pipelines.recipe import user_modules
+from corpusmill.transforms.errors import EngineError, RecipeError
+
+if TYPE_CHECKING:
+    from corpusmill.transforms.base import Transform
+
+NOT_TRANSFORMS = {"sources"}  # folders whose modules read documents; a recipe names those under `sources:`
+_IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+
+
+@cache
+def names() -> dict[str, str]:
+    """Every key that a recipe may name -> its module, in the order of the names. Imports nothing.
+
+    A module counts if it holds a class with `name = "<key>"` where the key is the module's own name.
+    """
+    found: dict[str, str] = {}
+    for root in map(Path, transforms.__path__):
+        for file in sorted(root.glob("*/**/*.py")):
+            parts = file.relative_to(root).with_suffix("").parts
+            if parts[0] in NOT_TRANSFORMS or parts[-1].startswith("_"):
+                continue
+            key = parts[-1].replace("_", "-")
+            own = rf'^    name\b[^=\n]*=\s*["\']{re.escape(key)}["\']'
+            if re.search(own, file.read_text(encoding="utf-8"), re.MULTILINE):
+                module = ".".join((transforms.__name__, *parts))
+                if key in found:
+                    raise RecipeError(
+                        f"two modules define the transform `{key}`: {found[key]} and {module}; rename one"
+                    )
+                found[key] = module
+    return dict(sorted(found.items()))
+
+
+def load(key: str, folder: Path | None = None) -> type[Transform]:
+    """The transform class of a recipe's key.
+
+    folder: the recipe's own, where modules of an import path are looked for last, behind everything installed.
+    """
+    name, at, version = key.partition("@")
+    cls = _by_import_path(name, folder) if ":" in name else _by_name(name)
+    if at and not re.fullmatch(r"[1-9]\d{0,5}", version):
+        raise RecipeError(f"`{key}`: a version is a whole number from 1, as in `{name}@{cls.version}`")
+    if at and int(version) != cls.version:
+        raise RecipeError(
+            f"`{key}` does not exist here: this corpusmill has version {cls.version}; write `{name}@{cls.version}`"
+        )
+    return cls
+
+
+def usable() -> dict[str, type[Transform]]:
+    """Every transform that a recipe can run, by name. Imports them all: for schemas and help, not for runs."""
+    found = {}
+    for name in names():
+        with contextlib.suppress(RecipeError):  # a transform of another stage, such as one that makes training rows
+            found[name] = load(name)
+    return found
+
+
+def nearest(word: str, known: list[str]) -> str:
+    """`did you mean ...?` for the known words nearest to `word`, or an empty string."""
+    folded = {k.lower().replace("_", "-"): k for k in known}
+    typed = word.lower().replace("_", "-")
+    match = difflib.get_close_matches(typed, list(folded), n=2, cutoff=0.6)
+    if len(match) == 2 and _likeness(typed, match[0]) > _likeness(typed, match[1]) + 0.05:
+        match.pop()
+    return f"did you mean {' or '.join(f'`{folded[m]}`' for m in match)}?" if match else ""
+
+
+def _likeness(a: str, b: str) -> float:
+    return difflib.SequenceMatcher(None, a, b).ratio()
+
+
+def _by_name(name: str) -> type[Transform]:
+    known = names()
+    if name not in known:
+        advice = nearest(name, list(known)) or f"there are: {', '.join(known)}"
+        raise RecipeError(f"no transform is called `{name}`; {advice}")
+    module = importlib.import_module(known[name])
+    for _, cls in inspect.getmembers(module, inspect.isclass):
+        if cls.__module__ == module.__name__ and getattr(cls, "name", None) == name:
+            return _checked(cls, name)
+    raise RecipeError(f"{known[name]} holds no class whose name is `{name}`")
+
+
+def _by_import_path(path: str, folder: Path | None) -> type[Transform]:
+    if not _IMPORT_PATH.match(path):
+        raise RecipeError(f"`{path}` is no import path; write `package.module:Class`")
+    module_name, _, class_name = path.partition(":")
+    try:
+        with contextlib.nullcontext() if folder is None else user_modules.of(str(folder.resolve())):
+            module = importlib.import_module(module_name)
+    except Exception as error:
+        advice = "; is it installed, or beside the recipe?" if isinstance(error, ModuleNotFoundError) else ""
+        raise RecipeError(f"importing `{module_name}` failed: {type(error).__name__}: {error}{advice}") from error
+    cls = getattr(module, class_name, None)
+    if cls is None:
+        classes = [n for n, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
+        raise RecipeError(f"`{module_name}` has no class `{class_name}`; {nearest(class_name, classes)}".rstrip("; "))
+    return _checked(cls, path)
+
+
+def _checked(cls: object, key: str) -> type[Transform]:
+    """`cls`, if the engine can use it."""
+    from corpusmill.transforms.base import Transform, kind_of
+
+    if not isinstance(cls, type) or not issubclass(cls, Transform):
+        raise RecipeError(
+            f"`{key}` is no transform: derive it from Map, Filter, Expand or Group of corpusmill.transforms.base"
+        )
+    try:
+        kind_of(cls.__new__(cls))
+    except EngineError:
+        raise RecipeError(f"`{key}` is not a step that a recipe can run") from None
+    except TypeError:  # an abstract class, about which more below
+        pass
+    missing = sorted(getattr(cls, "__abstractmethods__", ()))
+    if missing:
+        raise RecipeError(f"`{key}` lacks the method `{missing[0]}`, which every {cls.__mro__[1].__name__} must have")
+    if not re.fullmatch(r"[a-z][a-z0-9]*(-[a-z0-9]+)*", getattr(cls, "name", "")):
+        raise RecipeError(f'`{key}` needs a `name` of lower-case words with hyphens, as in `name = "my-filter"`')
+    return cls

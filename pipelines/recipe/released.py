@@ -1,0 +1,62 @@
+"""What a snapshot owes to private text: its private sources, and the guarantees of the models that wrote in it.
+
+Text that a privately trained model writes to public prompts has the model's guarantee (Yue et al. 2023, "Synthetic text
+generation with differential privacy"). A manifest carries it, the dataset's card says it, and datasets made of it inherit it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from corpusmill.pipelines.recipe.certify import Certificate, dataset_of, judge_model
+from corpusmill.pipelines.recipe.model import Recipe
+from corpusmill.privacy.certification import manifest_of, private_sources
+from corpusmill.privacy.guarantee import Guarantee, each, paragraph
+
+
+def released(recipe: Recipe) -> dict[str, Any]:
+    """`sources`: private ones; `guarantees`: of models behind steps; `unguarded`: models that saw private text without one.
+
+    {} where no private text is behind the recipe.
+    """
+    sources = [s.name for s in recipe.sources if s.private]
+    guarantees: dict[str, dict[str, Any]] = {}
+    unguarded: list[str] = []
+    for step in recipe.bound_steps():
+        for field in getattr(step.transform, "specifications", ()):
+            if (spec := getattr(step.transform, field)) is None:
+                continue
+            found = Certificate("document")
+            for state in judge_model(spec, f"step {step.name}", found):
+                for one in each(Guarantee.model_validate(state)):
+                    guarantees[one.model_dump_json()] = one.model_dump(mode="json")
+            unguarded += [refusal.what for refusal in found.refusals]
+    for source in recipe.sources:
+        for path in source.paths:
+            home = dataset_of(str(recipe.resolve(path))) if "://" not in path else None
+            behind = manifest_of(home)[0] if home is not None else {}
+            own = behind.get("privacy", {})
+            guarantees |= {str(one): one for one in own.get("guarantees", [])}
+            unguarded += [x for x in own.get("unguarded", []) if x not in unguarded]
+            if home is not None and not source.private:
+                sources += [x for x in own.get("sources", []) or private_sources(behind) if x not in sources]
+    found_all = {"sources": sources, "guarantees": list(guarantees.values()), "unguarded": unguarded}
+    return {name: value for name, value in found_all.items() if value}
+
+
+def section(privacy: dict[str, Any]) -> str:
+    """The card's section on privacy: Markdown, "" where there is nothing to say."""
+    if not privacy:
+        return ""
+    said = []
+    if privacy.get("sources"):
+        names = ", ".join(privacy["sources"])
+        said.append(
+            f"**Not for publication.** It holds private text as it is, of {names}; no guarantee covers that text."
+        )
+    for reason in privacy.get("unguarded", []):
+        said.append(f"**Not for publication.** {reason[:1].upper()}{reason[1:]}.")
+    for one in privacy.get("guarantees", []):
+        head = "Text in it was written by a model that was trained privately, to prompts that are public."
+        said.append(f"{head} {paragraph(Guarantee.model_validate(one))}")
+    return "## Privacy\n\n" + "\n\n".join(said) + "\n\n"

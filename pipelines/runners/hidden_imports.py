@@ -1,0 +1,90 @@
+"""Starting up without what nobody asked for.
+
+Arrow imports pandas for the first scalar that it makes, and Beam the clients of stores and databases: half a CPU second,
+a third of a nightly refresh. Both can do without, and say so by taking an ImportError; what needs one of them later imports
+it then, Arrow too.
+
+Only in a process of the command line whose recipe runs no code but ours: somebody else's may want Arrow to see at once that
+something is a Series.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.abc
+import re
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from corpusmill.pipelines.recipe.model import Recipe
+
+HIDDEN = ("pandas", "pymongo", "bson", "boto3", "google.cloud")
+_FOREIGN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z|hf://")
+_allowed = False
+
+
+def allow(recipe: Recipe) -> None:
+    """From here on `imports` hides: the process runs this recipe and nothing else."""
+    global _allowed
+    ours = recipe.train is None and not recipe.own_modules
+    _allowed = ours and not any(_FOREIGN.match(s) for s in _strings(recipe.canonical()))
+
+
+def allowed() -> bool:
+    """Whether `imports` hides."""
+    return _allowed
+
+
+def take_over() -> None:
+    """As `allow`, in a process that works for one which is allowed to and for nobody else."""
+    global _allowed
+    _allowed = True
+
+
+@contextlib.contextmanager
+def imports() -> Iterator[None]:
+    """Meanwhile, what this thread imports does not find one of `HIDDEN`, unless it is there already; other threads, which may
+    be at work, do."""
+    if not _allowed:
+        yield
+        return
+    finder = _Hidden()
+    # new lists: a thread that goes through the old one at this moment must not miss a finder because another was taken out
+    sys.meta_path = [finder, *sys.meta_path]
+    try:
+        yield
+    finally:
+        sys.meta_path = [f for f in sys.meta_path if f is not finder]
+
+
+def begin() -> None:
+    """Make Arrow's first scalar."""
+    import pyarrow as pa
+
+    with imports():
+        pa.scalar(0)
+
+
+class _Hidden(importlib.abc.MetaPathFinder):
+    def __init__(self) -> None:
+        self._thread = threading.get_ident()
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> None:
+        """Raises ModuleNotFoundError for what is hidden."""
+        # the folder of google.cloud may be known before anything of it is imported
+        hidden = name in HIDDEN or name.startswith("google.cloud.")
+        if hidden and threading.get_ident() == self._thread:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            yield from (key, *_strings(inner))
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _strings(inner)

@@ -1,0 +1,128 @@
+"""Runs a job in this process, or in worker processes of this machine."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from corpusmill.pipelines.engine.failures import remember_failure
+from corpusmill.pipelines.engine.job import Job
+from corpusmill.pipelines.engine.units import execute
+from corpusmill.pipelines.runners import hidden_imports
+from corpusmill.pipelines.runners.base import Engine, cores
+from corpusmill.pipelines.runners.beam_options import pipeline_options
+from corpusmill.pipelines.runners.head_start import HeadStart
+from corpusmill.transforms.errors import CorpusmillError
+
+if TYPE_CHECKING:
+    import apache_beam as beam
+
+SMALL = 100_000_000
+"""Bytes of input, or of documents staged, up to which a stage is not worth a graph: loading Beam and making one takes a CPU
+second, more than a tenth of what a worker takes for so much."""
+
+
+_SAMPLING_MS = 10
+
+
+class Local(Engine):
+    """FnApiRunner with worker threads in this process: kernels and Arrow release the GIL, nothing is started, no port is
+    opened. (`DirectRunner` would first look for a Prism binary on the network.)
+
+    The graph begins at the first stage that has more to do than `SMALL`: what comes before it, and all of a refresh that
+    brings a few documents, is done without one, by the same units. Beam is not even loaded then."""
+
+    name = "local"
+
+    def check(self, job: Job) -> None:
+        """Options that Beam does not know are refused; one machine sees its own files."""
+        if self.flags:
+            pipeline_options(self._flags)
+
+    @property
+    def _flags(self) -> list[str]:
+        return [f"--direct_num_workers={self.workers or cores()}", "--direct_running_mode=in_memory", *self.flags]
+
+    def run(self, job: Job) -> None:
+        """One graph of all stages that have much to do, and those behind them.
+
+        Raises:
+            CorpusmillError: a worker process died; the message names it and the stage.
+        """
+        first = 0 if self.flags else self._small_stages(job)
+        if first == len(job.stages):
+            return
+        with contextlib.nullcontext() if self.flags else HeadStart(job, first, (self.workers or cores()) - 1):
+            with hidden_imports.imports():
+                import apache_beam as beam
+
+                from corpusmill.pipelines.runners.graph import RunStages
+
+            # half of Beam's start-up, which `run_graph` would come to when nobody works beside it
+            import apache_beam.runners.portability.fn_api_runner
+
+            stages = RunStages(job, first=first)
+        self.run_graph(lambda pipeline: pipeline | "start" >> beam.Create([0]) | "stages" >> stages, job)
+
+    def _small_stages(self, job: Job) -> int:
+        """Do stages as long as they are small; the number of the first that is not."""
+        hidden_imports.begin()
+        with ThreadPoolExecutor(self.workers or cores()) as threads:
+            for number in range(len(job.stages)):
+                ready = job.begin(number)
+                if ready.todo > SMALL:
+                    return number
+                units = [threads.submit(execute, job, number, ready.plan, i) for i in ready.pending]
+                try:
+                    for unit in units:
+                        unit.result()
+                except BaseException as error:
+                    for unit in units:  # Ctrl-C, too: what has not begun does not begin
+                        unit.cancel()
+                    if isinstance(error, Exception):
+                        remember_failure(job, error)
+                    raise
+        return len(job.stages)
+
+    def run_graph(self, build: Callable[[beam.Pipeline], Any], job: Job | None = None) -> None:
+        """Run the graph that `build` makes of an empty pipeline. job: what it does, for a message that names the stage.
+
+        Raises:
+            CorpusmillError: a worker process died; the message names it and what it was doing.
+        """
+        import apache_beam as beam
+        from apache_beam.options.pipeline_options import DirectOptions
+        from apache_beam.runners.portability.fn_api_runner import FnApiRunner, worker_handlers
+        from apache_beam.runners.worker import statesampler
+
+        # a second thread flushes and clears the buffer while the first writes to it; without the timer nothing is lost
+        worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
+        # who samples a bundle's states for metrics sleeps for so many milliseconds, and the bundle's end waits for it
+        statesampler.StateSampler.__init__.__defaults__ = (_SAMPLING_MS,)
+        options = pipeline_options(self._flags)
+        with contextlib.ExitStack() as stack:
+            crew = None
+            if options.view_as(DirectOptions).direct_running_mode == "multi_processing":
+                from corpusmill.pipelines.runners.processes import Crew
+
+                crew = stack.enter_context(Crew())
+                options.view_as(DirectOptions).direct_running_mode = "in_memory"  # else Beam would take its own workers
+            pipeline = beam.Pipeline(runner=FnApiRunner(crew and crew.environment), options=options)
+            # built outside a `with` block: an error in the graph must not be covered by one in the run
+            build(pipeline)
+            try:
+                pipeline.run().wait_until_finish()
+            except Exception:
+                if crew and crew.death:
+                    raise CorpusmillError(
+                        f"{_where(job)}{crew.death} Finished shards are kept: the same command goes on."
+                    ) from None
+                raise
+
+
+def _where(job: Job | None) -> str:
+    """The stage that runs now, for the head of a message."""
+    note = job.store.announced() if job else None
+    return f"`{job.stages[note['stage']].label(job)}`: " if job and note else ""

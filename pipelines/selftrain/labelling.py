@@ -1,0 +1,71 @@
+"""A teacher labels shards of documents through RunInference: an element is a shard, its labels are one file, made once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from apache_beam.ml.inference.base import ModelHandler, PredictionResult
+
+import corpusmill.training.serving.openers  # noqa: F401
+from corpusmill.transforms.generate.model import Model, digest_of, open_model
+from corpusmill.transforms.storage import write_atomic
+
+
+class ShardLabeller(ModelHandler[dict[str, str], PredictionResult, Model]):
+    """Elements: {"texts": Parquet file with a column text, "labels": file to write}. A shard whose labels exist is skipped.
+
+    The labels: `logits`, float32 [classes of the teacher] for each text, in the order of the texts.
+    """
+
+    def __init__(self, teacher: str) -> None:
+        self._teacher = teacher
+        super().__init__()
+
+    def load_model(self) -> Model:
+        return open_model(self._teacher)
+
+    def run_inference(
+        self, batch: Sequence[dict[str, str]], model: Model, inference_args: dict[str, Any] | None = None
+    ) -> Iterable[PredictionResult]:
+        for shard in batch:
+            if not os.path.exists(shard["labels"]):
+                texts = pq.read_table(shard["texts"], columns=["text"]).column("text").to_pylist()
+                logits = model.classify(texts).astype(np.float32)
+                column = pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel()), logits.shape[1])
+                table = pa.table({"logits": column})
+                sink = pa.BufferOutputStream()
+                pq.write_table(table, sink)
+                write_atomic(shard["labels"], sink.getvalue().to_pybytes(), fsync=False)
+            yield PredictionResult(shard["labels"], True, model.digest)
+
+    def batch_elements_kwargs(self) -> dict[str, Any]:
+        return {"min_batch_size": 1, "max_batch_size": 1}
+
+
+def label(shards: Sequence[str], teacher: str, folder: str, workers: int = 1) -> np.ndarray:
+    """The teacher's logits of all documents of `shards`, in order: float64 [n, classes]; shards labelled before are not asked.
+
+    folder: where the labels of this teacher's round lie, one Parquet file a shard.
+    """
+    import apache_beam as beam
+    from apache_beam.ml.inference.base import RunInference
+    from apache_beam.options.pipeline_options import PipelineOptions
+    from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+
+    os.makedirs(folder, exist_ok=True)
+    stem = digest_of(teacher)[:16]
+    named = [{"texts": s, "labels": os.path.join(folder, f"{stem}-{os.path.basename(s)}")} for s in shards]
+    pending = [s for s in named if not os.path.exists(s["labels"])]
+    if pending:
+        options = PipelineOptions([f"--direct_num_workers={workers}", "--direct_running_mode=in_memory"])
+        pipeline = beam.Pipeline(runner=FnApiRunner(), options=options)
+        _ = pipeline | beam.Create(pending) | beam.Reshuffle() | RunInference(ShardLabeller(teacher))
+        pipeline.run().wait_until_finish()
+    columns = [pq.read_table(s["labels"])["logits"].combine_chunks() for s in named]
+    parts = [c.flatten().to_numpy().reshape(len(c), c.type.list_size).astype(np.float64) for c in columns]
+    return np.concatenate(parts) if parts else np.zeros((0, len(open_model(teacher).classes)))

@@ -1,0 +1,272 @@
+"""Self-training: rounds of teacher and student, each kept only if held-out labels say so (Noisy Student: Xie et al. 2020).
+
+    OUTPUT/unlabelled/part-00000.parquet           the documents, in shards
+    OUTPUT/rounds/00/{model, result.json}          the first teacher, trained on the labels alone
+    OUTPUT/rounds/01/{labels/, pseudo.parquet, train.parquet, model, result.json}
+    OUTPUT/report.json                             accuracies, the gate's verdicts, and why the run stopped
+
+In a round the teacher labels the unlabelled documents (`corpusmill.pipelines.selftrain.pseudo_labels`), some are selected,
+and a student is trained on them and on the labels, with noise on its input where that is set. It becomes the run's model if
+it beats the one kept so far by the gate's measure. Each student teaches the next round, kept or not, until `gate.patience`
+rounds in a row were refused: small gains add up before they show. Every part is stored when it is done, so a run that was
+killed goes on where it stood and never asks a model twice. The held-out documents decide and therefore flatter a little:
+`test`, which decides nothing, is measured once at the end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+import corpusmill.training.serving.openers  # noqa: F401
+from corpusmill.pipelines.selftrain.pseudo_labels import Documents, Said
+from corpusmill.pipelines.selftrain.settings import SelfTrain, load
+from corpusmill.transforms.document import text_ids
+from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.generate.calibrate import calibration_error, threshold
+from corpusmill.transforms.generate.model import open_model
+from corpusmill.transforms.generate.select import balanced, gate
+from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.storage import write_atomic
+
+__all__ = ["SelfTrain", "label_all", "load", "selftrain"]
+
+
+def selftrain(settings: SelfTrain, workers: int = 1, tell: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
+    """Run, or go on; returns the report, which lies in `report.json`, too. tell: gets a line for each round.
+
+    Raises:
+        DatasetError: a file lacks a column or a label, or `output` holds the rounds of other settings or data.
+    """
+    from corpusmill.training.finetune.documents import read_table
+
+    out = Path(settings.output)
+    labelled, held = (_documents(read_table(p), p, True) for p in (settings.labelled, settings.held_out))
+    unlabelled = _documents(read_table(settings.unlabelled), settings.unlabelled, False)
+    test = _documents(read_table(settings.test), settings.test, True) if settings.test else None
+    about = _about(settings, labelled, held, unlabelled)
+    _claim(out, about)
+    shards = _shards(out / "unlabelled", unlabelled, settings.shard_rows)
+    documents = Documents(labelled, held, unlabelled, settings.shard_rows)
+
+    def right(model: str, table: pa.Table) -> np.ndarray:
+        opened = open_model(model)
+        found = np.array([*opened.classes, ""])[opened.classify(table["text"].to_pylist()).argmax(axis=1)]
+        return found == np.array(table["label"].to_pylist())
+
+    best = _trained(settings, out / "rounds" / "00", labelled)
+    first, best_round, teaching, refused = best, 0, best, 0
+    now = right(best, held)
+    lines = [
+        {"round": 0, "model": best, "digest": open_model(best).digest, "held_out": float(now.mean()), "kept": True}
+    ]
+    tell(f"round 0: {len(labelled):,} labels, held-out accuracy {now.mean():.4f}")
+    stopped = f"all {settings.rounds} rounds were run"
+    for number in range(1, settings.rounds + 1):
+        folder = out / "rounds" / f"{number:02}"
+        teacher = open_model(teaching)
+        logits = label_all(shards, teaching, folder, workers)
+        spoken = teacher.classify(held["text"].to_pylist())
+        said = documents.say(teacher.classes, logits, spoken, settings.select.evenness, settings.select.spread)
+        taken, chosen = _select(settings, number, said, unlabelled)
+        about_round = {
+            "teacher": teacher.digest,
+            "round": number,
+            "seed": settings.seed,
+            "temperature": said.temperature,
+        }
+        pseudo = _pseudo(settings, unlabelled, taken, said.shares, teacher.classes, about_round)
+        _write(folder / "pseudo.parquet", pseudo)
+        line: dict[str, Any] = {**about_round, **chosen, "selected": len(taken)}
+        if not len(taken):
+            stopped = f"round {number}: no document was selected; {chosen['because']}"
+            lines.append(line | {"kept": False, "because": stopped})
+            break
+        wanted = ["id", "text", "label", *(["probabilities"] if settings.soft else [])]
+        student = _trained(
+            settings, folder, pa.concat_tables([labelled, pseudo.select(wanted)], promote_options="default"), number
+        )
+        after = right(student, held)
+        verdict = gate(now, after, settings.gate.min_gain, settings.gate.min_errors)
+        line |= {"model": student, "digest": open_model(student).digest, "held_out": verdict.after, **asdict(verdict)}
+        lines.append(line)
+        tell(
+            f"round {number}: {len(taken):,} pseudo-labels; {'kept' if verdict.kept else 'refused'}: {verdict.because}"
+        )
+        teaching, refused = student, 0 if verdict.kept else refused + 1
+        if verdict.kept:
+            best, best_round, now = student, number, after
+        elif refused == settings.gate.patience:
+            stopped = f"{refused} rounds in a row were refused, the last one because of {verdict.because}"
+            break
+    else:
+        if refused:
+            stopped += f", the last {refused} of them refused: {lines[-1]['because']}"
+    report: dict[str, Any] = {
+        "about": about,
+        "rounds": lines,
+        "best_round": best_round,
+        "model": best,
+        "stopped": stopped,
+    }
+    if test is not None:
+        before, after = right(first, test), right(best, test)
+        report["test"] = {**asdict(gate(before, after)), "documents": len(test)}
+        del report["test"]["kept"], report["test"]["because"]
+    tell(f"stopped: {stopped}; the model is {best}")
+    write_atomic(str(out / "report.json"), json.dumps(report, indent=1, sort_keys=True).encode(), fsync=False)
+    return report
+
+
+def label_all(shards: list[str], teacher: str, folder: Path, workers: int) -> np.ndarray:
+    """The teacher's logits of all shards, by `corpusmill.pipelines.selftrain.labelling`."""
+    from corpusmill.pipelines.selftrain.labelling import label
+
+    return label(shards, teacher, str(folder / "labels"), workers)
+
+
+def _select(settings: SelfTrain, number: int, said: Said, unlabelled: pa.Table) -> tuple[np.ndarray, dict[str, Any]]:
+    """(rows taken, what the report says of the choice)."""
+    confidence, held = said.shares.max(axis=1, initial=0.0), said.held.max(axis=1)
+    right = said.held.argmax(axis=1) == said.wanted
+    about: dict[str, Any] = {
+        "calibration_error": calibration_error(held, right),
+        "class_shares": [round(float(s), 6) for s in said.class_shares],
+    }
+    if settings.select.by == "rank":
+        share = min(1.0, settings.select.share + (number - 1) * settings.select.growth)
+        order = Keyed(settings.seed, f"selftrain\0{number}").keys(unlabelled["id"].combine_chunks())
+        chosen, shares = said.shares.argmax(axis=1), said.class_shares
+        return balanced(chosen, confidence, order, share, len(shares), shares), about | {"share": share}
+    limit = threshold(held, right, settings.select.min_precision)
+    about |= {
+        "threshold": limit if np.isfinite(limit) else None,
+        "because": f"no confidence promises a precision of {settings.select.min_precision:g} on the held-out labels",
+    }
+    return np.flatnonzero(confidence >= limit), about
+
+
+def _pseudo(
+    settings: SelfTrain,
+    unlabelled: pa.Table,
+    taken: np.ndarray,
+    shares: np.ndarray,
+    names: list[str],
+    about: dict[str, Any],
+) -> pa.Table:
+    """The selected documents with the teacher's label, its confidence, and where the label is from."""
+    rows = unlabelled.select(["id", "text"]).take(pa.array(taken))
+    labels = pa.array([names[c] for c in shares[taken].argmax(axis=1)], pa.string())
+    made_by = json.dumps({"transform": "selftrain", **about}, sort_keys=True)
+    rows = rows.append_column("label", labels).append_column(
+        "confidence", pa.array(shares[taken].max(axis=1, initial=0.0))
+    )
+    if settings.soft:
+        ends = pa.array(np.arange(0, len(taken) * len(names) + 1, len(names), dtype=np.int32))
+        lists = pa.ListArray.from_arrays(ends, pa.array(shares[taken].ravel().astype(np.float32)))
+        rows = rows.append_column("probabilities", lists)
+    return rows.append_column("labelled_by", pa.array([made_by] * len(taken), pa.string()))
+
+
+def _trained(settings: SelfTrain, folder: Path, table: pa.Table, number: int = 0) -> str:
+    """The model of a round, trained unless it is there. Students read noisy copies beside the documents."""
+    if number and settings.noise is not None:
+        batch = table.append_column("source", pa.array(["selftrain"] * len(table))).combine_chunks().to_batches()[0]
+        noisy = settings.noise.expand(batch, Keyed(settings.seed, f"noise\0{number}"))
+        table = pa.Table.from_batches([noisy]).select(table.column_names)
+    _write(folder / "train.parquet", table)
+    if settings.train is None:
+        from corpusmill.training.serving.linear import ABOUT, Linear
+
+        model = folder / "model"
+        if not (model / ABOUT).exists():
+            texts, (targets, classes) = table["text"].to_pylist(), _targets(table)
+            Linear.fit(texts, targets, classes, settings.linear.l2, settings.linear.steps).save(model)
+        return f"linear:{model}"
+    from corpusmill.training.commands import train
+    from corpusmill.training.settings import from_mapping
+
+    values = {"seed": settings.seed, **settings.train, "objective": {"name": "classification"}}
+    values["output"] = str(folder / "model")
+    values["data"] = {**(settings.train.get("data") or {}), "train": str(folder / "train.parquet")}
+    train(from_mapping(values, where="train"))
+    return str(folder / "model")
+
+
+def _targets(table: pa.Table) -> tuple[np.ndarray, list[str]]:
+    """(what a linear student learns: the teacher's shares where there are some, else the label; the classes)."""
+    labels = table["label"].to_pylist()
+    classes = sorted(set(labels))
+    place = {name: i for i, name in enumerate(classes)}
+    targets = np.eye(len(classes))[[place[label] for label in labels]]
+    if "probabilities" in table.column_names:
+        said = table["probabilities"].combine_chunks()
+        rows = np.flatnonzero(said.is_valid().to_numpy(zero_copy_only=False))
+        targets[rows] = said.drop_null().flatten().to_numpy().reshape(len(rows), len(classes))
+        targets /= targets.sum(axis=1, keepdims=True)  # they are kept as float32
+    return targets, classes
+
+
+def _documents(table: pa.Table, path: str, labels: bool) -> pa.Table:
+    """Columns id, text (and label, as strings). Documents without an id get one of their text."""
+    for name in ("text", "label") if labels else ("text",):
+        if name not in table.column_names:
+            raise DatasetError(f"{path}: has no column {name}; it has {', '.join(table.column_names)}")
+    text = pc.fill_null(table["text"].cast(pa.string()), "").combine_chunks()
+    ids = table["id"].cast(pa.string()) if "id" in table.column_names else text_ids("selftrain", text)
+    columns = {"id": ids, "text": text}
+    if labels:
+        if table["label"].null_count or not len(table):
+            raise DatasetError(
+                f"{path}: {table['label'].null_count} of {len(table)} documents have no label; each needs one"
+            )
+        columns["label"] = table["label"].cast(pa.string())
+    return pa.table(columns)
+
+
+def _about(settings: SelfTrain, *tables: pa.Table) -> str:
+    """Digest of what decides the result: settings without where they lie, and the documents."""
+    from corpusmill.transforms.arrow import logical_digest
+
+    kept = settings.model_dump(mode="json", exclude={"output", "labelled", "held_out", "unlabelled", "test", "rounds"})
+    said = json.dumps([kept, *[logical_digest(t) for t in tables]], sort_keys=True)
+    return hashlib.sha256(said.encode()).hexdigest()[:32]
+
+
+def _claim(out: Path, about: str) -> None:
+    path = out / "about.json"
+    out.mkdir(parents=True, exist_ok=True)
+    if path.exists() and json.loads(path.read_text())["about"] != about:
+        raise DatasetError(
+            f"{out}: holds rounds of other settings or documents. Name another output, or delete the folder."
+        )
+    write_atomic(str(path), json.dumps({"about": about}).encode(), fsync=False)
+
+
+def _shards(folder: Path, table: pa.Table, rows: int) -> list[str]:
+    paths = []
+    for number, first in enumerate(range(0, len(table), rows)):
+        path = folder / f"part-{number:05}.parquet"
+        _write(path, table.slice(first, rows))
+        paths.append(str(path))
+    return paths
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file whole, unless it is there: what stands in it follows from the settings."""
+    if path.exists():
+        return
+    os.makedirs(path.parent, exist_ok=True)
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_atomic(str(path), sink.getvalue().to_pybytes(), fsync=False)

@@ -1,0 +1,142 @@
+"""The settings of `corpusmill selftrain`, and the YAML file that holds them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.noise.noise import Noise
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Select(_Section):
+    """Which of the teacher's labels the student learns from."""
+
+    by: Literal["rank", "threshold"] = Field(
+        default="rank",
+        description="rank: the most confident of each class, equally many; threshold: all from a confidence on",
+    )
+    share: float = Field(
+        default=0.8, gt=0, le=1, description="share of the unlabelled documents taken in the first round (rank)"
+    )
+    growth: float = Field(default=0.2, ge=0, le=1, description="added to the share in each later round (rank)")
+    min_precision: float = Field(
+        default=0.9,
+        gt=0,
+        le=1,
+        description="the confidence from which this share of held-out labels is right (threshold)",
+    )
+    labels: Literal["auto", "soft", "hard"] = Field(
+        default="auto",
+        description="soft: the student learns the teacher's shares of the classes; hard: its first choice; auto: soft where "
+        "the model is linear",
+    )
+    evenness: float = Field(
+        default=1.0,
+        gt=0,
+        le=1000,
+        description="how many documents in equal shares of the classes are added to those seen, for each one seen, when the "
+        "shares are estimated; 1000: practically equal shares",
+    )
+    spread: float = Field(
+        default=0.9,
+        ge=0,
+        lt=1,
+        description="weight of what is said of similar documents against what the teacher says of this one; 0: none. Time "
+        "grows with the square of shard_rows",
+    )
+
+
+class Linear(_Section):
+    """A linear classifier on words, pairs of words and runs of three characters, trained in seconds."""
+
+    l2: float = Field(default=1e-4, ge=0, description="weight of the squared weights in the loss")
+    steps: int = Field(default=40, ge=1, description="steps of L-BFGS at most")
+
+
+class Gate(_Section):
+    """When a student takes its teacher's place."""
+
+    min_gain: float = Field(default=0.0, ge=0, lt=1, description="held-out accuracy must gain more than this")
+    min_errors: float = Field(
+        default=1.0, ge=0, description="and at least so many standard errors of the paired difference"
+    )
+    patience: int = Field(
+        default=3,
+        ge=1,
+        description="stop after so many refused rounds in a row; until then a refused student may still teach the next",
+    )
+
+
+class SelfTrain(_Section):
+    """What `corpusmill selftrain` reads."""
+
+    output: str = Field(min_length=1, description="folder of rounds, models and report")
+    labelled: str = Field(description="documents with columns text and label")
+    held_out: str = Field(description="the same; decides whether a student is kept, never trained on")
+    unlabelled: str = Field(description="documents with a column text; a column label is not looked at")
+    test: str | None = Field(
+        default=None, description="documents with labels, measured once at the end; decide nothing"
+    )
+    seed: int = Field(default=1, ge=0, description="of noise, order and initial weights")
+    rounds: int = Field(default=6, ge=1, description="students trained at most")
+    select: Select = Field(default=Select(), description="which of the teacher's labels are learnt from")
+    gate: Gate = Field(default=Gate(), description="when a student takes its teacher's place")
+    noise: Noise | None = Field(
+        default=None, description="noise on the student's input, as the step `noise`; none by default"
+    )
+    linear: Linear = Field(default=Linear(), description="the model, where there is no section `train`")
+    train: dict[str, Any] | None = Field(
+        default=None, description="settings of a classifier as in train.yaml, without output, data.train and objective"
+    )
+    shard_rows: int = Field(
+        default=10_000, ge=1, description="unlabelled documents in a shard: what a killed run may redo"
+    )
+
+    @model_validator(mode="after")
+    def _learnable(self) -> SelfTrain:
+        if self.select.labels == "soft" and self.train is not None:
+            raise ValueError(
+                "`select.labels: soft` needs the linear model; a Transformer of `train` learns hard labels"
+            )
+        for judge in ("held_out", "test"):
+            for learnt in ("labelled", "unlabelled"):
+                if getattr(self, judge) == getattr(self, learnt):
+                    raise ValueError(
+                        f"`{judge}` is the file of `{learnt}`: it would judge what has been learnt from it"
+                    )
+        return self
+
+    @property
+    def soft(self) -> bool:
+        """Whether students learn the teacher's shares of the classes."""
+        return self.train is None and self.select.labels != "hard"
+
+
+def load(path: str | Path, overrides: tuple[str, ...] = ()) -> SelfTrain:
+    """The settings in a YAML file, paths relative to it. Raises one RecipeError that lists every mistake."""
+    from corpusmill.pipelines.recipe import yaml_positions
+    from corpusmill.pipelines.recipe.mistakes import Mistakes, render
+    from corpusmill.pipelines.recipe.overrides import apply_override
+
+    file = Path(path)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise RecipeError(f"{file}: cannot be read: {error.strerror}; name a YAML file of self-training") from None
+    marked = yaml_positions.parse(data, str(path))
+    found = Mistakes(marked)
+    for override in overrides:
+        apply_override(override, marked, found, [])
+    made = found.validate(SelfTrain, marked.value, (), "self-training")
+    if made is None or found.problems:
+        raise RecipeError(render(found.ordered()))
+    root = file.resolve().parent
+    names = ("output", "labelled", "held_out", "unlabelled", "test")
+    return made.model_copy(update={n: str(root / v) for n in names if (v := getattr(made, n)) is not None})

@@ -1,0 +1,169 @@
+"""Whether steps on private data keep units apart: what a certificate says, and what a data set says of its own making.
+
+`corpusmill.pipelines.recipe.certify` judges recipes and writes certificates; private training on a data set asks for one.
+This module reads manifests and imports no engine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from corpusmill.transforms.errors import DatasetError, PrivacyError
+
+MARK = ".private"
+"""Ending of the note beside a file that was learned from private text."""
+NUMBERED = "[0-9][0-9][0-9][0-9][0-9][0-9]*.json"
+"""Manifests of snapshots, in the folder `snapshots` of a data set."""
+SAFE = ("record", "unit", "public", "private")
+"""Stabilities that a step on private data may have."""
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """One reason why the guarantee would not hold. place: the path in the recipe that it is about, () if it is not in it."""
+
+    where: str
+    step: str
+    stability: str
+    reason: str
+    way_out: str
+    place: tuple[str | int, ...] = ()
+
+    @property
+    def what(self) -> str:
+        """Step, stability and reason."""
+        return f"`{self.step}` ({self.stability}): {self.reason}"
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}. To go on: {self.way_out}."
+
+
+@dataclass
+class Certificate:
+    """What data may be used for.
+
+    unit: the unit of privacy that it is about; sources: the private ones; spends: steps that spend from the ledger;
+    assumptions: what the certificate rests on and cannot see, to be confirmed by a person; data: digest of the manifest that
+    was judged, "" for a recipe that has not run.
+    """
+
+    unit: str
+    sources: list[str] = field(default_factory=list)
+    steps: list[tuple[str, str]] = field(default_factory=list)
+    spends: list[str] = field(default_factory=list)
+    assumptions: list[str] = field(default_factory=list)
+    refusals: list[Refusal] = field(default_factory=list)
+    data: str = ""
+    named: str = ""
+    """The column that the step `unit` made the column `unit` of."""
+
+    @property
+    def private(self) -> bool:
+        """Whether any data is private."""
+        return bool(self.sources)
+
+    def assume(self, note: str) -> None:
+        """Note an assumption once."""
+        if note not in self.assumptions:
+            self.assumptions.append(note)
+
+    def require(self) -> None:
+        """Raises PrivacyError that lists every refusal."""
+        if self.refusals:
+            lines = "\n  ".join(map(str, self.refusals))
+            raise PrivacyError(f"this data cannot be trained on privately (unit: {self.unit}):\n  {lines}")
+
+
+def dataset_of(path: str | Path) -> Path | None:
+    """The folder of the data set that a path lies in, or None."""
+    if not str(path):
+        return None
+    here = Path(str(path).split("*")[0])
+    for folder in (here, *here.parents):
+        if any((folder / "snapshots").glob(NUMBERED)):
+            return folder
+    return None
+
+
+def manifest_of(home: Path, snapshot: int | None = None) -> tuple[dict[str, Any], str]:
+    """(manifest, its SHA-256) of a snapshot of the data set in `home`, of the newest without a number.
+
+    Raises DatasetError where there is none that can be read.
+    """
+    known = sorted((home / "snapshots").glob(NUMBERED))
+    file = home / "snapshots" / f"{snapshot:06}.json" if snapshot else known[-1] if known else home / "snapshots"
+    try:
+        data = file.read_bytes()
+        manifest: dict[str, Any] = json.loads(data)
+        manifest["recipe"]["sources"]  # what every question here is about
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{file}: the recipe of a data set cannot be read ({error}); nobody can say what is in it."
+        ) from error
+    return manifest, hashlib.sha256(data).hexdigest()
+
+
+def private_sources(manifest: dict[str, Any]) -> list[str]:
+    """Names of the sources that the recipe of a manifest marks as private."""
+    return [str(s["name"]) for s in manifest["recipe"]["sources"] if s.get("private")]
+
+
+def unguarded(manifest: dict[str, Any]) -> list[str]:
+    """What private text is in a data set without a guarantee: `private source mail`, its own or inherited, and what was written
+    by models that have none."""
+    own = manifest.get("privacy", {})
+    sources = own.get("sources") or private_sources(manifest)
+    text = [f"text of a model ({reason})" for reason in own.get("unguarded", [])]
+    return ([f"private source {', '.join(sources)}"] if sources else []) + text
+
+
+def mark(path: str | Path, sources: Sequence[str]) -> None:
+    """Note beside a file that it was learned from private sources: FILE.private."""
+    Path(f"{path}{MARK}").write_text(json.dumps({"learned from": list(sources)}) + "\n", encoding="utf-8")
+
+
+def learned_from(path: str | Path) -> list[str]:
+    """The private sources that a file was learned from, as its mark or the data set that it lies in tells."""
+    beside = Path(f"{path}{MARK}")
+    if beside.exists():
+        try:
+            return [str(name) for name in json.loads(beside.read_text(encoding="utf-8"))["learned from"]]
+        except (OSError, ValueError, KeyError, TypeError):
+            return ["that its damaged mark named"]
+    home = dataset_of(path)
+    return private_sources(manifest_of(home)[0]) if home is not None else []
+
+
+def require(
+    path: str, snapshot: int | None, unit: str, certificate: Certificate | None, allow_uncertified: bool
+) -> Certificate:
+    """The certificate of what a private run trains on, if it holds.
+
+    path, snapshot: the data; files that lie in no data set are nobody's to judge, and the certificate says so.
+    Raises PrivacyError where one is missing, is of other data or another unit, or names a refusal that is not allowed.
+    """
+    home = dataset_of(path)
+    if home is None:
+        found = certificate or Certificate(unit)
+        found.assume(f"{path} was made so that no unit of privacy changes the rows of another")
+    elif certificate is None:
+        raise PrivacyError(
+            f"{home}: a private run on a data set needs a certificate that its steps keep units apart. `corpusmill train` asks "
+            "for one; in Python, give `certificate=corpusmill.pipelines.recipe.certify.of_training(settings)`."
+        )
+    else:
+        found = certificate
+        if found.data != manifest_of(home, snapshot)[1]:
+            raise PrivacyError(
+                f"{home}: the certificate is of another snapshot than the one to train on. Certify again."
+            )
+    if found.unit != unit:
+        raise PrivacyError(f"the certificate is about the unit `{found.unit}`, the run about `{unit}`. Certify again.")
+    if not allow_uncertified:
+        found.require()
+    return found

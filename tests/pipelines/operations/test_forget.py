@@ -1,0 +1,249 @@
+"""Takedown: out of every file, children too; duplicates come back; and it does not come again."""
+
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from corpusmill.pipelines.dataset import suppression
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.operations.forget import Takedown, forget, read_ids, render
+from corpusmill.pipelines.operations.purge import purge
+from corpusmill.pipelines.recipe.model import load
+from corpusmill.pipelines.run import run
+from corpusmill.transforms.errors import DatasetError, ExpectationError, RecipeError
+from corpusmill.transforms.generate.cache import REQUESTS, RequestCache
+from corpusmill.transforms.shards import read_shard
+from tests.corpora import rows, write_recipe, write_shards
+
+CANARY = "zanzibarquux"
+STEPS = [{"length": {"min_chars": 5}}, {"exact": {}}, {"minhash": {}}, {"noise": {"delete": 0.1, "copies": 1}}]
+SOURCES = [
+    {
+        "name": "raw",
+        "path": "raw/*.jsonl",
+        "columns": {"id": "id", "user": "author"},
+        "max_bad_fraction": 0.5,
+    }
+]
+
+
+def canary_row(i, text):
+    return {
+        "id": f"canary-{i}-id",
+        "text": f"{text} {CANARY}text{i}",
+        "author": f"{CANARY}user",
+        "note": f"{CANARY}note{i}",
+    }
+
+
+def corpus(folder: Path, n: int = 60, shards: int = 3) -> Path:
+    """JSON lines with three canaries of one user: in the text, in a column, and (in children) derived; one bad row of his."""
+    docs = [{"id": d["id"], "text": d["text"], "author": f"u{i % 7}", "note": "n"} for i, d in enumerate(rows(n))]
+    docs += [canary_row(i, rows(1, seed=70 + i)[0]["text"]) for i in range(3)]
+    docs.append({"id": "canary-bad-id", "text": None, "author": f"{CANARY}user", "note": f"{CANARY}quarantined"})
+    (folder / "raw").mkdir(parents=True, exist_ok=True)
+    for s in range(shards):
+        lines = [json.dumps(d) for d in docs[s::shards]]
+        (folder / "raw" / f"part-{s}.jsonl").write_text("\n".join(lines) + "\n")
+    return write_recipe(folder, STEPS, sources=SOURCES, output={"path": "out", "shard_bytes": 2048})
+
+
+def holding(folder: Path, words: list[str]) -> list[str]:
+    """Files below a folder that hold one of the words, in raw bytes or decoded."""
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        blob = path.read_bytes()
+        if path.suffix == ".parquet":
+            blob += repr(pq.read_table(path).to_pylist()).encode()
+        elif path.suffix == ".arrow":
+            with pa.memory_map(str(path)) as source:
+                blob += repr(pa.ipc.open_file(source).read_all().to_pylist()).encode()
+        if any(w.encode() in blob for w in words):
+            found.append(str(path.relative_to(folder)))
+    return found
+
+
+def column(folder: Path, name: str, number: int | None = None) -> list:
+    return [
+        v for f in Dataset(folder / "out").files(number) for b in read_shard(f, [name]) for v in b[name].to_pylist()
+    ]
+
+
+def test_three_canaries_leave_every_file_and_do_not_return(tmp_path):
+    recipe = corpus(tmp_path)
+    run(load(recipe), workers=1)
+    docs = rows(20, seed=3)
+    lines = [json.dumps({"id": d["id"], "text": d["text"], "author": "u", "note": "n"}) for d in docs]
+    (tmp_path / "raw" / "later.jsonl").write_text("\n".join(lines) + "\n")
+    run(load(recipe), workers=1)
+    out = tmp_path / "out"
+    words = [CANARY, *(f"canary-{i}-id" for i in range(3)), "canary-bad-id"]
+    assert any(name.startswith("data/") for name in holding(out, words))
+    assert any(name.startswith("quarantine/") for name in holding(out, words))
+    assert sum(f"canary-{i}-id" in column(tmp_path, "parent") for i in range(3)) == 3
+    cache = RequestCache(str(out / ".corpusmill" / REQUESTS))
+    cache.put([(b"1", "canary-0-id", f"{CANARY} told by a model"), (b"2", "other", "of another")])
+    cache.close()
+    asked = Takedown(users=(f"{CANARY}user",), purge=True, signed_off_by="A. Person")
+    report = forget(str(out), asked, workers=1)
+    assert holding(out, words) == []
+    assert (report["documents"], report["derived_documents"], report["model_answers"]) == (3, 3, 1)
+    assert report["committed_snapshot"] == 3
+    assert report["purged_snapshots"] == [1, 2]
+    assert "A. Person" in render(report)
+    dataset = Dataset(out)
+    assert dataset.numbers == [1, 2, 3]
+    assert [dataset.verify(n) for n in dataset.numbers] == [[], [], []]
+    assert dataset.why("canary-0-id")["outcome"] == "suppressed"
+    # nor do they at the next refresh, in old files or in new ones
+    (tmp_path / "raw" / "again.jsonl").write_text(json.dumps(canary_row(9, "some more text of the same author")) + "\n")
+    result = run(load(recipe), workers=1)
+    assert result.committed
+    assert holding(out, [*words, "canary-9-id"]) == []
+    assert result.funnel["steps"][0]["dropped"] == {"suppressed": 4}
+    assert not run(load(recipe), workers=1).committed
+
+
+def test_a_takedown_costs_what_it_concerns(tmp_path):
+    recipe = corpus(tmp_path)
+    run(load(recipe), workers=1)
+    before = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out" / ".corpusmill" / "work").rglob("*.shard.arrow")}
+    (tmp_path / "ids").write_text("canary-1-id\n")
+    forget(str(tmp_path / "out"), Takedown(ids=read_ids(tmp_path / "ids")), workers=1)
+    after = {p.name: p.stat().st_mtime_ns for p in (tmp_path / "out" / ".corpusmill" / "work").rglob("*.shard.arrow")}
+    assert all(after[name] == at for name, at in before.items())
+    old, new = ({f["path"] for f in Dataset(tmp_path / "out").manifest(n)["files"]} for n in (1, 2))
+    assert len(old & new) == len(old) - 1 > 0
+
+
+def test_a_cluster_keeps_another_and_equals_a_rebuild_without_the_document(tmp_path):
+    docs = rows(120)
+    steps = [{"exact": {}}, {"minhash": {}}]
+    write_shards(tmp_path / "a" / "raw", docs, 3)
+    first = run(load(write_recipe(tmp_path / "a", steps)), workers=1)
+    ledger = pa.concat_tables(
+        [pq.read_table(tmp_path / "a" / "out" / f["path"]) for f in first.manifest["tables"]["dropped"]]
+    )
+    survivor = next(s for s in ledger.column("survivor").to_pylist() if s is not None)
+    report = forget(str(tmp_path / "a" / "out"), Takedown(ids=(survivor,)), workers=1)
+    assert report["duplicates_of_them"] >= 1
+    assert report["returned_documents"] >= 1
+    kept = set(column(tmp_path / "a", "id"))
+    assert survivor not in kept
+    write_shards(tmp_path / "b" / "raw", [d for d in docs if d["id"] != survivor], 3)
+    run(load(write_recipe(tmp_path / "b", steps)), workers=1)
+    assert kept == set(column(tmp_path / "b", "id"))
+    # without purge, the older snapshot keeps it
+    assert survivor in column(tmp_path / "a", "id", 1)
+    assert Dataset(tmp_path / "a" / "out").verify(1) == []
+
+
+def test_a_derived_document_alone(tmp_path):
+    recipe = corpus(tmp_path)
+    run(load(recipe), workers=1)
+    child, parent = next((i, p) for i, p in zip(column(tmp_path, "id"), column(tmp_path, "parent"), strict=True) if p)
+    forget(str(tmp_path / "out"), Takedown(ids=(child,), purge=True), workers=1)
+    assert child not in column(tmp_path, "id")
+    assert parent in column(tmp_path, "id")
+    assert holding(tmp_path / "out", [child]) == []
+
+
+def test_a_source(tmp_path):
+    write_shards(tmp_path / "raw", rows(30), 2)
+    write_shards(tmp_path / "more", rows(30, seed=4), 2)
+    sources = [{"name": n, "path": f"{n}/*.parquet", "columns": {"id": "id"}} for n in ("raw", "more")]
+    run(load(write_recipe(tmp_path, [{"exact": {}}], sources=sources)), workers=1)
+    report = forget(str(tmp_path / "out"), Takedown(sources=("more",), purge=True), workers=1)
+    assert set(column(tmp_path, "source")) == set(column(tmp_path, "source", 1)) == {"raw"}
+    assert report["rows_by_source"].keys() == {"more"}
+    assert Dataset(tmp_path / "out").verify(1) == []
+
+
+def test_packed_rows_that_hold_a_piece(tmp_path):
+    tokenizers = pytest.importorskip("tokenizers")
+    made = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0, "<|endoftext|>": 1}, unk_token="[UNK]"))
+    made.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    made.save(str(tmp_path / "tokenizer.json"))
+    write_shards(tmp_path / "raw", rows(40), 2)
+    steps = [{"length": {"min_chars": 5}}, {"pack": {"tokenizer": "tokenizer.json", "length": 64}}]
+    run(load(write_recipe(tmp_path, steps)), workers=1)
+    pieces = [p["id"] for row in column(tmp_path, "documents") for p in row]
+    said = render(forget(str(tmp_path / "out"), Takedown(ids=(pieces[0],), purge=True), workers=1))
+    after = Dataset(tmp_path / "out").manifest(2)["documents"]
+    assert "Asked for: 1 id. " in said
+    assert "Older snapshots were written again: 1." in said
+    assert f" rows before, {after} after" in said
+    for number in (1, 2):
+        now = [p["id"] for row in column(tmp_path, "documents", number) for p in row]
+        assert pieces[0] not in now
+        assert now
+        assert Dataset(tmp_path / "out").verify(number) == []
+    assert holding(tmp_path / "out", [pieces[0]]) == []
+
+
+def test_checkpoints_and_datasets_made_from_it_are_named(tmp_path):
+    write_shards(tmp_path / "raw", rows(30), 2)
+    run(load(write_recipe(tmp_path, [])), workers=1)
+    manifest = json.loads((tmp_path / "out" / "snapshots" / "000001.json").read_text())
+    import hashlib
+
+    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    folder = tmp_path / "runs" / "a" / "checkpoints" / "step-00000001"
+    folder.mkdir(parents=True)
+    (folder / "state.json").write_text(json.dumps({"digests": {"data": digest}}))
+    second = tmp_path / "second"
+    second.mkdir()
+    sources = [{"name": "first", "path": "../out/data/*.parquet", "columns": {"id": "id"}}]
+    run(load(write_recipe(second, [], sources=sources)), workers=1)
+    report = forget(str(tmp_path / "out"), Takedown(ids=(rows(30)[0]["id"],)), workers=1)
+    assert [d["kind"] for d in report["downstream"]] == ["checkpoint", "snapshot"]
+    assert "step-00000001" in report["downstream"][0]["path"]
+
+
+def test_a_crash_between_the_phases_is_finished_by_the_same_command(tmp_path, monkeypatch):
+    recipe = corpus(tmp_path)
+    run(load(recipe), workers=1)
+    asked = Takedown(users=(f"{CANARY}user",), purge=True)
+    from corpusmill.pipelines.operations import forget as module
+
+    for name in ("run", "purge"):
+        with monkeypatch.context() as patched:
+            patched.setattr(module, name, lambda *a, **k: (_ for _ in ()).throw(OSError("power is gone")))
+            with pytest.raises(OSError, match="power"):
+                forget(str(tmp_path / "out"), asked, workers=1)
+    report = forget(str(tmp_path / "out"), asked, workers=1)
+    assert report["documents"] == 3
+    assert report["suppression_list"]["files"] == 1
+    assert Dataset(tmp_path / "out").numbers == [1, 2]
+    assert holding(tmp_path / "out", [CANARY]) == []
+    assert len(list((tmp_path / "out" / "takedowns").glob("*.json"))) == 1
+    assert purge(str(tmp_path / "out")) == []
+
+
+def test_expectations_hold_for_takedowns_but_not_that_of_new_documents(tmp_path):
+    write_shards(tmp_path / "raw", rows(30), 2)
+    run(load(write_recipe(tmp_path, [], expect={"min_documents": 30})), workers=1)
+    with pytest.raises(ExpectationError, match="min_documents"):
+        forget(str(tmp_path / "out"), Takedown(ids=("0-00001",)), workers=1)
+    recipe = load(write_recipe(tmp_path, [], expect={"min_documents": 29, "min_new_documents": 1}))
+    report = forget(str(tmp_path / "out"), Takedown(ids=("0-00001",)), recipe, workers=1)
+    assert report["documents_after"] == 29
+
+
+def test_what_cannot_be_done_is_said(tmp_path):
+    write_shards(tmp_path / "raw", rows(10), 1)
+    run(load(write_recipe(tmp_path, [])), workers=1)
+    out = str(tmp_path / "out")
+    with pytest.raises(DatasetError, match="name ids"):
+        forget(out, Takedown())
+    os.unlink(tmp_path / "out" / ".corpusmill" / "recipe.json")
+    with pytest.raises(RecipeError, match="--recipe"):
+        forget(out, Takedown(ids=("x",)))
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(DatasetError, match="holds no id"):
+        read_ids(tmp_path / "empty")
+    assert suppression.load(out).number == 0

@@ -1,0 +1,152 @@
+"""Which recipes may be trained on privately."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from corpusmill.pipelines.recipe.certify import certify
+from corpusmill.pipelines.recipe.model import Recipe, loads
+from corpusmill.training.settings import from_mapping
+from corpusmill.transforms.errors import PrivacyError
+
+
+def recipe(folder: Path, steps: str, private: str = "true", path: str = "raw.jsonl") -> Recipe:
+    (folder / "raw.jsonl").write_text('{"text": "x", "user": "ann"}\n')
+    text = f"""
+name: letters
+sources:
+  - {{name: mail, path: {path}, private: {private}, columns: {{user: user}}}}
+steps: {steps}
+output: {{path: out}}
+"""
+    return loads(text, "letters.yaml", folder)
+
+
+def test_steps_that_look_at_one_document_are_certified(tmp_path):
+    found = certify(
+        recipe(tmp_path, "[clean: {}, gopher-quality: {}, unit: {by: user}, bound-units: {max_rows: 4}]"), "user"
+    )
+    assert not found.refusals
+    assert dict(found.steps) == {"clean": "record", "gopher-quality": "record", "unit": "record", "bound-units": "unit"}
+    found.require()
+
+
+@pytest.mark.parametrize("step", ["exact", "minhash", "lines", "paragraphs", "substring", "mix"])
+def test_steps_between_units_are_refused_with_the_way_out(tmp_path, step):
+    found = certify(recipe(tmp_path, f"[clean: {{}}, {step}: {{}}]"))
+    (refusal,) = found.refusals
+    assert (refusal.step, refusal.stability) == (step, "cross")
+    with pytest.raises(PrivacyError, match=rf"letters, line \d+: `{step}` \(cross\): .*To go on: "):
+        found.require()
+
+
+def test_public_data_needs_no_certificate(tmp_path):
+    found = certify(recipe(tmp_path, "[exact: {}]", private="false"))
+    assert not found.private
+    found.require()
+
+
+def test_a_step_of_ones_own_is_cross_until_it_says_otherwise(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from corpusmill.transforms.base import Filter, Verdict\n"
+        "import numpy as np\n"
+        "class Odd(Filter):\n"
+        "    name = 'odd'\n"
+        "    def judge(self, batch, rng):\n"
+        "        return Verdict(('odd',), np.full(len(batch), -1, np.int16), np.zeros(len(batch)))\n"
+        "class Even(Odd):\n"
+        "    name = 'even'\n"
+        "    stability = 'record'\n"
+    )
+    assert [r.step for r in certify(recipe(tmp_path, "['mine:Odd': {}, 'mine:Even': {}]")).refusals] == ["odd"]
+
+
+def test_packing_keeps_units_apart_or_is_refused(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    packed = "[pack: {tokenizer: tokenizer.json%s}]"
+    assert [r.step for r in certify(recipe(tmp_path, packed % ""), "user").refusals] == ["pack"]
+    found = certify(recipe(tmp_path, packed % ", separate: user"), "user")
+    assert not found.refusals
+    assert any("one shard" in a for a in found.assumptions)
+    assert any("tokenizer.json was made from public data" in a for a in found.assumptions)
+    assert certify(recipe(tmp_path, packed % ", separate: lang"), "user").refusals
+
+
+def dataset(folder: Path, private: bool, steps: list) -> None:
+    (folder / "snapshots").mkdir(parents=True)
+    made = {"name": "old", "sources": [{"name": "mail", "private": private}], "steps": steps}
+    (folder / "snapshots" / "000001.json").write_text(json.dumps({"recipe": made}))
+
+
+def test_the_lineage_is_judged_and_privacy_does_not_wear_off(tmp_path):
+    step = {"name": "minhash", "transform": "minhash@1", "fields": {}}
+    dataset(tmp_path / "old", True, [step])
+    (tmp_path / "old" / "data.jsonl").write_text('{"text": "x"}\n')
+    found = certify(recipe(tmp_path, "[clean: {}]", path="old/data.jsonl"))
+    assert [(r.step, r.stability) for r in found.refusals] == [("minhash", "cross")]
+    forgot = certify(recipe(tmp_path, "[clean: {}]", private="false", path="old/data.jsonl"))
+    assert any("mark the source `private: true`" in str(r) for r in forgot.refusals)
+    gone = {"name": "gone", "transform": "nowhere:Gone@1", "fields": {}}
+    dataset(tmp_path / "older", True, [gone])
+    (tmp_path / "older" / "data.jsonl").write_text('{"text": "x"}\n')
+    assert [r.step for r in certify(recipe(tmp_path, "[]", path="older/data.jsonl")).refusals] == ["gone"]
+
+
+def test_files_learned_from_private_text_are_refused(tmp_path):
+    dataset(tmp_path / "old", True, [])
+    (tmp_path / "old" / "tokenizer.json").write_text("{}")
+    found = certify(recipe(tmp_path, "[tokenize: {tokenizer: old/tokenizer.json}]"))
+    assert any("learned from the private source mail" in str(r) for r in found.refusals)
+
+
+def test_early_stopping_and_tied_weights_are_refused(tmp_path):
+    values = {
+        "output": "m",
+        "data": {"train": "out", "validation": "held"},
+        "evaluation": {"patience": 3},
+        "model": {"tie": True},
+    }
+    found = certify(recipe(tmp_path, "[]"), train=from_mapping(values, tmp_path))
+    assert [r.step for r in found.refusals] == ["evaluation.patience", "model.tie"]
+
+
+def test_bounding_reaches_within_a_unit_only_if_it_goes_by_the_unit(tmp_path):
+    """A document of a user whose documents are bounded drives out another one: another unit, if documents are the units."""
+    by_user = recipe(tmp_path, "[bound-units: {by: user}]")
+    assert not certify(by_user, "user").refusals
+    assert [r.step for r in certify(by_user).refusals] == ["bound-units"]
+    assert [r.step for r in certify(by_user, "account").refusals] == ["bound-units"]
+    named = recipe(tmp_path, "[unit: {by: user}, bound-units: {distinct: true}]")
+    assert not certify(named, "user").refusals
+    assert certify(named, "document").refusals
+    assert not certify(recipe(tmp_path, "[unit: {}, bound-units: {distinct: true}]")).refusals
+
+
+def test_public_data_behind_a_private_recipe_may_have_been_made_in_any_way(tmp_path):
+    step = {"name": "minhash", "transform": "minhash@1", "fields": {}}
+    dataset(tmp_path / "web", False, [step])
+    (tmp_path / "web" / "data.jsonl").write_text('{"text": "x"}\n')
+    made = recipe(tmp_path, "[clean: {}]")
+    public = made.sources[0].model_copy(update={"name": "web", "path": "web/data.jsonl", "private": False})
+    both = made.model_copy(update={"sources": [*made.sources, public]})
+    assert not certify(both, assume=True).refusals
+    alone = made.model_copy(update={"sources": [public]})
+    assert [r.step for r in certify(alone, assume=True).refusals] == ["minhash"]
+    assert not certify(alone).refusals
+
+
+def test_a_run_whose_path_holds_a_colon_is_judged_like_others(tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
+    from corpusmill.pipelines.recipe.certify import Certificate, judge_model
+    from corpusmill.training import checkpoint
+
+    home = tmp_path / "out"
+    (home / "snapshots").mkdir(parents=True)
+    manifest = {"recipe": {"sources": [{"name": "calls", "private": True}]}}
+    (home / "snapshots" / "000001.json").write_text(json.dumps(manifest))
+    state = {"step": 1, "train": {"tune": {"base": None}, "data": {"train": str(home), "snapshot": 1}}}
+    checkpoint.write(tmp_path / "at 10:30", {}, {}, state, None, 1)
+    found = Certificate("document")
+    judge_model(str(tmp_path / "at 10:30"), "a step", found)
+    assert "private source calls" in found.refusals[0].reason

@@ -1,0 +1,94 @@
+"""Which document of a cluster survives: an order of documents by content and by the history of their dataset, never by the
+order in which a run comes to them.
+
+    first      what came to the dataset first
+    longest    the most bytes of text
+    newest     the greatest `created`
+    priority   the greatest `priority`
+
+Files may have these columns in different types, so each value is ordered as what it is: numbers before texts; dates and times
+as their text in ISO 8601, which sorts with texts of that form. A document without a value comes last. Ties go to what came
+first, then to the smallest id in byte order, then to a hash of (text, source). What came first is known by refreshes: all files
+of a dataset's first snapshot came at once, what later ones add came later. So an incumbent stays when its near-duplicate
+arrives, and its shard is not written again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.hashing import hash64, mix64_array
+from corpusmill.transforms.sources.schema import as_type, plain_type
+
+Keep = Literal["first", "longest", "newest", "priority"]
+KEEP_HELP = (
+    "Which document of a cluster survives: first (by the refresh that brought it), longest (most bytes), newest (greatest "
+    "`created`) or priority (greatest `priority`); ties go to what came first, then to the smallest id."
+)
+
+
+def order_fingerprint(step: str, keep: Keep) -> str:
+    """A step's fingerprint, from that of its fields: work whose `rank` is in the form of before is not mixed with its own."""
+    return step if keep in ("first", "longest") else hashlib.sha256(f"{step} rank_text".encode()).hexdigest()[:32]
+
+
+def order_columns(batch: pa.RecordBatch, keep: Keep, step: str) -> dict[str, pa.Array]:
+    """What decides the order of a batch's documents: `rank` (not with `first`), `rank_text` (with a column of the user's), `id`,
+    and `tie` uint64. Their types are the same for every batch.
+
+    Raises RecipeError when the column that `keep` needs is not there.
+    """
+    columns: dict[str, Any] = {}
+    if keep == "longest":
+        columns["rank"] = pc.binary_length(batch.column("text"))
+    elif keep != "first":
+        role = "created" if keep == "newest" else "priority"
+        if batch.schema.get_field_index(role) < 0:
+            raise RecipeError(
+                f"{step}: `keep: {keep}` needs a column `{role}`, which the documents do not have. "
+                f"Map it at the source (`columns: {{{role}: YOUR_COLUMN}}`), or choose `keep: first` or `keep: longest`."
+            )
+        columns["rank"], columns["rank_text"] = _number_or_text(batch.column(role))
+    columns["id"] = batch.column("id")
+    tie = hash64(batch.column("text"))
+    if batch.schema.get_field_index("source") >= 0:
+        source = batch.column("source")
+        source = source.dictionary_decode() if pa.types.is_dictionary(source.type) else source
+        tie = tie ^ mix64_array(hash64(source))
+    columns["tie"] = pa.array(tie)
+    return columns
+
+
+def _number_or_text(values: pa.Array) -> tuple[pa.Array, pa.Array]:
+    """A column as (double, string): in the one its values, or those of its kind; in the other nulls."""
+    t = plain_type(values.type)
+    if pa.types.is_timestamp(t):
+        whole = as_type(values, t).cast(pa.timestamp(t.unit))  # with a time zone or without: the same instant
+        return pa.nulls(len(values), pa.float64()), pc.strftime(whole, format="%Y-%m-%dT%H:%M:%S")
+    if pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_boolean(t) or pa.types.is_decimal(t):
+        return as_type(values, t).cast(pa.float64(), safe=False), pa.nulls(len(values), pa.string())
+    return pa.nulls(len(values), pa.float64()), as_type(values, pa.string())
+
+
+def order_ranks(table: pa.Table) -> np.ndarray:
+    """Dense order of rows that carry `order_columns`, and perhaps `arrival` (`Group.decide`): uint64 [n], 0 survives all
+    others. Equal rows get different numbers, in the order of the table."""
+    columns = [name for name in ("rank", "rank_text", "arrival", "id", "tie") if name in table.column_names]
+    keys = [(name, "descending" if name.startswith("rank") else "ascending") for name in columns]
+    chosen = table.select(columns).combine_chunks()
+    order = pc.sort_indices(chosen, sort_keys=keys).to_numpy()
+    ranks = np.empty(len(order), np.uint64)
+    ranks[order] = np.arange(len(order), dtype=np.uint64)
+    return ranks
+
+
+def document_ranks(table: pa.Table, place: np.ndarray) -> np.ndarray:
+    """`order_ranks` of documents that have several rows: uint64 [n], the same number for rows of one place."""
+    _, first, inverse = np.unique(place, return_index=True, return_inverse=True)
+    return order_ranks(table.take(pa.array(first)))[inverse]
