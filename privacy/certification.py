@@ -1,6 +1,6 @@
-"""Whether steps on private data keep units apart: what a certificate says, and what a data set says of its own making.
+"""Whether steps on private data keep units apart: what a certification says, and what a data set says of its own making.
 
-`corpusmill.pipelines.recipe.certify` judges recipes and writes certificates; private training on a data set asks for one.
+`corpusmill.pipelines.recipe.certify` judges recipes and writes certifications; private training on a data set asks for one.
 This module reads manifests and imports no engine.
 """
 
@@ -44,11 +44,11 @@ class Refusal:
 
 
 @dataclass
-class Certificate:
+class Certification:
     """What data may be used for.
 
     unit: the unit of privacy that it is about; sources: the private ones; spends: steps that spend from the ledger;
-    assumptions: what the certificate rests on and cannot see, to be confirmed by a person; data: digest of the manifest that
+    assumptions: what the certification rests on and cannot see, to be confirmed by a person; data: digest of the manifest that
     was judged, "" for a recipe that has not run.
     """
 
@@ -140,30 +140,32 @@ def learned_from(path: str | Path) -> list[str]:
 
 
 def require(
-    path: str, snapshot: int | None, unit: str, certificate: Certificate | None, allow_uncertified: bool
-) -> Certificate:
-    """The certificate of what a private run trains on, if it holds.
+    path: str, snapshot: int | None, unit: str, certification: Certification | None, allow_uncertified: bool
+) -> Certification:
+    """The certification of what a private run trains on, if it holds.
 
-    path, snapshot: the data; files that lie in no data set are nobody's to judge, and the certificate says so.
+    path, snapshot: the data; files that lie in no data set are nobody's to judge, and the certification says so.
     Raises PrivacyError where one is missing, is of other data or another unit, or names a refusal that is not allowed.
     """
     home = dataset_of(path)
     if home is None:
-        found = certificate or Certificate(unit)
+        found = certification or Certification(unit)
         found.assume(f"{path} was made so that no unit of privacy changes the rows of another")
-    elif certificate is None:
+    elif certification is None:
         raise PrivacyError(
-            f"{home}: a private run on a data set needs a certificate that its steps keep units apart. `corpusmill train` asks "
-            "for one; in Python, give `certificate=corpusmill.pipelines.recipe.certify.of_training(settings)`."
+            f"{home}: a private run on a data set needs a certification that its steps keep units apart. `corpusmill train` asks "
+            "for one; in Python, give `certification=corpusmill.pipelines.recipe.certify.of_training(settings)`."
         )
     else:
-        found = certificate
+        found = certification
         if found.data != manifest_of(home, snapshot)[1]:
             raise PrivacyError(
-                f"{home}: the certificate is of another snapshot than the one to train on. Certify again."
+                f"{home}: the certification is of another snapshot than the one to train on. Certify again."
             )
     if found.unit != unit:
-        raise PrivacyError(f"the certificate is about the unit `{found.unit}`, the run about `{unit}`. Certify again.")
+        raise PrivacyError(
+            f"the certification is about the unit `{found.unit}`, the run about `{unit}`. Certify again."
+        )
     if not allow_uncertified:
         found.require()
     return found

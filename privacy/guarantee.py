@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpusmill.privacy.accounting import epsilon
-from corpusmill.privacy.certification import Certificate
+from corpusmill.privacy.certification import Certification
 from corpusmill.privacy.ledger import Ledger
 
 
@@ -37,7 +37,7 @@ class Guarantee(BaseModel):
     )
 
 
-def of_run(ledger: Ledger, run: str, certificate: Certificate, base: Sequence[Guarantee] = ()) -> Guarantee:
+def of_run(ledger: Ledger, run: str, certification: Certification, base: Sequence[Guarantee] = ()) -> Guarantee:
     """The guarantee of a run that the ledger has reserved; an open run counts whole.
 
     base: of the models that it was made from, and of the text that it read, which join in.
@@ -45,7 +45,7 @@ def of_run(ledger: Ledger, run: str, certificate: Certificate, base: Sequence[Gu
     budget, mine = ledger.budget, [run]
     name = hashlib.sha256(repr(sorted(budget.items())).encode()).hexdigest()[:32]
     also: list[Guarantee] = []
-    certified = not certificate.refusals
+    certified = not certification.refusals
     for before in (one for whole in base for one in each(whole)):
         if before.ledger == name:
             mine = [*(r for r in before.runs if r not in mine), *mine]
@@ -63,7 +63,7 @@ def of_run(ledger: Ledger, run: str, certificate: Certificate, base: Sequence[Gu
         ledger=name,
         runs=tuple(mine),
         certified=certified,
-        assumptions=tuple(certificate.assumptions),
+        assumptions=tuple(certification.assumptions),
         also=tuple(also),
     )
 

@@ -11,7 +11,7 @@ from corpusmill.training import settings as settings_module
 from corpusmill.transforms.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from corpusmill.privacy.certification import Certificate
+    from corpusmill.privacy.certification import Certification
     from corpusmill.training.build import Loaded
     from corpusmill.training.settings import TrainSettings
 
@@ -25,11 +25,11 @@ def _need_torch() -> None:
 
 
 def train(
-    settings: str | Path | TrainSettings, overrides: Iterable[str] = (), certificate: Certificate | None = None
+    settings: str | Path | TrainSettings, overrides: Iterable[str] = (), certification: Certification | None = None
 ) -> dict[str, Any]:
     """Train as a train.yaml (or settings) says; goes on where the last checkpoint stands. See `corpusmill.training.loop.train`.
 
-    certificate: of the data, for a private run on a dataset: `corpusmill.pipelines.recipe.certify.of_training(settings)`.
+    certification: of the data, for a private run on a dataset: `corpusmill.pipelines.recipe.certify.of_training(settings)`.
     """
     if not isinstance(settings, settings_module.TrainSettings):
         settings = settings_module.load(settings, overrides)
@@ -37,7 +37,7 @@ def train(
     if settings.privacy is not None:
         from corpusmill.training.private import train as run_privately
 
-        return run_privately(settings, settings.privacy, certificate=certificate)
+        return run_privately(settings, settings.privacy, certification=certification)
     from corpusmill.training.loop import train as run
 
     return run(settings)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from corpusmill.privacy.certification import Certificate
+from corpusmill.privacy.certification import Certification
 from corpusmill.privacy.ledger import Ledger
 from corpusmill.privacy.secret import Secret
 from corpusmill.privacy.secure.federated import Federated
@@ -29,10 +29,10 @@ from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.storage import write_atomic
 
 
-def part(node: Node, certify: Callable[[TrainSettings], Certificate | None] | None = None) -> dict[str, Any]:
+def part(node: Node, certify: Callable[[TrainSettings], Certification | None] | None = None) -> dict[str, Any]:
     """Take part until the last step: {step, checkpoint, epsilon, delta, sigma}, and `validation` where there is public data.
 
-    certify: gives the certificate of this owner's data, which is asked for where it lies in a dataset.
+    certify: gives the certification of this owner's data, which is asked for where it lies in a dataset.
     Raises BudgetError where this owner's ledger has too little left, ProtocolError where owners differ or too few are left.
     """
     job, party, agreed = node.job, node.party, node.job.finetune
@@ -65,7 +65,7 @@ def part(node: Node, certify: Callable[[TrainSettings], Certificate | None] | No
         return Federated(Rounds(node, secret), model, plan, units, secret, *rest)
 
     own = own.model_copy(update={"privacy": privacy})
-    return train(own, privacy, classes=agreed.classes, make=make, certificate=certify(own) if certify else None)
+    return train(own, privacy, classes=agreed.classes, make=make, certification=certify(own) if certify else None)
 
 
 def _belongs(output: Path, session: str) -> None:

@@ -1,6 +1,6 @@
 """Differentially private training: the loop of `corpusmill.training.loop` with the steps of `corpusmill.privacy.sgd`.
 
-Before data is read it must have a certificate (`corpusmill.privacy.certification`), and the ledger reserves what the whole
+Before data is read it must have a certification (`corpusmill.privacy.certification`), and the ledger reserves what the whole
 run will spend. Rows are documents, or packed rows of one unit each. They come by Poisson sampling of units and not by the
 order of plain training, so a step has `batch.rows` rows only in expectation. Nothing that is written says anything about
 private rows but the parameters: metrics hold the step, the rate and the clipping norm, and no training loss; the digest of
@@ -26,7 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from corpusmill.privacy.accounting import sigma_for
-from corpusmill.privacy.certification import Certificate, require
+from corpusmill.privacy.certification import Certification, require
 from corpusmill.privacy.guarantee import Guarantee, of_run
 from corpusmill.privacy.ledger import Ledger
 from corpusmill.privacy.secret import Secret
@@ -60,13 +60,13 @@ def train(
     stop_at: int | None = None,
     classes: Sequence[str] = (),
     make: Callable[..., Private] = Private,
-    certificate: Certificate | None = None,
+    certification: Certification | None = None,
 ) -> dict[str, Any]:
     """Train privately to `settings.steps`, or pause after `stop_at`. Returns {step, checkpoint, epsilon, validation, ...}.
 
     data, units, validation: rows at hand and their units, instead of those that the settings name. The validation rows are
     taken to be public. classes: labels that are agreed, where rows at hand need not have all; make: a kind of `Private` whose
-    sums are not this process's alone; certificate: of the data, asked for where it lies in a dataset. Raises BudgetError,
+    sums are not this process's alone; certification: of the data, asked for where it lies in a dataset. Raises BudgetError,
     before data is read, where the ledger has less left than the run would spend; PrivacyError where the guarantee would not
     hold.
     """
@@ -76,17 +76,17 @@ def train(
     try:
         # what it rests on, and what it may cost, before data is touched
         where, snapshot = ("rows at hand", None) if data is not None else (settings.data.train, settings.data.snapshot)
-        certificate = require(where, snapshot, privacy.unit, certificate, privacy.allow_uncertified)
+        certification = require(where, snapshot, privacy.unit, certification, privacy.allow_uncertified)
         if settings.objective.name == "classification" and not classes:
-            certificate.assume("the names of the classes are public")
+            certification.assume("the names of the classes are public")
         ledger = Ledger(privacy.ledger)
         secret = _secret(Path(settings.output), parallel)
         plan = _plan(settings, privacy, ledger, secret)
-        what = privacy.what + (" (not certified)" if certificate.refusals else "")
+        what = privacy.what + (" (not certified)" if certification.refusals else "")
         if parallel.rank == 0:
             spend = ledger.reserve(secret.name, plan.event(), what, privacy.unit, at_most=privacy.epsilon)
         parallel.barrier()
-        guarantee = of_run(ledger, secret.name, certificate, _before(settings))
+        guarantee = of_run(ledger, secret.name, certification, _before(settings))
 
         # what is trained on
         vocabulary = build.vocabulary_of(settings)

@@ -144,7 +144,7 @@ def speaks() -> bool:
 
 
 def learn(settings: TrainSettings) -> dict[str, Any]:
-    """Train, privately with a certificate of the data; what learns from private text in another way is told at once."""
+    """Train, privately with a certification of the data; what learns from private text in another way is told at once."""
     from corpusmill.pipelines.recipe.certify import of_training
     from corpusmill.training import commands, provenance
 
@@ -155,7 +155,7 @@ def learn(settings: TrainSettings) -> dict[str, Any]:
             "where that text may be seen; private training takes no such model. A section `privacy` gives a guarantee.",
             err=True,
         )
-    return commands.train(settings, certificate=of_training(settings))
+    return commands.train(settings, certification=of_training(settings))
 
 
 def tell(result: dict[str, Any], quiet: bool = False) -> None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from corpusmill.pipelines.recipe.privacy_section import differing
 from corpusmill.privacy.certification import (
     SAFE,
-    Certificate,
+    Certification,
     Refusal,
     dataset_of,
     learned_from,
@@ -73,13 +73,13 @@ _ANY = (
 )
 
 
-def certify(recipe: Recipe, unit: str = "document", train: Any = None, assume: bool = False) -> Certificate:
+def certify(recipe: Recipe, unit: str = "document", train: Any = None, assume: bool = False) -> Certification:
     """Judge a recipe along its lineage, and the training on its result.
 
     unit: `document`, or the column of the user; train: its settings (by default the recipe's own `train`); assume: where no
     source is private, take all of them for private.
     """
-    found = Certificate(unit)
+    found = Certification(unit)
     if not _sources(recipe, found, assume):
         return found
     bounded = False
@@ -99,8 +99,8 @@ def certify(recipe: Recipe, unit: str = "document", train: Any = None, assume: b
     return found
 
 
-def of_recipe(recipe: Recipe) -> Certificate | None:
-    """The certificate of a recipe that trains privately or says whose data it holds; None for any other."""
+def of_recipe(recipe: Recipe) -> Certification | None:
+    """The certification of a recipe that trains privately or says whose data it holds; None for any other."""
     section, trains = recipe.privacy, recipe.train.privacy if recipe.train else None
     if section is None and trains is None:
         return None
@@ -121,7 +121,7 @@ def allowed(recipe: Recipe) -> bool:
     return bool((recipe.privacy and recipe.privacy.allow_uncertified) or (trains and trains.allow_uncertified))
 
 
-def guard(recipe: Recipe) -> Certificate | None:
+def guard(recipe: Recipe) -> Certification | None:
     """`of_recipe`, raising RecipeError with every refusal before anything runs, but where the recipe allows them."""
     found = of_recipe(recipe)
     if found is not None and found.refusals and not allowed(recipe):
@@ -158,14 +158,14 @@ def summary(recipe: Recipe) -> str:
     return ""
 
 
-def of_training(settings: TrainSettings) -> Certificate | None:
-    """The certificate of the data that a private run trains on, by the recipe in its snapshot's manifest, and of the run.
+def of_training(settings: TrainSettings) -> Certification | None:
+    """The certification of the data that a private run trains on, by the recipe in its snapshot's manifest, and of the run.
 
     None for runs that are not private. Raises DatasetError where a manifest cannot be read.
     """
     if settings.privacy is None:
         return None
-    found = Certificate(settings.privacy.unit)
+    found = Certification(settings.privacy.unit)
     home = dataset_of(settings.data.train)
     if home is not None:
         manifest, found.data = manifest_of(home, settings.data.snapshot)
@@ -175,7 +175,7 @@ def of_training(settings: TrainSettings) -> Certificate | None:
     return found
 
 
-def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], found: Certificate) -> None:
+def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], found: Certification) -> None:
     """Judge one step, with the files and models that it reads."""
     reach = _reach(transform, found)
     found.steps.append((name, reach))
@@ -191,7 +191,7 @@ def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], f
             judge_model(spec, where, found, place)
 
 
-def _reach(transform: Any, found: Certificate) -> str:
+def _reach(transform: Any, found: Certification) -> str:
     """The stability of a step with its fields as they are."""
     if transform.name == "unit":
         found.named = transform.by
@@ -203,14 +203,14 @@ def _reach(transform: Any, found: Certificate) -> str:
     return str(transform.stability)
 
 
-def _is_unit(column: str, found: Certificate) -> bool:
+def _is_unit(column: str, found: Certification) -> bool:
     """Whether the values of a column are the units, or parts of them."""
     if column == "unit":  # what the step `unit` made it of, if there was one
         column = found.named or found.unit
     return column == (found.unit if found.unit != "document" else "id")
 
 
-def _sources(recipe: Recipe, found: Certificate, assume: bool) -> bool:
+def _sources(recipe: Recipe, found: Certification, assume: bool) -> bool:
     """Note the private sources, and judge the data sets that any source was made from."""
     every = assume and not any(source.private for source in recipe.sources)
     for i, source in enumerate(recipe.sources):
@@ -236,7 +236,7 @@ def _sources(recipe: Recipe, found: Certificate, assume: bool) -> bool:
     return bool(found.sources)
 
 
-def _made(manifest: dict[str, Any], home: Path, found: Certificate, seen: list[Path]) -> None:
+def _made(manifest: dict[str, Any], home: Path, found: Certification, seen: list[Path]) -> None:
     """Judge the steps of the recipe in a manifest, the models that wrote in the data set, and the data sets behind it."""
     from corpusmill.pipelines.recipe.registry import load
 
@@ -281,7 +281,7 @@ def base_of(home: Path, recipe: dict[str, Any]) -> Path | None:
     return Path(*parts[: -len(output.parts)])
 
 
-def _file(path: str, where: str, found: Certificate, place: tuple[str | int, ...] = ()) -> None:
+def _file(path: str, where: str, found: Certification, place: tuple[str | int, ...] = ()) -> None:
     """A file that decides what a step does: refused where it was made from private data, else an assumption."""
     hidden = learned_from(path)
     if hidden:
@@ -295,7 +295,7 @@ def _file(path: str, where: str, found: Certificate, place: tuple[str | int, ...
     found.assume(f"{path} was made from public data only")
 
 
-def judge_model(spec: str, where: str, found: Certificate, place: tuple[str | int, ...] = ()) -> list[dict[str, Any]]:
+def judge_model(spec: str, where: str, found: Certification, place: tuple[str | int, ...] = ()) -> list[dict[str, Any]]:
     """A model that decides what a step or a run does, or shards of what one said (`objective.teacher`): refused where it was
     trained on private data without a guarantee. Returns the guarantees that it carries.
     """
@@ -316,7 +316,7 @@ def _unguarded(where: str, spec: str, hidden: str, place: tuple[str | int, ...])
     )  # fmt: skip
 
 
-def _training(settings: Any, name: str, base_dir: Path, found: Certificate) -> None:
+def _training(settings: Any, name: str, base_dir: Path, found: Certification) -> None:
     """What a training run takes from private data besides its gradients."""
     from corpusmill.training.provenance import MODELS
     from corpusmill.training.settings import resolved
@@ -358,4 +358,4 @@ def _training(settings: Any, name: str, base_dir: Path, found: Certificate) -> N
             judge_model(spec, where, found, ("train", section, field))
 
 
-__all__ = ["Certificate", "Refusal", "base_of", "certify", "dataset_of", "guard", "of_recipe", "of_training"]
+__all__ = ["Certification", "Refusal", "base_of", "certify", "dataset_of", "guard", "of_recipe", "of_training"]

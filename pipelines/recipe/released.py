@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from corpusmill.pipelines.recipe.certify import Certificate, dataset_of, judge_model
+from corpusmill.pipelines.recipe.certify import Certification, dataset_of, judge_model
 from corpusmill.pipelines.recipe.model import Recipe
 from corpusmill.privacy.certification import manifest_of, private_sources
 from corpusmill.privacy.guarantee import Guarantee, each, paragraph
@@ -26,7 +26,7 @@ def released(recipe: Recipe) -> dict[str, Any]:
         for field in getattr(step.transform, "specifications", ()):
             if (spec := getattr(step.transform, field)) is None:
                 continue
-            found = Certificate("document")
+            found = Certification("document")
             for state in judge_model(spec, f"step {step.name}", found):
                 for one in each(Guarantee.model_validate(state)):
                     guarantees[one.model_dump_json()] = one.model_dump(mode="json")

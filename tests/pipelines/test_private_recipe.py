@@ -181,22 +181,22 @@ def test_python_cannot_go_around_the_certificate(make, tmp_path):
     recipe = load(make([{"clean": {}}]))
     run(recipe, workers=1)
     settings = settings_of(recipe, 1)
-    with pytest.raises(PrivacyError, match="needs a certificate"):
+    with pytest.raises(PrivacyError, match="needs a certification"):
         commands.train(settings)
     found = certify.of_training(settings)
     found.data = "another"
     with pytest.raises(PrivacyError, match="another snapshot"):
-        commands.train(settings, certificate=found)
+        commands.train(settings, certification=found)
     of_another = certify.of_training(settings)
     of_another.unit = "document"
     with pytest.raises(PrivacyError, match="about the unit `document`"):
-        commands.train(settings, certificate=of_another)
+        commands.train(settings, certification=of_another)
     with pytest.raises(DatasetError, match=r"no privacy ledger"):
         commands.train(
             settings.model_copy(
                 update={"privacy": settings.privacy.model_copy(update={"ledger": str(tmp_path / "no")})}
             ),
-            certificate=certify.of_training(settings),
+            certification=certify.of_training(settings),
         )
 
 

@@ -187,7 +187,7 @@ def moved_by_hello(texts: list[str], clip: float, sigma: float, runs: int) -> np
 
 
 def made_by_recipe(folder: Path, texts: list[str], steps: list, allow: bool) -> list[str]:
-    """The texts of the snapshot that a recipe makes of private letters, with the certificate switched off or not."""
+    """The texts of the snapshot that a recipe makes of private letters, with the certification switched off or not."""
     (folder / "raw").mkdir(parents=True)
     names = [f"b{i:02}" for i in range(len(texts))]
     pq.write_table(pa.table({"id": names, "text": texts}), folder / "raw/letters.parquet")
@@ -199,7 +199,7 @@ def made_by_recipe(folder: Path, texts: list[str], steps: list, allow: bool) -> 
 
 def test_deduplication_across_units_is_falsified_though_training_keeps_its_claim(tmp_path):
     """One added document, which has the lines of 40 others, makes line deduplication empty all of them: the recipe is refused,
-    and what it makes with the certificate switched off breaks the claim that the noise alone would keep."""
+    and what it makes with the certification switched off breaks the claim that the noise alone would keep."""
     claim, forced = 1.66, [{"lines": {"min_words": 3}}]
     sigma = sigma_for(claim, DELTA, 1.0, 1)
     letters = [f"hello this is line number {i} of a letter" for i in range(40)]

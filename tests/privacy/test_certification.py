@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.privacy.certification import Certificate, Refusal, dataset_of, manifest_of, private_sources, require
+from corpusmill.privacy.certification import Certification, Refusal, dataset_of, manifest_of, private_sources, require
 from corpusmill.transforms.errors import DatasetError, PrivacyError
 
 
@@ -32,15 +32,15 @@ def test_a_file_is_told_by_the_data_set_that_it_lies_in(home, tmp_path):
 
 def test_a_run_on_a_data_set_needs_a_certificate_of_it(home):
     path, digest = str(home), manifest_of(home)[1]
-    with pytest.raises(PrivacyError, match="needs a certificate"):
+    with pytest.raises(PrivacyError, match="needs a certification"):
         require(path, None, "user", None, False)
     with pytest.raises(PrivacyError, match="another snapshot"):
-        require(path, 1, "user", Certificate("user", data=digest), False)
+        require(path, 1, "user", Certification("user", data=digest), False)
     with pytest.raises(PrivacyError, match="about the unit `document`"):
-        require(path, None, "user", Certificate("document", data=digest), False)
-    good = Certificate("user", data=digest)
+        require(path, None, "user", Certification("document", data=digest), False)
+    good = Certification("user", data=digest)
     assert require(path, None, "user", good, False) is good
-    bad = Certificate("user", data=digest, refusals=[Refusal("docs, line 3", "exact", "cross", "why", "this way")])
+    bad = Certification("user", data=digest, refusals=[Refusal("docs, line 3", "exact", "cross", "why", "this way")])
     with pytest.raises(PrivacyError, match=r"docs, line 3: `exact` \(cross\): why\. To go on: this way\."):
         require(path, None, "user", bad, False)
     assert require(path, None, "user", bad, True).refusals  # let through, and on record

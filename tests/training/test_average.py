@@ -98,7 +98,7 @@ def private(folder, run, population, epsilon, **more):
 
 
 def test_each_population_keeps_its_own_guarantee_and_no_other(joined, runs, tmp_path):
-    from corpusmill.pipelines.recipe.certify import Certificate, judge_model
+    from corpusmill.pipelines.recipe.certify import Certification, judge_model
 
     models = {
         "north": private(tmp_path, runs["lora"]["north"], "patients", 1.5),
@@ -119,11 +119,11 @@ def test_each_population_keeps_its_own_guarantee_and_no_other(joined, runs, tmp_
         ("north", True, 1.5), ("south", False, None), ("east", True, 3.0)
     ]  # fmt: skip
     # whoever uses the model with private data is told of south and east
-    certificate = Certificate("document")
-    (told,) = judge_model(found["north"]["result"], "a step", certificate)
+    certification = Certification("document")
+    (told,) = judge_model(found["north"]["result"], "a step", certification)
     assert told == state["north"]["guarantee"]
-    assert ["data of the owner south" in r.reason for r in certificate.refusals] == [True, False]
-    assert "data of the owner east without a guarantee" in certificate.refusals[1].reason
+    assert ["data of the owner south" in r.reason for r in certification.refusals] == [True, False]
+    assert "data of the owner east without a guarantee" in certification.refusals[1].reason
 
 
 def test_a_further_round_replaces_what_was_known_of_a_population():

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from corpusmill.pipelines.recipe.certify import Certificate, certify, judge_model, of_training
+from corpusmill.pipelines.recipe.certify import Certification, certify, judge_model, of_training
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.recipe.released import released
 from corpusmill.training import checkpoint, commands, provenance
@@ -40,7 +40,7 @@ def ran(folder: Path, data: Path, guarantee: dict[str, Any] | None = None, **tra
 
 def judged(spec: str) -> tuple[list[str], list[str], list[dict[str, Any]]]:
     """(reasons, assumptions, guarantees)"""
-    found = Certificate("document")
+    found = Certification("document")
     carried = judge_model(spec, "a step", found)
     return [r.reason for r in found.refusals], found.assumptions, carried
 

@@ -138,7 +138,7 @@ def test_public_data_behind_a_private_recipe_may_have_been_made_in_any_way(tmp_p
 
 def test_a_run_whose_path_holds_a_colon_is_judged_like_others(tmp_path):
     pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
-    from corpusmill.pipelines.recipe.certify import Certificate, judge_model
+    from corpusmill.pipelines.recipe.certify import Certification, judge_model
     from corpusmill.training import checkpoint
 
     home = tmp_path / "out"
@@ -147,6 +147,6 @@ def test_a_run_whose_path_holds_a_colon_is_judged_like_others(tmp_path):
     (home / "snapshots" / "000001.json").write_text(json.dumps(manifest))
     state = {"step": 1, "train": {"tune": {"base": None}, "data": {"train": str(home), "snapshot": 1}}}
     checkpoint.write(tmp_path / "at 10:30", {}, {}, state, None, 1)
-    found = Certificate("document")
+    found = Certification("document")
     judge_model(str(tmp_path / "at 10:30"), "a step", found)
     assert "private source calls" in found.refusals[0].reason
