@@ -163,7 +163,7 @@ def _shards(job: Job, outcomes: list[dict[str, Any]], wanted: dict[str, str]) ->
     homes = (
         [(job.recipe.name, str(i)) for i in range(len(outcomes))]
         if moved
-        else [(u.source, u.key) for u in job.read_units()]
+        else [(u.source, u.key) for u in job.splits()]
     )
     files = []
     seen: Counter[str] = Counter()

@@ -68,7 +68,7 @@ def estimate(recipe: Recipe, workers: int, price: float | None = None, size: int
     """
     job = open_job(recipe)
     measured, stages = _measured(job)
-    units = job.read_units()
+    units = job.splits()
     total = sum(u.size for u in units) if size is None else size
     factor = total / measured
     scaled = [s.times(factor) for s in stages]
@@ -108,7 +108,7 @@ def _measured(job: Job) -> tuple[int, list[StageCost]]:
         keys = sum(o.get("key_bytes", 0) for o in outcomes)
         documents = sum(o["rows"] for o in outcomes) if stage.kind == "pass" else 0
         stages.append(StageCost(stage.label(job), stage.kind, cpu, keys, documents, stage.kind == "gather"))
-    size = sum(u.size for u in job.read_units())
+    size = sum(u.size for u in job.splits())
     if not size:
         raise DatasetError(f"{job.dataset}: the sources are empty, so there is nothing to estimate from.")
     return size, stages

@@ -33,7 +33,7 @@ from corpusmill.transforms.arrow import schema_of, wire_of
 from corpusmill.transforms.base import Group
 from corpusmill.transforms.errors import EngineError, TooManyBadRowsError
 from corpusmill.transforms.exchange import FINE, named, read_all_told, shard_names
-from corpusmill.transforms.sources.units import ReadUnit
+from corpusmill.transforms.sources.splits import Split
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.model import Recipe, Step
@@ -132,23 +132,23 @@ class Job:
         """A source of the recipe by its name."""
         return next(s for s in self.recipe.sources if s.name == name)
 
-    def read_units(self) -> list[ReadUnit]:
+    def splits(self) -> list[Split]:
         """Every read unit, in the order that numbers the shards: by source as in the recipe, then by content."""
-        return [ReadUnit.from_json(u) for u in self.store.load_plan(self.reads)["units"]]
+        return [Split.from_json(u) for u in self.store.load_plan(self.reads)["units"]]
 
     @functools.cached_property
     def arrivals(self) -> list[int] | None:
         """The wave with which each read unit came, as 0, 1, ...; None where all came at once."""
-        return ranked([u.arrival for u in self.read_units()])
+        return ranked([u.arrival for u in self.splits()])
 
     def work_digest(self) -> str:
         """Digest of everything that decides the snapshot's bytes: listing, steps, versions, output."""
         names = [s.name for s in self.recipe.sources]
-        read_units = self.read_units()
-        units = sorted((names.index(u.source), u.key) for u in read_units)
+        splits = self.splits()
+        units = sorted((names.index(u.source), u.key) for u in splits)
         came = []
         if self.arrivals:
-            came = [sorted((u.source, u.key, w) for u, w in zip(read_units, self.arrivals, strict=True))]
+            came = [sorted((u.source, u.key, w) for u, w in zip(splits, self.arrivals, strict=True))]
         listed = [self.suppression.digest] if self.suppressed else []
         read = [source_fingerprint(s) for s in self.recipe.sources]
         passes = [pass_fingerprint(self, n) for n in range(len(self.groups) + 1)]
@@ -229,7 +229,7 @@ class Job:
     def _passes(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
         fingerprint = pass_fingerprint(self, stage.number)
         if stage.number == 0:
-            units = self.read_units()
+            units = self.splits()
             specs = {s.name: source_fingerprint(s) for s in self.recipe.sources}
             # with a suppression list, a unit first looks which of its rows the list concerns
             listed = [self.suppression.digest] if self.suppressed else []

@@ -17,7 +17,7 @@ from corpusmill.pipelines.recipe import certify
 from corpusmill.pipelines.recipe.model import Recipe
 from corpusmill.transforms.sources.listing import list_files
 from corpusmill.transforms.sources.parquet import group_rows
-from corpusmill.transforms.sources.units import ReadUnit, plan_units
+from corpusmill.transforms.sources.splits import Split, make_splits
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def open_job(recipe: Recipe, before: list[dict[str, Any]] | None = None) -> Job:
     cache = dict(known)  # which the listing adds to
     if before is None:
         before = arrivals.inputs_of(recipe.dataset)
-    units: list[ReadUnit] = []
+    splits: list[Split] = []
     inputs: list[dict[str, Any]] = []
     seen: dict[str, str] = {}
     listed = []
@@ -81,9 +81,9 @@ def open_job(recipe: Recipe, before: list[dict[str, Any]] | None = None) -> Job:
     for spec, files in listed:
         wave_of = dict(zip([f.path for f in files], came))
         del came[: len(files)]
-        units += sorted(plan_units(spec, files, recipe.output.shard_bytes, wave_of), key=lambda u: u.key)
+        splits += sorted(make_splits(spec, files, recipe.output.shard_bytes, wave_of), key=lambda u: u.key)
     inputs.sort(key=lambda i: (i["source"], i["digest"], i["path"]))
-    reads = store.save_plan({"units": [u.to_json() for u in units], "inputs": inputs})
+    reads = store.save_plan({"units": [u.to_json() for u in splits], "inputs": inputs})
     if seen != known:
         store.save_listing(seen)
     job = Job(recipe, store.dataset, reads, suppress.current(store.dataset).number)
@@ -116,7 +116,7 @@ def make(recipe: Recipe, workers: int, as_new: bool = False) -> Plan:
     job = open_job(recipe, [] if as_new else None)
     inputs = job.store.load_plan(job.reads)["inputs"]
     size = sum(i["size"] for i in inputs)
-    units = job.read_units()
+    splits = job.splits()
     same = nothing_new(job)
     stages: list[PlannedStage] = []
     known = True
@@ -134,19 +134,19 @@ def make(recipe: Recipe, workers: int, as_new: bool = False) -> Plan:
         )
         stages.append(PlannedStage(label, stage.kind, total, total - todo, sum(ready.sizes), reason))
         known = not todo
-    largest = max((sum(p.end - p.begin for p in u.parts) for u in units), default=0)
+    largest = max((sum(p.end - p.begin for p in u.parts) for u in splits), default=0)
     memory = BASE_MEMORY + workers * (BATCH_FACTOR * BATCH_BYTES + min(largest, 64 * MB))
-    return Plan(job, stages, _documents(job, units), size, memory, len(units), same, _changes(job, same))
+    return Plan(job, stages, _documents(job, splits), size, memory, len(splits), same, _changes(job, same))
 
 
-def _documents(job: Job, units: list[ReadUnit]) -> int | None:
-    """Rows of the sources: from outcomes of units that are done, else from Parquet footers; None where neither tells."""
+def _documents(job: Job, splits: list[Split]) -> int | None:
+    """Rows of the sources: from outcomes of splits that are done, else from Parquet footers; None where neither tells."""
     total = 0
-    for outcome, unit in zip(job.store.outcomes(job.prepare(0).requests), units, strict=True):
+    for outcome, split in zip(job.store.outcomes(job.prepare(0).requests), splits, strict=True):
         if outcome is not None:
             total += outcome["read"]["rows"]
-        elif unit.format == "parquet":
-            for part in unit.parts:
+        elif split.format == "parquet":
+            for part in split.parts:
                 rows = group_rows(part.path)
                 total += sum(rows if part.whole else rows[part.begin : part.end])
         else:

@@ -17,18 +17,18 @@ from corpusmill.transforms.base import Group, Terminal
 from corpusmill.transforms.hashing import hash_text
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.listing import list_files
-from corpusmill.transforms.sources.read import read_unit
+from corpusmill.transforms.sources.read import read_split
 from corpusmill.transforms.sources.spec import SourceSpec
-from corpusmill.transforms.sources.units import ReadUnit, plan_units
+from corpusmill.transforms.sources.splits import Split, make_splits
 
 
-def units_of(recipe: Recipe) -> list[tuple[SourceSpec, ReadUnit]]:
-    """Every unit of reading with its source, in an order drawn by content, so that the first ones are a fair look."""
+def splits_of(recipe: Recipe) -> list[tuple[SourceSpec, Split]]:
+    """Every split with its source, in an order drawn by content, so that the first ones are a fair look."""
     cache = Store(recipe.dataset).listing()  # digests of earlier runs; nothing is written
     found = []
     for spec in recipe.sources:
         files = list_files(spec, str(recipe.base_dir), cache)
-        found += [(spec, unit) for unit in plan_units(spec, files, recipe.output.shard_bytes)]
+        found += [(spec, split) for split in make_splits(spec, files, recipe.output.shard_bytes)]
     return sorted(found, key=lambda pair: hash_text(pair[1].key, seed=recipe.seed & 0xFFFFFFFF))
 
 
@@ -40,7 +40,7 @@ def alone(steps: list[Step]) -> tuple[list[Step], list[str]]:
 
 def documents(recipe: Recipe, steps: list[Step]) -> Iterator[pa.RecordBatch]:
     """Batches of all documents of the sources behind `steps`."""
-    for spec, unit in units_of(recipe):
-        chain = Chain(steps, recipe.seed, unit.source)
-        for batch in read_unit(unit, spec, BadRows(unit.source)):
+    for spec, split in splits_of(recipe):
+        chain = Chain(steps, recipe.seed, split.source)
+        for batch in read_split(split, spec, BadRows(split.source)):
             yield chain.run(batch)

@@ -51,10 +51,10 @@ from corpusmill.transforms.generate.cache import REQUESTS
 from corpusmill.transforms.generate.model import cache_in
 from corpusmill.transforms.shards import SUFFIX, ShardWriter, read_shard, shard_schema
 from corpusmill.transforms.sources.bad import BadRows, example
-from corpusmill.transforms.sources.read import read_unit
+from corpusmill.transforms.sources.read import read_split
 from corpusmill.transforms.sources.rows import empty
 from corpusmill.transforms.sources.schema import conform
-from corpusmill.transforms.sources.units import ReadUnit
+from corpusmill.transforms.sources.splits import Split
 
 ORDER = "__order"
 """Column of rows on the move, by which the shard that they come to sorts them."""
@@ -119,7 +119,7 @@ def _told(job: Job, shared: dict[str, Any], index: int) -> pa.Table:
 
 def _pass(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: str) -> dict[str, Any]:
     if stage.number == 0:
-        return _read(job, stage, ReadUnit.from_json(shared["units"][index]), request)
+        return _read(job, stage, Split.from_json(shared["units"][index]), request)
     if "moved" in shared:
         rows = read_rows([job.store.path(p) for p in shared["moved"]], index)
         order = rows.column(ORDER).to_numpy()
@@ -141,32 +141,32 @@ def _pass(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: s
     return _stream(job, stage, content, told_batches, schema=schema, where=shard["shard"], head=head)
 
 
-def _read(job: Job, stage: Stage, unit: ReadUnit, request: str) -> dict[str, Any]:
-    """Pass 0: the documents of one unit of reading, without those on the suppression list."""
-    spec = job.source(unit.source)
+def _read(job: Job, stage: Stage, split: Split, request: str) -> dict[str, Any]:
+    """Pass 0: the documents of one split, without those on the suppression list."""
+    spec = job.source(split.source)
     about = source_fingerprint(spec)
-    base = request_of("pass", pass_fingerprint(job, 0), about, unit.key)
-    index = job.store.work(request_of("index", about, unit.key), "ids.arrow")
+    base = request_of("pass", pass_fingerprint(job, 0), about, split.key)
+    index = job.store.work(request_of("index", about, split.key), "ids.arrow")
     if job.suppressed and storage.has_file(job.store.path(index)):
         # which rows the list concerns, not how long it is: most units are as they were
-        mask = suppress.index_mask(job.suppression, job.store.path(index), unit.source)
+        mask = suppress.index_mask(job.suppression, job.store.path(index), split.source)
         known = job.store.outcome(suppress.content_of(base, mask))
         if known is not None:
             return known
-    bad = BadRows(unit.source)
+    bad = BadRows(split.source)
     gate = suppress.Gate(job.suppression, spec, job.store.path(index))
     # the schema of the other shards completes that of an empty file
-    read = itertools.chain(gate.pass_on(read_unit(unit, spec, bad)), [empty(spec)])
+    read = itertools.chain(gate.pass_on(read_split(split, spec, bad)), [empty(spec)])
     batches = ((b, None) for b in read)
-    outcome = _stream(job, stage, request, batches, bad=bad, gate=gate, where=_name(unit))
+    outcome = _stream(job, stage, request, batches, bad=bad, gate=gate, where=_name(split))
     outcome["files"]["ids"] = {"path": index}
     outcome["content"] = suppress.content_of(base, gate.mask)
     return outcome
 
 
-def _name(unit: ReadUnit) -> str:
-    first = unit.parts[0].path
-    return f"{unit.source}: {first}" + (f" and {len(unit.parts) - 1} more" if len(unit.parts) > 1 else "")
+def _name(split: Split) -> str:
+    first = split.parts[0].path
+    return f"{split.source}: {first}" + (f" and {len(split.parts) - 1} more" if len(split.parts) > 1 else "")
 
 
 @dataclass

@@ -17,14 +17,14 @@ import pyarrow.compute as pc
 from corpusmill.pipelines.dataset.packed import is_packed
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.engine.chain import Chain
-from corpusmill.pipelines.engine.sample_documents import alone, units_of
+from corpusmill.pipelines.engine.sample_documents import alone, splits_of
 from corpusmill.pipelines.recipe.model import Recipe, Step
 from corpusmill.transforms.base import Group, Terminal
 from corpusmill.transforms.errors import DatasetError, RecipeError
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.shards import read_shard
 from corpusmill.transforms.sources.bad import BadRows
-from corpusmill.transforms.sources.read import read_unit
+from corpusmill.transforms.sources.read import read_split
 
 FEW_ROWS = 512
 """Documents of a unit that are tried before the next unit is read."""
@@ -104,12 +104,12 @@ def of_recipe(recipe: Recipe, step: str | None, document: str | None, count: int
     shown, more = alone(shown)
     found: dict[str, Pair] = {}
     tried = 0
-    for spec, unit in units_of(recipe):
-        for batch in read_unit(unit, spec, BadRows(unit.source), batch_rows=FEW_ROWS):
+    for spec, split in splits_of(recipe):
+        for batch in read_split(split, spec, BadRows(split.source), batch_rows=FEW_ROWS):
             batch = batch.slice(0, FEW_ROWS) if document is None else _one(batch, document)
             tried += batch.num_rows
             if batch.num_rows:
-                new = _pairs(before, shown, recipe.seed, unit.source, batch, changed=document is None)
+                new = _pairs(before, shown, recipe.seed, split.source, batch, changed=document is None)
                 found.update({p.id: p for p in new})
             if document is None or found:
                 break

@@ -68,7 +68,7 @@ class Dataflow(Engine):
 
     def flags_for(self, job: Job, run: str) -> list[str]:
         """The options as given, and ours where none is given. run: its id."""
-        cap = self.workers or max(1, min(MAX_WORKERS, len(job.read_units()) if job.reads else MAX_WORKERS))
+        cap = self.workers or max(1, min(MAX_WORKERS, len(job.splits()) if job.reads else MAX_WORKERS))
         flags = list(self.flags)
         if not self.option("max_num_workers"):
             flags.append(f"--max_num_workers={cap}")

@@ -155,7 +155,7 @@ def unseen_from_here(job: Job, mark: str) -> str:
             return f"cannot see {folder}. {advice}"
         if not storage.has_file(_mark(job, mark)):
             return f"sees another {'disk' if disk else 'store'} at {folder}. {advice if disk else remote}"
-        units = job.read_units()
+        units = job.splits()
         _try_write(store.path(".corpusmill"))
     except OSError as error:
         todo = "Mount it writable on the workers." if disk else remote

@@ -92,7 +92,7 @@ def test_same_shards_for_any_batch_size(decoder: str, tmp_path: Path, monkeypatc
     steps = STEPS.format(model=decoder)
     made = []
     for size in (1, 7, 64):
-        monkeypatch.setattr(read.read_unit, "__defaults__", (read.BATCH_BYTES, size))
+        monkeypatch.setattr(read.read_split, "__defaults__", (read.BATCH_BYTES, size))
         run(load(recipe(tmp_path, steps, f"by-{size}")), workers=1)
         made.append(shards_of(tmp_path / f"by-{size}"))
     assert made[0]

@@ -35,7 +35,7 @@ def printable(name: str) -> str:
 
 
 class BadRows:
-    """Collects the quarantined rows of one unit. `rows_seen` counts good and bad rows, so that rows read = rows emitted +
+    """Collects the quarantined rows of one split. `rows_seen` counts good and bad rows, so that rows read = rows emitted +
     `count`. What is kept of raw rows is bounded by 64 MiB in all; past that only place and reason are kept.
 
     Readers say a file's path; of a file that was announced by `reads`, its name is kept instead, and `paths` tells where it lay.

@@ -1,4 +1,4 @@
-"""How a file of a source is named: the file itself, the part of it that a unit reads, and what its name says."""
+"""How a file of a source is named: the file itself, the part of it that a split reads, and what its name says."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""One unit of reading to documents, batch by batch.
+"""One split to documents, batch by batch.
 
-All batches of a unit have one schema. Parquet and Arrow know it from their footers and stream; JSON lines and streamed data
+All batches of a split have one schema. Parquet and Arrow know it from their footers and stream; JSON lines and streamed data
 sets are held back by a `Spool` until their last type is known. Under `on_bad_file: skip` each file is read to its end before
 its first row is given out, so that a file quarantined whole leaves no rows behind.
 """
@@ -19,8 +19,8 @@ from corpusmill.transforms.sources.limits import Budget
 from corpusmill.transforms.sources.rows import Documents, Place, decoded_bytes, pieces, shifted, together
 from corpusmill.transforms.sources.schema import conform, unify
 from corpusmill.transforms.sources.spec import SourceSpec
+from corpusmill.transforms.sources.splits import Split
 from corpusmill.transforms.sources.spool import Spool
-from corpusmill.transforms.sources.units import ReadUnit
 
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 4096
 _INFERRED = ("jsonl", "hf")
@@ -75,7 +75,7 @@ def _part(
         yield from documents
         return
     if not part.whole:
-        # a fault in one range condemns the file in every unit that reads a range of it, and each must come to that alone
+        # a fault in one range condemns the file in every split that reads a range of it, and each must come to that alone
         part_whole = Part(part.path, part.name, part.size, part.digest, 0, part.size, True)
         fault = _check(file_format, part_whole, spec, rows)
         if fault is not None:
@@ -108,18 +108,18 @@ def _check(file_format: str, part: Part, spec: SourceSpec, rows: int) -> BadFile
     return None
 
 
-def schema_of(unit: ReadUnit, spec: SourceSpec) -> pa.Schema | None:
-    """The schema of a unit's documents from the files' own metadata; None where only reading tells (JSON lines, hf://), or
-    where no file of the unit can be read."""
-    if unit.format in _INFERRED:
+def schema_of(split: Split, spec: SourceSpec) -> pa.Schema | None:
+    """The schema of a split's documents from the files' own metadata; None where only reading tells (JSON lines, hf://), or
+    where no file of the split can be read."""
+    if split.format in _INFERRED:
         return None
-    if unit.format in _NARROW:
-        own = text.SCHEMA if unit.format == "text" else machine_docs.SCHEMA
-        return Documents(spec, unit.parts[0].path, own, Budget("", 0, 1)).schema(own)
+    if split.format in _NARROW:
+        own = text.SCHEMA if split.format == "text" else machine_docs.SCHEMA
+        return Documents(spec, split.parts[0].path, own, Budget("", 0, 1)).schema(own)
     schemas = []
-    for part in unit.parts:
+    for part in split.parts:
         try:
-            own = parquet.schema_of(part.path) if unit.format == "parquet" else arrow.schema_of(part.path)
+            own = parquet.schema_of(part.path) if split.format == "parquet" else arrow.schema_of(part.path)
             schemas.append(Documents(spec, part.path, own, Budget(part.path, part.size, 1)).schema(own))
         except BadFileError:
             if spec.on_bad_file == "error":
@@ -127,14 +127,14 @@ def schema_of(unit: ReadUnit, spec: SourceSpec) -> pa.Schema | None:
     return unify(schemas) if schemas else None
 
 
-def read_unit(
-    unit: ReadUnit, spec: SourceSpec, bad: BadRows, batch_bytes: int = BATCH_BYTES, batch_rows: int = BATCH_ROWS
+def read_split(
+    split: Split, spec: SourceSpec, bad: BadRows, batch_bytes: int = BATCH_BYTES, batch_rows: int = BATCH_ROWS
 ) -> Iterator[pa.RecordBatch]:
-    """The unit's documents in batches of one schema: `id`, `text`, `source`, roles, the user's columns. Rows that cannot be
+    """The split's documents in batches of one schema: `id`, `text`, `source`, roles, the user's columns. Rows that cannot be
     documents go to `bad`; a file that cannot be read raises BadFileError, or goes to `bad` under `on_bad_file: skip`."""
-    bad.reads(unit.parts)
-    parts = (b for p in unit.parts for b in _part(unit.format, p, spec, bad, batch_bytes, batch_rows))
-    if unit.format in _INFERRED:
+    bad.reads(split.parts)
+    parts = (b for p in split.parts for b in _part(split.format, p, spec, bad, batch_bytes, batch_rows))
+    if split.format in _INFERRED:
         with Spool() as spool:
             for batch in parts:
                 spool.append(batch)
@@ -142,7 +142,7 @@ def read_unit(
             for batch in spool.replay():
                 yield conform(batch, schema)
         return
-    schema = schema_of(unit, spec) or pa.schema([])
+    schema = schema_of(split, spec) or pa.schema([])
     documents = (conform(b, schema) for b in parts)
-    small = unit.format in _NARROW or len(unit.parts) > 1
+    small = split.format in _NARROW or len(split.parts) > 1
     yield from together(documents, batch_bytes, batch_rows) if small else documents

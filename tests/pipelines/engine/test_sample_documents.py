@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from corpusmill.pipelines.dataset.snapshot import Dataset
-from corpusmill.pipelines.engine.sample_documents import alone, documents, units_of
+from corpusmill.pipelines.engine.sample_documents import alone, documents, splits_of
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.errors import SourceError
@@ -35,18 +35,22 @@ def test_documents_are_those_that_a_run_lets_through(recipe):
 
 
 def test_the_order_is_drawn_by_content_not_by_name(recipe, tmp_path):
-    keys = [unit.key for _, unit in units_of(recipe)]
+    keys = [split.key for _, split in splits_of(recipe)]
     assert len(set(keys)) == len(keys) >= 6
-    assert keys == [unit.key for _, unit in units_of(recipe)]
+    assert keys == [split.key for _, split in splits_of(recipe)]
     assert keys != sorted(keys)
     # other names and another folder: the same units first
     (tmp_path / "moved" / "raw").mkdir(parents=True)
     for i, file in enumerate(sorted((tmp_path / "raw").iterdir(), reverse=True)):
         shutil.copy(file, tmp_path / "moved" / "raw" / f"{i}.parquet")
     moved = load(write_recipe(tmp_path / "moved", [], output={"path": "out", "shard_bytes": 1024}))
-    assert [unit.key for _, unit in units_of(moved)] == keys
+    assert [split.key for _, split in splits_of(moved)] == keys
     other = load(tmp_path / "recipe.yaml", ["seed=7"])
-    assert sorted(unit.key for _, unit in units_of(other)) == sorted(keys) != [unit.key for _, unit in units_of(other)]
+    assert (
+        sorted(split.key for _, split in splits_of(other))
+        == sorted(keys)
+        != [split.key for _, split in splits_of(other)]
+    )
 
 
 def test_steps_that_need_the_corpus_or_end_it_are_named(tmp_path):

@@ -169,14 +169,14 @@ def run_stage(job, monkeypatch, units_of):
 
 
 def test_units_that_were_lost_are_run_again_and_what_is_done_is_not(job, monkeypatch):
-    units = len(job.read_units())
+    units = len(job.splits())
     assert units >= 3
     assert run_stage(job, monkeypatch, lambda turn: 1 if turn == 1 else units) == [units, units - 1]
     assert run_stage(job, monkeypatch, lambda turn: units) == []
 
 
 def test_units_that_leave_no_outcome_end_the_run(job, monkeypatch):
-    units = len(job.read_units())
+    units = len(job.splits())
     with pytest.raises(
         EngineError, match=rf"{units - 1} units of `pass 1 of 2: read` were run by Dask {ROUNDS} times and left no"
     ):
@@ -228,7 +228,7 @@ def test_many_units_are_dealt_several_at_a_time(job, monkeypatch):
     assert TASKS_PER_THREAD > 1
     with pytest.raises(SystemExit):
         dask._run_units(job, 0, [], 1, expected(job))
-    assert handed.options["partition_size"] == len(job.read_units())
+    assert handed.options["partition_size"] == len(job.splits())
     assert handed.closed == 1
 
 

@@ -105,7 +105,7 @@ def test_our_options_stand_where_none_is_given(remote):
 def test_no_more_workers_than_units(tmp_path):
     write_shards(tmp_path / "raw", rows(30), 3)
     job = open_job(load(write_recipe(tmp_path, ["exact"], output={"path": "out", "shard_bytes": 1024})))
-    units = len(job.read_units())
+    units = len(job.splits())
     assert f"--max_num_workers={units}" in Dataflow(None, flags()).flags_for(job, "r")
 
 

@@ -62,7 +62,7 @@ def test_another_disk_and_a_missing_file_are_told(job):
     wanted = worker_checks.expected(job)
     with pytest.raises(SourceError, match="another disk"):
         dataclasses.replace(wanted, mark="no such mark").verify(job)
-    os.unlink(job.read_units()[0].parts[0].path)
+    os.unlink(job.splits()[0].parts[0].path)
     assert "cannot see" in worker_checks.unseen_from_here(job, wanted.mark)
 
 

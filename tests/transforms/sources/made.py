@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.listing import list_files
-from corpusmill.transforms.sources.read import read_unit
+from corpusmill.transforms.sources.read import read_split
 from corpusmill.transforms.sources.spec import SourceSpec
-from corpusmill.transforms.sources.units import ReadUnit, plan_units
+from corpusmill.transforms.sources.splits import Split, make_splits
 
 COMPRESS = {
     "": bytes,
@@ -23,13 +23,13 @@ COMPRESS = {
 
 
 def read_source(base, target=64 << 20, batch_rows=4096, **fields):
-    """(table of documents, BadRows) of a source; every batch of a unit is checked to have one schema."""
+    """(table of documents, BadRows) of a source; every batch of a split is checked to have one schema."""
     fields.setdefault("name", "s")
     spec = SourceSpec(**fields)
     bad, tables = BadRows(spec.name), []
-    for unit in plan_units(spec, list_files(spec, str(base)), target):
-        unit = ReadUnit.from_json(unit.to_json())
-        batches = list(read_unit(unit, spec, bad, batch_rows=batch_rows))
+    for split in make_splits(spec, list_files(spec, str(base)), target):
+        split = Split.from_json(split.to_json())
+        batches = list(read_split(split, spec, bad, batch_rows=batch_rows))
         if batches:
             tables.append(pa.Table.from_batches(batches))
     table = pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({"id": [], "text": []})

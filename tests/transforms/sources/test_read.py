@@ -9,10 +9,10 @@ from corpusmill.transforms.document import text_ids
 from corpusmill.transforms.errors import BadFileError, SourceError
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.listing import list_files
-from corpusmill.transforms.sources.read import read_unit, schema_of
+from corpusmill.transforms.sources.read import read_split, schema_of
 from corpusmill.transforms.sources.schema import conform, unify
 from corpusmill.transforms.sources.spec import SourceSpec
-from corpusmill.transforms.sources.units import plan_units
+from corpusmill.transforms.sources.splits import make_splits
 from tests.transforms.sources.made import COMPRESS, read_source, write
 
 DATA = Path(__file__).parents[4] / "shared/data"
@@ -210,10 +210,10 @@ def test_missing_column_suggests_a_name(tmp_path):
 
 def test_machine_docs_are_the_same_twice(tmp_path):
     spec = SourceSpec(name="m", format="machine-docs", kinds=["docstrings", "metadata", "licences"], limit=60)
-    units = plan_units(spec, list_files(spec, "/"))
-    assert plan_units(spec, list_files(spec, "/")) == units
+    splits = make_splits(spec, list_files(spec, "/"))
+    assert make_splits(spec, list_files(spec, "/")) == splits
     bad = BadRows("m")
-    rows = [r for u in units for b in read_unit(u, spec, bad) for r in b.to_pylist()]
+    rows = [r for u in splits for b in read_split(u, spec, bad) for r in b.to_pylist()]
     assert len(rows) > 20
     assert bad.rows_seen == len(rows) + bad.count
     assert {"docstrings"} <= {r["kind"] for r in rows}
@@ -223,8 +223,8 @@ def test_real_shards():
     if not DATA.exists():
         pytest.skip("shared/data is not there")
     spec = SourceSpec(name="c", path="corpus/part-00000.parquet", columns={"id": "id", "lang": "lang"})
-    (unit,) = plan_units(spec, list_files(spec, str(DATA)))
+    (split,) = make_splits(spec, list_files(spec, str(DATA)))
     bad = BadRows("c")
-    batches = list(read_unit(unit, spec, bad))
-    assert all(b.schema.equals(schema_of(unit, spec)) for b in batches)
+    batches = list(read_split(split, spec, bad))
+    assert all(b.schema.equals(schema_of(split, spec)) for b in batches)
     assert sum(b.num_rows for b in batches) == bad.rows_seen > 7000

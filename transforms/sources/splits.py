@@ -1,4 +1,4 @@
-"""Units of reading: what one worker reads at a time, cut so that one big file uses all workers, and named by content."""
+"""Splits: what one worker reads at a time, cut so that one big file uses all workers, and named by content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TARGET = 64 << 20
 
 
 @dataclass(frozen=True)
-class ReadUnit:
+class Split:
     """Parts of one format that are read one after the other into one shard. arrival: the wave of files with which they came to
     the dataset, 1 for the first; no part of what is read."""
 
@@ -35,7 +35,7 @@ class ReadUnit:
 
     @property
     def size(self) -> int:
-        """Bytes of file behind this unit, for scheduling (an estimate where a file is cut by row groups or batches)."""
+        """Bytes of file behind this split, for scheduling (an estimate where a file is cut by row groups or batches)."""
         return sum(p.end - p.begin if self.format in BY_BYTES else p.size for p in self.parts)
 
     def to_json(self) -> dict[str, Any]:
@@ -44,7 +44,7 @@ class ReadUnit:
         return {"source": self.source, "format": self.format, "parts": parts, "arrival": self.arrival}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> ReadUnit:
+    def from_json(cls, data: dict[str, Any]) -> Split:
         """The inverse of `to_json`."""
         return cls(data["source"], data["format"], tuple(Part(**p) for p in data["parts"]), data.get("arrival", 1))
 
@@ -77,7 +77,7 @@ def _balanced(sizes: list[int], target: int) -> list[tuple[int, int]]:
 
 
 def _ranges(f: FileRef, spec: SourceSpec, target: int) -> list[Part]:
-    """The parts of a file too big for one unit."""
+    """The parts of a file too big for one split."""
     if f.format == "jsonl" and not bare_extension(f.path)[1]:
         n = -(-f.size // target)
         cuts = [f.size * i // n for i in range(n + 1)]
@@ -120,13 +120,13 @@ def _as_one(files: list[FileRef]) -> list[FileRef]:
     return [f if f.name == name else replace(f, name=name) for f, name in zip(files, shown, strict=True)]
 
 
-def plan_units(
+def make_splits(
     spec: SourceSpec, files: list[FileRef], target_bytes: int = TARGET, arrivals: Mapping[str, int] | None = None
-) -> list[ReadUnit]:
-    """The units of a source, sorted by key: the same for any order of the listing. Large Parquet and Arrow files and plain
+) -> list[Split]:
+    """The splits of a source, sorted by key: the same for any order of the listing. Large Parquet and Arrow files and plain
     JSONL are cut into ranges; files below target_bytes / 64, and all text, are put together (text to a quarter of
     target_bytes: it is not compressed), those of one arrival (path -> wave; all 1 where it is None)."""
-    units: list[ReadUnit] = []
+    splits: list[Split] = []
     small: dict[tuple[str, int], list[FileRef]] = {}
     for f in _as_one(files):
         arrival = arrivals[f.path] if arrivals else 1
@@ -134,8 +134,8 @@ def plan_units(
             small.setdefault((f.format, arrival), []).append(f)
             continue
         parts = _ranges(f, spec, target_bytes) if f.size > target_bytes else [_whole(f)]
-        units += [ReadUnit(spec.name, f.format, (p,), arrival) for p in parts]
+        splits += [Split(spec.name, f.format, (p,), arrival) for p in parts]
     for (file_format, arrival), group in small.items():
         target = target_bytes // 4 if file_format in ("text", "machine-docs") else target_bytes // 8
-        units += [ReadUnit(spec.name, file_format, parts, arrival) for parts in _grouped(group, max(target, 1))]
-    return sorted(units, key=lambda u: (u.key, [p.path for p in u.parts]))
+        splits += [Split(spec.name, file_format, parts, arrival) for parts in _grouped(group, max(target, 1))]
+    return sorted(splits, key=lambda u: (u.key, [p.path for p in u.parts]))

@@ -7,7 +7,7 @@ import pytest
 from corpusmill.transforms.errors import SourceError
 from corpusmill.transforms.sources.listing import list_files
 from corpusmill.transforms.sources.spec import SourceSpec
-from corpusmill.transforms.sources.units import plan_units
+from corpusmill.transforms.sources.splits import make_splits
 from tests.transforms.sources.made import read_source, write
 
 
@@ -52,25 +52,25 @@ def test_a_pattern_whose_files_are_of_no_known_format_does_not_match_nothing(tmp
             list_files(_spec(path), str(tmp_path))
 
 
-def test_units_do_not_depend_on_the_order_of_the_listing(tmp_path):
+def test_splits_do_not_depend_on_the_order_of_the_listing(tmp_path):
     for i in range(60):
         (tmp_path / f"{i}.txt").write_text(str(i) * 100)
     spec = _spec("*.txt")
     files = list_files(spec, str(tmp_path))
-    units = plan_units(spec, files, target_bytes=4000)
+    splits = make_splits(spec, files, target_bytes=4000)
     random.Random(1).shuffle(files)
-    assert plan_units(spec, files, target_bytes=4000) == units
-    assert 10 < len(units) < 50
-    assert sum(len(u.parts) for u in units) == 60
+    assert make_splits(spec, files, target_bytes=4000) == splits
+    assert 10 < len(splits) < 50
+    assert sum(len(u.parts) for u in splits) == 60
 
 
 def test_one_more_file_changes_few_groups(tmp_path):
     for i in range(300):
         (tmp_path / f"{i}.txt").write_text(str(i) * 300)
     spec = _spec("*.txt")
-    before = {u.key for u in plan_units(spec, list_files(spec, str(tmp_path)), target_bytes=40_000)}
+    before = {u.key for u in make_splits(spec, list_files(spec, str(tmp_path)), target_bytes=40_000)}
     (tmp_path / "new.txt").write_text("new" * 100)
-    after = {u.key for u in plan_units(spec, list_files(spec, str(tmp_path)), target_bytes=40_000)}
+    after = {u.key for u in make_splits(spec, list_files(spec, str(tmp_path)), target_bytes=40_000)}
     assert len(before) > 10
     assert len(after - before) <= 2
 
@@ -83,8 +83,8 @@ def test_a_large_file_is_split_and_read_once(tmp_path, name):
     else:
         write(tmp_path / name, table, **({"row_group_size": 100} if name == "x.parquet" else {}))
     spec = _spec(name)
-    units = plan_units(spec, list_files(spec, str(tmp_path)), target_bytes=8000)
-    assert len(units) > 1 or (name == "x.arrows" and len(units) > 1)
+    splits = make_splits(spec, list_files(spec, str(tmp_path)), target_bytes=8000)
+    assert len(splits) > 1 or (name == "x.arrows" and len(splits) > 1)
     out, bad = read_source(tmp_path, target=8000, path=name)
     assert bad.count == 0
     assert sorted(out["n"].to_pylist()) == list(range(2000))
