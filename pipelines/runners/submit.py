@@ -180,7 +180,7 @@ def commit_once(job: Job) -> dict[str, Any]:
         return Dataset(job.dataset).manifest(number)
     if suppression.current(job.dataset).number != job.suppressed:
         raise DatasetError(
-            f"{job.dataset}: documents were taken out since run {run} was submissions, and it would bring them back. "
+            f"{job.dataset}: documents were taken out since run {run} was submitted, and it would bring them back. "
             "Submit the recipe again: what is finished is reused."
         )
     for stage in range(len(job.stages)):

@@ -190,7 +190,7 @@ def test_two_at_once_make_one_snapshot(recipe):
 
 def test_a_run_that_is_committed_behind_the_look_for_it_is_not_committed_again(recipe, monkeypatch):
     name, _ = submit(recipe, "local")
-    job, turns, current = load_run(recipe.dataset, name), [], detached.suppress.current
+    job, turns, current = load_run(recipe.dataset, name), [], detached.suppression.current
 
     def meanwhile(dataset):  # the job has been looked for among the snapshots
         if not turns:
@@ -198,7 +198,7 @@ def test_a_run_that_is_committed_behind_the_look_for_it_is_not_committed_again(r
             turns.append(commit_once(load_run(recipe.dataset, name))["number"])
         return current(dataset)
 
-    monkeypatch.setattr(detached.suppress, "current", meanwhile)
+    monkeypatch.setattr(detached.suppression, "current", meanwhile)
     with pytest.raises(LockedError, match="another process committed snapshot 1 meanwhile"):
         commit_once(job)
     assert turns == [1, 1]
