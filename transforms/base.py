@@ -155,17 +155,17 @@ class Filter(Transform):
 
 
 @dataclass(frozen=True)
-class Decision:
-    """What a group decides from the rows of some keys.
+class Decided:
+    """The result of `Group.decide` for one partition of keys.
 
-    told: a table with columns `shard` uint32 and `row` uint32 (the row spoken to) and what it is told, any columns;
-    tables: rows for a side table of the snapshot, by its name (`pairs`), same schema in every partition.
+    decisions: a table with columns `shard` uint32 and `row` uint32 (the row that a decision is about) and any others;
+    tables: rows for a side table of the snapshot, by its name (`pairs`), same schema in every partition;
+    shards: number of output shards of a group that `moves`. It is decided once, so all keys of such a group must be equal.
     """
 
-    told: pa.Table
+    decisions: pa.Table
     tables: dict[str, pa.Table] = field(default_factory=dict)
     shards: int | None = None
-    """Of a group that `moves`: how many shards the rows go to. Decided once, so all its keys must be equal."""
 
 
 @dataclass(frozen=True)
@@ -200,53 +200,66 @@ class Group(Transform):
     """Decides from rows of several shards that share a key, in one or more rounds.
 
     A round is: `keys` per shard -> rows of equal key meet in one partition -> `decide` per partition [-> `gather` once,
-    over all partitions, in rounds listed in `gathered`] -> each shard is told about its rows. What the last round tells
-    goes to `apply`; what an earlier round tells goes to the next round's `keys`.
+    over all partitions, in rounds listed in `gathered`] -> each shard gets the decisions about its rows. The decisions of
+    the last round go to `apply`; those of an earlier round go to the next round's `keys`.
 
     A document's place in the run is (shard, row): the number of its shard and its row in the staged shard. Places are
-    for routing; what is decided must follow from content (`order`, ids, hashes), never from places. A told row may name
-    another document by its place (`other_shard`, `other_row`); the shard reads names there that do not change when other
-    shards come or go (`corpusmill.transforms.exchange.named`).
+    for routing only: decisions must follow from content (`order`, ids, hashes), never from places. A decision may name
+    another document by its place (`other_shard`, `other_row`); the engine replaces places by names that do not change when
+    other shards come or go (`corpusmill.transforms.exchange.named`).
     """
 
     rounds: ClassVar[int] = 1
     gathered: ClassVar[frozenset[int]] = frozenset()
     adds: ClassVar[frozenset[int]] = frozenset()
-    """Gathered rounds of which shards are told both what the partitions decided and what `gather` answers (same columns);
-    of other gathered rounds, the latter only."""
+    """Gathered rounds whose shards get the decisions of the partitions and those of `gather` (same columns). In other
+    gathered rounds they get those of `gather` only."""
     moves: ClassVar[bool] = False
     """Whether rows leave their shard: `route` then says where each goes, in place of `apply`."""
 
     @abc.abstractmethod
-    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
+    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         """Rows to send: `key` uint64 (rows of equal key meet), `row` uint32 (taken from `rows`), and any other columns.
 
-        rows: uint32 [n], the staged row number of each row of `batch`. told: None in round 0, else what this shard was
-        told about rows of this batch, sorted by `row`, without `shard` and with names for places. The engine adds `shard`
-        uint32 before `decide`. May send no row or several a document. Works on a batch without rows, whose schema is then
-        the answer.
+        A document may send no row or several. The engine adds `shard` uint32 before `decide`. Must work on a batch without
+        rows: the result then has the schema.
+
+        Args:
+            rnd: the round, from 0.
+            batch: documents of one shard.
+            rows: uint32 [n], the staged row number of each row of `batch`.
+            decisions: None in round 0, else the last round's decisions about rows of this batch, sorted by `row`, without
+                `shard` and with names for places.
         """
 
     @abc.abstractmethod
-    def decide(self, rnd: int, keys: pa.Table) -> Decision:
-        """From all rows of this partition (any order; `shard` added, and `arrival` uint32 where files came to the dataset in
-        several waves): whom to tell what. An empty table must be handled, and `told` has the same schema always."""
+    def decide(self, rnd: int, keys: pa.Table) -> Decided:
+        """Decide from all rows of one partition.
 
-    def gather(self, rnd: int, told: Iterable[pa.Table], shard_rows: np.ndarray) -> pa.Table:
-        """From what all partitions decided, with shard_rows int64 [shards] (staged rows a shard): whom to tell what.
+        Args:
+            rnd: the round, from 0.
+            keys: rows of `keys` in any order, with `shard`, and with `arrival` uint32 where files came to the dataset in
+                several waves. May be empty; the schema of the decisions must not depend on that.
+        """
 
-        told: tables of at most a few hundred thousand rows, as the partitions wrote them; it may be gone through several
-        times, and holds one table at a time: rows that are needed longer are kept by the group, in as few bytes as it can.
+    def gather(self, rnd: int, decisions: Iterable[pa.Table], shard_rows: np.ndarray) -> pa.Table:
+        """The decisions to send to shards, from those of all partitions.
+
+        Args:
+            rnd: the round, from 0.
+            decisions: tables of at most a few hundred thousand rows, as the partitions wrote them. May be iterated several
+                times and holds one table at a time; a group keeps what it needs longer in as few bytes as it can.
+            shard_rows: int64 [shards], the number of staged rows of each shard.
         """
         raise TypeError(f"{self.name} lists round {rnd} in `gathered` without a `gather` method")
 
-    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
-        """Carry out what the last round told about rows of this batch (sorted by `row`); the columns stay as they are."""
+    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
+        """Carry out the last round's decisions about rows of this batch (sorted by `row`); the columns stay as they are."""
         raise TypeError(f"{self.name} has no `apply` method")
 
-    def route(self, batch: pa.RecordBatch, told: pa.Table, rng: Keyed) -> Routed:
-        """Of a group that `moves`: where the rows of this batch go. told: all that this shard was told, whatever the row;
-        `Decision.shards` says how many shards there are to go to. Works on a batch without rows."""
+    def route(self, batch: pa.RecordBatch, decisions: pa.Table, rng: Keyed) -> Routed:
+        """Of a group that `moves`: where the rows of this batch go. decisions: all decisions of this shard, whatever their
+        row; `Decided.shards` is the number of output shards. Must work on a batch without rows."""
         raise TypeError(f"{self.name} moves rows but has no `route` method")
 
 

@@ -299,7 +299,7 @@ def _decide(job: Job, stage: Stage, shared: dict[str, Any], index: int, request:
         keys = keys.append_column("arrival", pa.array(came))
     decision = group.transform.decide(stage.round, keys)
     path = job.store.work(request, "told.arrow")
-    size = write_told(job.store.path(path), decision.told, len(paths))
+    size = write_told(job.store.path(path), decision.decisions, len(paths))
     files: dict[str, Any] = {"told": {"path": path}}
     for name, table in decision.tables.items():
         side_table(job, files, request, f"table.{group.name}.{name}", table)
@@ -307,7 +307,7 @@ def _decide(job: Job, stage: Stage, shared: dict[str, Any], index: int, request:
         "content": request,
         "files": files,
         "rows": keys.num_rows,
-        "told": decision.told.num_rows,
+        "told": decision.decisions.num_rows,
         "key_bytes": size,
         "shards": decision.shards,
     }

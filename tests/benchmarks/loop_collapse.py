@@ -157,10 +157,10 @@ def guarded(model: Trigram, reference: Trigram, real: pa.RecordBatch, seed: int,
     cap = SyntheticCap()
     places = np.arange(rows.num_rows, dtype=np.uint32)
     keys = cap.keys(0, rows, places, None)
-    told = cap.decide(
+    decisions = cap.decide(
         0, pa.Table.from_batches([keys.append_column("shard", pa.array([0] * keys.num_rows, pa.uint32()))])
-    ).told
-    return cap.apply(rows, places, told.sort_by("row")).batch.column("text").to_pylist()
+    ).decisions
+    return cap.apply(rows, places, decisions.sort_by("row")).batch.column("text").to_pylist()
 
 
 def study(data: Path, out: Path, seeds: int) -> dict[str, Any]:

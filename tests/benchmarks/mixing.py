@@ -99,7 +99,7 @@ def write(paths: list[str], folder: Path, shards: int) -> int:
 def whole(step: Mix, files: list[Path], folder: Path, shards: int) -> int:
     held = [list(read_shard(str(f))) for f in files]
     decision = step.decide(0, keys(step, held))
-    return write(send(route(step, held, decision.told), folder, shards), folder, shards)
+    return write(send(route(step, held, decision.decisions), folder, shards), folder, shards)
 
 
 def main() -> None:
@@ -113,14 +113,14 @@ def main() -> None:
         sys.exit(f"no Parquet shards in {options.folder}: name a folder of shards with the columns id, text and source")
     step = Mix(by=options.by, temperature=2.0, shards=options.shards)
     few = [[next(batches(files)).slice(0, 100)]]
-    route(step, few, step.decide(0, keys(step, few)).told)  # compile and load first
+    route(step, few, step.decide(0, keys(step, few)).decisions)  # compile and load first
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         held = [[b.replace_schema_metadata(None) for b in read_shard(str(f))] for f in files]
         mb = sum(size_of(b) for shard in held for b in shard) / 1e6
         show("floor: read Parquet, write Parquet", mb, lambda: floor(files, folder))
         decision = step.decide(0, show("keys: sizes of domains", mb, lambda: keys(step, held)))
-        routed = show("route: draw, repeat, address", mb, lambda: route(step, held, decision.told))
+        routed = show("route: draw, repeat, address", mb, lambda: route(step, held, decision.decisions))
         paths = show("exchange: write by receiving shard, lz4", mb, lambda: send(routed, folder, options.shards))
         show("receive: read, sort by draw, write Parquet", mb, lambda: write(paths, folder, options.shards))
         rows = show("whole: read, mix, exchange, write Parquet", mb, lambda: whole(step, files, folder, options.shards))

@@ -36,7 +36,7 @@ LINKS = pa.schema(
 )
 
 
-TOLD = pa.schema([("row", pa.uint32()), ("what", pa.uint8()), ("own", pa.uint64()), ("other", pa.uint64())])
+NAMED_LINKS = pa.schema([("row", pa.uint32()), ("what", pa.uint8()), ("own", pa.uint64()), ("other", pa.uint64())])
 """`LINKS` as a shard reads them, with names for documents (`corpusmill.transforms.exchange.named`)."""
 
 
@@ -125,7 +125,7 @@ def components(links: Iterable[pa.Table], shard_rows: np.ndarray) -> pa.Table:
 
 
 class Candidates(NamedTuple):
-    """What documents of one shard are told, by rising row.
+    """The decisions about documents of one shard, by rising row.
 
     row: uint32 [n]; name, component (the name of its first document), shown_by (its own name, or that of the document which
     it is equal to): uint64 [n]; compared: bool [n]; partners: list of uint64 [n], names.
@@ -139,9 +139,9 @@ class Candidates(NamedTuple):
     partners: pa.ListArray
 
 
-def candidates(told: pa.Table) -> Candidates:
-    """From what documents of one shard are told, sorted by row and other: `LINKS` with names (`TOLD`)."""
-    row, what, own, other = (column(told, name) for name in TOLD.names)
+def candidates(decisions: pa.Table) -> Candidates:
+    """From the decisions of one shard, sorted by row and other: `LINKS` with names (`NAMED_LINKS`)."""
+    row, what, own, other = (column(decisions, name) for name in NAMED_LINKS.names)
     heads = (what == COMPARED) | (what == ALONE)
     docs = row[heads]
     shown_by = own[heads].copy()

@@ -14,13 +14,15 @@ from corpusmill.transforms.kernels.njit import njit
 from corpusmill.transforms.unicode import SPACE, decode, tables
 
 
-def drop(batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table, reason: str, value: str) -> Applied:
-    """Drop the rows told of; `told` has a column `survivor` and the column named by `value`."""
-    at = np.searchsorted(rows, column(told, "row")).astype(np.int64)
+def drop(batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table, reason: str, value: str) -> Applied:
+    """Drop the rows that `decisions` names; it has a column `survivor` and the column named by `value`."""
+    at = np.searchsorted(rows, column(decisions, "row")).astype(np.int64)
     kept = np.ones(len(rows), np.bool_)
     kept[at] = False
-    values = [float("nan") if v is None else float(v) for v in told.column(value).to_pylist()]
-    return Applied(batch.filter(pa.array(kept)), at, [reason] * len(at), values, told.column("survivor").to_pylist())
+    values = [float("nan") if v is None else float(v) for v in decisions.column(value).to_pylist()]
+    return Applied(
+        batch.filter(pa.array(kept)), at, [reason] * len(at), values, decisions.column("survivor").to_pylist()
+    )
 
 
 @njit(nogil=True, cache=True)
@@ -68,23 +70,23 @@ def _cut(offsets: Any, data: Any, at: Any, begin: Any, end: Any, flags: Any, new
 def cut(
     batch: pa.RecordBatch,
     rows: np.ndarray,
-    told: pa.Table,
+    decisions: pa.Table,
     reason: str,
     max_fraction: float = 1.0,
     keep_text: bool = False,
 ) -> Applied:
-    """Cut ranges of bytes out of the texts of the rows told of, and drop the documents of which nothing is left.
+    """Cut ranges of bytes out of the texts of the rows that `decisions` names, and drop the documents of which nothing is left.
 
-    told: `row`, `begin` and `end` (bytes of the text, any order, may overlap), `survivor`. Ranges are drawn in to whole
+    decisions: `row`, `begin` and `end` (bytes of the text, any order, may overlap), `survivor`. Ranges are drawn in to whole
     code points. A document that loses more than `max_fraction` of its bytes, or all but white space, is dropped: its value
-    is the share of its bytes in the ranges, its survivor the one told with its first range. keep_text: cut nothing.
+    is the share of its bytes in the ranges, its survivor the one named with its first range. keep_text: cut nothing.
     """
     none = np.zeros(0, np.int64)
-    if told.num_rows == 0:
+    if decisions.num_rows == 0:
         return Applied(batch, none, [], [], [])
-    order = np.lexsort((column(told, "begin"), column(told, "row")))
-    at = np.searchsorted(rows, column(told, "row")[order]).astype(np.int64)
-    begin, end = (column(told, name)[order].astype(np.int64) for name in ("begin", "end"))
+    order = np.lexsort((column(decisions, "begin"), column(decisions, "row")))
+    at = np.searchsorted(rows, column(decisions, "row")[order]).astype(np.int64)
+    begin, end = (column(decisions, name)[order].astype(np.int64) for name in ("begin", "end"))
     text = batch.column("text")
     offsets, data = string_buffers(text)
     new = np.zeros(len(batch) + 1, np.int32)
@@ -95,7 +97,7 @@ def cut(
     away = (gone > 0) & (blank | (share > max_fraction)) if not keep_text else share > max_fraction
     dropped = np.flatnonzero(away)
     first = np.searchsorted(at, dropped)
-    survivors = told.column("survivor").take(pa.array(order[first])).to_pylist()
+    survivors = decisions.column("survivor").take(pa.array(order[first])).to_pylist()
     if not keep_text:
         batch = set_column(batch, "text", nulls_of(text, string_array(new, out[: new[-1]])).cast(text.type))
     kept = batch.filter(pa.array(~away)) if len(dropped) else batch

@@ -28,9 +28,9 @@ def places(table: pa.Table) -> np.ndarray:
     return (column(table, "shard").astype(np.uint64) << U(32)) | column(table, "row")
 
 
-def told_of(told: pa.Table | None, schema: pa.Schema) -> pa.Table:
-    """What a shard was told, in one chunk; an empty table where it was told nothing."""
-    return schema.empty_table() if told is None else told.combine_chunks()
+def decisions_or_empty(decisions: pa.Table | None, schema: pa.Schema) -> pa.Table:
+    """The decisions of a shard in one chunk; an empty table of `schema` where there are none."""
+    return schema.empty_table() if decisions is None else decisions.combine_chunks()
 
 
 def distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -9,9 +9,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from corpusmill.transforms.arrow import string_buffers
-from corpusmill.transforms.base import Applied, Decision, Group
+from corpusmill.transforms.base import Applied, Decided, Group
 from corpusmill.transforms.dedup._cut import cut
-from corpusmill.transforms.dedup._grouping import column, distinct, places, repeated, told_of
+from corpusmill.transforms.dedup._grouping import column, decisions_or_empty, distinct, places, repeated
 from corpusmill.transforms.dedup._order import KEEP_HELP, Keep, document_ranks, order_columns, order_fingerprint
 from corpusmill.transforms.hashing import GOLDEN, U, hash64, mix64_array, murmur128
 from corpusmill.transforms.kernels.bits import find_byte
@@ -129,17 +129,17 @@ class Parts(Group):
             scope = mix64_array(hash64(batch.column("source")))
         return _parts(offsets, data, self.blocks, self.min_words, self.min_chars, *tables(), scope)
 
-    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
+    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         if rnd == 0:
             order_columns(batch.slice(0, 0), self.keep, self.name)  # a missing column is an error now, not a pass later
             hashes, document, _, _ = self._parts(batch)
             return pa.record_batch({"key": np.ascontiguousarray(hashes[:, 0]), "row": rows.astype(np.uint32)[document]})
-        told = told_of(told, _SEEN)
-        chosen, _ = distinct(column(told, "row"))
+        decisions = decisions_or_empty(decisions, _SEEN)
+        chosen, _ = distinct(column(decisions, "row"))
         batch = batch.take(pa.array(np.searchsorted(rows, chosen)))
         hashes, document, begin, end = self._parts(batch)
         with np.errstate(over="ignore"):
-            seen = mix64_array(column(told, "part") + column(told, "row") * GOLDEN)
+            seen = mix64_array(column(decisions, "part") + column(decisions, "row") * GOLDEN)
             own = mix64_array(hashes[:, 0] + chosen[document].astype(np.uint64) * GOLDEN)
         asked = np.flatnonzero(np.isin(own, seen))
         ordered = pa.record_batch(order_columns(batch, self.keep, self.name)).take(pa.array(document[asked]))
@@ -154,21 +154,21 @@ class Parts(Group):
             }
         )
 
-    def decide(self, rnd: int, keys: pa.Table) -> Decision:
+    def decide(self, rnd: int, keys: pa.Table) -> Decided:
         if rnd == 0:
             key, place = column(keys, "key"), places(keys)
             picked, _ = repeated(key, place, place)
-            fresh = np.ones(len(picked), np.bool_)  # a part twice in one document is told once
+            fresh = np.ones(len(picked), np.bool_)  # a part that occurs twice in one document counts once
             fresh[1:] = (key[picked][1:] != key[picked][:-1]) | (place[picked][1:] != place[picked][:-1])
             at = pa.array(picked[fresh])
-            return Decision(
+            return Decided(
                 pa.table(
                     [keys.column("shard").take(at), keys.column("row").take(at), keys.column("key").take(at)],
                     schema=_SEEN,
                 )
             )
         if keys.num_rows == 0:
-            return Decision(_CUT.empty_table())
+            return Decided(_CUT.empty_table())
         ranks = document_ranks(keys, places(keys))
         key, second = column(keys, "key"), column(keys, "second")
         order = np.lexsort((column(keys, "begin"), ranks, second, key))
@@ -188,7 +188,7 @@ class Parts(Group):
         survivors = keys.column("id").take(pa.array(order[starts[number[lost]]])).combine_chunks()
         if self.max_copies == 0:
             survivors = pa.nulls(len(at), pa.string())
-        return Decision(pa.table([*columns, survivors], schema=_CUT))
+        return Decided(pa.table([*columns, survivors], schema=_CUT))
 
-    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
-        return cut(batch, rows, told, f"repeated-{self.name}")
+    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
+        return cut(batch, rows, decisions, f"repeated-{self.name}")

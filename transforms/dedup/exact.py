@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from corpusmill.transforms.arrow import string_buffers
-from corpusmill.transforms.base import Applied, Decision, Group
+from corpusmill.transforms.base import Applied, Decided, Group
 from corpusmill.transforms.dedup._cut import drop
 from corpusmill.transforms.dedup._grouping import column, repeated
 from corpusmill.transforms.dedup._order import KEEP_HELP, Keep, order_columns, order_fingerprint, order_ranks
@@ -19,7 +19,9 @@ from corpusmill.transforms.kernels.njit import njit
 from corpusmill.transforms.unicode import SPACE, decode, tables
 from corpusmill.transforms.words import hash_each
 
-_TOLD = pa.schema([("shard", pa.uint32()), ("row", pa.uint32()), ("survivor", pa.string()), ("same", pa.float64())])
+_DECISIONS = pa.schema(
+    [("shard", pa.uint32()), ("row", pa.uint32()), ("survivor", pa.string()), ("same", pa.float64())]
+)
 
 
 @njit(nogil=True, cache=True)
@@ -73,7 +75,7 @@ class Exact(Group):
     MurmurHash3 x64 128, by which n different documents collide with probability n^2 / 2^129.
     Normalisation: `space` (default) is NFC, runs of white space as one space, none at the ends; `words` keeps only the
     lower-cased words, so that case and punctuation do not count either; `none` takes the bytes as they are.
-    Each document sends 24 bytes and its id; a dropped document is told the survivor's id, its value is 1.
+    Each document sends 24 bytes and its id; the decision about a dropped document holds the survivor's id; its value is 1.
     Raises RecipeError if `keep` needs a column that is absent.
 
     >>> Exact(normalize="words").keep
@@ -100,7 +102,7 @@ class Exact(Group):
         _hash_folded(offsets, data, flags, lower, _kinds(), self.normalize == "words", out)
         return out
 
-    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
+    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         hashes = self.hashes(batch.column("text"))
         return pa.record_batch(
             {
@@ -111,7 +113,7 @@ class Exact(Group):
             }
         )
 
-    def decide(self, rnd: int, keys: pa.Table) -> Decision:
+    def decide(self, rnd: int, keys: pa.Table) -> Decided:
         key, second = column(keys, "key"), column(keys, "second")
         picked, _ = repeated(key, second, second)
         chosen = keys.take(pa.array(picked)).combine_chunks()
@@ -122,8 +124,8 @@ class Exact(Group):
         first = np.maximum.accumulate(np.where(same, 0, np.arange(len(order))))
         dropped = order[same]
         survivors = chosen.column("id").take(pa.array(order[first[same]]))
-        told = [chosen.column("shard").take(pa.array(dropped)), chosen.column("row").take(pa.array(dropped))]
-        return Decision(pa.table([*told, survivors, pa.array(np.ones(len(dropped)))], schema=_TOLD))
+        places = [chosen.column("shard").take(pa.array(dropped)), chosen.column("row").take(pa.array(dropped))]
+        return Decided(pa.table([*places, survivors, pa.array(np.ones(len(dropped)))], schema=_DECISIONS))
 
-    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
-        return drop(batch, rows, told, "exact-duplicate", "same")
+    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
+        return drop(batch, rows, decisions, "exact-duplicate", "same")

@@ -10,16 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpusmill.transforms.base import Applied, Decision, Group
-from corpusmill.transforms.dedup._candidates import TOLD, band_pairs, candidates, components
+from corpusmill.transforms.base import Applied, Decided, Group
+from corpusmill.transforms.dedup._candidates import NAMED_LINKS, band_pairs, candidates, components
 from corpusmill.transforms.dedup._cut import drop
-from corpusmill.transforms.dedup._grouping import column, told_of
+from corpusmill.transforms.dedup._grouping import column, decisions_or_empty
 from corpusmill.transforms.dedup._order import KEEP_HELP, Keep, order_columns, order_fingerprint, order_ranks
 from corpusmill.transforms.dedup._shingles import shingle_sets
 from corpusmill.transforms.dedup._sketch import band_keys, sketch
 from corpusmill.transforms.dedup._verify import confirm, similarity_to_survivor
 
-_TOLD = pa.schema([("shard", pa.uint32()), ("row", pa.uint32()), ("survivor", pa.string()), ("jaccard", pa.float64())])
+_DECISIONS = pa.schema(
+    [("shard", pa.uint32()), ("row", pa.uint32()), ("survivor", pa.string()), ("jaccard", pa.float64())]
+)
 _PAIRS = pa.schema([("id_a", pa.string()), ("id_b", pa.string()), ("jaccard", pa.float64()), ("survivor", pa.string())])
 
 
@@ -60,13 +62,13 @@ class Minhash(Group):
     def fingerprint(self) -> str:
         return order_fingerprint(super().fingerprint(), self.keep)
 
-    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
+    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         if rnd == 0:
             order_columns(batch.slice(0, 0), self.keep, self.name)  # a missing column is an error now, not a pass later
             slots, words, counts = sketch(batch.column("text"), self.bands * self.rows, self.ngram)
             key, content, document = band_keys(slots, words, counts, self.bands, self.rows)
             return pa.record_batch({"key": key, "row": rows.astype(np.uint32)[document], "content": content})
-        found = candidates(told_of(told, TOLD))
+        found = candidates(decisions_or_empty(decisions, NAMED_LINKS))
         chosen = batch.take(pa.array(np.searchsorted(rows, found.row)))
         if self.verify:
             # a document that is not compared sends none: its text is seen as absent
@@ -85,15 +87,15 @@ class Minhash(Group):
             }
         )
 
-    def decide(self, rnd: int, keys: pa.Table) -> Decision:
-        return Decision(band_pairs(keys)) if rnd == 0 else self._clusters(keys)
+    def decide(self, rnd: int, keys: pa.Table) -> Decided:
+        return Decided(band_pairs(keys)) if rnd == 0 else self._clusters(keys)
 
-    def gather(self, rnd: int, told: Iterable[pa.Table], shard_rows: np.ndarray) -> pa.Table:
-        return components(told, shard_rows)
+    def gather(self, rnd: int, decisions: Iterable[pa.Table], shard_rows: np.ndarray) -> pa.Table:
+        return components(decisions, shard_rows)
 
-    def _clusters(self, keys: pa.Table) -> Decision:
+    def _clusters(self, keys: pa.Table) -> Decided:
         if keys.num_rows == 0:
-            return Decision(_TOLD.empty_table(), {"pairs": _PAIRS.empty_table()})
+            return Decided(_DECISIONS.empty_table(), {"pairs": _PAIRS.empty_table()})
         by_rank = np.argsort(order_ranks(keys))
         keys = keys.take(pa.array(by_rank)).combine_chunks()
         n = keys.num_rows
@@ -129,14 +131,14 @@ class Minhash(Group):
         dropped = np.flatnonzero(root != np.arange(n))
         ids = keys.column("id").combine_chunks()
         closest = similarity_to_survivor(root, a, b, similarity)[dropped]
-        told = pa.table(
+        decisions = pa.table(
             [
                 keys.column("shard").take(pa.array(dropped)),
                 keys.column("row").take(pa.array(dropped)),
                 ids.take(pa.array(root[dropped])),
                 pa.array(closest, from_pandas=True),
             ],
-            schema=_TOLD,
+            schema=_DECISIONS,
         )
         id_a, id_b = ids.take(pa.array(a)), ids.take(pa.array(b))
         swap = pc.greater(id_a, id_b)
@@ -149,7 +151,7 @@ class Minhash(Group):
             ],
             schema=_PAIRS,
         )
-        return Decision(told, {"pairs": pairs.sort_by([("id_a", "ascending"), ("id_b", "ascending")])})
+        return Decided(decisions, {"pairs": pairs.sort_by([("id_a", "ascending"), ("id_b", "ascending")])})
 
-    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
-        return drop(batch, rows, told, "near-duplicate", "jaccard")
+    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
+        return drop(batch, rows, decisions, "near-duplicate", "jaccard")

@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from corpusmill.transforms.arrow import string_buffers
-from corpusmill.transforms.base import Applied, Decision, Group
+from corpusmill.transforms.base import Applied, Decided, Group
 from corpusmill.transforms.dedup._cut import cut
-from corpusmill.transforms.dedup._grouping import column, distinct, grouped, places, repeated, told_of
+from corpusmill.transforms.dedup._grouping import column, decisions_or_empty, distinct, grouped, places, repeated
 from corpusmill.transforms.dedup._order import KEEP_HELP, Keep, document_ranks, order_columns, order_fingerprint
 from corpusmill.transforms.dedup._windows import repeated_windows
 from corpusmill.transforms.dedup._winnow import byte_table, contexts, runs
@@ -73,23 +73,23 @@ class Substring(Group):
     def _runs(self, texts: pa.Array) -> tuple[Any, ...]:
         return runs(*string_buffers(texts), self.min_bytes, byte_table())
 
-    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
+    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         if rnd == 0:
             order_columns(batch.slice(0, 0), self.keep, self.name)  # a missing column is an error now, not a pass later
             key, document, begin, _, span = self._runs(batch.column("text"))
             return pa.record_batch(
                 {"key": key, "row": rows.astype(np.uint32)[document], "begin": begin.astype(np.uint32), "span": span}
             )
-        told = told_of(told, _SEEN)
-        chosen, local = distinct(column(told, "row"))
+        decisions = decisions_or_empty(decisions, _SEEN)
+        chosen, local = distinct(column(decisions, "row"))
         batch = batch.take(pa.array(np.searchsorted(rows, chosen)))
         key, document, begin, windows, span = self._runs(batch.column("text"))
-        wanted = (local.astype(np.uint64) << U(32)) | column(told, "begin")
+        wanted = (local.astype(np.uint64) << U(32)) | column(decisions, "begin")
         at = np.searchsorted((document.astype(np.uint64) << U(32)) | begin.astype(np.uint64), wanted)
         document, begin, windows = document[at], begin[at], windows[at]
         offsets, data = string_buffers(batch.column("text"))
         ends = begin + windows - 1 + self.min_bytes
-        where, shown = contexts(offsets, data, document, begin, ends, column(told, "show"))
+        where, shown = contexts(offsets, data, document, begin, ends, column(decisions, "show"))
         ordered = pa.record_batch(order_columns(batch, self.keep, self.name)).take(pa.array(document))
         return pa.record_batch(
             {
@@ -105,7 +105,7 @@ class Substring(Group):
             }
         )
 
-    def decide(self, rnd: int, keys: pa.Table) -> Decision:
+    def decide(self, rnd: int, keys: pa.Table) -> Decided:
         key, span, begin = column(keys, "key"), column(keys, "span"), column(keys, "begin").astype(np.uint64)
         place = places(keys)
         if rnd == 0:
@@ -125,9 +125,9 @@ class Substring(Group):
             at = pa.array(np.concatenate([picked, alone]))
             columns = [keys.column(name).take(at) for name in ("shard", "row", "begin")]
             shows = np.concatenate([show, np.ones(len(alone), np.bool_)])
-            return Decision(pa.table([*columns, pa.array(shows)], schema=_SEEN))
+            return Decided(pa.table([*columns, pa.array(shows)], schema=_SEEN))
         if keys.num_rows == 0:
-            return Decision(_CUT.empty_table())
+            return Decided(_CUT.empty_table())
         order = (document_ranks(keys, place) << U(32)) | begin
         picked, groups = grouped(key, span, order)
         shown = keys.column("bytes").combine_chunks()
@@ -146,11 +146,11 @@ class Substring(Group):
             self.min_bytes,
             self.keep_first,
         )
-        # whose span it was is told with the ranges near a document's begin only: it is asked when all of it goes
+        # the survivor is sent only with ranges near a document's begin: it is read only when the whole document goes
         survivors = pc.if_else(pa.array(first < self.min_bytes), keys.column("id").take(pa.array(other)), None)
         at = pa.array(row)
         columns = [keys.column("shard").take(at), keys.column("row").take(at)]
-        return Decision(pa.table([*columns, first.astype(np.uint32), last.astype(np.uint32), survivors], schema=_CUT))
+        return Decided(pa.table([*columns, first.astype(np.uint32), last.astype(np.uint32), survivors], schema=_CUT))
 
-    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
-        return cut(batch, rows, told, "repeated-spans", self.max_fraction, keep_text=not self.cut)
+    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
+        return cut(batch, rows, decisions, "repeated-spans", self.max_fraction, keep_text=not self.cut)

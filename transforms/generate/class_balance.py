@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field
 
-from corpusmill.transforms.base import Applied, Decision, Group, Stability
+from corpusmill.transforms.base import Applied, Decided, Group, Stability
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.generate.select import balanced
 from corpusmill.transforms.hashing import hash64
@@ -33,7 +33,7 @@ class ClassBalance(Group):
     share: float = Field(0.2, gt=0, le=1, description="share of the pseudo-labelled documents that is kept at most")
     seed: int = Field(1, ge=0, description="of the order among equals")
 
-    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
+    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         n, names = batch.num_rows, batch.schema.names
         for name in ("label", "confidence"):
             if n and name not in names:
@@ -56,16 +56,16 @@ class ClassBalance(Group):
             }
         )
 
-    def decide(self, rnd: int, keys: pa.Table) -> Decision:
+    def decide(self, rnd: int, keys: pa.Table) -> Decided:
         names, classes = np.unique(keys["group"].to_numpy(), return_inverse=True)
         kept = balanced(classes, keys["confidence"].to_numpy(), keys["order"].to_numpy(), self.share, len(names))
         dropped = np.ones(keys.num_rows, np.bool_)
         dropped[kept] = False
-        return Decision(keys.select(["shard", "row", "confidence"]).filter(pa.array(dropped)))
+        return Decided(keys.select(["shard", "row", "confidence"]).filter(pa.array(dropped)))
 
-    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
-        place = np.searchsorted(rows, told.column("row").to_numpy()).astype(np.int64)
+    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
+        place = np.searchsorted(rows, decisions.column("row").to_numpy()).astype(np.int64)
         stays = np.ones(batch.num_rows, np.bool_)
         stays[place] = False
-        values = told.column("confidence").to_pylist()
+        values = decisions.column("confidence").to_pylist()
         return Applied(batch.filter(pa.array(stays)), place, ["rank"] * len(place), values, [None] * len(place))

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpusmill.transforms.arrow import string_buffers
-from corpusmill.transforms.base import Applied, Decision, Group, Stability
+from corpusmill.transforms.base import Applied, Decided, Group, Stability
 from corpusmill.transforms.hashing import hash64
 from corpusmill.transforms.random import Keyed, draw_array
 
@@ -40,7 +40,7 @@ class SyntheticCap(Group):
     def files(self) -> list[str]:
         return [self.tokenizer] if self.tokenizer else []
 
-    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
+    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         sizes = self._sizes(batch)
         made = is_synthetic(batch)
         order = draw_array(Keyed(self.seed, self.name).keys(batch), 0)
@@ -68,15 +68,15 @@ class SyntheticCap(Group):
 
         return np.diff(load_tokenizer(self.tokenizer).encode(batch.column("text"))[0]).astype(np.int64)
 
-    def decide(self, rnd: int, keys: pa.Table) -> Decision:
+    def decide(self, rnd: int, keys: pa.Table) -> Decided:
         made = keys.filter(pc.equal(keys["kind"], _SYNTHETIC))
         real = int(pc.sum(keys.filter(pc.equal(keys["kind"], _REAL))["size"]).as_py() or 0)
         size, order, group = (made[n].to_numpy() for n in ("size", "order", "group"))
         dropped = ~within(size, group, order, int(real * self.max_share / (1 - self.max_share)))
-        return Decision(made.select(["shard", "row"]).filter(pa.array(dropped)))
+        return Decided(made.select(["shard", "row"]).filter(pa.array(dropped)))
 
-    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
-        gone = np.isin(rows, told.column("row").to_numpy())
+    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
+        gone = np.isin(rows, decisions.column("row").to_numpy())
         lost = np.flatnonzero(gone)
         return Applied(
             batch.filter(pa.array(~gone)), lost, ["cap"] * len(lost), [self.max_share] * len(lost), [None] * len(lost)

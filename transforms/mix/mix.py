@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from corpusmill.transforms.arrow import empty_batch
-from corpusmill.transforms.base import Applied, Decision, Group, Routed, Stability
+from corpusmill.transforms.base import Applied, Decided, Group, Routed, Stability
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import GOLDEN, U, mix64_array
 from corpusmill.transforms.mix.epochs import spread, tempered, uniform
@@ -31,7 +31,7 @@ _SENT = pa.schema(
         "size": pa.int64(),
     }
 )
-_TOLD = pa.schema(
+_DECISIONS = pa.schema(
     {
         "shard": pa.uint32(),
         "row": pa.uint32(),
@@ -139,7 +139,7 @@ class Mix(Group):
         p = np.array([self.weights[d] for d in domains], np.float64)
         return p / p.sum()
 
-    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
+    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         if not batch.num_rows:
             return empty_batch(_SENT)
         if EPOCH in batch.schema.names:
@@ -171,9 +171,9 @@ class Mix(Group):
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=_SENT)
 
-    def decide(self, rnd: int, keys: pa.Table) -> Decision:
+    def decide(self, rnd: int, keys: pa.Table) -> Decided:
         if not keys.num_rows:
-            return Decision(_TOLD.empty_table(), {"mixture": _TABLE.empty_table()}, None)
+            return Decided(_DECISIONS.empty_table(), {"mixture": _TABLE.empty_table()}, None)
         if not pc.any(keys["known"]).as_py():
             raise RecipeError(
                 f"mix.by: no document has a column `{self.by}`; name a column that they have, such as source"
@@ -191,19 +191,19 @@ class Mix(Group):
         columns = [domains, documents, [self.unit] * len(domains), sizes, shares, planned / max(planned.sum(), 1e-300)]
         columns += [epochs, epochs * documents, planned]
         table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _TABLE, strict=True)], schema=_TABLE)
-        # a shard is told about the domains that it has
+        # a shard gets decisions about its own domains only
         pairs = keys.select(["shard", "domain"]).group_by(["shard", "domain"], use_threads=False).aggregate([])
         pairs = pairs.sort_by([("shard", "ascending"), ("domain", "ascending")])
         which = pc.index_in(pairs["domain"], sums["domain"]).to_numpy()
-        told = [
+        columns = [
             pairs["shard"],
             np.zeros(len(which), np.uint32),
             pairs["domain"],
             epochs[which],
             np.full(len(which), shards, np.uint32),
         ]
-        return Decision(
-            pa.table([c if isinstance(c, pa.ChunkedArray) else pa.array(c) for c in told], schema=_TOLD),
+        return Decided(
+            pa.table([c if isinstance(c, pa.ChunkedArray) else pa.array(c) for c in columns], schema=_DECISIONS),
             {"mixture": table},
             shards,
         )
@@ -216,14 +216,16 @@ class Mix(Group):
         asked = float(sizes[shares > 0].sum()) if self.budget is None else float(self.budget)
         return spread(sizes, shares, asked, self.max_epochs)
 
-    def route(self, batch: pa.RecordBatch, told: pa.Table, rng: Keyed) -> Routed:
+    def route(self, batch: pa.RecordBatch, decisions: pa.Table, rng: Keyed) -> Routed:
         domains = self._domains(batch)
-        names = told["domain"].to_pylist()
+        names = decisions["domain"].to_pylist()
         which = (
-            pc.index_in(domains, told["domain"].combine_chunks()).fill_null(len(names)).to_numpy(zero_copy_only=False)
+            pc.index_in(domains, decisions["domain"].combine_chunks())
+            .fill_null(len(names))
+            .to_numpy(zero_copy_only=False)
         )
-        epochs = np.append(told["epochs"].to_numpy(), 0.0)[which]
-        shards = int(told["shards"][0].as_py()) if names else 1
+        epochs = np.append(decisions["epochs"].to_numpy(), 0.0)[which]
+        shards = int(decisions["shards"][0].as_py()) if names else 1
         evaluation = self._evaluation(batch)
         keys = rng.keys(batch)
         whole = np.floor(epochs)

@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
-from corpusmill.transforms.base import Applied, Decision, Group, Stability
+from corpusmill.transforms.base import Applied, Decided, Group, Stability
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import hash64, hash128
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.units.bounds import UNIT, bounded, unit_values
 
 REASONS = ("repeats-within-unit", "beyond-bounds-of-unit")
-_TOLD = pa.schema({"shard": pa.uint32(), "row": pa.uint32(), "reason": pa.uint8(), "value": pa.float64()})
+_DECISIONS = pa.schema({"shard": pa.uint32(), "row": pa.uint32(), "reason": pa.uint8(), "value": pa.float64()})
 
 
 class BoundUnits(Group):
@@ -55,7 +55,7 @@ class BoundUnits(Group):
             raise ValueError("give `max_rows`, `max_tokens` or `distinct`; without any of them nothing is bounded")
         return self
 
-    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None) -> pa.RecordBatch:
+    def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         units = hash128(unit_values(batch, self.by, self.name))
         return pa.record_batch(
             {
@@ -79,9 +79,9 @@ class BoundUnits(Group):
             raise RecipeError("bound-units.max_tokens: documents have no tokens; put the step `tokenize` before")
         return sizes.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
 
-    def decide(self, rnd: int, keys: pa.Table) -> Decision:
+    def decide(self, rnd: int, keys: pa.Table) -> Decided:
         if not keys.num_rows:
-            return Decision(_TOLD.empty_table())
+            return Decided(_DECISIONS.empty_table())
         part = {name: keys.column(name).to_numpy() for name in ("key", "second", "draw", "tokens", "text")}
         pairs = np.stack([part["key"], part["second"]], 1).view([("a", "<u8"), ("b", "<u8")]).reshape(-1)
         _, unit, sizes = np.unique(pairs, return_inverse=True, return_counts=True)
@@ -94,17 +94,19 @@ class BoundUnits(Group):
         stays = ~repeats
         stays[first] = bounded(unit[first], part["draw"][first], self.max_rows, part["tokens"][first], self.max_tokens)
         gone = np.flatnonzero(~stays)
-        told = {
+        decisions = {
             "shard": keys.column("shard").take(pa.array(gone)),
             "row": keys.column("row").take(pa.array(gone)),
             "reason": pa.array(np.where(repeats[gone], 0, 1), pa.uint8()),
             "value": pa.array(np.where(repeats[gone], 1.0, sizes[unit[gone]].astype(np.float64))),
         }
-        return Decision(pa.table(told, schema=_TOLD))
+        return Decided(pa.table(decisions, schema=_DECISIONS))
 
-    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table) -> Applied:
-        at = np.searchsorted(rows, told.column("row").to_numpy()).astype(np.int64)
+    def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
+        at = np.searchsorted(rows, decisions.column("row").to_numpy()).astype(np.int64)
         kept = np.ones(len(rows), np.bool_)
         kept[at] = False
-        reasons = [REASONS[r] for r in told.column("reason").to_pylist()]
-        return Applied(batch.filter(pa.array(kept)), at, reasons, told.column("value").to_pylist(), [None] * len(at))
+        reasons = [REASONS[r] for r in decisions.column("reason").to_pylist()]
+        return Applied(
+            batch.filter(pa.array(kept)), at, reasons, decisions.column("value").to_pylist(), [None] * len(at)
+        )

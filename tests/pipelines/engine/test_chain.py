@@ -6,7 +6,7 @@ import pytest
 from corpusmill.pipelines.engine.chain import Chain
 from corpusmill.pipelines.recipe.model import make_steps
 from corpusmill.transforms.arrow import empty_batch
-from corpusmill.transforms.base import Applied, Decision, Expand, Filter, Group, Map, Verdict
+from corpusmill.transforms.base import Applied, Decided, Expand, Filter, Group, Map, Verdict
 from corpusmill.transforms.document import derived_ids
 from corpusmill.transforms.errors import ConservationError, EngineError
 
@@ -58,7 +58,7 @@ class Odd(Group):
         raise NotImplementedError
 
     def decide(self, rnd, keys):
-        return Decision(keys)
+        return Decided(keys)
 
     def apply(self, batch, rows, told):
         gone = np.flatnonzero(np.isin(rows, told.column("row").to_numpy()))

@@ -1,4 +1,4 @@
-"""Runs a Group in memory, as the engine does: rounds of keys, decisions by key partition, what each shard is told, apply."""
+"""Runs a Group in memory, as the engine does: rounds of keys, decisions by key partition, decisions sent back to shards, apply."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class Outcome:
         return dict(zip(table["id"].to_pylist(), table["text"].to_pylist()))
 
 
-def of_rows(told: pa.Table, rows: np.ndarray) -> pa.Table:
-    """The rows of `told` (sorted by row) that speak of `rows`."""
+def of_rows(decisions: pa.Table, rows: np.ndarray) -> pa.Table:
+    """The rows of `decisions` (sorted by row) about `rows`."""
     if not len(rows):
-        return told.slice(0, 0)
-    row = told["row"].to_numpy()
+        return decisions.slice(0, 0)
+    row = decisions["row"].to_numpy()
     begin, end = np.searchsorted(row, [rows[0], int(rows[-1]) + 1])
-    return told.slice(begin, end - begin)
+    return decisions.slice(begin, end - begin)
 
 
 def run(group: Group, shards: list[Shard], partitions: int = 1, shuffle: int | None = None) -> Outcome:
     """Run `group` over shards of record batches. shuffle: seed by which the rows of each partition are permuted."""
-    told: list[pa.Table] | None = None
+    decisions: list[pa.Table] | None = None
     outcome = Outcome([])
     numbered = []
     for shard in shards:
@@ -63,7 +63,7 @@ def run(group: Group, shards: list[Shard], partitions: int = 1, shuffle: int | N
         sent = []
         for number, shard in enumerate(numbered):
             for batch, rows in shard:
-                part = group.keys(rnd, batch, rows, None if told is None else of_rows(told[number], rows))
+                part = group.keys(rnd, batch, rows, None if decisions is None else of_rows(decisions[number], rows))
                 table = pa.Table.from_batches([part])
                 sent.append(table.append_column("shard", pa.array(np.full(len(part), number, np.uint32))))
         every = pa.concat_tables(sent)
@@ -77,7 +77,7 @@ def run(group: Group, shards: list[Shard], partitions: int = 1, shuffle: int | N
             if shuffle is not None:
                 chosen = np.random.default_rng(shuffle + p).permutation(chosen)
             decision = group.decide(rnd, every.take(pa.array(chosen)))
-            decided.append(decision.told)
+            decided.append(decision.decisions)
             for name, table in decision.tables.items():
                 tables.setdefault(name, []).append(table)
         for name, parts in tables.items():
@@ -86,16 +86,16 @@ def run(group: Group, shards: list[Shard], partitions: int = 1, shuffle: int | N
         if rnd in group.gathered:
             answer = group.gather(rnd, decided, shard_rows)
             everything = pa.concat_tables([everything, answer]) if rnd in group.adds else answer
-        told = []
+        decisions = []
         for number in range(len(shards)):
             mine = everything.filter(pa.array(everything["shard"].to_numpy() == number))
             mine = mine.take(pa.array(np.argsort(mine["row"].to_numpy(), kind="stable")))
-            told.append(named(mine, shard_names([f"{number:016x}" for number in range(len(shards))])))
-    assert told is not None
+            decisions.append(named(mine, shard_names([f"{number:016x}" for number in range(len(shards))])))
+    assert decisions is not None
     for number, shard in enumerate(numbered):
         batches = []
         for batch, rows in shard:
-            applied = group.apply(batch, rows, of_rows(told[number], rows))
+            applied = group.apply(batch, rows, of_rows(decisions[number], rows))
             assert len(applied.batch) + len(applied.dropped) == len(batch)
             assert applied.batch.schema == batch.schema
             batches.append(applied.batch)

@@ -1,7 +1,16 @@
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.transforms.dedup._candidates import ALL, EQUAL, LINKS, NEXT, TOLD, band_pairs, candidates, components
+from corpusmill.transforms.dedup._candidates import (
+    ALL,
+    EQUAL,
+    LINKS,
+    NAMED_LINKS,
+    NEXT,
+    band_pairs,
+    candidates,
+    components,
+)
 from corpusmill.transforms.exchange import named, shard_names
 
 
@@ -58,7 +67,7 @@ def test_a_document_is_told_its_component_and_its_partners() -> None:
     )
     answer = components([links.slice(0, 2), links.slice(2)], np.array([8, 10]))
     assert answer.schema == LINKS
-    told = pa.concat_tables([links, answer])
+    decisions = pa.concat_tables([links, answer])
     names = shard_names(["0" * 40, "f" * 40])
 
     def name(shard: int, row: int) -> int:
@@ -67,7 +76,7 @@ def test_a_document_is_told_its_component_and_its_partners() -> None:
 
     got = {}
     for shard in (0, 1):
-        mine = told.filter(pa.array(told["shard"].to_numpy() == shard))
+        mine = decisions.filter(pa.array(decisions["shard"].to_numpy() == shard))
         found = candidates(named(mine.take(pa.array(np.argsort(mine["row"].to_numpy(), kind="stable"))), names))
         assert found.name.tolist() == [name(shard, row) for row in found.row.tolist()]
         columns = (found.component, found.shown_by, found.compared, found.partners.to_pylist())
@@ -91,4 +100,4 @@ def test_nothing() -> None:
     assert band_pairs(rows([1, 2], [2, 4])).num_rows == 0
     assert components([], np.array([3, 0])).schema == LINKS
     assert components([LINKS.empty_table()], np.array([], np.int64)).num_rows == 0
-    assert len(candidates(TOLD.empty_table()).partners) == 0
+    assert len(candidates(NAMED_LINKS.empty_table()).partners) == 0

@@ -9,8 +9,8 @@ from tests.transforms.dedup.harness import documents
 def run(texts: list[str], ranges: list[tuple[int, int, int]], **how: object) -> Applied:
     batch = documents(texts).to_batches()[0]
     row, begin, end = (pa.array([r[i] for r in ranges], pa.uint32()) for i in range(3))
-    told = pa.table({"row": row, "begin": begin, "end": end, "survivor": [f"s{i}" for i in range(len(ranges))]})
-    return cut(batch, np.arange(10, 10 + len(texts), dtype=np.uint32), told, "why", **how)  # type: ignore[arg-type]
+    decisions = pa.table({"row": row, "begin": begin, "end": end, "survivor": [f"s{i}" for i in range(len(ranges))]})
+    return cut(batch, np.arange(10, 10 + len(texts), dtype=np.uint32), decisions, "why", **how)  # type: ignore[arg-type]
 
 
 def test_ranges_overlap_touch_and_come_in_any_order() -> None:
@@ -41,10 +41,10 @@ def test_max_fraction_and_keeping_the_text() -> None:
 
 def test_null_stays_null_beside_a_cut() -> None:
     batch = documents(["0123", ""]).to_batches()[0].set_column(1, "text", pa.array(["0123", None]))
-    told = pa.table(
+    decisions = pa.table(
         {"row": pa.array([0], pa.uint32()), "begin": pa.array([1], pa.uint32()), "end": pa.array([2], pa.uint32())}
     )
-    got = cut(batch, np.arange(2, dtype=np.uint32), told.append_column("survivor", pa.array(["s"])), "why")
+    got = cut(batch, np.arange(2, dtype=np.uint32), decisions.append_column("survivor", pa.array(["s"])), "why")
     assert got.batch["text"].to_pylist() == ["023", None]
 
 
@@ -55,9 +55,9 @@ def test_nothing_told_changes_nothing() -> None:
 
 def test_drop() -> None:
     batch = documents(["a", "b", "c"]).to_batches()[0]
-    told = pa.table({"row": pa.array([6], pa.uint32()), "jaccard": [None], "survivor": ["x"]})
-    told = told.set_column(1, "jaccard", pa.array([None], pa.float64()))
-    got = drop(batch, np.array([5, 6, 7], np.uint32), told, "near", "jaccard")
+    decisions = pa.table({"row": pa.array([6], pa.uint32()), "jaccard": [None], "survivor": ["x"]})
+    decisions = decisions.set_column(1, "jaccard", pa.array([None], pa.float64()))
+    got = drop(batch, np.array([5, 6, 7], np.uint32), decisions, "near", "jaccard")
     assert got.batch["text"].to_pylist() == ["a", "c"]
     assert (got.dropped.tolist(), got.reasons, got.survivors) == ([1], ["near"], ["x"])
     assert np.isnan(got.values[0])

@@ -29,9 +29,9 @@ def test_clusters_pairs_and_survivors() -> None:
     root, a, b, similarity = confirm(best, shown, size, left, right, offsets, values, 0.8, True)
     assert root.tolist() == [0, 1, 1, 1, 1]
     assert list(zip(a.tolist(), b.tolist(), similarity.tolist())) == [(1, 3, 1.0), (1, 2, 0.8), (2, 4, 0.8)]
-    told = similarity_to_survivor(root, a, b, similarity)
-    assert np.isnan(told[0])
-    assert told[2:].tolist() == [0.8, 1.0, 0.8]
+    similarities = similarity_to_survivor(root, a, b, similarity)
+    assert np.isnan(similarities[0])
+    assert similarities[2:].tolist() == [0.8, 1.0, 0.8]
 
 
 def test_joined_pairs_of_large_components_are_not_compared_again() -> None:

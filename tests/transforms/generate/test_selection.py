@@ -77,10 +77,10 @@ def grouped(group: Group, rows: pa.RecordBatch, cut: int) -> list[str]:
     for number, shard in enumerate(shards):
         sent = group.keys(0, shard, np.arange(shard.num_rows, dtype=np.uint32), None)
         keys.append(sent.append_column("shard", pa.array([number] * sent.num_rows, pa.uint32())))
-    told = group.decide(0, pa.Table.from_batches(keys)).told
+    decisions = group.decide(0, pa.Table.from_batches(keys)).decisions
     out = []
     for number, shard in enumerate(shards):
-        mine = told.filter(pa.array(told["shard"].to_numpy() == number)).sort_by("row")
+        mine = decisions.filter(pa.array(decisions["shard"].to_numpy() == number)).sort_by("row")
         applied = group.apply(shard, np.arange(shard.num_rows, dtype=np.uint32), mine)
         assert (
             applied.batch.num_rows + len(applied.dropped)

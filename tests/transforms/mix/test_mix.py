@@ -29,8 +29,8 @@ def decided(step: Mix, *shards: pa.RecordBatch):
     return decision, {r["domain"]: r for r in decision.tables["mixture"].to_pylist()}
 
 
-def told(decision, shard: int = 0) -> pa.Table:
-    return decision.told.filter(pa.array(decision.told["shard"].to_numpy() == shard))
+def decisions_of(decision, shard: int = 0) -> pa.Table:
+    return decision.decisions.filter(pa.array(decision.decisions["shard"].to_numpy() == shard))
 
 
 def test_the_natural_mixture_keeps_every_document_once():
@@ -38,7 +38,7 @@ def test_the_natural_mixture_keeps_every_document_once():
     decision, table = decided(Mix(), batch)
     assert {d: r["epochs"] for d, r in table.items()} == {"a": 1.0, "b": 1.0}
     assert table["a"]["asked_share"] == table["a"]["planned_share"] == 0.75
-    routed = Mix().route(batch, told(decision), Keyed(1, "mix"))
+    routed = Mix().route(batch, decisions_of(decision), Keyed(1, "mix"))
     assert sorted(routed.batch["id"].to_pylist()) == sorted(batch["id"].to_pylist())
     assert set(routed.batch["epoch"].to_pylist()) == {0}
     assert routed.details == {"documents:a": 30, "documents:b": 10, "bytes:a": 1800, "bytes:b": 600}
@@ -70,7 +70,7 @@ def test_decisions_depend_on_the_documents_alone():
     whole, table = decided(Mix(temperature=2), batch)
     parts, again = decided(Mix(temperature=2), batch.slice(20), batch.slice(3, 17), batch.slice(0, 3))
     assert table == again
-    assert told(parts, 1)["domain"].to_pylist() == ["a"]
+    assert decisions_of(parts, 1)["domain"].to_pylist() == ["a"]
     assert whole.shards == parts.shards == 1
 
 
@@ -80,12 +80,12 @@ def test_a_document_draws_the_same_in_any_batch():
     decision, _ = decided(step, batch)
 
     def drawn(part: pa.RecordBatch) -> set:
-        r = step.route(part, told(decision), rng)
+        r = step.route(part, decisions_of(decision), rng)
         return set(zip(r.batch["id"].to_pylist(), r.batch["epoch"].to_pylist(), r.to.tolist(), r.order.tolist()))
 
     whole = drawn(batch)
     assert whole == drawn(batch.slice(0, 133)) | drawn(batch.slice(133).take(pa.array(range(266, -1, -1))))
-    other = step.route(batch, told(decision), Keyed(4, "mix"))
+    other = step.route(batch, decisions_of(decision), Keyed(4, "mix"))
     assert {o for *_, o in whole}.isdisjoint(other.order.tolist())
 
 
@@ -93,7 +93,7 @@ def test_fractions_are_drawn_and_everyone_gets_the_whole_part():
     batch = documents({"a": 4000, "b": 1000})
     step = Mix(weights={"a": 1, "b": 1}, unit="documents", shards=3)
     decision, table = decided(step, batch)
-    routed = step.route(batch, told(decision), Keyed(1, "mix"))
+    routed = step.route(batch, decisions_of(decision), Keyed(1, "mix"))
     ids, epoch = routed.batch["id"].to_pylist(), routed.batch["epoch"].to_numpy()
     copies = {i: [] for i in batch["id"].to_pylist()}
     for i, e in zip(ids, epoch.tolist()):
@@ -115,7 +115,7 @@ def test_epochs_of_one_document_go_to_independent_shards():
     batch = documents({"a": 6000})
     step = Mix(budget=4 * 6000, unit="documents", shards=4)
     decision, _ = decided(step, batch)
-    routed = step.route(batch, told(decision), Keyed(1, "mix"))
+    routed = step.route(batch, decisions_of(decision), Keyed(1, "mix"))
     to = routed.to.reshape(6000, 4)
     table = np.zeros((4, 4))
     np.add.at(table, (to[:, 0], to[:, 3]), 1)
@@ -131,7 +131,7 @@ def test_evaluation_documents_are_never_mixed_in():
     batch = documents({"a": 6}, split=split)
     decision, table = decided(Mix(), batch)
     assert table["a"]["documents"] == 3
-    routed = Mix().route(batch, told(decision), Keyed())
+    routed = Mix().route(batch, decisions_of(decision), Keyed())
     assert routed.batch["split"].to_pylist() == ["train", None, "train"]
     assert (routed.applied.reasons, routed.applied.dropped.tolist()) == (["evaluation-split"] * 3, [1, 2, 4])
     decision, table = decided(Mix(skip_splits=()), batch)
@@ -139,7 +139,7 @@ def test_evaluation_documents_are_never_mixed_in():
     only = documents({"a": 1}, split=["test"])
     decision, table = decided(Mix(), only)
     assert (decision.shards, table) == (None, {})
-    assert Mix().route(only, told(decision), Keyed()).applied.reasons == ["evaluation-split"]
+    assert Mix().route(only, decisions_of(decision), Keyed()).applied.reasons == ["evaluation-split"]
 
 
 def test_tokens_are_counted_where_there_are_tokens():
@@ -182,12 +182,12 @@ def test_empty_blank_and_single_documents():
     nothing = empty_batch(batch.schema)
     decision, _ = decided(Mix(), nothing)
     assert decision.shards is None
-    routed = Mix().route(nothing, told(decision), Keyed())
+    routed = Mix().route(nothing, decisions_of(decision), Keyed())
     assert routed.batch.schema.names == ["id", "text", "source", "epoch"]
     assert routed.batch.num_rows == 0
     blank = pa.record_batch({"id": ["x", "y"], "text": ["", None], "source": ["a", "a"]})
     decision, table = decided(Mix(), blank)
-    assert Mix().route(blank, told(decision), Keyed()).batch.num_rows == 2
+    assert Mix().route(blank, decisions_of(decision), Keyed()).batch.num_rows == 2
     assert decision.shards == 1
     decision, table = decided(Mix(unimax=True), blank)  # no text, nothing to repeat
     assert table["a"]["epochs"] == 0
