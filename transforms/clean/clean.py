@@ -1,4 +1,4 @@
-"""The cleaning of text in one step."""
+"""The step `clean`."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Clean(Map):
     """Repair the encoding, strip markup, and bring characters, control characters and white space into one form.
 
     In this order: mojibake (`corpusmill.transforms.clean.mojibake`), markup (`html`, `markdown`), control characters and
-    white space (`whitespace`), Unicode form (`unicode_form`). A text that needs nothing passes through untouched. Cleaning cleaned
-    text changes nothing, markup and mojibake apart: what looks like them afterwards is undone again.
+    white space (`whitespace`), Unicode form (`unicode_form`). A text that needs nothing passes through untouched. Cleaning twice
+    changes nothing, unless the result looks like markup or mojibake again.
 
     >>> batch = pa.record_batch({"id": ["a"], "text": ["cafe\\u0301  \\r\\n\\r\\n\\r\\n\\r\\n\\r\\nschÃ¶n\\x07"]})
     >>> Clean()(batch).column("text").to_pylist()
@@ -51,8 +51,8 @@ class Clean(Map):
             text = strip_html(text)
         elif self.markup == "markdown":
             text = strip_markdown(text)
-        # control characters first, which may stand between a letter and its mark; white space once more where the
-        # compatibility form made new
+        # control characters go first: one may stand between a letter and its combining mark; NFKC can make new white
+        # space, so lines are tidied once more
         text = self._tidy(text)
         if self.unicode != "none":
             composed = normalize(text, self.unicode)

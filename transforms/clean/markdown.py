@@ -1,4 +1,4 @@
-"""Markdown to plain text: the marks go, what they mark stays."""
+"""Markdown to plain text: removes the marks and keeps the text between them."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _closing(data: Any, i: int, stop: int, left: int, right: int) -> int:
 
 @njit(nogil=True, cache=True)
 def _only(data: Any, i: int, stop: int) -> bool:
-    """Whether data[i:stop] is a rule, an underline or a table's separator: such marks only, and at least three."""
+    """Whether data[i:stop] is only a rule, an underline or a table separator of at least three marks."""
     n = 0
     first = data[i] if i < stop else np.uint8(0)
     table = False

@@ -1,8 +1,7 @@
 """Repair of text that was decoded with the wrong character set ("schÃ¶n" for "schön"), by ftfy.
 
-ftfy looks at every character in Python. A kernel goes first: ftfy acts only where characters stand side by side that are
-unlikely together, from the sets that it publishes (`ftfy.badness.MOJIBAKE_CATEGORIES`). It is asked around such pairs, and
-nowhere else.
+ftfy looks at every character in Python, but acts only where unlikely characters of its published sets
+(`ftfy.badness.MOJIBAKE_CATEGORIES`) stand side by side. A kernel finds such pairs, and ftfy is asked only around them.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ def _table() -> np.ndarray:
 
 @njit(nogil=True, cache=True)
 def _suspects(offsets: Any, data: Any, table: Any, rows: Any, places: Any) -> int:
-    """Row, and byte of `data`, of each suspect, as many as there is room for; how many there are."""
+    """Writes row and byte of each suspect while there is room; returns how many there are."""
     n = 0
     for row in range(len(offsets) - 1):
         i, stop = offsets[row], offsets[row + 1]
@@ -77,24 +76,27 @@ def _suspects(offsets: Any, data: Any, table: Any, rows: Any, places: Any) -> in
 
 
 def suspects(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """(row, byte of the texts' data) int64 [k] of the characters around which ftfy might change something."""
+    """Returns (rows, bytes of the texts' data), int64 [k]: the characters around which ftfy might change something."""
     offsets, data = string_buffers(texts)
     room = 64
     while True:
         rows, places = np.empty(room, np.int64), np.empty(room, np.int64)
-        found = _suspects(offsets, data, _table(), rows, places)
-        if found <= room:
-            return rows[:found], places[:found]
-        room = found
+        count = _suspects(offsets, data, _table(), rows, places)
+        if count <= room:
+            return rows[:count], places[:count]
+        room = count
 
 
 _AROUND = 7 * 4 + 3
-"""Bytes before and behind a suspect that a pattern which holds it may reach, and what is left of a character cut through."""
+"""How many bytes a pattern can reach before or behind its suspect, with 3 for a character that is cut."""
 
 
 def bad_rows(texts: pa.Array) -> list[int]:
-    """The rows of which `ftfy.badness.is_bad` is true. It tries some forty patterns at every character: here, only around the
-    suspects. Each pattern holds one, and is at most 7 characters long; none looks around itself."""
+    """The rows for which `ftfy.badness.is_bad` is true.
+
+    `is_bad` tries some forty patterns at every character; here they run only around suspects. Each pattern contains a
+    suspect, is at most 7 characters long and has no look-around.
+    """
     from ftfy.badness import BADNESS_RE
 
     rows, places = suspects(texts)
@@ -112,7 +114,7 @@ def bad_rows(texts: pa.Array) -> list[int]:
 
 
 def repair(texts: pa.Array) -> pa.Array:
-    """Texts with their mojibake undone and nothing else changed; the same array if there was none.
+    """Undoes mojibake and changes nothing else. Returns the same array if there was none.
 
     >>> repair(pa.array(["schÃ¶n", "schön"])).to_pylist()
     ['schön', 'schön']

@@ -1,4 +1,4 @@
-"""Control characters and white space, in one pass over the rows that need it."""
+"""Tidies control characters and white space in one pass over the rows that need it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def tidy(texts: pa.Array, control: bool, whitespace: bool, collapse: bool, blank
 
 @njit(inline="always")
 def _is_break(c: Any) -> bool:
-    """Ends a line, but is no line feed."""
+    """Whether c ends a line and is not a line feed."""
     return 11 <= c <= 13 or c == 0x85 or c == 0x2028 or c == 0x2029
 
 
@@ -55,8 +55,8 @@ def _needs(
         stop: Any = np.int64(offsets[row + 1])
         i = start
         feeds = blank_lines + 1 if whitespace else 0  # a blank line at the start is one too many
-        found = False
-        while i < stop and not found:
+        untidy = False
+        while i < stop and not untidy:
             b = data[i]
             if 32 < b < 0x7F:
                 feeds = 0
@@ -71,23 +71,23 @@ def _needs(
                     feeds += 1
                     if i > start and data[i - 1] != 10:
                         c, _ = previous(data, start, i)
-                        found = (flags[c] & SPACE) != 0
-                    found |= feeds > blank_lines + 1
+                        untidy = (flags[c] & SPACE) != 0
+                    untidy |= feeds > blank_lines + 1
                 i += 1
                 continue
             here = i
             c, i = decode(data, i, stop)
             if b == 32 or b == 9:
                 if collapse and whitespace:
-                    found = b == 9 or here == start or data[here - 1] == 10 or (i < stop and data[i] == 32)
+                    untidy = b == 9 or here == start or data[here - 1] == 10 or (i < stop and data[i] == 32)
                 continue
             feeds = 0
-            found |= control and _is_control(c)
-            found |= whitespace and (_is_break(c) or (collapse and (flags[c] & SPACE) != 0))
-        if not found and whitespace and stop > start:
+            untidy |= control and _is_control(c)
+            untidy |= whitespace and (_is_break(c) or (collapse and (flags[c] & SPACE) != 0))
+        if not untidy and whitespace and stop > start:
             c, k = previous(data, start, stop)
-            found = (c != 10 and (flags[c] & SPACE) != 0) or (c == 10 and (k == start or data[k - 1] == 10))
-        out[row] = found
+            untidy = (c != 10 and (flags[c] & SPACE) != 0) or (c == 10 and (k == start or data[k - 1] == 10))
+        out[row] = untidy
 
 
 @njit(nogil=True, cache=True)

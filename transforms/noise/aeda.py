@@ -9,9 +9,9 @@ import pyarrow as pa
 from pydantic import Field
 
 from corpusmill.transforms.kernels.njit import njit
-from corpusmill.transforms.noise.buffers import put, room
-from corpusmill.transforms.noise.copies import Copies, Plan, text_buffers, written
-from corpusmill.transforms.noise.words import word_spans
+from corpusmill.transforms.noise.buffers import output_buffers, put, room
+from corpusmill.transforms.noise.copies import Copies, Versions, as_texts, text_buffers
+from corpusmill.transforms.noise.words import word_slots, word_spans
 from corpusmill.transforms.random import below, uniform
 from corpusmill.transforms.unicode import ALONE, decode, tables
 
@@ -39,11 +39,18 @@ class Aeda(Copies):
         0.3, gt=0, le=1, description="At most this share of words gets a mark (at least one does)."
     )
 
-    def noisy(self, batch: pa.RecordBatch, plan: Plan) -> tuple[pa.Array, np.ndarray]:
+    def noisy(self, batch: pa.RecordBatch, versions: Versions) -> tuple[pa.Array, np.ndarray]:
         offsets, data, edits = _aeda(
-            *text_buffers(batch), plan.rows, plan.copies, plan.keys, self.max_marks, tables()[0], _ASCII, _WIDE
+            *text_buffers(batch),
+            versions.rows,
+            versions.copies,
+            versions.keys,
+            self.max_marks,
+            tables()[0],
+            _ASCII,
+            _WIDE,
         )
-        return written(offsets, data), edits
+        return as_texts(offsets, data), edits
 
 
 @njit(nogil=True, cache=True)
@@ -51,15 +58,8 @@ def _aeda(
     offsets: Any, data: Any, rows: Any, copies: Any, keys: Any, share: float, flags: Any, narrow: Any, wide: Any
 ) -> tuple[Any, Any, Any]:
     m = len(rows)
-    longest, total = 0, 0
-    for r in range(m):
-        n = offsets[rows[r] + 1] - offsets[rows[r]]
-        longest = max(longest, n)
-        total += n
-    starts = np.empty(longest // 2 + 2, np.int32)
-    ends = np.empty(longest // 2 + 2, np.int32)
-    out = np.empty(total + total // 8 + 64, np.uint8)
-    bounds = np.zeros(m + 1, np.int64)
+    starts, ends = word_slots(offsets, rows)
+    out, bounds = output_buffers(offsets, rows)
     edits = np.zeros(m, np.int64)
     o = 0
     for r in range(m):

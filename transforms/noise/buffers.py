@@ -1,4 +1,4 @@
-"""Growing output buffers in numba kernels."""
+"""Output buffers that grow in numba kernels."""
 
 from __future__ import annotations
 
@@ -7,6 +7,18 @@ from typing import Any
 import numpy as np
 
 from corpusmill.transforms.kernels.njit import njit
+
+
+@njit(nogil=True, cache=True)
+def output_buffers(offsets: Any, rows: Any) -> tuple[Any, Any]:
+    """(out uint8, bounds int64 [m + 1] of zeros) for texts written from the m source rows `rows`.
+
+    `out` holds the rows as they are and an eighth more; `room` makes it longer.
+    """
+    total = 0
+    for row in rows:
+        total += offsets[row + 1] - offsets[row]
+    return np.empty(total + total // 8 + 64, np.uint8), np.zeros(len(rows) + 1, np.int64)
 
 
 @njit(nogil=True, cache=True)

@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 
 from corpusmill.transforms.hashing import U
 from corpusmill.transforms.kernels.njit import njit
-from corpusmill.transforms.noise.buffers import put, room
+from corpusmill.transforms.noise.buffers import output_buffers, put, room
 from corpusmill.transforms.noise.confusions import Confusions, homophones, keyboard, lookalikes
-from corpusmill.transforms.noise.copies import Copies, Plan, text_buffers, written
+from corpusmill.transforms.noise.copies import Copies, Versions, as_texts, text_buffers
 from corpusmill.transforms.random import draw, uniform
 from corpusmill.transforms.unicode import ALPHA, MARK, decode, tables
 
@@ -59,21 +59,21 @@ class Characters(Copies):
             raise ValueError(f"no rate is set: give at least one of {', '.join(OPERATIONS)}")
         return self
 
-    def noisy(self, batch: pa.RecordBatch, plan: Plan) -> tuple[pa.Array, np.ndarray]:
-        texts, counts = self.counted(batch, plan)
+    def noisy(self, batch: pa.RecordBatch, versions: Versions) -> tuple[pa.Array, np.ndarray]:
+        texts, counts = self.counted(batch, versions)
         return texts, counts.sum(axis=1)
 
-    def counted(self, batch: pa.RecordBatch, plan: Plan) -> tuple[pa.Array, np.ndarray]:
+    def counted(self, batch: pa.RecordBatch, versions: Versions) -> tuple[pa.Array, np.ndarray]:
         """(texts, edits int64 [m, 5] in the order of OPERATIONS)."""
         sounds = homophones() if self.same_sound else Confusions.of([])
         kinds = (keyboard(self.layout), lookalikes(), sounds)
         rates = np.array([getattr(self, name) for name in OPERATIONS], np.float64)
         index = np.stack([k.index for k in kinds])
         offsets, data, counts = _characters(
-            *text_buffers(batch), plan.rows, plan.copies, plan.keys, rates, tables()[0], index,
+            *text_buffers(batch), versions.rows, versions.copies, versions.keys, rates, tables()[0], index,
             *(getattr(k, part) for part in ("first", "offsets", "data") for k in kinds),
         )  # fmt: skip
-        return written(offsets, data), counts
+        return as_texts(offsets, data), counts
 
 
 @njit(nogil=True, cache=True)
@@ -82,13 +82,9 @@ def _characters(
     first0: Any, first1: Any, first2: Any, offsets0: Any, offsets1: Any, offsets2: Any, data0: Any, data1: Any, data2: Any,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     m = len(rows)
-    total = 0
-    for r in range(m):
-        total += offsets[rows[r] + 1] - offsets[rows[r]]
     rate = min(1.0, rates.sum())
     per_log = 1.0 / math.log1p(-rate) if rate < 1 else 0.0
-    out = np.empty(total + total // 8 + 64, np.uint8)
-    bounds = np.zeros(m + 1, np.int64)
+    out, bounds = output_buffers(offsets, rows)
     counts = np.zeros((m, 5), np.int64)
     o = 0
     for r in range(m):
@@ -99,7 +95,7 @@ def _characters(
         p = begin if copies[r] > 0 else stop
         j = 0
         while p < stop:
-            # errors fall on bytes; on one that begins no character none happens
+            # positions are drawn over bytes; a byte inside a character is skipped
             skip = math.log1p(-uniform(key, 2 * j)) * per_log
             if skip >= stop - p:
                 break

@@ -1,4 +1,4 @@
-"""What a character is mistaken for: its neighbours on the keyboard, its look-alikes, its homophones.
+"""Tables of confusions: what a character is mistaken for on a keyboard, by OCR, or by sound.
 
 A table maps a code point below 0x10000 to alternatives, which are short strings.
 """
@@ -29,7 +29,7 @@ class Confusions:
 
     @classmethod
     def of(cls, groups: list[tuple[str, list[str]]]) -> Confusions:
-        """Of (characters, their alternatives); a draw that hits the character itself is no edit, so leave it out."""
+        """Builds the table from (characters, alternatives). Leave out the character itself: drawing it is no edit."""
         index = np.full(0x10000, -1, np.int32)
         for number, (characters, _) in enumerate(groups):
             for c in characters:
@@ -60,7 +60,7 @@ def _neighbours(rows: tuple[str, ...]) -> list[tuple[str, list[str]]]:
 
 @functools.cache
 def keyboard(layout: str) -> Confusions:
-    """Letters whose keys touch, in the case of the letter; Cyrillic letters by their own layout."""
+    """Neighbouring keys of Latin letters (by `layout`) and of Cyrillic letters; the case of the letter is kept."""
     return Confusions.of(_neighbours(_LAYOUTS[layout]) + _neighbours(_CYRILLIC))
 
 
@@ -76,7 +76,7 @@ _LOOKALIKES = {
 
 @functools.cache
 def lookalikes() -> Confusions:
-    """What optical character recognition takes Latin characters for; letters with an accent lose it."""
+    """Confusions of optical character recognition on Latin characters; accented letters lose their accent."""
     groups = [(c, alternatives.split()) for c, alternatives in _LOOKALIKES.items()]
     for point in range(0xC0, 0x250):
         base = unicodedata.normalize("NFD", chr(point))[0]

@@ -1,6 +1,6 @@
-"""What all noise on text shares: which rows are copied, how often, under which keys, and the columns of a copy.
+"""The base of steps that make noisy copies: which rows are copied, how often, under which keys, and a copy's columns.
 
-A noise transform writes each document and its copies side by side in one pass of its kernel, so the text is moved once.
+The kernel of a noise step writes each document and its copies side by side in one pass, so the text moves once.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ EVALUATION_SPLITS = ("test", "validation", "valid", "val", "dev", "eval", "evalu
 
 
 @dataclass(frozen=True)
-class Plan:
+class Versions:
     """The rows to write, m of them: rows int64 [m] (the source row), copies int32 [m] (0 = the original, verbatim),
     keys uint64 [m] (the stream of this copy of this document)."""
 
@@ -55,8 +55,8 @@ class Copies(Expand):
     )
 
     @abc.abstractmethod
-    def noisy(self, batch: pa.RecordBatch, plan: Plan) -> tuple[pa.Array, np.ndarray]:
-        """(texts of the planned rows, number of edits of each, int64 [m])."""
+    def noisy(self, batch: pa.RecordBatch, versions: Versions) -> tuple[pa.Array, np.ndarray]:
+        """Returns the texts of `versions` and the number of edits of each (int64 [m])."""
 
     def untouched(self, batch: pa.RecordBatch) -> np.ndarray:
         """bool [n]: rows that pass through as they are. Subclasses add conditions of their own."""
@@ -65,7 +65,7 @@ class Copies(Expand):
         split = pc.utf8_lower(batch.column("split").cast(pa.string()))
         return _bools(pc.is_in(split, pa.array([s.lower() for s in self.skip_splits], pa.string())))
 
-    def plan(self, batch: pa.RecordBatch, rng: Keyed) -> Plan:
+    def versions(self, batch: pa.RecordBatch, rng: Keyed) -> Versions:
         """Each document, then its copies in order."""
         skipped = self.untouched(batch)
         first = np.where(skipped | self.keep_originals, 0, 1)
@@ -78,10 +78,10 @@ class Copies(Expand):
         for copy in range(1, self.copies + 1):
             here = copies == copy
             keys[here] = draw_array(keys[here], copy)
-        return Plan(rows, copies, keys)
+        return Versions(rows, copies, keys)
 
     def parameters(self) -> dict[str, Any]:
-        """What `derived_by` says of this transform: fields that differ from their defaults, paths by their last part."""
+        """The parameters in `derived_by`: fields that differ from their defaults; of paths only the file name."""
         shared = {"copies", "keep_originals", "keep_unchanged", "skip_splits"}
         fields = self.model_dump(mode="json", exclude_defaults=True, exclude=shared)
         return {
@@ -89,40 +89,40 @@ class Copies(Expand):
         }
 
     def expand(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:
-        plan = self.plan(batch, rng)
-        texts, edits = self.noisy(batch, plan)
-        derived = plan.copies > 0
+        versions = self.versions(batch, rng)
+        texts, edits = self.noisy(batch, versions)
+        derived = versions.copies > 0
         stays = np.ones(len(derived), np.bool_)
         if self.keep_originals and not self.keep_unchanged:
             stays = ~derived | (edits > 0)
         if batch.column("text").null_count:
             texts = pc.if_else(
-                batch.column("text").is_valid().take(pa.array(plan.rows)), texts, pa.scalar(None, pa.string())
+                batch.column("text").is_valid().take(pa.array(versions.rows)), texts, pa.scalar(None, pa.string())
             )
         if not stays.all():
-            plan = Plan(plan.rows[stays], plan.copies[stays], plan.keys[stays])
+            versions = Versions(versions.rows[stays], versions.copies[stays], versions.keys[stays])
             texts, edits, derived = texts.filter(pa.array(stays)), edits[stays], derived[stays]
-        rows = pa.array(plan.rows)
+        rows = pa.array(versions.rows)
         out = set_column(batch.drop_columns("text").take(rows), "text", texts).select(batch.schema.names)
         parents = out.column("id")
         ids, named = parents, repeats(out)
         for copy in range(1, self.copies + 1):
             fresh = derived_ids(named, f"{self.name}\0{rng.base}", copy)
-            ids = pc.if_else(pa.array(plan.copies == copy), fresh, ids)
+            ids = pc.if_else(pa.array(versions.copies == copy), fresh, ids)
         out = set_column(out, "id", ids)
-        for name, values in (("parent", parents), ("derived_by", self.lineage(plan, edits))):
+        for name, values in (("parent", parents), ("derived_by", self.lineage(versions, edits))):
             before = (
                 out.column(name).cast(pa.string()) if name in out.schema.names else pa.nulls(len(rows), pa.string())
             )
             out = set_column(out, name, pc.if_else(pa.array(derived), values, before))
         return out
 
-    def lineage(self, plan: Plan, edits: np.ndarray) -> pa.Array:
-        """`derived_by` of every planned row."""
+    def lineage(self, versions: Versions, edits: np.ndarray) -> pa.Array:
+        """`derived_by` of every version."""
         head = {"transform": self.name, "version": self.version, "parameters": self.parameters()}
         return pc.binary_join_element_wise(
             json.dumps(head, ensure_ascii=False)[:-1] + ', "copy": ',
-            pc.cast(pa.array(plan.copies), pa.string()),
+            pc.cast(pa.array(versions.copies), pa.string()),
             ', "edits": ',
             pc.cast(pa.array(edits.astype(np.int64)), pa.string()),
             "}",
@@ -131,7 +131,7 @@ class Copies(Expand):
 
 
 def repeats(batch: pa.RecordBatch) -> pa.Array:
-    """What a copy's id is made of: the ids, with the epoch behind those of documents that were repeated."""
+    """The ids that copies are named after; the epoch follows the id of a document that `mix` repeated."""
     i = batch.schema.get_field_index(EPOCH)
     if i < 0 or batch.schema.field(i).type != pa.int32():
         return batch.column("id")
@@ -145,7 +145,7 @@ def text_buffers(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
     return string_buffers(batch.column("text"))
 
 
-def written(offsets: np.ndarray, data: np.ndarray) -> pa.Array:
+def as_texts(offsets: np.ndarray, data: np.ndarray) -> pa.Array:
     """The string array a kernel wrote; its offsets are int64 [m + 1].
 
     Raises RecipeError if the copies of one batch exceed 2 GiB.

@@ -1,4 +1,4 @@
-"""Denoising for training: token ids to inputs and targets."""
+"""Denoising tasks for training: inputs and targets from token ids."""
 
 from __future__ import annotations
 

@@ -10,11 +10,11 @@ from pydantic import Field
 
 from corpusmill.transforms.hashing import U, hash64
 from corpusmill.transforms.kernels.njit import njit
-from corpusmill.transforms.noise.buffers import put, room
-from corpusmill.transforms.noise.copies import Plan, text_buffers, written
+from corpusmill.transforms.noise.buffers import output_buffers, put, room
+from corpusmill.transforms.noise.copies import Versions, as_texts, text_buffers
 from corpusmill.transforms.noise.synonyms import WithWordNet
 from corpusmill.transforms.noise.wordnet import find_entry, load_synonyms, put_like
-from corpusmill.transforms.noise.words import word_spans
+from corpusmill.transforms.noise.words import word_slots, word_spans
 from corpusmill.transforms.random import below, draw, draw_array, uniform
 from corpusmill.transforms.unicode import ALONE, decode, tables
 
@@ -41,19 +41,19 @@ class Eda(WithWordNet):
     swap: float = Field(0.1, ge=0, le=1, description="alpha_rs: swaps of two words, as a share of the words.")
     delete: float = Field(0.1, ge=0, le=1, description="p_rd: probability that a word is deleted.")
 
-    def noisy(self, batch: pa.RecordBatch, plan: Plan) -> tuple[pa.Array, np.ndarray]:
+    def noisy(self, batch: pa.RecordBatch, versions: Versions) -> tuple[pa.Array, np.ndarray]:
         table = load_synonyms(self.wordnet, self.senses, self.phrases)
         # the draw that all copies of a document share comes from its id alone
-        ids = batch.column("id").take(pa.array(plan.rows))
+        ids = batch.column("id").take(pa.array(versions.rows))
         turn = draw_array(hash64(ids)) % np.uint64(4)
-        operations = ((plan.copies + turn.astype(np.int64)) % 4).astype(np.int64)
-        operations[plan.copies == 0] = -1
-        synonyms = self.spoken(batch)[plan.rows]
+        operations = ((versions.copies + turn.astype(np.int64)) % 4).astype(np.int64)
+        operations[versions.copies == 0] = -1
+        synonyms = self.spoken(batch)[versions.rows]
         rates = np.array([self.replace, self.insert, self.swap, self.delete], np.float64)
         offsets, data, edits = _eda(
-            *text_buffers(batch), plan.rows, operations, plan.keys, rates, synonyms, tables()[0], *table.arrays
+            *text_buffers(batch), versions.rows, operations, versions.keys, rates, synonyms, tables()[0], *table.arrays
         )
-        return written(offsets, data), edits
+        return as_texts(offsets, data), edits
 
 
 @njit(nogil=True, cache=True)
@@ -62,19 +62,11 @@ def _eda(
     slots: Any, hashes: Any, first: Any, s_offsets: Any, s_data: Any,
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     m = len(rows)
-    longest, total = 0, 0
-    for r in range(m):
-        n = offsets[rows[r] + 1] - offsets[rows[r]]
-        longest = max(longest, n)
-        total += n
-    size = longest // 2 + 2
-    starts = np.empty(size, np.int32)
-    ends = np.empty(size, np.int32)
-    place = np.empty(size, np.int32)  # the word that stands in each slot
-    known = np.empty(size, np.int32)  # words with synonyms, and their entries
-    entries = np.empty(size, np.int32)
-    out = np.empty(total + total // 8 + 64, np.uint8)
-    bounds = np.zeros(m + 1, np.int64)
+    starts, ends = word_slots(offsets, rows)
+    place = np.empty(len(starts), np.int32)  # the word that stands in each slot
+    known = np.empty(len(starts), np.int32)  # words with synonyms, and their entries
+    entries = np.empty(len(starts), np.int32)
+    out, bounds = output_buffers(offsets, rows)
     edits = np.zeros(m, np.int64)
     o = 0
     for r in range(m):

@@ -11,10 +11,10 @@ from pydantic import Field, field_validator, model_validator
 
 from corpusmill.transforms.hashing import U, mix64
 from corpusmill.transforms.kernels.njit import njit
-from corpusmill.transforms.noise.buffers import put, room
-from corpusmill.transforms.noise.copies import Copies, Plan, text_buffers, written
+from corpusmill.transforms.noise.buffers import output_buffers, put, room
+from corpusmill.transforms.noise.copies import Copies, Versions, as_texts, text_buffers
 from corpusmill.transforms.noise.unigrams import Unigrams, read_unigrams, scripts
-from corpusmill.transforms.noise.words import word_spans
+from corpusmill.transforms.noise.words import word_slots, word_spans
 from corpusmill.transforms.random import draw
 from corpusmill.transforms.unicode import ALONE, decode, tables
 
@@ -79,20 +79,20 @@ class Noise(Copies):
             shown["words"] = f"{len(self.words)} words, {self.fingerprint()[:8]}"
         return shown
 
-    def noisy(self, batch: pa.RecordBatch, plan: Plan) -> tuple[pa.Array, np.ndarray]:
-        texts, counts = self.counted(batch, plan)
+    def noisy(self, batch: pa.RecordBatch, versions: Versions) -> tuple[pa.Array, np.ndarray]:
+        texts, counts = self.counted(batch, versions)
         return texts, counts.sum(axis=1)
 
-    def counted(self, batch: pa.RecordBatch, plan: Plan) -> tuple[pa.Array, np.ndarray]:
+    def counted(self, batch: pa.RecordBatch, versions: Versions) -> tuple[pa.Array, np.ndarray]:
         """(texts, edits int64 [m, 5] in the order of OPERATIONS)."""
         kind, table = _words(self.words)
         rates = np.array([self.mask, self.delete, self.replace, self.insert, self.swap], np.float64)
         blank = np.frombuffer(self.mask_with.encode(), np.uint8)
         offsets, data, counts = _noise(
-            *text_buffers(batch), plan.rows, plan.copies, plan.keys, rates, blank, tables()[0], scripts(), kind,
+            *text_buffers(batch), versions.rows, versions.copies, versions.keys, rates, blank, tables()[0], scripts(), kind,
             table.offsets, table.data, table.threshold, table.alias, table.first,
         )  # fmt: skip
-        return written(offsets, data), counts
+        return as_texts(offsets, data), counts
 
 
 @functools.lru_cache(maxsize=8)
@@ -119,15 +119,8 @@ def _noise(
     to_insert = U(rates[3] * scale)
     to_swap = U(rates[4] * scale)
     both = to_insert > U(0) or to_swap > U(0)
-    longest, total = 0, 0
-    for r in range(m):
-        n = offsets[rows[r] + 1] - offsets[rows[r]]
-        longest = max(longest, n)
-        total += n
-    starts = np.empty(longest // 2 + 2, np.int32)
-    ends = np.empty(longest // 2 + 2, np.int32)
-    out = np.empty(total + total // 8 + 64, np.uint8)
-    bounds = np.zeros(m + 1, np.int64)
+    starts, ends = word_slots(offsets, rows)
+    out, bounds = output_buffers(offsets, rows)
     counts = np.zeros((m, 5), np.int64)
     o = 0
     for r in range(m):

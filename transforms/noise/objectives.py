@@ -15,7 +15,7 @@ from corpusmill.transforms.kernels.njit import njit
 from corpusmill.transforms.random import below, draw, uniform
 
 IGNORED = -100
-"""The label of a position without loss, as in torch and HF transformers."""
+"""The label of positions without loss, as in torch and HF transformers."""
 
 
 @njit(nogil=True, cache=True)

@@ -9,8 +9,8 @@ import pyarrow as pa
 from pydantic import Field, model_validator
 
 from corpusmill.transforms.kernels.njit import njit
-from corpusmill.transforms.noise.buffers import put, room
-from corpusmill.transforms.noise.copies import Copies, Plan, text_buffers, written
+from corpusmill.transforms.noise.buffers import output_buffers, put, room
+from corpusmill.transforms.noise.copies import Copies, Versions, as_texts, text_buffers
 from corpusmill.transforms.noise.splitting import punkt_spans, rule_spans
 from corpusmill.transforms.random import below, uniform
 
@@ -48,12 +48,14 @@ class Sentences(Copies):
             raise ValueError(f"no rate is set: give at least one of {', '.join(OPERATIONS)}")
         return self
 
-    def noisy(self, batch: pa.RecordBatch, plan: Plan) -> tuple[pa.Array, np.ndarray]:
+    def noisy(self, batch: pa.RecordBatch, versions: Versions) -> tuple[pa.Array, np.ndarray]:
         texts = batch.column("text")
         spans = rule_spans(texts) if self.splitter == "rules" else punkt_spans(texts, self.language)
         rates = np.array([self.shuffle, self.rotate, self.delete], np.float64)
-        offsets, data, edits = _sentences(*text_buffers(batch), plan.rows, plan.copies, plan.keys, rates, *spans)
-        return written(offsets, data), edits
+        offsets, data, edits = _sentences(
+            *text_buffers(batch), versions.rows, versions.copies, versions.keys, rates, *spans
+        )
+        return as_texts(offsets, data), edits
 
 
 @njit(nogil=True, cache=True)
@@ -61,12 +63,10 @@ def _sentences(
     offsets: Any, data: Any, rows: Any, copies: Any, keys: Any, rates: Any, first: Any, starts: Any, ends: Any
 ) -> tuple[Any, Any, Any]:
     m = len(rows)
-    total, most = 0, 0
+    most = 0
     for r in range(m):
-        total += offsets[rows[r] + 1] - offsets[rows[r]]
         most = max(most, first[rows[r] + 1] - first[rows[r]])
-    out = np.empty(total + 64, np.uint8)
-    bounds = np.zeros(m + 1, np.int64)
+    out, bounds = output_buffers(offsets, rows)
     edits = np.zeros(m, np.int64)
     order = np.empty(most, np.int64)
     o = 0

@@ -1,4 +1,4 @@
-"""Sentence boundaries, by rules that serve languages with and without spaces, or by NLTK's punkt."""
+"""Finds sentences: by rules for languages with and without spaces, or by NLTK's punkt."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SPACE_KIND, _WIDE_KIND, _NARROW_KIND, _CLOSER_KIND, _TRAIL = 1, 2, 4, 8, 14
 
 @functools.cache
 def _kinds() -> np.ndarray:
-    """uint8 [0x10000]: what each code point is to a sentence; 0 for most."""
+    """uint8 [0x10000]: the kind of each code point (space, full stop, closing quote, ...); 0 for most."""
     out = ((tables()[0][:0x10000] & SPACE) != 0).astype(np.uint8)
     for characters, kind in ((_WIDE, _WIDE_KIND), (_NARROW, _NARROW_KIND), (_CLOSERS, _CLOSER_KIND)):
         out[[ord(c) for c in characters]] = kind
@@ -173,8 +173,10 @@ def _punkt(language: str) -> Any:
 
 
 def punkt_spans(texts: pa.Array, language: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """As `rule_spans`, by NLTK's punkt (Kiss and Strunk 2006); the wide full stops of Chinese and Japanese it does not know
-    are cut by rules within its sentences."""
+    """As `rule_spans`, by NLTK's punkt (Kiss and Strunk 2006).
+
+    Punkt does not know the full stops of Chinese and Japanese, so rules cut its sentences there.
+    """
     tokenizer = _punkt(language)
     offsets, _ = string_buffers(texts)
     first = np.zeros(len(texts) + 1, np.int64)

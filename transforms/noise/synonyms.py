@@ -15,16 +15,16 @@ from pydantic import Field
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import U, mix64
 from corpusmill.transforms.kernels.njit import njit
-from corpusmill.transforms.noise.buffers import put, room
-from corpusmill.transforms.noise.copies import Copies, Plan, text_buffers, written
+from corpusmill.transforms.noise.buffers import output_buffers, put, room
+from corpusmill.transforms.noise.copies import Copies, Versions, as_texts, text_buffers
 from corpusmill.transforms.noise.wordnet import FILES, find_entry, load_synonyms, put_like
-from corpusmill.transforms.noise.words import word_spans
+from corpusmill.transforms.noise.words import word_slots, word_spans
 from corpusmill.transforms.random import draw
 from corpusmill.transforms.unicode import tables
 
 
 class WithWordNet(Copies):
-    """What the transforms that draw synonyms share: where WordNet is, and which of its senses count."""
+    """Base of the steps that draw synonyms: where WordNet is, and which of its senses count."""
 
     senses: int = Field(1, ge=1, description="How many of a word's senses, the most frequent first, give synonyms.")
     phrases: bool = Field(False, description="Also use synonyms of several words.")
@@ -38,13 +38,13 @@ class WithWordNet(Copies):
         return [str(Path(self.wordnet) / name) for name in FILES] if self.wordnet else []
 
     def resolved(self, folder: str) -> Self:
-        """With WordNet's folder taken from `folder`, where it is relative."""
+        """A copy whose `wordnet` path is resolved against `folder`."""
         if self.wordnet is None:
             return self
         return self.model_copy(update={"wordnet": os.path.join(folder, os.path.expanduser(self.wordnet))})
 
     def fingerprint(self) -> str:
-        """As of every transform; of WordNet the content counts, not where it is."""
+        """The fingerprint of every step, with the content of WordNet's files instead of their path."""
         plain = super(WithWordNet, self.model_copy(update={"wordnet": None})).fingerprint()
         if self.wordnet is None:
             return plain
@@ -53,11 +53,13 @@ class WithWordNet(Copies):
             try:
                 digest.update(hashlib.sha256(Path(path).read_bytes()).digest())
             except OSError as error:
-                raise RecipeError(f"{path}: cannot be read: {error.strerror}; a step names this file") from None
+                raise RecipeError(
+                    f"{path}: cannot be read: {error.strerror}. Correct `wordnet` in the recipe."
+                ) from None
         return digest.hexdigest()[:32]
 
     def spoken(self, batch: pa.RecordBatch) -> np.ndarray:
-        """bool [n]: rows in a language with synonyms."""
+        """bool [n]: the rows in a language of `langs`."""
         if "lang" not in batch.schema.names:
             return np.ones(batch.num_rows, np.bool_)
         known = pc.is_in(batch.column("lang").cast(pa.string()), pa.array(self.langs, pa.string()))
@@ -82,12 +84,12 @@ class Synonyms(WithWordNet):
     def untouched(self, batch: pa.RecordBatch) -> np.ndarray:
         return super().untouched(batch) | ~self.spoken(batch)
 
-    def noisy(self, batch: pa.RecordBatch, plan: Plan) -> tuple[pa.Array, np.ndarray]:
+    def noisy(self, batch: pa.RecordBatch, versions: Versions) -> tuple[pa.Array, np.ndarray]:
         table = load_synonyms(self.wordnet, self.senses, self.phrases)
         offsets, data, edits = _synonyms(
-            *text_buffers(batch), plan.rows, plan.copies, plan.keys, self.rate, tables()[0], *table.arrays
+            *text_buffers(batch), versions.rows, versions.copies, versions.keys, self.rate, tables()[0], *table.arrays
         )
-        return written(offsets, data), edits
+        return as_texts(offsets, data), edits
 
 
 @njit(nogil=True, cache=True)
@@ -97,15 +99,8 @@ def _synonyms(
 ) -> tuple[Any, Any, Any]:  # fmt: skip
     m = len(rows)
     threshold = U(rate * 4294967296.0)
-    longest, total = 0, 0
-    for r in range(m):
-        n = offsets[rows[r] + 1] - offsets[rows[r]]
-        longest = max(longest, n)
-        total += n
-    starts = np.empty(longest // 2 + 2, np.int32)
-    ends = np.empty(longest // 2 + 2, np.int32)
-    out = np.empty(total + total // 16 + 64, np.uint8)
-    bounds = np.zeros(m + 1, np.int64)
+    starts, ends = word_slots(offsets, rows)
+    out, bounds = output_buffers(offsets, rows)
     edits = np.zeros(m, np.int64)
     o = 0
     for r in range(m):

@@ -68,7 +68,7 @@ def scripts() -> np.ndarray:
 
 @dataclass(frozen=True)
 class Unigrams:
-    """k words in the order of their script, ready to be drawn from.
+    """The alias tables of k words, sorted by script.
 
     offsets int32 [k + 1], data uint8: the words; threshold uint64 [k], alias int32 [k]: the alias method, within each
     script; first int32 [scripts + 1]: where each script's words begin.
@@ -82,7 +82,7 @@ class Unigrams:
 
     @classmethod
     def of(cls, words: list[str], counts: list[int] | None = None, by_script: bool = True) -> Unigrams:
-        """Of words and their counts (1 each if none); with `by_script` false all words are one class."""
+        """Builds the tables from words and counts (1 each by default). Without `by_script` all words are one class."""
         classes = np.zeros(len(words), np.int64)
         if by_script and words:
             classes = scripts()[[ord(w[0]) for w in words]].astype(np.int64)
@@ -100,7 +100,7 @@ class Unigrams:
 
 
 def _alias(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Walker's tables: entry i keeps a 32-bit draw below threshold[i] and hands others to alias[i]."""
+    """Walker's tables: slot i stands for word i if a 32-bit draw is below threshold[i], else for alias[i]."""
     n = len(weights)
     share = weights * (n / weights.sum())
     threshold = np.full(n, 1 << 32, np.uint64)
@@ -193,14 +193,14 @@ def _summed(parts: list[pa.Table]) -> pa.Table:
 
 
 def write_unigrams(table: pa.Table, path: str) -> None:
-    """A table of `build_unigrams` as a file that `words:` names."""
+    """Writes a table of `build_unigrams` as a file for `words:`."""
     lines = pc.binary_join_element_wise(table.column("word"), table.column("count").cast(pa.string()), "\t")
     with open(path, "w", encoding="utf-8", newline="\n") as file:
         file.write("".join(f"{line}\n" for line in lines.to_pylist()))
 
 
 def main(arguments: list[str]) -> int:
-    """Count Parquet files given by name: `OUT.tsv FILE.parquet...`."""
+    """Counts the words of Parquet files. Arguments: `OUT.tsv FILE.parquet...`."""
     import pyarrow.parquet as pq
 
     if len(arguments) < 2:

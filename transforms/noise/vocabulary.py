@@ -1,4 +1,4 @@
-"""What a tokenizer's vocabulary says of each token: whether it begins a word, whether it ends a sentence.
+"""Tables of a tokenizer's vocabulary: which tokens begin a word, and which end a sentence.
 
 Read from a `tokenizer.json` of HF `tokenizers` without that package: byte-level BPE (GPT-2), WordPiece (BERT) and
 SentencePiece-like vocabularies (a leading U+2581).
@@ -20,7 +20,7 @@ _CLOSERS = b"\"')]"
 
 
 def token_tables(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """(begins a word, ends a sentence): bool [vocabulary] each."""
+    """Returns two tables, bool [vocabulary]: the token begins a word; the token ends a sentence."""
     try:
         stat = os.stat(path)
     except OSError as error:
@@ -73,8 +73,10 @@ def _decoder(spec: dict[str, Any]) -> Any:
 
 
 def _begins(raw: bytes) -> bool:
-    """A token begins a word unless it goes on with letters, digits or the inside of a character; a character of three or
-    four bytes (Chinese, Japanese) is a word of its own."""
+    """Whether a token begins a word: its first byte is no ASCII letter or digit and not inside a character.
+
+    A character of three or four bytes (Chinese, Japanese) is a word of its own.
+    """
     first = raw[:1] or b" "
     if first[0] < 0x80:
         return not first.isalnum()

@@ -55,7 +55,7 @@ class Synonyms:
 
     @classmethod
     def of(cls, table: dict[str, list[str]]) -> Synonyms:
-        """Of words (ASCII letters in lower case) and their synonyms."""
+        """Builds the table from words (lower-case ASCII letters) and their synonyms."""
         words = sorted(w for w, s in table.items() if s and w.isascii() and w.isalpha())
         offsets, data = string_buffers(pa.array(words, pa.string()))
         hashes, slots = _slots(offsets, data)
@@ -66,7 +66,7 @@ class Synonyms:
 
     @property
     def arrays(self) -> tuple[np.ndarray, ...]:
-        """What a kernel takes."""
+        """The arrays that kernels take."""
         return self.slots, self.hashes, self.first, self.offsets, self.data
 
 
@@ -163,7 +163,7 @@ def read_wordnet(folder: str | None) -> dict[str, str]:
 
 @functools.lru_cache(maxsize=4)
 def load_synonyms(folder: str | None, senses: int, phrases: bool) -> Synonyms:
-    """The frozen table of this process."""
+    """The synonym table, built once a process."""
     return Synonyms.of(synonym_lists(read_wordnet(folder), senses, phrases))
 
 
@@ -183,11 +183,11 @@ def synonym_lists(files: dict[str, str], senses: int, phrases: bool) -> dict[str
             weight = counts.get((lemma, number), 0)
             if lemma in best and best[lemma][0] >= weight:
                 continue
-            found = dict.fromkeys(w for p in places[:senses] for w in synsets[p] if w.lower() != lemma)
+            synonyms = dict.fromkeys(w for p in places[:senses] for w in synsets[p] if w.lower() != lemma)
             best[lemma] = (
                 weight,
                 pos,
-                [w.replace("_", " ") for w in found if phrases or re.fullmatch("[A-Za-z-]+", w)],
+                [w.replace("_", " ") for w in synonyms if phrases or re.fullmatch("[A-Za-z-]+", w)],
             )
     table = {lemma: words for lemma, (_, _, words) in best.items() if words}
     return {**_inflected(files, best, set(best)), **table}

@@ -1,4 +1,4 @@
-"""The words of a document as spans, found without a branch per word."""
+"""The words of a document as spans, by a kernel without a branch per word."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ import numpy as np
 
 from corpusmill.transforms.kernels.njit import njit
 from corpusmill.transforms.unicode import ALONE, MARK, WORD, decode
+
+
+@njit(nogil=True, cache=True)
+def word_slots(offsets: Any, rows: Any) -> tuple[Any, Any]:
+    """(starts, ends) int32, long enough for the words of any of the source rows `rows`."""
+    longest = 0
+    for row in rows:
+        longest = max(longest, offsets[row + 1] - offsets[row])
+    return np.empty(longest // 2 + 2, np.int32), np.empty(longest // 2 + 2, np.int32)
 
 
 @njit(nogil=True, cache=True)

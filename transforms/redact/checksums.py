@@ -1,6 +1,6 @@
-"""Checks of personal numbers: which strings of digits and letters can be what they look like.
+"""Checksum and range checks of personal numbers.
 
-Each check takes the value as it stands in the text (bytes) and answers with its canonical form, or None.
+Each check takes the bytes of a candidate as written in the text, and returns its canonical form, or None if it is invalid.
 """
 
 from __future__ import annotations

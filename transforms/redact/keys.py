@@ -1,4 +1,4 @@
-"""The key of pseudonyms: from an environment variable or a file, never from the recipe."""
+"""Reads the key of pseudonyms from an environment variable or a file, never from the recipe."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ _SHORTEST = 16
 
 
 def read_key(variable: str, path: str | None) -> bytes:
-    """The key's bytes, surrounding white space removed. The error never shows the key.
+    """The key's bytes without surrounding white space. Errors never show the key.
 
-    Raises RecipeError where there is none, or one shorter than 16 bytes.
+    Raises:
+        RecipeError: there is no key, or it is shorter than 16 bytes.
     """
     if path is not None:
         try:

@@ -1,4 +1,4 @@
-"""Names of persons, by Microsoft Presidio where it is installed."""
+"""Finds names of persons with Microsoft Presidio (an optional dependency)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Puts other strings in the place of stretches of text."""
+"""Replaces spans of text by other strings."""
 
 from __future__ import annotations
 
