@@ -23,7 +23,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from corpusmill.transforms.errors import MissingDependencyError, PrivacyError
 
 Kind = Literal["poisson-gaussian", "gaussian", "laplace", "approximate"]
-Accountant = Literal["pld", "prv", "rdp", "rdp-classic"]
 ADJACENCY = "add-or-remove"
 """The adjacency of every epsilon here: neighbours differ in the presence of one unit."""
 FINE, COARSE = 1e-4, 1e-3
@@ -168,12 +167,12 @@ def _prv_epsilon(events: tuple[Event, ...], delta: float) -> float:
     accountant = PRVAccountant()
     accountant.history = [(e.sigma, e.rate, e.count) for e in events]
     try:
-        found = float(accountant.get_epsilon(delta))
+        value = float(accountant.get_epsilon(delta))
     except Exception as error:  # it has no error type of its own
         raise PrivacyError(f"PRV cannot compute epsilon at delta {delta:g}: {error}. Use `pld`.") from error
-    if not math.isfinite(found):
+    if not math.isfinite(value):
         raise PrivacyError(f"PRV gives no finite epsilon at delta {delta:g}. Use `pld`.")
-    return found
+    return value
 
 
 def _rdp(events: Sequence[Event]) -> tuple[Any, Any]:
@@ -246,52 +245,29 @@ def sigma_for(
     def cost(sigma: float, interval: float) -> float:
         return epsilon((*spent, Event(kind=kind, sigma=sigma, rate=rate, count=count)), delta, accountant, interval)
 
-    def bisect(low: float, high: float, found: float, interval: float) -> tuple[float, float]:
-        while target - found > tolerance and high - low > 1e-9:
+    def bisect(low: float, high: float, reached: float, interval: float) -> tuple[float, float]:
+        while target - reached > tolerance and high - low > 1e-9:
             middle = (low + high) / 2
             value = cost(middle, interval)
             if value < target:
-                high, found = middle, value
+                high, reached = middle, value
             else:
                 low = middle
         return low, high
 
     first = COARSE if accountant == "pld" else FINE
-    high, found = 10.0, math.inf
-    while found > target:
+    high, reached = 10.0, math.inf
+    while reached > target:
         high *= 2
         if high > 1e6:
             raise PrivacyError(
                 f"no noise below 1e6 reaches epsilon {target:g} at delta {delta:g}. Ask for more epsilon."
             )
-        found = cost(high, first)
-    low, high = bisect(0.0, high, found, first)
+        reached = cost(high, first)
+    low, high = bisect(0.0, high, reached, first)
     if accountant == "pld":  # the coarse grid asks for a little more noise than needed
         low, high = bisect(0.9 * low, high, cost(high, FINE), FINE)
     return high
-
-
-def steps_for(target: float, delta: float, sigma: float, rate: float, before: Iterable[Event] = ()) -> int:
-    """How many more steps keep epsilon at or below `target`; 0 if none."""
-    spent = tuple(before)
-    kind: Kind = "poisson-gaussian" if rate < 1 else "gaussian"
-
-    def fits(count: int) -> bool:
-        return (
-            epsilon((*spent, Event(kind=kind, sigma=sigma, rate=rate, count=count)), delta, interval=COARSE) <= target
-        )
-
-    if not fits(1):
-        return 0
-    low, high = 1, 2
-    while fits(high):
-        low, high = high, high * 2
-        if high > 1 << 30:
-            return low
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
 
 
 def replace_one(eps: float, delta: float) -> tuple[float, float]:

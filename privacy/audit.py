@@ -215,8 +215,8 @@ def attack(members: np.ndarray, others: np.ndarray) -> dict[str, float]:
     """
     members, others = _scores(members), _scores(others)
     alone = np.log2((len(others) + 1) / np.arange(1, len(others) + 1)).mean()
-    found = {"auc": auc(members, others), "tpr_at_1_percent": tpr_at(members, others, 0.01)}
-    return found | {"exposure": float(exposure(members, others).mean()), "exposure_of_others": float(alone)}
+    rates = {"auc": auc(members, others), "tpr_at_1_percent": tpr_at(members, others, 0.01)}
+    return rates | {"exposure": float(exposure(members, others).mean()), "exposure_of_others": float(alone)}
 
 
 def exposure(scores: np.ndarray, reference: np.ndarray) -> np.ndarray:

@@ -149,23 +149,21 @@ def require(
     """
     home = dataset_of(path)
     if home is None:
-        found = certification or Certification(unit)
-        found.assume(f"{path} was made so that no unit of privacy changes the rows of another")
+        own = certification or Certification(unit)
+        own.assume(f"{path} was made so that no unit of privacy changes the rows of another")
     elif certification is None:
         raise PrivacyError(
             f"{home}: a private run on a data set needs a certification that its steps keep units apart. `corpusmill train` asks "
             "for one; in Python, give `certification=corpusmill.pipelines.recipe.certify.of_training(settings)`."
         )
     else:
-        found = certification
-        if found.data != manifest_of(home, snapshot)[1]:
+        own = certification
+        if own.data != manifest_of(home, snapshot)[1]:
             raise PrivacyError(
                 f"{home}: the certification is of another snapshot than the one to train on. Certify again."
             )
-    if found.unit != unit:
-        raise PrivacyError(
-            f"the certification is about the unit `{found.unit}`, the run about `{unit}`. Certify again."
-        )
+    if own.unit != unit:
+        raise PrivacyError(f"the certification is about the unit `{own.unit}`, the run about `{unit}`. Certify again.")
     if not allow_uncertified:
-        found.require()
-    return found
+        own.require()
+    return own

@@ -292,12 +292,12 @@ class Gradients:
         positions = gradient.shape[1] if gradient.dim() == 3 else 1
         smaller = 2 * positions**2 <= module.weight.numel()
         if self.mode == "ghost" and (smaller or isinstance(module, nn.Embedding)):
-            found = self._ghost[type(module)](module, inputs, gradient)
+            norms = self._ghost[type(module)](module, inputs, gradient)
             if isinstance(module, nn.Linear) and module.bias is not None and module.bias.requires_grad:
-                found[module.bias] = (
+                norms[module.bias] = (
                     gradient.flatten(1, -2).sum(1).norm(dim=1) if gradient.dim() > 2 else gradient.norm(dim=1)
                 )
-            return {p: norm for p, norm in found.items() if p.requires_grad}
+            return {p: norm for p, norm in norms.items() if p.requires_grad}
         return {
             p: g.flatten(1).norm(dim=1) for p, g in self._sample(layer, inputs, gradient).items() if p.requires_grad
         }

@@ -46,7 +46,7 @@ def of_run(ledger: Ledger, run: str, certification: Certification, base: Sequenc
     name = hashlib.sha256(repr(sorted(budget.items())).encode()).hexdigest()[:32]
     also: list[Guarantee] = []
     certified = not certification.refusals
-    for before in (one for whole in base for one in each(whole)):
+    for before in (one for guarantee in base for one in each(guarantee)):
         if before.ledger == name:
             mine = [*(r for r in before.runs if r not in mine), *mine]
             certified = certified and before.certified
@@ -68,25 +68,26 @@ def of_run(ledger: Ledger, run: str, certification: Certification, base: Sequenc
     )
 
 
-def each(found: Guarantee) -> list[Guarantee]:
+def each(guarantee: Guarantee) -> list[Guarantee]:
     """The guarantee and those for other populations."""
-    return [found, *found.also]
+    return [guarantee, *guarantee.also]
 
 
-def paragraph(found: Guarantee) -> str:
+def paragraph(guarantee: Guarantee) -> str:
     """The guarantee in plain language, for a card: Markdown."""
-    one = "document" if found.unit == "document" else f"value of the column `{found.unit}`"
-    if not found.certified:
+    one = "document" if guarantee.unit == "document" else f"value of the column `{guarantee.unit}`"
+    if not guarantee.certified:
         return (
-            f"**No guarantee holds.** The model was trained with noise worth epsilon = {found.epsilon:.2f} at delta = "
-            f"{found.delta:g} for the population *{found.population}*, but on data whose steps let one {one} change the rows "
-            "of others, by a switch that allows it. The figure is no bound."
+            f"**No guarantee holds.** The model was trained with noise worth epsilon = {guarantee.epsilon:.2f} at delta = "
+            f"{guarantee.delta:g} for the population *{guarantee.population}*, but on data whose steps let one {one} change "
+            "the rows of others, by a switch that allows it. The figure is no bound."
         )
-    rests = "".join(f"\n- {note}" for note in found.assumptions)
+    rests = "".join(f"\n- {note}" for note in guarantee.assumptions)
     return (
-        f"For the population *{found.population}* this is differentially private with **epsilon = {found.epsilon:.2f} at delta "
-        f"= {found.delta:g}**. Unit of privacy: one {one}; adjacency: {found.adjacency}; accountant: {found.accountant} "
-        f"(composed privacy loss distributions, dp-accounting). All that was released from the population until the model was "
-        f"trained, this included: epsilon = {found.total:.2f}."
+        f"For the population *{guarantee.population}* this is differentially private with **epsilon = {guarantee.epsilon:.2f} at "
+        f"delta = {guarantee.delta:g}**. Unit of privacy: one {one}; adjacency: {guarantee.adjacency}; accountant: "
+        f"{guarantee.accountant} (composed privacy loss distributions, dp-accounting). All that was released from the "
+        f"population until the model was "
+        f"trained, this included: epsilon = {guarantee.total:.2f}."
         + (f"\n\nIt rests on what no program can see:\n{rests}" if rests else "")
     )

@@ -101,9 +101,9 @@ class Ledger:
         return self._parse(data)
 
     def _parse(self, data: bytes) -> list[dict[str, Any]]:
-        whole = data[: data.rfind(b"\n") + 1]  # behind it: a line that a crash cut short, which nobody acted on
+        complete = data[: data.rfind(b"\n") + 1]  # behind it: a line that a crash cut short, which nobody acted on
         lines, before = [], ""
-        for number, raw in enumerate(whole.splitlines(), 1):
+        for number, raw in enumerate(complete.splitlines(), 1):
             try:
                 line = json.loads(raw)
                 good = line["before"] == before
@@ -215,8 +215,8 @@ class Ledger:
             if not first:
                 self._parse(data)
             last = data[:end].splitlines()[-1] if end else b""
-            made = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            chained = line | {"at": made, "before": hashlib.sha256(last).hexdigest() if end else ""}
+            now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+            chained = line | {"at": now, "before": hashlib.sha256(last).hexdigest() if end else ""}
             raw = json.dumps(chained, sort_keys=True, ensure_ascii=False).encode() + b"\n"
             handle = os.open(self.path, os.O_RDWR)
             try:

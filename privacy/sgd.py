@@ -9,9 +9,9 @@ sigma * C and is divided by the public constant rate * units, never by the numbe
 So adding or removing one unit moves the sum by at most C (adjacency: add or remove one unit), and each step is one event
 `poisson-gaussian` of (rate, sigma). What an optimizer makes of g costs nothing more.
 
-    private = Private(model, plan, units, secret)
+    private = Private(model, settings, units, secret)
     private.check(loss, two_rows)                       # per-sample gradients are what they should be, or PrivacyError
-    for step in range(plan.steps):
+    for step in range(settings.steps):
         for rows in private.begin(step):                # physical batches of whole units, this process's share
             private.add(lambda: loss(model, batch_of(rows)), rows)
         private.finish()                                # parameters' .grad is g
@@ -44,7 +44,7 @@ Loss = Callable[[nn.Module, dict[str, Tensor]], Tensor]
 """Of (model, batch): one loss a row, [B]; a mean over the row's own tokens, never over the batch's."""
 
 
-class Plan(BaseModel):
+class DpSettings(BaseModel):
     """Everything public about a private run: what its epsilon and its updates depend on."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -72,7 +72,7 @@ class Plan(BaseModel):
     micro_rows: int = Field(default=32, ge=1, description="rows that go through the model at once")
 
     @model_validator(mode="after")
-    def _count_noise(self) -> Plan:
+    def _count_noise(self) -> DpSettings:
         if self.clipping == "adaptive" and self.sigma and 2 * self.counting <= self.sigma:
             raise ValueError(
                 f"count_sigma {self.counting:g}: twice it must be above sigma ({self.sigma:g}), or nothing is left for gradients"
@@ -104,7 +104,7 @@ class Plan(BaseModel):
         )
 
     def digest(self) -> str:
-        """Equal for plans whose steps are the same; more steps, and how rows are batched, change none."""
+        """Equal for settings whose steps are the same; more steps, and how rows are batched, change none."""
         shaping = self.model_copy(update={"steps": 1, "micro_rows": 1})
         return hashlib.sha256(shaping.model_dump_json().encode()).hexdigest()[:32]
 
@@ -115,7 +115,7 @@ class Private:
     def __init__(
         self,
         model: nn.Module,
-        plan: Plan,
+        settings: DpSettings,
         units: Units,
         secret: Secret,
         spend: Spend | None = None,
@@ -131,15 +131,16 @@ class Private:
             raise PrivacyError(
                 "give the bare model: DistributedDataParallel would sum gradients before they are clipped."
             )
-        units.require(plan.max_rows)
-        if spend is not None and spend.event.times(1) != plan.event().times(1):
+        units.require(settings.max_rows)
+        if spend is not None and spend.event.times(1) != settings.event().times(1):
             raise PrivacyError(
-                f"the ledger has reserved {spend.event.short()}, the plan runs {plan.event().short()}. They must be the same."
+                f"the ledger has reserved {spend.event.short()}, the run would spend {settings.event().short()}. "
+                "They must be the same."
             )
-        self.model, self.plan, self.units, self.secret, self.spend = model, plan, units, secret, spend
+        self.model, self.settings, self.units, self.secret, self.spend = model, settings, units, secret, spend
         self.fingerprint, self.rank, self.world = fingerprint, rank, world
-        self.gradients = Gradients(model, plan.mode)
-        self.clip, self.step = plan.clip, 0
+        self.gradients = Gradients(model, settings.mode)
+        self.clip, self.step = settings.clip, 0
         self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._checked = False
         self._open = False
@@ -151,7 +152,7 @@ class Private:
 
     def check(self, loss: Loss, batch: dict[str, Tensor]) -> None:
         """Compare gradients of single rows with the truth; training is refused until this has passed. See `check`."""
-        check(self.model, loss, batch, self.plan.mode, self.gradients)
+        check(self.model, loss, batch, self.settings.mode, self.gradients)
         self._checked = True
 
     def begin(self, step: int) -> list[np.ndarray]:
@@ -165,17 +166,17 @@ class Private:
                 f"step {step} was asked where step {self.step} is next. A step that is repeated or skipped would reuse noise on "
                 "other sums, or count what was not done. Restore the checkpoint of this step, or start a new run."
             )
-        if step >= self.plan.steps or (self.spend is not None and step >= self.spend.event.count):
+        if step >= self.settings.steps or (self.spend is not None and step >= self.spend.event.count):
             raise PrivacyError(
-                f"step {step + 1} of {self.plan.steps}: its budget is not reserved. Plan more steps first."
+                f"step {step + 1} of {self.settings.steps}: its budget is not reserved. Ask for more steps first."
             )
         if self.spend is not None and self.spend.closed:
             raise PrivacyError("the ledger's reservation is closed. Open another for further steps.")
-        joined = self.secret.sampled(step, self.units.count, self.plan.rate)
+        joined = self.secret.sampled(step, self.units.count, self.settings.rate)
         self._waiting = joined[self.rank :: self.world]
         self._sums, self._unclipped, self._open = {}, 0.0, True
         self.diagnostics = {"units": 0.0, "clipped": 0.0, "loss": 0.0}
-        return self.units.batches(self._waiting, self.plan.micro_rows)
+        return self.units.batches(self._waiting, self.settings.micro_rows)
 
     def add(self, losses_of: Callable[[], Tensor], rows: np.ndarray) -> None:
         """Clip and add the gradients of the units in a physical batch.
@@ -205,7 +206,7 @@ class Private:
         broken = ~torch.isfinite(total)
         if broken.any():  # a unit whose gradient is no number gives nothing, which is within its bound
             self.gradients.forget(broken)
-        if self.plan.clipping == "per-layer":
+        if self.settings.clipping == "per-layer":
             share = self.clip / math.sqrt(len(norms))
             factors = {p: _factor(norm, share, broken) for p, norm in norms.items()}
         else:
@@ -236,21 +237,21 @@ class Private:
             for tensor in (*sums, unclipped):
                 dist.all_reduce(tensor)
         for p, s in zip(self.parameters.values(), sums):
-            p.grad = s.div_(self.plan.divisor)
-        if self.plan.clipping == "adaptive":
+            p.grad = s.div_(self.settings.divisor)
+        if self.settings.clipping == "adaptive":
             noise = (
-                float(self.secret.normal(self.step, 1, purpose=COUNT)[0]) * self.plan.counting
-                if self.plan.sigma
+                float(self.secret.normal(self.step, 1, purpose=COUNT)[0]) * self.settings.counting
+                if self.settings.sigma
                 else 0.0
             )
-            share = (float(unclipped) + noise) / self.plan.divisor + 0.5
-            self.clip *= math.exp(-self.plan.clip_rate * (min(max(share, 0.0), 1.0) - self.plan.quantile))
+            share = (float(unclipped) + noise) / self.settings.divisor + 0.5
+            self.clip *= math.exp(-self.settings.clip_rate * (min(max(share, 0.0), 1.0) - self.settings.quantile))
         self._sums, self._open = {}, False
         self.step += 1
 
     def _noisy(self, sums: list[Tensor]) -> list[Tensor]:
         """The sums of clipped gradients with this process's share of the noise."""
-        deviation = self.plan.gradient_sigma * self.clip
+        deviation = self.settings.gradient_sigma * self.clip
         if self.rank == 0 and deviation:
             pieces = [piece for s in sums for piece in s.view(-1).split(NOISE_PIECE)]
             for part, piece in enumerate(pieces):  # a piece at a time: noise needs no memory of its own
@@ -266,7 +267,7 @@ class Private:
             "step": self.step,
             "clip": self.clip,
             "run": self.secret.name,
-            "plan": self.plan.digest(),
+            "plan": self.settings.digest(),
             "fingerprint": self.fingerprint,
         }
 
@@ -292,7 +293,7 @@ class Private:
 
     def differing(self, state: dict[str, Any]) -> list[str]:
         """What decides this run's sums, and was another one in the run of `state`: names."""
-        mine = {"plan": self.plan.digest(), "fingerprint": self.fingerprint}
+        mine = {"plan": self.settings.digest(), "fingerprint": self.fingerprint}
         return [name for name, value in mine.items() if state.get(name) != value]
 
     def close(self) -> None:
@@ -355,14 +356,14 @@ def check(
             for i, (_, truth) in enumerate(truths):
                 one = torch.zeros(count)
                 one[i] = 1.0
-                found = {p: torch.zeros_like(p) for p in names}
+                sums = {p: torch.zeros_like(p) for p in names}
                 for p, part in own.weighted(dict.fromkeys(names, one.to(next(iter(names)).device))):
-                    found[p] = found[p] + part
+                    sums[p] = sums[p] + part
                 size = math.sqrt(sum(float(t.square().sum()) for t in truth.values()))
                 for p, name in names.items():
                     scale = max(float(truth[p].norm()), 1e-3 * size, 1e-12)
                     error = max(
-                        float((found[p] - truth[p]).norm()) / scale,
+                        float((sums[p] - truth[p]).norm()) / scale,
                         abs(float(norms[p][i]) - float(truth[p].norm())) / scale,
                     )
                     worst = max(worst, error)

@@ -101,14 +101,14 @@ def plot(
 
 def statement(ledger: Ledger) -> str:
     """A statement for a data-protection officer: what is guaranteed, to whom, against whom, and what is not."""
-    found = status(ledger)
-    budget, eps = found.budget, found.spent
+    report = status(ledger)
+    budget, eps = report.budget, report.spent
     delta = float(budget["delta"])
     who = "document" if budget["unit"] == "document" else f"person or account (column `{budget['unit']}`)"
     what = "documents" if budget["unit"] == "document" else f"all documents of one {who}, together,"
     prior, after = 0.5, 1 / (1 + math.exp(-eps))
     twice, twice_delta = replace_one(eps, delta)
-    runs = "\n".join(f"  {i}. {when[:10]}  {name}: {cost}" for i, (when, name, cost) in enumerate(found.runs, 1))
+    runs = "\n".join(f"  {i}. {when[:10]}  {name}: {cost}" for i, (when, name, cost) in enumerate(report.runs, 1))
     return f"""Privacy statement for the population "{budget["population"]}"
 
 What is protected. The unit of protection is one {who}. Two data sets are compared that differ in {
@@ -127,8 +127,10 @@ the data can become at most {after:.1%} sure of it. If one {
     } is replaced by another instead, the figures are
 epsilon = {twice:.2f} and delta = {min(1.0, twice_delta):.2g}.
 
-The budget. Epsilon {budget["epsilon"]:g} may be spent in all; {found.left:.2f} is left. {
-        f"{found.open_runs} run(s) are not closed and count as if all their steps had run. " if found.open_runs else ""
+The budget. Epsilon {budget["epsilon"]:g} may be spent in all; {report.left:.2f} is left. {
+        f"{report.open_runs} run(s) are not closed and count as if all their steps had run. "
+        if report.open_runs
+        else ""
     }A run that would exceed the budget is refused before it reads data. Runs made only to choose settings are counted like
 others.
 
@@ -136,7 +138,7 @@ What was spent, in the order of time:
 {runs or "  nothing yet"}
 
 How it was computed. As composed privacy loss distributions (dp-accounting); the figure is an upper bound. {
-        f"A second accountant (PRV, Opacus) gives {found.beside:.2f}." if found.beside is not None else ""
+        f"A second accountant (PRV, Opacus) gives {report.beside:.2f}." if report.beside is not None else ""
     }
 
 What is not covered. Facts that hold for a group without any one {

@@ -97,21 +97,21 @@ def tally(pairs: pa.Table, max_groups: int, secret: Secret, part: int = 0) -> pa
     distinct = pairs.group_by(pairs.column_names, use_threads=False).aggregate([])
     names = [n for n in distinct.column_names if n != UNIT_OF]
     kept = distinct.take(pa.array(_chosen(distinct, names, max_groups, secret, part)))
-    found = kept.group_by(names, use_threads=False).aggregate([([], "count_all")])
-    return found.rename_columns([COUNTED if n == "count_all" else n for n in found.column_names])
+    counts = kept.group_by(names, use_threads=False).aggregate([([], "count_all")])
+    return counts.rename_columns([COUNTED if n == "count_all" else n for n in counts.column_names])
 
 
 def release(tallied: pa.Table, sigma: float, delta: float, max_groups: int, secret: Secret, part: int = 0) -> Counts:
     """Counts that may be published, from all `tally` gave; counts of one group are added first."""
     names = [n for n in tallied.column_names if n != COUNTED]
-    found = tallied.group_by(names, use_threads=False).aggregate([(COUNTED, "sum")])
-    found = found.sort_by([(name, "ascending") for name in names])  # draws go to groups in a fixed order
+    totals = tallied.group_by(names, use_threads=False).aggregate([(COUNTED, "sum")])
+    totals = totals.sort_by([(name, "ascending") for name in names])  # draws go to groups in a fixed order
     deviation = sigma * math.sqrt(max_groups)
     threshold = 1 + deviation * NormalDist().inv_cdf((1 - delta) ** (1 / max_groups))
-    exact = found[f"{COUNTED}_sum"].to_numpy()
-    noisy = exact + deviation * secret.normal(0, found.num_rows, part, purpose=COUNT)
+    exact = totals[f"{COUNTED}_sum"].to_numpy()
+    noisy = exact + deviation * secret.normal(0, totals.num_rows, part, purpose=COUNT)
     passed = noisy > threshold
-    table = found.select(names).filter(pa.array(passed)).append_column("units", pa.array(np.round(noisy[passed], 1)))
+    table = totals.select(names).filter(pa.array(passed)).append_column("units", pa.array(np.round(noisy[passed], 1)))
     return Counts(table, deviation, threshold)
 
 

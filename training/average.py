@@ -61,15 +61,17 @@ def part(node: Node) -> dict[str, Any]:
     if {n: p.shape for n, p in start.items()} != {n: t.shape for n, t in trained.items()}:
         raise DatasetError(f"{run}: holds other parameters than its settings say. Name another run.")
     update = np.concatenate([(trained[n].double() - p.detach().double()).flatten().numpy() for n, p in start.items()])
-    found = average.as_owner(node, update, _same(settings, state, vocabulary, model), stated(state))
-    result = _write(node, output, run, state, _moved(start, found.update), found)
-    named = {o: {"epsilon": s.epsilon, "delta": s.delta} for o, s in found.owners.items() if s.private and s.certified}
+    averaged = average.as_owner(node, update, _same(settings, state, vocabulary, model), stated(state))
+    result = _write(node, output, run, state, _moved(start, averaged.update), averaged)
+    named = {
+        o: {"epsilon": s.epsilon, "delta": s.delta} for o, s in averaged.owners.items() if s.private and s.certified
+    }
     return {
-        "owners": list(found.owners),
+        "owners": list(averaged.owners),
         "private": named,
         "parameters": len(update),
-        "precision": found.precision,
-        **({"encryption": found.encryption} if found.encryption else {}),
+        "precision": averaged.precision,
+        **({"encryption": averaged.encryption} if averaged.encryption else {}),
         "result": str(output),
         "checkpoint": str(result),
     }
@@ -149,36 +151,36 @@ def _moved(start: dict[str, nn.Parameter], update: np.ndarray) -> dict[str, Tens
 
 
 def _write(
-    node: Node, output: Path, run: Path, state: dict[str, Any], tensors: dict[str, Tensor], found: Averaged
+    node: Node, output: Path, run: Path, state: dict[str, Any], tensors: dict[str, Tensor], averaged: Averaged
 ) -> Path:
     """The checkpoint of the average: that of this owner's run with other parameters, and what it is made of."""
     job, agreed = node.job, average.settings_of(node.job)
     owners = []
-    for owner, s in found.owners.items():
+    for owner, s in averaged.owners.items():
         known = s._asdict() if s.private else {"private": False}
         owners.append({"name": owner, "weight": agreed.weights.get(owner, 1.0), **known})
-    made = {
+    origin = {
         "job": job.job,
         "session": job.session,
         "method": agreed.method,
         "party": node.name,
         "model": str(run),
         "owners": owners,
-        "left_out": [o for o in job.parties.owners if o not in found.owners],
-        "precision": found.precision,
+        "left_out": [o for o in job.parties.owners if o not in averaged.owners],
+        "precision": averaged.precision,
     }
-    joint = guaranteed(node.name, job.job, state, found)
-    whole = {
+    joint = guaranteed(node.name, job.job, state, averaged)
+    joined_state = {
         "step": 0, "targets": 0, "best": None, "best_step": 0, "bad": 0, "epoch": 0,
         "digests": {k: v for k, v in state["digests"].items() if k in ("tokenizer", "settings", "base")},
         "settings": state["settings"], "classes": state["classes"], "model": state["model"],
-        "train": {**state["train"], "output": str(output)}, "world": 1, "torch": torch.__version__, "average": made,
+        "train": {**state["train"], "output": str(output)}, "world": 1, "torch": torch.__version__, "average": origin,
         **({"guarantee": joint.model_dump(mode="json")} if joint else {}),
     }  # fmt: skip
-    return checkpoint.write(output, tensors, {}, whole, (run / "tokenizer.json").read_bytes(), 1)
+    return checkpoint.write(output, tensors, {}, joined_state, (run / "tokenizer.json").read_bytes(), 1)
 
 
-def guaranteed(me: str, job: str, state: dict[str, Any], found: Averaged) -> Guarantee | None:
+def guaranteed(me: str, job: str, state: dict[str, Any], averaged: Averaged) -> Guarantee | None:
     """What an average guarantees: to the own population what the own run does, to others what their owners state; None where
     no run was private. state: of the own run."""
     of_others = [
@@ -194,7 +196,7 @@ def guaranteed(me: str, job: str, state: dict[str, Any], found: Averaged) -> Gua
             certified=s.certified,
             assumptions=(f"{owner} stated it in the job {job}", "no person is in the populations of two owners"),
         )
-        for owner, s in found.owners.items()
+        for owner, s in averaged.owners.items()
         if owner != me and s.private
     ]
     own = [Guarantee.model_validate(state["guarantee"])] if state.get("guarantee") else []

@@ -151,8 +151,8 @@ def build(settings: TrainSettings, classes: list[str], start: bool = True) -> nn
 
 def base_of(path: str, settings: TrainSettings) -> Transformer:
     """The Transformer of a run, its adapters merged; a classifier's has no output layer left and is refused."""
-    found = load(path)
-    model = lora.merge(found.model)
+    loaded = load(path)
+    model = lora.merge(loaded.model)
     if not isinstance(model, Transformer):
         raise RecipeError(f"tune.base: {path} holds a {type(model).__name__}. Start from a pretrained language model.")
     model.requires_grad_(True)

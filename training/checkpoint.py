@@ -34,8 +34,8 @@ def step_name(step: int) -> str:
 
 def newest(output: str | Path) -> Path | None:
     """The last checkpoint of a run, or None."""
-    found = sorted((Path(output) / FOLDER).glob("step-*"))
-    return found[-1] if found else None
+    folders = sorted((Path(output) / FOLDER).glob("step-*"))
+    return folders[-1] if folders else None
 
 
 def to_resume(output: str | Path, resume: bool) -> Path | None:
@@ -54,10 +54,10 @@ def find(path: str | Path) -> Path:
     path = Path(path)
     if (path / "state.json").exists():
         return path
-    found = newest(path)
-    if found is None:
+    last = newest(path)
+    if last is None:
         raise DatasetError(f"{path}: holds no checkpoint. Give a run's folder or one of its checkpoints/step-*.")
-    return found
+    return last
 
 
 def write(

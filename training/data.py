@@ -69,7 +69,9 @@ class Shards:
         self.path = Path(path)
         files, manifest = _files(self.path, snapshot)
         self.files = files
-        said = {self.path / f["path"]: f.get("source") for f in manifest.get("files", []) if isinstance(f, dict)}
+        source_of_file = {
+            self.path / f["path"]: f.get("source") for f in manifest.get("files", []) if isinstance(f, dict)
+        }
         self.tokenizer_digest = _tokenizer_digest(manifest)
         self.batches: list[dict[str, _Column]] = []
         sizes, sources, seen = [], [], hashlib.sha256()
@@ -82,7 +84,7 @@ class Shards:
                 names = [n for n in (*TOKENS, *TARGETS) if n in batch.schema.names]
                 self.batches.append({name: _Column(batch.column(name)) for name in names})
                 sizes.append(batch.num_rows)
-                sources.append(_sources(batch, domain, said.get(file)))
+                sources.append(_sources(batch, domain, source_of_file.get(file)))
             seen.update(f"{file.name}\0{file.stat().st_size}\0{reader.schema}\0".encode() + _ends(file))
         self.starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
         if not self.batches:
@@ -205,7 +207,7 @@ def _tokenizer_digest(manifest: Any) -> str:
                 return value
         manifest = list(manifest.values())
     if isinstance(manifest, list):
-        return next((found for item in manifest if (found := _tokenizer_digest(item))), "")
+        return next((digest for item in manifest if (digest := _tokenizer_digest(item))), "")
     return ""
 
 

@@ -69,8 +69,8 @@ class TeacherRows:
         self.sources, self.source_of = data.sources, data.source_of
         self.length = getattr(data, "length", 0)
         # what is known of the teacher is told beside, and changes no row
-        said = json.dumps({k: v for k, v in self.about.items() if k != "provenance"}, sort_keys=True)
-        self.digest = hashlib.sha256(f"{data.digest}\0{said}".encode()).hexdigest()
+        description = json.dumps({k: v for k, v in self.about.items() if k != "provenance"}, sort_keys=True)
+        self.digest = hashlib.sha256(f"{data.digest}\0{description}".encode()).hexdigest()
         self._parts: list[dict[str, np.ndarray]] = []
         for file in self.about["files"]:
             self._parts.append(_views(self.folder / file["path"], file["rows"], COLUMNS[self.about["kind"]]))
@@ -86,11 +86,11 @@ class TeacherRows:
         places = np.searchsorted(self._starts, index, side="right") - 1
         within = index - self._starts[places]
         counted = token_counts(batch)
-        said = np.array([self._parts[p]["n_tokens"][r] for p, r in zip(places, within)])
-        for i in np.flatnonzero(counted != said):
+        expected = np.array([self._parts[p]["n_tokens"][r] for p, r in zip(places, within)])
+        for i in np.flatnonzero(counted != expected):
             file = self.about["files"][places[i]]["path"]
             raise DatasetError(
-                f"{self.folder / file}, row {within[i]}: the teacher read {said[i]} tokens, the training row has {counted[i]}. "
+                f"{self.folder / file}, row {within[i]}: the teacher read {expected[i]} tokens, the training row has {counted[i]}. "
                 "The two are not of one row: run the teacher's pass again."
             )
         tokens = batch["input_ids"].shape[1]
@@ -223,15 +223,5 @@ def teacher_losses(logits: Tensor, teacher: dict[str, Tensor], temperature: floa
 def teacher_size(batch: Batch) -> int:
     """How many ids a student needs for what the teacher says in a batch; 0 where it says nothing."""
     ids = [int(batch[name].max(initial=-1)) + 1 for name in ("teacher_draws", "teacher_ids") if name in batch]
-    whole = batch["teacher_logp"].shape[-1] if "teacher_logp" in batch and not ids else 0
-    return max([whole, *ids])
-
-
-def bytes_a_token(kind: Kind, size: int, vocabulary: int) -> int:
-    """Bytes that the teacher's columns take for one token, uncompressed. size: draws, or k.
-
-    >>> [bytes_a_token(kind, 12, 1024) for kind in ("sampled", "top-k", "full")]
-    [24, 48, 2048]
-    """
-    ids = 2 if vocabulary <= 1 << 16 else 4
-    return {"sampled": size * ids, "top-k": size * (ids + 2), "full": vocabulary * 2}[kind]
+    full_size = batch["teacher_logp"].shape[-1] if "teacher_logp" in batch and not ids else 0
+    return max([full_size, *ids])

@@ -61,8 +61,8 @@ def part(node: Node, certify: Callable[[TrainSettings], Certification | None] | 
         ledger = Ledger(party.ledger)  # it was killed between its last step and its report
         return {"step": agreed.steps, "checkpoint": str(last), "epsilon": ledger.spent(), "sigma": agreed.sigma}
 
-    def make(model: Any, plan: Any, units: Any, secret: Secret, *rest: Any) -> Federated:
-        return Federated(Rounds(node, secret), model, plan, units, secret, *rest)
+    def make(model: Any, dp: Any, units: Any, secret: Secret, *rest: Any) -> Federated:
+        return Federated(Rounds(node, secret), model, dp, units, secret, *rest)
 
     own = own.model_copy(update={"privacy": privacy})
     return train(own, privacy, classes=agreed.classes, make=make, certification=certify(own) if certify else None)

@@ -127,9 +127,9 @@ def _loading(path: str, task: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:  # the last: weights of another shape
-        said = str(error).splitlines()[0][:300]
+        reason = str(error).splitlines()[0][:300]
         raise DatasetError(
-            f"hf:{path}: cannot be loaded for {task} ({said}). Give a folder with config.json and *.safetensors of such a model."
+            f"hf:{path}: cannot be loaded for {task} ({reason}). Give a folder with config.json and *.safetensors of such a model."
         ) from error
 
 

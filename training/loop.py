@@ -97,7 +97,7 @@ def _train(
     state: dict[str, Any] = {"step": 0, "targets": 0, "best": None, "best_step": 0, "bad": 0}
     last = checkpoint.to_resume(settings.output, settings.resume)
     if last is not None:
-        found = checkpoint.read_state(last)
+        stored = checkpoint.read_state(last)
         other = settings.allow_other_data
         allowed = {
             "data": other,
@@ -106,8 +106,8 @@ def _train(
             "states_of": other,
             "settings": settings.allow_other_settings,
         }
-        checkpoint.check_same(last, found, digests, allowed, settings.shaping())
-        state = {name: found[name] for name in state}
+        checkpoint.check_same(last, stored, digests, allowed, settings.shaping())
+        state = {name: stored[name] for name in state}
         restore(last, parameters, optimizer, state["step"])
     steps = settings.steps if stop_at is None else min(stop_at, settings.steps)
     result: dict[str, Any] = {"step": state["step"], "checkpoint": str(last) if last else None, "stopped": None}
@@ -206,9 +206,9 @@ def _train(
                 result["stopped"] = "SIGTERM"
             due = done or result["stopped"] or step + 1 == steps or (step + 1) % settings.checkpoint.every == 0
             if due and not state["targets"]:
-                said = NO_TARGETS.format(settings.objective.name)
+                reason = NO_TARGETS.format(settings.objective.name)
                 raise DatasetError(
-                    f"{settings.data.train}: {said} Nothing was learned or written: train on longer documents."
+                    f"{settings.data.train}: {reason} Nothing was learned or written: train on longer documents."
                 )
             if due and saved != step + 1:
                 save()
@@ -289,8 +289,8 @@ def _check_ids(batches: list[Batch], size: int, settings: TrainSettings) -> None
                     "with another tokenizer: name theirs in data.tokenizer."
                 )
         needed = teacher_size(batch)
-        whole = "teacher_logp" in batch and "teacher_ids" not in batch  # the likelihood of every id
-        if needed > size or (whole and needed < size):
+        is_full = "teacher_logp" in batch and "teacher_ids" not in batch  # the likelihood of every id
+        if needed > size or (is_full and needed < size):
             raise RecipeError(
                 f"{settings.data.train}: its teacher tells {needed} ids, and the model has {size}: set model.vocabulary: {needed}."
             )

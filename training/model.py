@@ -257,7 +257,3 @@ class Transformer(nn.Module):
         return self.head(
             self.states(embedded, segment_ids, position_ids, target_ids, target_segment_ids, target_position_ids)
         )
-
-    def parameter_count(self) -> int:
-        """Parameters, shared ones once."""
-        return sum(parameter.numel() for parameter in self.parameters())

@@ -31,7 +31,7 @@ from corpusmill.privacy.guarantee import Guarantee, of_run
 from corpusmill.privacy.ledger import Ledger
 from corpusmill.privacy.secret import Secret
 from corpusmill.privacy.settings import PrivacySettings
-from corpusmill.privacy.sgd import Plan, Private
+from corpusmill.privacy.sgd import DpSettings, Private
 from corpusmill.privacy.units import DOCUMENT, Units, names_of
 from corpusmill.training import build, checkpoint, provenance
 from corpusmill.training.data import Rows, Shards
@@ -81,10 +81,10 @@ def train(
             certification.assume("the names of the classes are public")
         ledger = Ledger(privacy.ledger)
         secret = _secret(Path(settings.output), parallel)
-        plan = _plan(settings, privacy, ledger, secret)
+        dp = _dp_settings(settings, privacy, ledger, secret)
         what = privacy.what + (" (not certified)" if certification.refusals else "")
         if parallel.rank == 0:
-            spend = ledger.reserve(secret.name, plan.event(), what, privacy.unit, at_most=privacy.epsilon)
+            spend = ledger.reserve(secret.name, dp.event(), what, privacy.unit, at_most=privacy.epsilon)
         parallel.barrier()
         guarantee = of_run(ledger, secret.name, certification, _before(settings))
 
@@ -114,7 +114,7 @@ def train(
         if settings.tune.base:
             digests["base"] = build.base_digest(settings.tune.base)
         fingerprint = "\n".join(f"{k} {v}" for k, v in sorted(digests.items()))
-        private = make(model, plan, units, secret, spend, fingerprint, parallel.rank, parallel.world)
+        private = make(model, dp, units, secret, spend, fingerprint, parallel.rank, parallel.world)
         draws = Keyed(settings.seed, "private")
 
         def batch_of(rows: np.ndarray, step: int) -> dict[str, Tensor]:
@@ -129,8 +129,8 @@ def train(
         # where it stands
         last = checkpoint.newest(settings.output)
         if last is not None:
-            found = checkpoint.read_state(last)
-            private.restore(found.get("privacy") or {})
+            stored = checkpoint.read_state(last)
+            private.restore(stored.get("privacy") or {})
             restore(last, parameters, optimizer, private.step)
         if len(data) < 2:
             raise PrivacyError("private training needs at least two rows.")
@@ -193,9 +193,9 @@ def train(
             private.gradients.close()
         if validation is not None:
             result["validation"] = measure(model, objective, validation, vocabulary, parallel, settings)
-        found = {"epsilon": ledger.spent(), "delta": ledger.budget["delta"], "sigma": plan.sigma}
+        cost = {"epsilon": ledger.spent(), "delta": ledger.budget["delta"], "sigma": dp.sigma}
         about = {"certified": guarantee.certified, "parameters": sum(p.numel() for p in model.parameters())}
-        return result | found | about
+        return result | cost | about
     except Exception:
         if (
             spend is not None and spend.fresh and not begun and make is Private
@@ -251,21 +251,21 @@ def _secret(output: Path, parallel: Parallel) -> Secret:
 def _bind(output: Path, private: Private, parallel: Parallel) -> None:
     """Note what the secret draws noise for, before it draws any; raises PrivacyError where it has begun over something else."""
     path = output / USE
-    said = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    if said.get("run") == private.secret.name and (other := private.differing(said)):
-        lines = set(said["fingerprint"].splitlines()) ^ set(private.fingerprint.splitlines())
+    begun = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if begun.get("run") == private.secret.name and (other := private.differing(begun)):
+        lines = set(begun["fingerprint"].splitlines()) ^ set(private.fingerprint.splitlines())
         names = sorted({line.split(" ")[0] for line in lines} | {name for name in other if name != "fingerprint"})
         raise PrivacyError(
             f"{output}: the run was begun, and stopped before its first checkpoint, under another {' and '.join(names)}. Going on "
             "would put its noise on other sums, and the difference of the two has none. Restore what it was begun with; or train "
             "into another folder, which spends its budget anew (what this run has reserved stays spent)."
         )
-    if parallel.rank == 0 and said.get("run") != private.secret.name:
+    if parallel.rank == 0 and begun.get("run") != private.secret.name:
         write_atomic(str(path), json.dumps(private.state(), sort_keys=True).encode())
     parallel.barrier()
 
 
-def _plan(settings: TrainSettings, privacy: PrivacySettings, ledger: Ledger, secret: Secret) -> Plan:
+def _dp_settings(settings: TrainSettings, privacy: PrivacySettings, ledger: Ledger, secret: Secret) -> DpSettings:
     rate = settings.batch.rows / privacy.units
     if rate > 1:
         raise RecipeError(f"batch.rows: {settings.batch.rows} is more than privacy.units ({privacy.units}).")
@@ -278,7 +278,7 @@ def _plan(settings: TrainSettings, privacy: PrivacySettings, ledger: Ledger, sec
     else:
         before = [event for _, event, _ in entries]
         sigma = sigma_for(float(privacy.epsilon or 0), ledger.budget["delta"], rate, settings.steps, before)
-    return Plan(
+    return DpSettings(
         steps=settings.steps,
         rate=rate,
         sigma=sigma,

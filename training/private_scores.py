@@ -64,9 +64,9 @@ def _likelihoods(loaded: Loaded, path: Path) -> tuple[np.ndarray, np.ndarray]:
             prepared = objective.prepare(rows.rows(index), keys)
             batch: dict[str, Tensor] = {name: torch.from_numpy(column) for name, column in prepared.items()}
             losses = label_losses(objective.logits(loaded.model, batch), batch["labels"])
-            found = losses.double().numpy().reshape(len(index), -1)
+            values = losses.double().numpy().reshape(len(index), -1)
             wanted = (batch["labels"] != IGNORE).numpy().reshape(len(index), -1)
-            for i, loss, mask in zip(index.tolist(), found, wanted):
+            for i, loss, mask in zip(index.tolist(), values, wanted):
                 tokens[i].append(-loss[mask])
     each = [np.concatenate(parts) for parts in tokens]
     return min_k(each, 1.0), min_k(each)

@@ -83,48 +83,48 @@ def of_folder(folder: Path) -> Provenance:
 
 def of_settings(train: dict[str, Any]) -> Provenance:
     """What a run that is not private takes over: from the models that it names, and the data set that it reads."""
-    found = Provenance()
+    provenance = Provenance()
     for section, name in MODELS:
         if spec := train.get(section, {}).get(name):
-            found.add(of(spec))
-    found.add(_of_data(train["data"]["train"], train["data"].get("snapshot")))
-    return found
+            provenance.add(of(spec))
+    provenance.add(_of_data(train["data"]["train"], train["data"].get("snapshot")))
+    return provenance
 
 
-def write(folder: Path, state: dict[str, Any], found: Provenance) -> None:
+def write(folder: Path, state: dict[str, Any], provenance: Provenance) -> None:
     """Note what is known of the run of `state` beside its exported weights."""
     data = state["train"]["data"]
     digest = state.get("digests", {}).get("data")
     about = {"name": Path(data["train"]).name, "snapshot": data.get("snapshot"), "digest": digest}
-    note = Note(weights=checkpoint.weights_digest(folder), trained_on=about, **found.model_dump())
+    note = Note(weights=checkpoint.weights_digest(folder), trained_on=about, **provenance.model_dump())
     write_atomic(str(folder / FILE), note.model_dump_json(indent=1).encode() + b"\n")
 
 
 def _of_run(spec: str, state: dict[str, Any]) -> Provenance:
-    guarantee, found = state.get("guarantee"), Provenance()
+    guarantee, provenance = state.get("guarantee"), Provenance()
     if average := state.get("average"):
         for owner in average["owners"]:
             if not owner["private"] or not owner["certified"]:
-                found.unguarded.append(f"data of the owner {owner['name']}")
+                provenance.unguarded.append(f"data of the owner {owner['name']}")
         base = state["train"]["tune"]["base"]
         if base and not guarantee:  # earlier rounds, perhaps
-            found.add(of(base))
+            provenance.add(of(base))
     elif guarantee and not guarantee["certified"]:
-        found.unguarded.append(f"population {guarantee['population']} by steps without a certificate")
+        provenance.unguarded.append(f"population {guarantee['population']} by steps without a certificate")
     if guarantee:  # with those of all that it was made from
-        found.guarantees.append(guarantee)
+        provenance.guarantees.append(guarantee)
     elif not average:
-        found = of_settings(state["train"])
-    if found == Provenance():
-        found.unknown.append(spec)
-    return found
+        provenance = of_settings(state["train"])
+    if provenance == Provenance():
+        provenance.unknown.append(spec)
+    return provenance
 
 
 def _of_pass(folder: Path) -> Provenance:
     """What the shards of a teacher's pass say of the teacher."""
     try:
-        said = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("provenance")
-        return Provenance.model_validate(said) if said else Provenance(unknown=[f"that wrote {folder}"])
+        recorded = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("provenance")
+        return Provenance.model_validate(recorded) if recorded else Provenance(unknown=[f"that wrote {folder}"])
     except (OSError, ValueError, AttributeError) as error:
         raise DatasetError(f"{folder / MANIFEST}: cannot be read ({error}). Run the teacher's pass again.") from error
 

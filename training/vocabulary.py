@@ -45,11 +45,11 @@ class Vocabulary:
         return dict(tokens) if isinstance(tokens, dict) else {pair[0]: i for i, pair in enumerate(tokens)}
 
     def _first(self, names: tuple[str, ...]) -> int:
-        found = next((self._tokens[name] for name in names if name in self._tokens), None)
-        if found is None:
-            found = self.extended_size
+        token = next((self._tokens[name] for name in names if name in self._tokens), None)
+        if token is None:
+            token = self.extended_size
             self.extended_size += 1
-        return found
+        return token
 
     def encode(self, texts: list[str]) -> list[np.ndarray]:
         """Token ids of each text, without special tokens: int64 arrays."""

@@ -130,14 +130,16 @@ def collect(
     _x25519()
 
     def formed() -> dict[str, np.ndarray]:
-        found = _roster(node, rnd, patience)
-        _enough(_named(node, found), least, "hold each other's shares")
-        return {"roster": found}
+        roster = _roster(node, rnd, patience)
+        _enough(_named(node, roster), least, "hold each other's shares")
+        return {"roster": roster}
 
-    told = node.store.once(f"roster-{rnd}", formed)["roster"]
-    roster = _named(node, told)
+    roster_numbers = node.store.once(f"roster-{rnd}", formed)["roster"]
+    roster = _named(node, roster_numbers)
     # who is not of the roster learns that it came too late
-    node.send_each({o: [("roster", told)] for o in owners if o in roster or node.has(o, "held", rnd)}, rnd, patience)
+    node.send_each(
+        {o: [("roster", roster_numbers)] for o in owners if o in roster or node.has(o, "held", rnd)}, rnd, patience
+    )
 
     def uploaded() -> dict[str, np.ndarray]:
         came = node.wait(roster, "masked", rnd, patience)
@@ -176,10 +178,10 @@ def _roster(node: Node, rnd: int, patience: float | None) -> np.ndarray:
     wait = 3 * (
         patience or node.timeout
     )  # owners wait for each other and for sends, before they say whose shares they hold
-    said = {o: set(_named(node, node.receive(o, "held", rnd))) for o in node.wait(owners, "held", rnd, wait)}
-    roster = set(said) & set(node.wait(said, "public", rnd, 1.0))
+    holds = {o: set(_named(node, node.receive(o, "held", rnd))) for o in node.wait(owners, "held", rnd, wait)}
+    roster = set(holds) & set(node.wait(holds, "public", rnd, 1.0))
     while roster:  # leave out whoever lacks the most, until all hold the shares of all
-        lacking = {o: len(roster - said[o]) + sum(o not in said[p] for p in roster) for o in sorted(roster)}
+        lacking = {o: len(roster - holds[o]) + sum(o not in holds[p] for p in roster) for o in sorted(roster)}
         worst = max(lacking, key=lambda o: lacking[o])
         if not lacking[worst]:
             break
@@ -244,9 +246,9 @@ def _named(node: Node, numbers: np.ndarray) -> list[str]:
     return [owners[i] for i in numbers.tolist()]
 
 
-def _enough(found: list[str], least: int, did: str) -> None:
-    if len(found) < least:
+def _enough(owners: list[str], least: int, did: str) -> None:
+    if len(owners) < least:
         raise ProtocolError(
-            f"only {len(found)} owners {did} ({', '.join(found) or 'none'}) where {least} are needed. Nothing was revealed or "
+            f"only {len(owners)} owners {did} ({', '.join(owners) or 'none'}) where {least} are needed. Nothing was revealed or "
             "written; start the lost parties again, or the job under a new name."
         )

@@ -39,8 +39,8 @@ def agree(node: Node, length: int, digests: Mapping[str, bytes]) -> None:
             node.send(other, "size", np.array([length], np.uint64))
     others = [o for o in job.parties.owners if o != node.name]
     # of all, before anything is compared: who finds a difference leaves, and must not be gone for those who send to it still
-    said = {o: (node.receive(o, "agreed"), node.receive(o, "size")) for o in others}
-    for other, (theirs, size) in said.items():
+    received = {o: (node.receive(o, "agreed"), node.receive(o, "size")) for o in others}
+    for other, (theirs, size) in received.items():
         compare(node, digests, other, theirs, size.tolist() == [length])
 
 

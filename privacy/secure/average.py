@@ -130,7 +130,7 @@ def as_owner(node: Node, update: np.ndarray, digests: Mapping[str, bytes], own: 
             f"{node.max_bytes >> 20}. Set it higher at all parties, or average adapters."
         )
     statement = _packed(own)
-    found: dict[str, Any] = {}
+    encryption: dict[str, Any] = {}
     if not holder:
         agreement.agree(node, len(numbers), digests)
         node.send(hub, "guarantee", statement)
@@ -144,12 +144,14 @@ def as_owner(node: Node, update: np.ndarray, digests: Mapping[str, bytes], own: 
             theirs = homomorphic.later(node, "agreed", f"{holder}, who makes the key, was not there yet")
             agreement.compare(node, digests, holder, theirs)
         node.send(hub, "guarantee", statement)
-        total, alive, found = homomorphic.add_up(node, numbers)
-    told = node.receive(hub, "guarantee")
-    if len(told) != len(alive):
+        total, alive, encryption = homomorphic.add_up(node, numbers)
+    statements_sent = node.receive(hub, "guarantee")
+    if len(statements_sent) != len(alive):
         raise ProtocolError(f"{hub} told of other owners than are in the average. Nothing is written.")
     off = len(alive) * 2.0 ** -(settings.fraction_bits + 1) / sum(shares(job)[o] for o in alive)
-    return Averaged(opened(total, alive, job), dict(zip(alive, map(_unpacked, told), strict=True)), off, found)
+    return Averaged(
+        opened(total, alive, job), dict(zip(alive, map(_unpacked, statements_sent), strict=True)), off, encryption
+    )
 
 
 def as_aggregator(node: Node) -> dict[str, object]:
@@ -173,8 +175,8 @@ def as_aggregator(node: Node) -> dict[str, object]:
     else:
         length = agreement.length_of(node)
         total, alive = aggregation.collect(node, length, tell=False)
-        told = [("guarantee", statements(alive)), ("sum", total)]
-        reached = node.send_each(dict.fromkeys(alive, told))
+        messages = [("guarantee", statements(alive)), ("sum", total)]
+        reached = node.send_each(dict.fromkeys(alive, messages))
         missing = [o for o in parties.owners if o not in reached]
     return {"owners": alive, "parameters": length, "without_the_model": missing}
 

@@ -40,8 +40,8 @@ def make(folder: str | Path, names: list[str], days: int = 365) -> list[Path]:
         _check_name(name)
         if names.count(name) > 1:
             raise PrivacyError(f"`{name}` is named twice: each party has a name of its own.")
-    made = [f"{n}.{kind}" for n in (AUTHORITY, *names) for kind in ("key.pem", "csr.pem", "pem")]
-    for path in (Path(folder) / name for name in made):
+    paths = [f"{n}.{kind}" for n in (AUTHORITY, *names) for kind in ("key.pem", "csr.pem", "pem")]
+    for path in (Path(folder) / name for name in paths):
         if path.exists():
             raise _taken(path)
     files = [*make_authority(folder, days)]
@@ -95,8 +95,8 @@ def _asked(asked: str | Path) -> tuple[Any, str]:
         raise DatasetError(f"{asked}: cannot be read: {error.strerror}; name a request of a party; {advice}") from error
     except ValueError as error:
         raise DatasetError(f"{asked}: is no request of a party ({error}); {advice}") from error
-    found = wanted.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    name = str(found[0].value) if len(found) == 1 else ""
+    names = wanted.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    name = str(names[0].value) if len(names) == 1 else ""
     if not wanted.is_signature_valid or not NAME.match(name):
         raise PrivacyError(f"{asked}: is no valid request of a party; {advice}")
     return wanted, name

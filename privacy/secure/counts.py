@@ -65,8 +65,8 @@ def _axis(batch: pa.RecordBatch, d: Dimension, file: str) -> np.ndarray:
     if isinstance(values, pa.DictionaryArray):
         values = values.dictionary_decode()
     if d.values:
-        found = pc.index_in(values.cast(pa.string()), pa.array(d.values, pa.string()))
-        return pc.fill_null(found, len(d.values)).to_numpy(zero_copy_only=False).astype(np.int64)
+        places = pc.index_in(values.cast(pa.string()), pa.array(d.values, pa.string()))
+        return pc.fill_null(places, len(d.values)).to_numpy(zero_copy_only=False).astype(np.int64)
     try:
         numbers = values.cast(pa.float64()).to_numpy(zero_copy_only=False)
     except pa.ArrowException as error:

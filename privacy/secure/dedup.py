@@ -92,14 +92,14 @@ def _elements(texts: pa.Array, settings: Dedup) -> tuple[np.ndarray, np.ndarray,
     if settings.method == "exact":
         hashes = Exact(normalize=settings.normalize).hashes(texts)
         return np.ones(n, np.int64), hashes, np.empty((n, 0), np.uint64)
-    slots, whole, shingles = sketch(texts, settings.bands * settings.rows, settings.ngram)
-    key, _, document = band_keys(slots, whole, shingles, settings.bands, settings.rows)
+    slots, documents, shingles = sketch(texts, settings.bands * settings.rows, settings.ngram)
+    key, _, document = band_keys(slots, documents, shingles, settings.bands, settings.rows)
     counts = np.bincount(document, minlength=n) + 1
     first = np.cumsum(counts) - counts
     elements = np.zeros((len(key) + n, 2), np.uint64)
     words = np.zeros(len(elements), np.bool_)
     words[first] = True
-    elements[words, 0], elements[words, 1] = whole, 1  # 1: the words as a whole, 0: a band
+    elements[words, 0], elements[words, 1] = documents, 1  # 1: the words as a whole, 0: a band
     elements[~words, 0] = key
     slots[shingles == 0] = 0
     return counts, elements, slots if settings.confirm else np.empty((n, 0), np.uint64)
@@ -180,8 +180,8 @@ def as_aggregator(node: Node, settings: Dedup) -> dict[str, int]:
     def slots_of(owner: int, compared: np.ndarray) -> np.ndarray:
         node.send(owners[owner], "compared", compared)
         width = settings.bands * settings.rows
-        found = [node.receive(owners[owner], "slots", i) for i, _ in enumerate(_slot_chunks(compared, width))]
-        out = np.concatenate(found) if found else np.empty((0, width), np.uint32)
+        chunks = [node.receive(owners[owner], "slots", i) for i, _ in enumerate(_slot_chunks(compared, width))]
+        out = np.concatenate(chunks) if chunks else np.empty((0, width), np.uint32)
         if out.shape != (len(compared), width):
             raise ProtocolError(f"{owners[owner]} sent {out.shape} slots for {len(compared)} documents.")
         return out
@@ -229,15 +229,15 @@ class Decider:
         per = np.concatenate(self.counts)
         number = np.concatenate(self.rows).astype(np.uint64)
         first = np.cumsum(per) - per
-        whole = np.zeros(len(number), np.bool_)
-        whole[first] = True
+        is_document = np.zeros(len(number), np.bool_)
+        is_document[first] = True
         bands = per - 1
         document = np.repeat(np.arange(len(per)), bands)
-        key = mix64_array(number[~whole] + np.uint64(1))
+        key = mix64_array(number[~is_document] + np.uint64(1))
         begins = np.cumsum(bands) - bands
         at = np.arange(len(key)) - np.repeat(begins, bands)
         following = key[np.repeat(begins, bands) + (at + 1) % np.maximum(bands[document], 1)]
-        words = number[whole] << np.uint64(1)
+        words = number[is_document] << np.uint64(1)
         content = (following >> np.uint64(48) << np.uint64(48)) | words[document] | (at == 0).astype(np.uint64)
         keys = pa.table(
             {

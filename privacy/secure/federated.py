@@ -35,13 +35,13 @@ class Federated(Private):
         super().__init__(*args, **fields)
         if self.world > 1:
             raise PrivacyError("an owner trains in one process in a joint run: start it without torchrun.")
-        if self.plan.clipping == "adaptive":
+        if self.settings.clipping == "adaptive":
             raise PrivacyError(
                 "a joint run has one clipping norm, fixed or per-layer; `adaptive` would need a second sum."
             )
         self.rounds, self._saved = rounds, 0
         same = dict(line.split(" ", 1) for line in self.fingerprint.splitlines() if not line.startswith("data "))
-        same |= {"plan": self.plan.digest(), "initial weights": self._weights()}
+        same |= {"plan": self.settings.digest(), "initial weights": self._weights()}
         digests = rounds.node.store.once(
             "agreed", lambda: {k: np.frombuffer(hashlib.sha256(v.encode()).digest(), np.uint8) for k, v in same.items()}
         )

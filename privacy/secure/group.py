@@ -15,7 +15,8 @@ import numpy as np
 
 from corpusmill.transforms.errors import MissingDependencyError, ProtocolError
 
-POINT, SCALAR, WIDE = 32, 32, 64
+POINT, WIDE = 32, 64
+"""Bytes of an encoded point, and of the digest that a point is made from."""
 
 
 def _library() -> Any:

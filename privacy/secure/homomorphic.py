@@ -71,7 +71,7 @@ def checked(data: bytes | np.ndarray, scheme: str, of: str) -> Any:
     ts = library()
     try:
         context = ts.context_from(bytes(data))
-        found = parameters(context)
+        own = parameters(context)
     except Exception as error:
         raise ProtocolError(
             f"{of} sent a context that cannot be read ({type(error).__name__}); it was refused."
@@ -80,10 +80,10 @@ def checked(data: bytes | np.ndarray, scheme: str, of: str) -> Any:
         raise ProtocolError(
             f"{of} sent a context with its secret key: whoever has it reads all. It was refused; make a new one."
         )
-    if found["scheme"] != scheme or not found["secure_128"]:
+    if own["scheme"] != scheme or not own["secure_128"]:
         raise ProtocolError(
-            f"{of} sent a context of {found['scheme']}, degree {found['degree']}, {found['coefficient_bits']} bits, where "
-            f"{scheme} with 128 bits of security was agreed: at most {MAX_BITS.get(found['degree'], 0)} bits. It was refused."
+            f"{of} sent a context of {own['scheme']}, degree {own['degree']}, {own['coefficient_bits']} bits, where "
+            f"{scheme} with 128 bits of security was agreed: at most {MAX_BITS.get(own['degree'], 0)} bits. It was refused."
         )
     return context
 
@@ -144,7 +144,7 @@ def add_up(node: Node, vector: np.ndarray) -> tuple[np.ndarray, list[str], dict[
     """
     parties = node.job.parties
     hub, holder = parties.aggregator, parties.key_holder
-    found: dict[str, Any] = {}
+    encryption: dict[str, Any] = {}
     context: Any = None
     node.say_here([hub])
     if node.name == holder:
@@ -170,7 +170,7 @@ def add_up(node: Node, vector: np.ndarray) -> tuple[np.ndarray, list[str], dict[
         if count:
             later(node, "cipher", "other owners were not there yet")
         total, budget = decrypt(context, [bytes(node.receive(hub, "cipher", i)) for i in range(count)])
-        found = {**parameters(context), "noise_budget_bits": budget}
+        encryption = {**parameters(context), "noise_budget_bits": budget}
         node.send(hub, "plain-sum", total[: len(vector)].astype(np.uint64))
     alive = later(node, "alive", f"other owners, or {holder} to decrypt, were not there yet")
     total = node.receive(hub, "plain-sum").astype(np.int64) if node.name != holder else total[: len(vector)]
@@ -178,7 +178,7 @@ def add_up(node: Node, vector: np.ndarray) -> tuple[np.ndarray, list[str], dict[
         raise ProtocolError(
             f"the sum has {len(total):,} numbers where {len(vector):,} were agreed. Nothing is written."
         )
-    return total, [parties.owners[i] for i in alive.tolist() if i < n], found
+    return total, [parties.owners[i] for i in alive.tolist() if i < n], encryption
 
 
 def later(node: Node, kind: str, why: str) -> np.ndarray:
@@ -229,13 +229,13 @@ def collect(
     total = node.store.once("total", added)
     for i in range(count):
         node.send(holder, "cipher", total[f"{i:08d}"], i)
-    found = node.receive(holder, "plain-sum", patient=True)
-    if len(found) != length:
-        raise ProtocolError(f"the sum has {len(found):,} numbers where {length:,} were agreed. Nothing is written.")
+    plain_sum = node.receive(holder, "plain-sum", patient=True)
+    if len(plain_sum) != length:
+        raise ProtocolError(f"the sum has {len(plain_sum):,} numbers where {length:,} were agreed. Nothing is written.")
     more = list(last(alive))
-    messages = {o: [*more, ("alive", listed), ("plain-sum", found)] for o in others}
+    messages = {o: [*more, ("alive", listed), ("plain-sum", plain_sum)] for o in others}
     node.send_each({holder: [*more, ("alive", listed)], **messages}, patient=True)
-    return found.astype(np.int64), alive
+    return plain_sum.astype(np.int64), alive
 
 
 def _numbered(pieces: list[bytes]) -> dict[str, np.ndarray]:

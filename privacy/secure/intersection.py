@@ -105,10 +105,10 @@ def match(tags: list[np.ndarray]) -> list[np.ndarray]:
 
 
 def _size(node: Node, owner: str) -> int:
-    found = node.receive(owner, "size")
-    if len(found) != 1 or int(found[0]) >= _HOP * CHUNK:
+    size = node.receive(owner, "size")
+    if len(size) != 1 or int(size[0]) >= _HOP * CHUNK:
         raise ProtocolError(f"{owner} announced a set of a size that cannot be.")
-    return int(found[0])
+    return int(size[0])
 
 
 def _chunks(n: int) -> list[int]:

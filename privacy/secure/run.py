@@ -45,15 +45,15 @@ def run(job: Job, party: Party, files: Sequence[str], tune: Tune | None = None) 
     """
     folder = Path(party.state) / job.job
     output = party.results(job.job)
-    told = output / f"{job.job}.report.json"
+    report_path = output / f"{job.job}.report.json"
     session = folder / "session"
-    if told.exists():
-        report = json.loads(told.read_text(encoding="utf-8"))
-        _same(job, report["session"], told)
+    if report_path.exists():
+        report = json.loads(report_path.read_text(encoding="utf-8"))
+        _same(job, report["session"], report_path)
         if report["party"] != party.name:  # what it learned is that party's alone
             raise RecipeError(
-                f"{told}: is what {report['party']} has of the job {job.job}, and these settings name {party.name}. Give each "
-                "party a `state` and an `output` of its own."
+                f"{report_path}: is what {report['party']} has of the job {job.job}, and these settings name {party.name}. Give "
+                "each party a `state` and an `output` of its own."
             )
         return report
     store = Store(folder)
@@ -65,7 +65,7 @@ def run(job: Job, party: Party, files: Sequence[str], tune: Tune | None = None) 
         begin, cpu = time.perf_counter(), time.process_time()
         with Node(party, job, store) as node:
             trains = job.kind in ("finetune", "average")
-            found = _train(node, tune) if trains else _RUNS[job.kind](node, job, list(files), output)
+            outcome = _train(node, tune) if trains else _RUNS[job.kind](node, job, list(files), output)
             lines = store.transcript()
             kinds = Counter(r["kind"] for r in lines)
             report = {
@@ -74,12 +74,12 @@ def run(job: Job, party: Party, files: Sequence[str], tune: Tune | None = None) 
                 "session": job.session,
                 "party": party.name,
                 "role": node.role(party.name),
-                **found,
+                **outcome,
                 "sent": {"messages": dict(sorted(kinds.items())), "bytes": sum(r["bytes"] for r in lines)},
                 "seconds": round(time.perf_counter() - begin, 3),
                 "cpu_seconds": round(time.process_time() - cpu, 3),
             }
-        write_atomic(str(told), (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
+        write_atomic(str(report_path), (json.dumps(report, indent=2, ensure_ascii=False) + "\n").encode())
         store.forget_secrets()
         return report
     finally:
@@ -111,12 +111,12 @@ def _count(node: Node, job: Job, files: list[str], output: Path) -> dict[str, An
     total, more = counts.joint(node, job.count, files)
     path = output / f"{job.job}.counts.parquet"
     _write(path, counts.table(job.count, total))
-    found: dict[str, Any] = {**more, "total": int(total.sum()), "result": str(path)}
+    description: dict[str, Any] = {**more, "total": int(total.sum()), "result": str(path)}
     if job.kind == "mix":
-        found["result"] = str(output / f"{job.job}.weights.json")
+        description["result"] = str(output / f"{job.job}.weights.json")
         weights = counts.weights(job.count, total)
-        write_atomic(found["result"], (json.dumps(weights, indent=2, ensure_ascii=False) + "\n").encode())
-    return found
+        write_atomic(description["result"], (json.dumps(weights, indent=2, ensure_ascii=False) + "\n").encode())
+    return description
 
 
 def _score(node: Node, job: Job, files: list[str], output: Path) -> dict[str, Any]:
@@ -127,10 +127,10 @@ def _score(node: Node, job: Job, files: list[str], output: Path) -> dict[str, An
         return scoring.as_model_owner(node, job.score, files)
     if node.name != job.parties.owners[0]:
         return {"documents": 0}
-    scores, found = scoring.as_owner(node, job.score, files)
+    scores, encryption = scoring.as_owner(node, job.score, files)
     path = output / f"{job.job}.scores.parquet"
     _write(path, scores)
-    return {**found, "result": str(path)}
+    return {**encryption, "result": str(path)}
 
 
 def _train(node: Node, tune: Tune | None) -> dict[str, Any]:

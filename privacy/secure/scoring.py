@@ -255,8 +255,8 @@ def as_owner(node: Node, settings: Score, files: list[str]) -> tuple[pa.Table, d
     def fresh() -> dict[str, np.ndarray]:
         context = ckks(settings.degree)
         private = context.serialize(save_secret_key=True, save_galois_keys=False, save_relin_keys=False)
-        found = {"private": private, "public": public_bytes(context), "key": conjugation_key(context)}
-        return {name: np.frombuffer(data, np.uint8) for name, data in found.items()}
+        keys = {"private": private, "public": public_bytes(context), "key": conjugation_key(context)}
+        return {name: np.frombuffer(data, np.uint8) for name, data in keys.items()}
 
     keys = node.store.once("context", fresh)
     context = ts.context_from(bytes(keys["private"]))
@@ -288,9 +288,9 @@ def as_model_owner(node: Node, settings: Score, files: list[str]) -> dict[str, A
     owner = node.job.parties.owners[0]
     bits = weight_bits(model, settings)
     context = checked(node.receive(owner, "context"), "ckks", owner)
-    found = {**parameters(context), "weight_bits": bits}
+    encryption = {**parameters(context), "weight_bits": bits}
     agreed = {"degree": RING, "coefficient_bits": sum(BITS[settings.degree])}
-    if any(found[name] != value for name, value in agreed.items()):
+    if any(encryption[name] != value for name, value in agreed.items()):
         raise ProtocolError(f"{owner} sent a context of another ring or modulus than a model of this degree needs.")
     key = bytes(node.receive(owner, "context", 1)) if settings.degree == 2 else b""
     sizes = node.receive(owner, "size").tolist()
@@ -301,7 +301,7 @@ def as_model_owner(node: Node, settings: Score, files: list[str]) -> dict[str, A
             begin = number * settings.features
             pieces = [bytes(node.receive(owner, "cipher", begin + j)) for j in range(settings.features)]
             node.send(owner, "cipher", np.frombuffer(evaluate(context, pieces, model, bits, key), np.uint8), number)
-    return {"documents": sizes[0], "encryption": found}
+    return {"documents": sizes[0], "encryption": encryption}
 
 
 def _sealed(context: Any, features: np.ndarray) -> dict[str, np.ndarray]:

@@ -107,12 +107,12 @@ class Store:
 
     def kept(self) -> list[tuple[str, str, int]]:
         """Names of all messages that came."""
-        found = []
+        names = []
         for path in (self.folder / "inbox").iterdir():
             words = path.name.split("+")
             if len(words) == 3 and not path.name.startswith("."):
-                found.append((words[0], words[1], int(words[2])))
-        return found
+                names.append((words[0], words[1], int(words[2])))
+        return names
 
     def _file(self, name: tuple[str, str, int]) -> Path:
         return self.folder / "inbox" / f"{name[0]}+{name[1]}+{name[2]}"
@@ -144,7 +144,7 @@ class Store:
         if not path.exists():
             return []
         data = path.read_bytes()
-        whole = data[: data.rfind(b"\n") + 1]
-        if len(whole) < len(data):  # a crash cut the last line: the message may not have been acknowledged
-            os.truncate(path, len(whole))
-        return [json.loads(line) for line in whole.splitlines()]
+        complete = data[: data.rfind(b"\n") + 1]
+        if len(complete) < len(data):  # a crash cut the last line: the message may not have been acknowledged
+            os.truncate(path, len(complete))
+        return [json.loads(line) for line in complete.splitlines()]

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from corpusmill.training.data import Arrays, Rows
-from corpusmill.training.distill import TeacherRows, bytes_a_token
+from corpusmill.training.distill import Kind, TeacherRows
 from corpusmill.training.serving.teach import teach
 from corpusmill.training.vocabulary import Vocabulary
 from tests.benchmarks.effects_runs import Arm, Lab, rows_of, stream
@@ -99,6 +99,16 @@ def gap_closed(found: Found) -> dict[str, float]:
     """The part of the gap between plain cross-entropy and full logits that each kind closes, at equal steps."""
     plain, full = (found.mean(f"{name}, {STEPS} steps") for name in ("plain", "full"))
     return {name: (plain - found.mean(f"{name}, {STEPS} steps")) / (plain - full) for name in KINDS}
+
+
+def bytes_a_token(kind: Kind, size: int, vocabulary: int) -> int:
+    """Bytes that the teacher's columns take for one token, uncompressed. size: draws, or k.
+
+    >>> [bytes_a_token(kind, 12, 1024) for kind in ("sampled", "top-k", "full")]
+    [24, 48, 2048]
+    """
+    ids = 2 if vocabulary <= 1 << 16 else 4
+    return {"sampled": size * ids, "top-k": size * (ids + 2), "full": vocabulary * 2}[kind]
 
 
 def token_bytes() -> dict[str, int]:

@@ -26,7 +26,7 @@ def one(variant: str) -> dict[str, float]:
 
     torch.set_num_threads(1)
     from corpusmill.privacy.secret import Secret
-    from corpusmill.privacy.sgd import Plan, Private
+    from corpusmill.privacy.sgd import DpSettings, Private
     from corpusmill.privacy.units import Units
     from corpusmill.training.model import Transformer
     from corpusmill.training.settings import ModelSettings
@@ -82,7 +82,7 @@ def one(variant: str) -> dict[str, float]:
                 private.zero_grad()
 
     else:
-        plan = Plan(steps=10, rate=1.0, sigma=1.0, units=ROWS, micro_rows=ROWS, mode=variant)
+        plan = DpSettings(steps=10, rate=1.0, sigma=1.0, units=ROWS, micro_rows=ROWS, mode=variant)
         ours = Private(net, plan, Units(np.arange(ROWS)), Secret())
         ours._checked = True  # the model is known to be right
 

@@ -24,7 +24,7 @@ from torch.nn import functional
 
 from corpusmill.privacy.accounting import sigma_for
 from corpusmill.privacy.secret import Secret
-from corpusmill.privacy.sgd import Plan, Private
+from corpusmill.privacy.sgd import DpSettings, Private
 from corpusmill.privacy.units import Units
 from corpusmill.training.finetune import lora
 from corpusmill.training.finetune.classify import Classifier
@@ -136,7 +136,7 @@ def main() -> None:
                     module.p = 0.0
             model = Classifier(fresh, len(classes), seed=seed)
             lora.adapt(model, 8, 16.0, ("query", "value", "up", "down", "output"), seed).train()
-            plan = Plan(
+            plan = DpSettings(
                 steps=steps, rate=rate, sigma=sigma, units=n, clip=1.0 if sigma else 1e6, mode="ghost", micro_rows=256
             )
             private = Private(model, plan, Units(np.arange(n)), Secret(seed.to_bytes(32, "big")))

@@ -106,7 +106,7 @@ def finetune(scratch: Path, data: Path, seeds: int = 5) -> list[str]:
     from corpusmill.privacy.secret import Secret
     from corpusmill.privacy.secure.federated import Federated
     from corpusmill.privacy.secure.rounds import Rounds, as_aggregator
-    from corpusmill.privacy.sgd import Plan, Private
+    from corpusmill.privacy.sgd import DpSettings, Private
     from corpusmill.privacy.units import Units
 
     scratch.mkdir(parents=True)
@@ -120,7 +120,7 @@ def finetune(scratch: Path, data: Path, seeds: int = 5) -> list[str]:
     ]
     units = len(y)
     sigma = sigma_for(EPSILON, DELTA, ROWS / units, STEPS)
-    plan = Plan(steps=STEPS, rate=ROWS / units, sigma=sigma, units=units, micro_rows=2048)
+    plan = DpSettings(steps=STEPS, rate=ROWS / units, sigma=sigma, units=units, micro_rows=2048)
 
     def measured(model: Any) -> tuple[float, float]:
         with torch.no_grad():

@@ -13,7 +13,6 @@ from corpusmill.privacy.accounting import (
     merge,
     replace_one,
     sigma_for,
-    steps_for,
 )
 from corpusmill.transforms.errors import PrivacyError
 
@@ -110,12 +109,6 @@ def test_prv_lies_within_0_011_above_pld(setting):
 def test_noise_and_epsilon_round_trip(target):
     sigma = sigma_for(target, 1e-6, 0.01, 500, tolerance=1e-3)
     assert target - 1e-3 <= epsilon(steps(sigma, 0.01, 500), 1e-6) <= target
-
-
-def test_how_many_steps_fit():
-    count = steps_for(2.0, 1e-6, 1.0, 0.01)
-    assert epsilon(steps(1.0, 0.01, count), 1e-6) <= 2.0 < epsilon(steps(1.0, 0.01, round(1.01 * count)), 1e-6)
-    assert steps_for(0.01, 1e-6, 0.5, 1.0) == 0
 
 
 LONG = os.environ.get("FAULTS") == "long"

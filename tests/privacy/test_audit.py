@@ -19,7 +19,7 @@ from corpusmill.pipelines.run import run
 from corpusmill.privacy.accounting import sigma_for
 from corpusmill.privacy.audit import auc, audit, bound, exposure, min_k, one_run, p_value, tpr_at, two_worlds
 from corpusmill.privacy.secret import Secret
-from corpusmill.privacy.sgd import Plan, Private
+from corpusmill.privacy.sgd import DpSettings, Private
 from corpusmill.privacy.units import Units
 from corpusmill.transforms.errors import PrivacyError, RecipeError
 from tests.corpora import write_recipe
@@ -111,7 +111,7 @@ def train(
     noise = {"noise quartered": sigma / 4, "noise off": 0.0}.get(reckless, sigma)
     # with clipping off, noise is still what it was for the norm that was claimed
     kept = {"clipping off": 1e6}.get(reckless, clip)
-    plan = Plan(
+    plan = DpSettings(
         steps=steps, rate=1.0, sigma=noise * clip / kept, units=canaries, clip=kept, mode="ghost", micro_rows=canaries
     )
     private = Private(net, plan, Units(np.arange(len(inside))), Secret(seed.to_bytes(32, "little")))
@@ -171,7 +171,7 @@ def moved_by_hello(texts: list[str], clip: float, sigma: float, runs: int) -> np
     """How far a private step at rate 1 over documents moves the vector of a word that many of them have, run by run."""
     net = Bags(3).train()
     bags = torch.tensor([0 if "hello" in t.split() else 1 + i % 2 for i, t in enumerate(texts)])
-    plan = Plan(steps=1, rate=1.0, sigma=sigma, units=len(texts), clip=clip, mode="ghost", micro_rows=len(texts))
+    plan = DpSettings(steps=1, rate=1.0, sigma=sigma, units=len(texts), clip=clip, mode="ghost", micro_rows=len(texts))
     private = Private(net, plan, Units(np.arange(len(texts))), Secret(bytes(32)))
     private._checked = True  # the same model as above
     moved = []

@@ -10,7 +10,7 @@ WORKER = """
 import sys
 import numpy as np, torch, torch.distributed as dist
 from corpusmill.privacy.secret import Secret
-from corpusmill.privacy.sgd import Plan, Private
+from corpusmill.privacy.sgd import DpSettings, Private
 from corpusmill.privacy.units import Units
 from tests.privacy.models import model, row_losses, rows, take
 torch.set_num_threads(1)
@@ -18,7 +18,7 @@ rank, world, folder = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 if world > 1:
     dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world)
 net, batch = model("decoder"), rows("decoder", 12)
-plan = Plan(steps=3, rate=0.3, sigma=1.0, units=6, clipping="adaptive", max_rows=2, mode="ghost", micro_rows=4)
+plan = DpSettings(steps=3, rate=0.3, sigma=1.0, units=6, clipping="adaptive", max_rows=2, mode="ghost", micro_rows=4)
 private = Private(net, plan, Units(np.arange(12) // 2), Secret(bytes(32)), rank=rank, world=world)
 private.check(row_losses, take(batch, slice(0, 2)))
 for step in range(3):  # with so few units some process is without any

@@ -12,7 +12,7 @@ from torch.nn import functional
 from corpusmill.privacy.accounting import epsilon
 from corpusmill.privacy.ledger import Ledger
 from corpusmill.privacy.secret import Secret
-from corpusmill.privacy.sgd import Plan, Private, check
+from corpusmill.privacy.sgd import DpSettings, Private, check
 from corpusmill.privacy.units import Units
 from corpusmill.transforms.errors import BudgetError, PrivacyError
 from tests.privacy.models import KINDS, model, row_losses, rows, take
@@ -21,11 +21,11 @@ KEY = bytes(range(32))
 MODES = ("hooks", "fast", "ghost")
 
 
-def plan(**more: object) -> Plan:
-    return Plan(**{"steps": 10, "rate": 0.5, "sigma": 0.0, "units": 8, "micro_rows": 4, **more})
+def plan(**more: object) -> DpSettings:
+    return DpSettings(**{"steps": 10, "rate": 0.5, "sigma": 0.0, "units": 8, "micro_rows": 4, **more})
 
 
-def private(net: nn.Module, units: Units, of: Plan, batch: dict[str, torch.Tensor], **more: object) -> Private:
+def private(net: nn.Module, units: Units, of: DpSettings, batch: dict[str, torch.Tensor], **more: object) -> Private:
     made = Private(net, of, units, Secret(KEY), **more)
     made.check(row_losses, take(batch, slice(0, 2)))
     return made
@@ -184,7 +184,7 @@ def test_the_accountant_gets_the_rate_that_is_sampled(tmp_path):
     ledger = Ledger.create(tmp_path, "p", "document", 5.0, 1e-3)
     secret = Secret(KEY)
     spend = ledger.reserve(secret.name, other, "another rate than is sampled", "document")
-    with pytest.raises(PrivacyError, match=r"reserved .*rate 0\.0108696.*the plan runs .*rate 0\.0107527"):
+    with pytest.raises(PrivacyError, match=r"reserved .*rate 0\.0108696.*the run would spend .*rate 0\.0107527"):
         Private(model("decoder"), of, Units(np.arange(8)), secret, spend)
 
 

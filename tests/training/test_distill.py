@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from corpusmill.training.data import Shards
-from corpusmill.training.distill import Distillation, TeacherRows, bytes_a_token, teacher_losses
+from corpusmill.training.distill import Distillation, TeacherRows, teacher_losses
 from corpusmill.training.loop import train
 from corpusmill.training.serving.local_model import LocalModel
 from corpusmill.training.serving.teach import sample, teach
@@ -184,8 +184,3 @@ def test_a_student_of_fewer_ids_than_the_teacher_tells_is_refused(
     with pytest.raises(RecipeError, match=r"set model\.vocabulary: \d+"):
         train(make(objective=objective, batch__rows=16))
     assert train(make(objective=objective, model__vocabulary=900, steps=1))["step"] == 1
-
-
-def test_sizes() -> None:
-    assert bytes_a_token("sampled", 12, 50_000) / bytes_a_token("full", 0, 50_000) < 0.001
-    assert bytes_a_token("sampled", 12, 100_000) == 48

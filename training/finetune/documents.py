@@ -75,12 +75,12 @@ def _read_lines(path: str) -> pa.Table:
 
     size = min(max(1 << 20, Path(path).stat().st_size + 1), LINE_BYTES)
     read = pj.ReadOptions(block_size=size)
-    found = pj.read_json(path, read_options=read)
-    dates = [f.name for f in found.schema if pa.types.is_temporal(f.type)]
+    table = pj.read_json(path, read_options=read)
+    dates = [f.name for f in table.schema if pa.types.is_temporal(f.type)]
     if not dates:
-        return found
+        return table
     options = pj.ParseOptions(explicit_schema=pa.schema([(name, pa.string()) for name in dates]))
-    return pj.read_json(path, read_options=read, parse_options=options).select(found.column_names)
+    return pj.read_json(path, read_options=read, parse_options=options).select(table.column_names)
 
 
 class Documents:
@@ -122,8 +122,8 @@ class Documents:
         else:
             self._pairs(table, vocabulary, settings, length)
         domain = settings.data.domain
-        found = table.column(domain) if domain in table.column_names else pa.nulls(len(table), pa.string())
-        coded = pa.array(pc.fill_null(pc.cast(found, pa.string()), "").to_pylist()).dictionary_encode()
+        domains = table.column(domain) if domain in table.column_names else pa.nulls(len(table), pa.string())
+        coded = pa.array(pc.fill_null(pc.cast(domains, pa.string()), "").to_pylist()).dictionary_encode()
         self.sources: list[str] = coded.dictionary.to_pylist()
         self.source_of: np.ndarray = coded.indices.to_numpy().astype(np.int32)
         seen = hashlib.sha256()

@@ -40,11 +40,11 @@ def adapt(model: nn.Module, rank: int, alpha: float, targets: tuple[str, ...], s
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in fresh)
     generator = torch.Generator().manual_seed(seed)
-    found = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear) and n.rpartition(".")[2] in targets]
-    if not found:
+    layers = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear) and n.rpartition(".")[2] in targets]
+    if not layers:
         names = sorted({n.rpartition(".")[2] for n, m in model.named_modules() if isinstance(m, nn.Linear)})
         raise RecipeError(f"tune.targets: no linear layer is named {', '.join(targets)}; there are {', '.join(names)}.")
-    for name, layer in found:
+    for name, layer in layers:
         parent = model.get_submodule(name.rpartition(".")[0])
         setattr(parent, name.rpartition(".")[2], Adapted(layer, rank, alpha, generator))
     if isinstance(head := getattr(model, "classes", None), nn.Module):

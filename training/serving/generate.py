@@ -168,8 +168,8 @@ def _embedded(base: Transformer, soft: SoftPrompt | None, ids: Tensor, segments:
     rows, vectors = len(embedded), soft.prompt.num_embeddings
     width = embedded.shape[1]
     out = torch.cat((embedded.new_zeros(rows, vectors, embedded.shape[2]), embedded), dim=1)
-    whole = torch.cat((torch.zeros_like(segments[:, :1]).expand(-1, vectors), segments), dim=1).clone()
+    out_segments = torch.cat((torch.zeros_like(segments[:, :1]).expand(-1, vectors), segments), dim=1).clone()
     for i, begin in enumerate((width - segments.sum(dim=1)).tolist()):
         out[i, begin : begin + vectors] = soft.prompt.weight
-        whole[i, begin : begin + vectors] = 1
-    return out, whole
+        out_segments[i, begin : begin + vectors] = 1
+    return out, out_segments

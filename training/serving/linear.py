@@ -79,8 +79,8 @@ class Linear:
 
     def __init__(self, known: np.ndarray, rarity: np.ndarray, weights: np.ndarray, classes: list[str]) -> None:
         self.known, self.rarity, self.weights, self.classes = known, rarity, weights, classes
-        said = hashlib.sha256(known.tobytes() + rarity.tobytes() + weights.tobytes() + json.dumps(classes).encode())
-        self.digest = said.hexdigest()[:32]
+        digest = hashlib.sha256(known.tobytes() + rarity.tobytes() + weights.tobytes() + json.dumps(classes).encode())
+        self.digest = digest.hexdigest()[:32]
 
     @classmethod
     def train(cls, texts: Sequence[str], labels: Sequence[str], l2: float = 1e-4, steps: int = 40) -> Linear:
@@ -116,8 +116,8 @@ class Linear:
             return float(value), np.asarray(slope).ravel()
 
         options = {"maxiter": steps, "maxcor": PAIRS}
-        found = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options=options)
-        return cls(known, rarity, found.x.reshape(shape), classes)
+        optimum = minimize(loss, np.zeros(shape).ravel(), jac=True, method="L-BFGS-B", options=options)
+        return cls(known, rarity, optimum.x.reshape(shape), classes)
 
     def classify(self, texts: Sequence[str]) -> np.ndarray:
         """Logits float64 [n, classes]. Each text's are summed alone, in the order of its features."""
@@ -165,18 +165,18 @@ class Linear:
             raise BadFileError(
                 path, f"has no {', '.join(sorted(missing))}: an older version wrote it", "train it again"
             )
-        made = cls(tensors["features"].view(np.uint64), tensors["rarity"], tensors["weights"], about["classes"])
-        if made.digest != about["digest"]:
-            raise BadFileError(path, f"has digest {made.digest}, {ABOUT} says {about['digest']}", "train it again")
-        return made
+        model = cls(tensors["features"].view(np.uint64), tensors["rarity"], tensors["weights"], about["classes"])
+        if model.digest != about["digest"]:
+            raise BadFileError(path, f"has digest {model.digest}, {ABOUT} says {about['digest']}", "train it again")
+        return model
 
 
 def _about(folder: str | Path) -> dict:
     path = os.path.join(folder, ABOUT)
     try:
         with open(path, encoding="utf-8") as f:
-            found: dict = json.load(f)
-            return found
+            about: dict = json.load(f)
+            return about
     except (OSError, ValueError) as error:
         raise DatasetError(
             f"{path}: there is no linear classifier ({error}); name a folder that `selftrain` wrote."

@@ -35,10 +35,10 @@ class Neighbours:
 
     def spread(self, shares: np.ndarray, weight: float) -> np.ndarray:
         """F after ROUNDS steps, rows brought to sum 1: float64 [n, classes]. weight: a, that of the neighbours."""
-        found = shares
+        spread = shares
         for _ in range(ROUNDS):
-            found = weight * (self.graph @ found) + (1.0 - weight) * shares
-        return np.asarray(found / found.sum(axis=1, keepdims=True))
+            spread = weight * (self.graph @ spread) + (1.0 - weight) * shares
+        return np.asarray(spread / spread.sum(axis=1, keepdims=True))
 
 
 def _symmetric(x: Any, nearest: int) -> Any:

@@ -106,8 +106,8 @@ def teach(
 
 def _request_of(path: Path) -> str:
     with pa.memory_map(str(path)) as source:
-        found = (pa.ipc.open_file(source).schema.metadata or {}).get(b"request", b"")
-    return found.decode()
+        request = (pa.ipc.open_file(source).schema.metadata or {}).get(b"request", b"")
+    return request.decode()
 
 
 def _shard(model: LocalModel, data: Rows, index: np.ndarray, about: dict[str, Any], request: str) -> pa.Table:

@@ -83,8 +83,8 @@ class Endpoint:
     @property
     def digest(self) -> str:
         """Hexadecimal digest of what decides answers: server, model, form and revision."""
-        said = [self.url, self.model, self.chat, self.revision]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
+        parts = [self.url, self.model, self.chat, self.revision]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 class _Rate:
@@ -180,13 +180,13 @@ class TextApi:
                 with urllib.request.urlopen(asked, timeout=self.endpoint.timeout) as answer:
                     return json.loads(answer.read())
             except urllib.error.HTTPError as error:
-                said, after = error.read(300).decode("utf-8", "replace"), error.headers.get("Retry-After")
+                message, after = error.read(300).decode("utf-8", "replace"), error.headers.get("Retry-After")
                 if error.code not in AGAIN:
                     raise ApiError(
-                        f"{url}: refused document {record or '(unnamed)'} with {error.code}: {said}. Correct the model's "
+                        f"{url}: refused document {record or '(unnamed)'} with {error.code}: {message}. Correct the model's "
                         "name, the key or the request."
                     ) from None
-                what = f"{error.code}: {said}"
+                what = f"{error.code}: {message}"
                 pause = float(after) if after and after.isdigit() else wait
             except (OSError, http.client.HTTPException, ValueError) as error:
                 what, pause = f"{type(error).__name__}: {error}", wait

@@ -24,7 +24,7 @@ pytest.importorskip("opacus", reason="private training needs opacus")
 
 from corpusmill.privacy.secure.federated import Federated  # noqa: E402
 from corpusmill.privacy.secure.rounds import Rounds, as_aggregator  # noqa: E402
-from corpusmill.privacy.sgd import Plan, Private  # noqa: E402
+from corpusmill.privacy.sgd import DpSettings, Private  # noqa: E402
 from corpusmill.privacy.units import Units  # noqa: E402
 from corpusmill.training import build, federated  # noqa: E402
 
@@ -68,7 +68,7 @@ def test_without_noise_the_federated_sum_is_the_pooled_clipped_sum(tmp_path, cli
     steps, sizes = 3, {"north": 30, "south": 7, "east": 23}
     data = {o: rows_of(i, n) for i, (o, n) in enumerate(sizes.items())}
     pooled = [torch.cat([data[o][k] for o in OWNERS]) for k in range(2)]
-    plan = Plan(steps=steps, rate=1.0, sigma=0, units=60, clip=0.4, clipping=clipping, micro_rows=16)
+    plan = DpSettings(steps=steps, rate=1.0, sigma=0, units=60, clip=0.4, clipping=clipping, micro_rows=16)
     job = {"steps": steps, "units": 60, "rows": 60, "sigma": 0, "clip": 0.4, "clipping": clipping}
     plain = stepped(Private(model(), plan, Units(np.arange(60)), Secret(bytes(32))), *pooled, steps)
     models = {o: model() for o in OWNERS}  # made before the threads, which share torch's generator
@@ -96,7 +96,7 @@ def test_a_run_that_cannot_be_joint_is_refused(tmp_path):
         def __init__(self):
             self.job, self.name = job, "north"
 
-    plan = Plan(steps=1, rate=0.5, sigma=1, units=9, clipping="adaptive")
+    plan = DpSettings(steps=1, rate=0.5, sigma=1, units=9, clipping="adaptive")
     secret = Secret(bytes(32))
     with pytest.raises(PrivacyError, match="one clipping norm"):
         Federated(Rounds(Alone(), secret), model(), plan, Units(np.arange(3)), secret)
