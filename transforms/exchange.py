@@ -1,12 +1,12 @@
-"""What goes from shard to shard: one Arrow IPC file a sender, of which each receiver reads its own rows.
+"""Exchange files: what one shard sends to others. One Arrow IPC file a sender; each receiver reads its own rows of it.
 
-A sender's rows are sorted by receiver and written, uncompressed, in record batches of some 64 kB; where each receiver's rows
-begin stands in the schema's metadata. A receiver reads the batches that hold its rows and no others, and no service holds
+A sender's rows are sorted by receiver and written, uncompressed, in record batches of some 64 kB; the schema's
+metadata says where each receiver's rows begin. A receiver reads the batches that hold its rows and no others, and no service holds
 the data in between. (A memory map would copy nothing, but the kernel maps what lies around each page that is touched: with
 many senders a receiver would seem to hold ten times its rows.)
 
-Key rows are cut into `FINE` slices by the top bits of the mixed key, however many units will decide: a unit takes a range
-of slices. So the sender's file does not change when the number of units does.
+Key rows are cut into `FINE` slices by the top bits of the mixed key. A task that decides takes a range of slices, so the
+sender's file stays the same when the number of tasks changes.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ def write_keys(path: str, batches: Sequence[pa.RecordBatch], schema: pa.Schema) 
     return _write(path, table, part, FINE)
 
 
-def write_told(path: str, told: pa.Table, shards: int) -> int:
+def write_decisions(path: str, decisions: pa.Table, shards: int) -> int:
     """Write rows addressed to shards (columns `shard`, `row` uint32), sorted by both. Returns the bytes of the rows."""
-    shard, row = told.column("shard").to_numpy(), told.column("row").to_numpy()
+    shard, row = decisions.column("shard").to_numpy(), decisions.column("row").to_numpy()
     order = np.lexsort((row, shard))
     if not np.array_equal(order, np.arange(len(order))):
-        told, shard = told.take(pa.array(order)), shard[order]
-    return _write(path, told.combine_chunks(), shard, shards)
+        decisions, shard = decisions.take(pa.array(order)), shard[order]
+    return _write(path, decisions.combine_chunks(), shard, shards)
 
 
 @contextlib.contextmanager
@@ -124,8 +124,8 @@ def read_slices(paths: Sequence[str], first: int, last: int, shards: Sequence[in
     tables = storage.each(lambda path: _slices_of(path, first, last), paths, paths[0])
     if shards is not None:
         counts = [t.num_rows for t in tables]
-        said = zip(tables, counts, shards, strict=True)
-        tables = [t.append_column("shard", pa.array(np.full(n, shard, np.uint32))) for t, n, shard in said]
+        numbered = zip(tables, counts, shards, strict=True)
+        tables = [t.append_column("shard", pa.array(np.full(n, shard, np.uint32))) for t, n, shard in numbered]
     return pa.concat_tables([t for t in tables if t.num_rows] or tables[:1])
 
 
@@ -143,12 +143,12 @@ def _slices_of(path: str, first: int, last: int) -> pa.Table:
 
 
 class Parts:
-    """All rows of some exchange files, about `max_rows` at a time: may be gone through again, and holds one part."""
+    """All rows of some exchange files, about `max_rows` at a time. It can be iterated again and holds one part in memory."""
 
     def __init__(self, paths: Sequence[str], max_rows: int = 1 << 18) -> None:
         self._paths, self._max_rows = paths, max_rows
         self.rows = 0
-        """Rows of the files that the last time through has come to."""
+        """Rows read so far by the current iteration."""
 
     def __iter__(self) -> Iterator[pa.Table]:
         self.rows = 0
@@ -177,28 +177,29 @@ def shard_names(contents: Sequence[str]) -> np.ndarray:
     return names
 
 
-def named(told: pa.Table, names: np.ndarray) -> pa.Table:
-    """What shards are told with documents named by their content, so that it stays the same when shards come or go.
+def named(decisions: pa.Table, names: np.ndarray) -> pa.Table:
+    """Decisions whose documents are named by content, so that they stay the same when shards come or go.
 
-    Column `shard` goes; where rows tell of another document (`other_shard`, `other_row`), these become `other` uint64, and
-    `own` uint64 is the name of the document that is told; the rows, with numbers only, are then sorted by `row`, `other` and
-    the rest, for the order in which partitions speak of a document changes too. Two documents have the same name with
-    probability 2^-64.
+    Column `shard` is dropped. Where rows name another document (`other_shard`, `other_row`), these two become `other` uint64,
+    and `own` uint64 names the document that is decided about. Such rows are sorted by `row`, `other` and the remaining columns,
+    because the order of the partitions may change. Two documents have the same name with probability 2^-64.
     """
-    if "other_shard" in told.column_names:
+    if "other_shard" in decisions.column_names:
         shard, row, other_shard, other_row = (
-            told.column(c).to_numpy() for c in ("shard", "row", "other_shard", "other_row")
+            decisions.column(c).to_numpy() for c in ("shard", "row", "other_shard", "other_row")
         )
         own, other = (mix64_array(names[s] + r * GOLDEN) for s, r in ((shard, row), (other_shard, other_row)))
-        told = told.drop_columns(["other_shard", "other_row"])
-        told = told.append_column("own", pa.array(own)).append_column("other", pa.array(other))
-        rest = [told.column(c).to_numpy() for c in told.column_names if c not in ("shard", "row", "own", "other")]
-        told = told.take(pa.array(np.lexsort((*rest, other, row))))
-    return told.drop_columns(["shard"])
+        decisions = decisions.drop_columns(["other_shard", "other_row"])
+        decisions = decisions.append_column("own", pa.array(own)).append_column("other", pa.array(other))
+        rest = [
+            decisions.column(c).to_numpy() for c in decisions.column_names if c not in ("shard", "row", "own", "other")
+        ]
+        decisions = decisions.take(pa.array(np.lexsort((*rest, other, row))))
+    return decisions.drop_columns(["shard"])
 
 
-def read_all_told(paths: Sequence[str], shards: int) -> list[pa.Table]:
-    """`read_told` of every shard, in one go: for what is little."""
+def read_all_decisions(paths: Sequence[str], shards: int) -> list[pa.Table]:
+    """`read_decisions` of every shard in one pass, for small tables."""
     table = pa.concat_tables(list(Parts(paths))).combine_chunks()
     shard = table.column("shard").to_numpy()
     order = np.lexsort((table.column("row").to_numpy(), shard))
@@ -207,7 +208,7 @@ def read_all_told(paths: Sequence[str], shards: int) -> list[pa.Table]:
     return [table.slice(begin, end - begin) for begin, end in zip(begins[:-1], begins[1:], strict=True)]
 
 
-def read_told(paths: Sequence[str], shard: int) -> pa.Table:
+def read_decisions(paths: Sequence[str], shard: int) -> pa.Table:
     """Rows that any of `paths` addresses to `shard`, sorted by `row` (stable over `paths`)."""
     table = read_slices(paths, shard, shard + 1).combine_chunks()
     if len(paths) > 1 and table.num_rows:
@@ -215,8 +216,8 @@ def read_told(paths: Sequence[str], shard: int) -> pa.Table:
     return table
 
 
-def told_about(told: pa.Table, first: int, n: int) -> pa.Table:
-    """The part of `told` (sorted by row) about rows [first, first + n)."""
-    row = told.column("row").to_numpy()
+def decisions_about(decisions: pa.Table, first: int, n: int) -> pa.Table:
+    """The part of `decisions` (sorted by row) about rows [first, first + n)."""
+    row = decisions.column("row").to_numpy()
     begin, end = np.searchsorted(row, [first, first + n])
-    return told.slice(begin, end - begin)
+    return decisions.slice(begin, end - begin)

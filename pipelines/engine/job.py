@@ -32,7 +32,7 @@ from corpusmill.pipelines.engine.stage import SHARE, GroupStep, Prepared, Stage
 from corpusmill.transforms.arrow import schema_of, wire_of
 from corpusmill.transforms.base import Group
 from corpusmill.transforms.errors import EngineError, TooManyBadRowsError
-from corpusmill.transforms.exchange import FINE, named, read_all_told, shard_names
+from corpusmill.transforms.exchange import FINE, named, read_all_decisions, shard_names
 from corpusmill.transforms.sources.splits import Split
 
 if TYPE_CHECKING:
@@ -224,7 +224,7 @@ class Job:
         if sum(told) > (TOLD_AGAIN if self.arrivals else TOLD_BYTES):
             return None
         names = shard_names([s["content"] for s in shards])
-        return [named(told, names) for told in read_all_told([self.store.path(p) for p in paths], len(shards))]
+        return [named(told, names) for told in read_all_decisions([self.store.path(p) for p in paths], len(shards))]
 
     def _passes(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
         fingerprint = pass_fingerprint(self, stage.number)

@@ -38,14 +38,14 @@ from corpusmill.transforms.dedup._grouping import column
 from corpusmill.transforms.errors import ConservationError, EngineError
 from corpusmill.transforms.exchange import (
     Parts,
+    decisions_about,
     named,
+    read_decisions,
     read_rows,
     read_slices,
-    read_told,
     shard_names,
-    told_about,
+    write_decisions,
     write_rows,
-    write_told,
 )
 from corpusmill.transforms.generate.cache import REQUESTS
 from corpusmill.transforms.generate.model import cache_in
@@ -114,7 +114,7 @@ def _load(job: Job, plan: str) -> dict[str, Any]:
 
 def _told(job: Job, shared: dict[str, Any], index: int) -> pa.Table:
     """What the shard of a unit is told."""
-    return named(read_told([job.store.path(p) for p in shared["told"]], index), shared["names"])
+    return named(read_decisions([job.store.path(p) for p in shared["told"]], index), shared["names"])
 
 
 def _pass(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: str) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def _worked(
         if schema is not None and n == 0:
             continue
         rows = np.arange(seen.rows, seen.rows + n, dtype=np.uint32)
-        out = chain.run(batch, rows, None if told is None else told_about(told, seen.rows, n))
+        out = chain.run(batch, rows, None if told is None else decisions_about(told, seen.rows, n))
         seen.rows += n
         if schema is None:
             schema = out.schema
@@ -280,7 +280,7 @@ def _keys(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: s
     path = job.store.path(shard["shard"])
     for batch in read_shard(path):
         n = batch.num_rows
-        part = told_about(told, first, n)
+        part = decisions_about(told, first, n)
         keys.add(batch, np.arange(first, first + n, dtype=np.uint32), part)
         first += n
     if first == 0:
@@ -299,7 +299,7 @@ def _decide(job: Job, stage: Stage, shared: dict[str, Any], index: int, request:
         keys = keys.append_column("arrival", pa.array(came))
     decision = group.transform.decide(stage.round, keys)
     path = job.store.work(request, "told.arrow")
-    size = write_told(job.store.path(path), decision.decisions, len(paths))
+    size = write_decisions(job.store.path(path), decision.decisions, len(paths))
     files: dict[str, Any] = {"told": {"path": path}}
     for name, table in decision.tables.items():
         side_table(job, files, request, f"table.{group.name}.{name}", table)
@@ -319,7 +319,7 @@ def _gather(job: Job, stage: Stage, shared: dict[str, Any], index: int, request:
     told = Parts([job.store.path(p) for p in shared["told"]])
     answer = group.gather(stage.round, told, rows)
     path = job.store.work(request, "told.arrow")
-    size = write_told(job.store.path(path), answer, len(rows))
+    size = write_decisions(job.store.path(path), answer, len(rows))
     return {
         "content": request,
         "files": {"told": {"path": path}},

@@ -7,13 +7,13 @@ from corpusmill.transforms.exchange import (
     FINE,
     Parts,
     named,
-    read_all_told,
+    read_all_decisions,
+    read_decisions,
     read_slices,
-    read_told,
     shard_names,
     slice_of_key,
+    write_decisions,
     write_keys,
-    write_told,
 )
 
 SCHEMA = pa.schema([("key", pa.uint64()), ("row", pa.uint32()), ("id", pa.string())])
@@ -59,11 +59,11 @@ def test_told_rows_reach_their_shard_sorted_by_row(tmp_path):
     )
     two = pa.table({"shard": pa.array([2], pa.uint32()), "row": pa.array([4], pa.uint32()), "x": ["d"]})
     paths = [str(tmp_path / "1"), str(tmp_path / "2")]
-    write_told(paths[0], one, 3)
-    write_told(paths[1], two, 3)
-    assert read_told(paths, 2).to_pydict() == {"shard": [2, 2, 2], "row": [3, 4, 5], "x": ["c", "d", "a"]}
-    assert read_told(paths, 1).num_rows == 0
-    assert read_told(paths, 1).schema.names == ["shard", "row", "x"]
+    write_decisions(paths[0], one, 3)
+    write_decisions(paths[1], two, 3)
+    assert read_decisions(paths, 2).to_pydict() == {"shard": [2, 2, 2], "row": [3, 4, 5], "x": ["c", "d", "a"]}
+    assert read_decisions(paths, 1).num_rows == 0
+    assert read_decisions(paths, 1).schema.names == ["shard", "row", "x"]
 
 
 def test_parts_come_one_after_the_other_and_again(tmp_path):
@@ -71,7 +71,7 @@ def test_parts_come_one_after_the_other_and_again(tmp_path):
     for number, path in enumerate(paths):
         count = 5 * number  # the first file is empty
         told = pa.table({"shard": np.zeros(count, np.uint32), "row": np.arange(count, dtype=np.uint32)})
-        write_told(path, told, 2)
+        write_decisions(path, told, 2)
     parts = Parts(paths, max_rows=4)
     for _ in range(2):
         got = list(parts)
@@ -100,9 +100,9 @@ def test_all_told_at_once_is_what_each_is_told(tmp_path_factory, senders):
     paths = [str(folder / f"{i}.arrow") for i in range(len(senders))]
     for path, rows in zip(paths, senders, strict=True):
         shard, row = (np.array([r[k] for r in rows], np.uint32) for k in (0, 1))
-        write_told(path, pa.table({"shard": shard, "row": row, "n": np.arange(len(rows))}), 4)
-    every = read_all_told(paths, 4)
-    assert [t.to_pylist() for t in every] == [read_told(paths, i).to_pylist() for i in range(4)]
+        write_decisions(path, pa.table({"shard": shard, "row": row, "n": np.arange(len(rows))}), 4)
+    every = read_all_decisions(paths, 4)
+    assert [t.to_pylist() for t in every] == [read_decisions(paths, i).to_pylist() for i in range(4)]
 
 
 def test_a_receiver_reads_its_own_batches_only(tmp_path):
