@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+from corpusmill.transforms.display import printable as printable
 
 
 def count(number: int | None) -> str:
@@ -57,8 +57,3 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def printable(text: str) -> str:
-    """`text` without characters that move a terminal's cursor or start an escape sequence."""
-    return "".join(c if c == "\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "\ufffd" for c in text)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
+
+from corpusmill.transforms.settings.section import IsPath, Section
 
 
-class PrivacySettings(BaseModel):
+class PrivacySettings(Section):
     """Differentially private training: `privacy: {ledger: out/docs, units: 10000, epsilon: 3}`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    ledger: str = Field(min_length=1, description="privacy.jsonl of the population, or the folder that it lies in")
+    ledger: Annotated[str, IsPath()] = Field(
+        min_length=1, description="privacy.jsonl of the population, or the folder that it lies in"
+    )
     unit: str = Field(default="document", min_length=1, description="unit of privacy: `document`, or the user column")
     units: int = Field(ge=1, description="public number of units; batch.rows / units is the sampling rate of a step")
     epsilon: float | None = Field(

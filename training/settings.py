@@ -13,24 +13,18 @@ Relative paths are relative to the file that names them.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from corpusmill.privacy.settings import PrivacySettings
 from corpusmill.transforms.errors import RecipeError
-
-
-class Section(BaseModel):
-    """Base of every section: unknown keys are errors, values cannot change, numbers are numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+from corpusmill.transforms.settings.files import SettingsFile, listed
+from corpusmill.transforms.settings.section import IsPath, Section, with_paths
 
 
 class ModelSettings(Section):
@@ -73,11 +67,15 @@ class ModelSettings(Section):
 class DataSettings(Section):
     """Where the rows come from."""
 
-    train: str = Field(
+    train: Annotated[str, IsPath()] = Field(
         description="folder of packed shards, or a Parquet, Arrow or JSONL file of documents to fine-tune on"
     )
-    validation: str | None = Field(default=None, description="the same for evaluation; never trained on")
-    tokenizer: str | None = Field(default=None, description="tokenizer.json; the one beside the shards when left out")
+    validation: Annotated[str | None, IsPath()] = Field(
+        default=None, description="the same for evaluation; never trained on"
+    )
+    tokenizer: Annotated[str | None, IsPath()] = Field(
+        default=None, description="tokenizer.json; the one beside the shards when left out"
+    )
     snapshot: int | None = Field(
         default=None, ge=1, description="number of the dataset's snapshot; the newest when left out"
     )
@@ -99,8 +97,10 @@ class ObjectiveSettings(Section):
     ] = "causal"
     rate: float = Field(default=0.15, gt=0, lt=1, description="share of tokens masked or cut out (masked, span)")
     mean_span: float = Field(default=3.0, ge=1, description="mean length of a span that is cut out, in tokens (span)")
-    templates: str | None = Field(default=None, description="YAML file of prompt templates (instruction)")
-    teacher: str | None = Field(
+    templates: Annotated[str | None, IsPath()] = Field(
+        default=None, description="YAML file of prompt templates (instruction)"
+    )
+    teacher: Annotated[str | None, IsPath()] = Field(
         default=None,
         description="folder of the teacher's shards for data.train; data.train's own columns when left out (distillation)",
     )
@@ -116,7 +116,7 @@ class ObjectiveSettings(Section):
         ge=0,
         description="weight of matching how alike the teacher's hidden states are; needs states_of (distillation)",
     )
-    states_of: str | None = Field(
+    states_of: Annotated[str | None, IsPath()] = Field(
         default=None, description="run or checkpoint of the teacher, which then runs beside the student (hidden)"
     )
 
@@ -134,7 +134,7 @@ class ObjectiveSettings(Section):
 class TuneSettings(Section):
     """Which parameters train."""
 
-    base: str | None = Field(
+    base: Annotated[str | None, IsPath()] = Field(
         default=None, description="run, checkpoint, or hf:FOLDER to start from; from scratch when left out"
     )
     method: Literal["full", "lora", "soft-prompt"] = Field(
@@ -209,7 +209,7 @@ class RuntimeSettings(Section):
 class TrainSettings(Section):
     """One training run."""
 
-    output: str = Field(description="folder of checkpoints and metrics")
+    output: Annotated[str, IsPath()] = Field(description="folder of checkpoints and metrics")
     seed: int = Field(default=1, ge=0, description="of the initial weights, the order of rows, masks and dropout")
     steps: int = Field(default=2000, ge=1, description="optimiser steps")
     data: DataSettings
@@ -267,79 +267,29 @@ class TrainSettings(Section):
         return hashlib.sha256(json.dumps(self.shaping(), sort_keys=True).encode()).hexdigest()[:32]
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML without aliases, which let a small file grow without bound, and without keys given twice."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
-            raise yaml.composer.ComposerError(None, None, "aliases (*name) are not allowed; write the value out", mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        seen: set[Any] = set()
-        for key, _ in node.value:
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key `{key.value}` is given twice", key.start_mark
-                )
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
+FILE = SettingsFile(TrainSettings, "training settings", "--train")
+"""What `corpusmill init --train` writes, and `corpusmill train` reads."""
 
 
 def load(path: str | Path, overrides: Iterable[str] = ()) -> TrainSettings:
-    """The settings in YAML file `path`, with `overrides` such as "optimizer.lr=1e-3" (the value is YAML) on top.
+    """The settings in a train.yaml, with overrides such as "optimizer.lr=1e-3". Paths become relative to its folder.
 
-    Raises RecipeError, which names every wrong key and value at once.
+    Raises RecipeError, which lists every mistake with its line.
     """
-    path = Path(path)
-    try:
-        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read ({error.strerror}). Give the path of a train.yaml.") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise RecipeError(f"{path}: is not YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise RecipeError(f"{path}: holds no settings. It needs at least `output` and `data`.")
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise RecipeError(f"override {text!r}: write it as key=value, such as optimizer.lr=1e-3.")
-        *sections, last = key.strip().split(".")
-        place = values
-        for section in sections:
-            place = place.setdefault(section, {})
-            if not isinstance(place, dict):
-                raise RecipeError(f"override {text!r}: {section} is a value, not a section.")
-        try:
-            place[last] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise RecipeError(f"override {text!r}: the value is not YAML: {' '.join(str(error).split())}") from error
-    return from_mapping(values, path.parent, str(path))
+    return _from_folder(FILE.load(path, overrides), Path(path).parent)
 
 
 def from_mapping(values: Mapping[str, Any], folder: str | Path = ".", where: str = "train") -> TrainSettings:
-    """Settings from a mapping (a recipe's `train:` section); relative paths are made relative to `folder`."""
+    """Settings from a mapping. Relative paths become relative to `folder`. Raises RecipeError, which lists every mistake."""
     try:
         settings = TrainSettings.model_validate(values)
     except ValidationError as error:
-        raise RecipeError("\n".join(_explain(where, item) for item in error.errors())) from None
+        raise RecipeError(listed(TrainSettings, error, where)) from None
+    return _from_folder(settings, folder)
 
-    def at(path: str | None) -> str | None:
-        return resolved(path, folder)
 
-    data = {name: at(getattr(settings.data, name)) for name in ("train", "validation", "tokenizer")}
-    return settings.model_copy(
-        update={
-            "output": at(settings.output),
-            "data": settings.data.model_copy(update=data),
-            "objective": settings.objective.model_copy(
-                update={n: at(getattr(settings.objective, n)) for n in ("templates", "teacher", "states_of")}
-            ),
-            "tune": settings.tune.model_copy(update={"base": at(settings.tune.base)}),
-            "privacy": settings.privacy and settings.privacy.model_copy(update={"ledger": at(settings.privacy.ledger)}),
-        }
-    )
+def _from_folder(settings: TrainSettings, folder: str | Path) -> TrainSettings:
+    return with_paths(settings, lambda path: str(resolved(path, folder)))
 
 
 def resolved(path: str | None, folder: str | Path) -> str | None:
@@ -366,20 +316,3 @@ def from_recipe(
         "data": data | dict(values.get("data") or {}),
     }
     return from_mapping(filled, folder)
-
-
-def _explain(where: str, item: Any) -> str:
-    """One line for one of pydantic's errors, with the nearest known key for an unknown one."""
-    place = [str(part) for part in item["loc"]]
-    key = ".".join(place)
-    if item["type"] == "extra_forbidden":
-        section: Any = TrainSettings
-        for part in place[:-1]:
-            section = section.model_fields[part].annotation
-            section = (get_args(section) or (section,))[0]  # of a section that may be left out
-        near = difflib.get_close_matches(place[-1], section.model_fields, 1)
-        known = f"did you mean `{near[0]}`?" if near else f"known are {', '.join(section.model_fields)}."
-        return f"{where}: {key}: unknown key; {known}"
-    if item["type"] == "missing":
-        return f"{where}: {key}: is missing."
-    return f"{where}: {key}: {item['msg']} (it is {item['input']!r})."

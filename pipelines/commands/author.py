@@ -49,9 +49,9 @@ def init(path: str, source: str | None) -> None:
 @JSON
 def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Say every mistake of RECIPE at once, with its line; runs nothing."""
-    from corpusmill.pipelines.recipe.mistakes import render
     from corpusmill.pipelines.recipe.model import examine
     from corpusmill.transforms.errors import RecipeError
+    from corpusmill.transforms.settings.mistakes import render
 
     found, problems = examine(recipe, overrides)
     if as_json:

@@ -30,9 +30,9 @@ from corpusmill.privacy.certification import (
 from corpusmill.transforms.errors import RecipeError
 
 if TYPE_CHECKING:
-    from corpusmill.pipelines.recipe.mistakes import Mistakes
     from corpusmill.pipelines.recipe.model import Recipe
     from corpusmill.training.settings import TrainSettings
+    from corpusmill.transforms.settings.mistakes import Mistakes
 
 _PUBLIC = "run it on public data in a recipe of its own, and mix the private source in afterwards"
 _OUT = {

@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from corpusmill.pipelines.recipe.expect import Expect
-from corpusmill.pipelines.recipe.model import SLUG, Output, _Head
+from corpusmill.pipelines.recipe.model import SLUG, Head, Output
 from corpusmill.pipelines.recipe.privacy_section import PrivacySection
 from corpusmill.pipelines.recipe.registry import usable
 from corpusmill.pipelines.recipe.schedule import Schedule
@@ -35,7 +35,7 @@ def recipe_schema() -> dict[str, Any]:
             needs_fields = bool(definitions[name].get("required"))
             steps[key] = reference if needs_fields else {"anyOf": [reference, {"type": "null"}]}
             bare += [] if needs_fields else [key]
-    head = _Head.model_json_schema()["properties"]
+    head = Head.model_json_schema()["properties"]
     step = {
         "anyOf": [
             {"enum": bare},

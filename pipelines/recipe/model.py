@@ -11,34 +11,36 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, model_validator
+from pydantic import Field, SerializeAsAny, model_validator
 
-from corpusmill.pipelines.recipe import certify, privacy_section, yaml_positions
+from corpusmill.pipelines.recipe import addresses, certify, privacy_section
 from corpusmill.pipelines.recipe.expect import Expect
-from corpusmill.pipelines.recipe.mistakes import Mistakes, render
-from corpusmill.pipelines.recipe.overrides import apply_override
 from corpusmill.pipelines.recipe.path_checks import check_files, check_input, check_output, check_secret
 from corpusmill.pipelines.recipe.privacy_section import PrivacySection
 from corpusmill.pipelines.recipe.registry import load as load_transform
 from corpusmill.pipelines.recipe.schedule import Schedule
 from corpusmill.pipelines.recipe.train_section import TrainSection, wrong
-from corpusmill.pipelines.recipe.yaml_positions import Marked, Problem
 from corpusmill.transforms import storage
 from corpusmill.transforms.base import Terminal, Transform
 from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.settings import yaml_positions
+from corpusmill.transforms.settings.files import read
+from corpusmill.transforms.settings.mistakes import Mistakes, render
+from corpusmill.transforms.settings.overrides import apply_override
+from corpusmill.transforms.settings.section import Section
+from corpusmill.transforms.settings.yaml_positions import Marked, Problem
 from corpusmill.transforms.sources.spec import SourceSpec
 
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 SECTIONS = ("name", "seed", "sources", "steps", "output", "expect", "schedule", "train", "privacy")
 
 
-class Output(BaseModel):
+class Output(Section):
     """Where the dataset goes, and in which form."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     path: str = Field(
         min_length=1,
@@ -58,10 +60,8 @@ class Output(BaseModel):
     )
 
 
-class Step(BaseModel):
+class Step(Section):
     """One entry of `steps`. Its name is that of its transform, with `#2` for the second of that name, and so on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     transform: SerializeAsAny[Transform]
@@ -73,10 +73,8 @@ class Step(BaseModel):
         return f"{self.transform.name}@{self.transform.version}"
 
 
-class _Head(BaseModel):
+class Head(Section):
     """The fields that are read without looking at sources and steps."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(
         pattern=SLUG, max_length=100, description="Name of the dataset: letters, digits, '.', '-' and '_', no spaces."
@@ -85,7 +83,7 @@ class _Head(BaseModel):
     output: Output = Field(description="Where the dataset goes, and in which form.")
 
 
-class Recipe(_Head):
+class Recipe(Head):
     """What a dataset is made of: sources, steps and an output."""
 
     sources: list[SourceSpec] = Field(min_length=1, description="Where documents come from.")
@@ -205,29 +203,19 @@ def examine(
     """The recipe in a file, or None, and its mistakes. Raises RecipeError if there is no file to read."""
     if not storage.is_local(str(path)):
         raise RecipeError(f"{path}: a recipe is read from a disk of this machine; copy it here and name the copy")
-    file = Path(path)
-    try:
-        with file.open("rb") as stream:
-            data = stream.read(yaml_positions.MAX_BYTES + 1)
-    except FileNotFoundError:
-        raise RecipeError(
-            f"{file}: there is no such file; `corpusmill init {file}` writes a recipe to start from"
-        ) from None
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else error
-        raise RecipeError(f"{file}: cannot be read: {why}; name a recipe, which is a YAML file") from None
-    return _examine(data, str(path), file.resolve().parent, overrides, check_paths, check_privacy)
+    data = read(path, "a recipe")
+    return _examine(data, str(path), Path(path).resolve().parent, overrides, check_paths, check_privacy)
 
 
 def _examine(
     data: bytes, name: str, base_dir: Path, overrides: Iterable[str], check_paths: bool, check_privacy: bool = True
 ) -> tuple[Recipe | None, list[Problem]]:
     marked = yaml_positions.parse(data, name)
-    found = Mistakes(marked)
-    recipe = _read(marked, found, base_dir, list(overrides), check_paths)
+    mistakes = Mistakes(marked)
+    recipe = _read(marked, mistakes, base_dir, list(overrides), check_paths)
     if recipe is not None and check_privacy:
-        certify.note(recipe, found)
-    return (None if found.problems else recipe), found.ordered()
+        certify.note(recipe, mistakes)
+    return (None if mistakes.problems else recipe), mistakes.ordered()
 
 
 def _certain(recipe: Recipe | None, problems: list[Problem]) -> Recipe:
@@ -236,48 +224,48 @@ def _certain(recipe: Recipe | None, problems: list[Problem]) -> Recipe:
     return recipe
 
 
-def _read(marked: Marked, found: Mistakes, base_dir: Path, overrides: list[str], check_paths: bool) -> Recipe | None:
+def _read(marked: Marked, mistakes: Mistakes, base_dir: Path, overrides: list[str], check_paths: bool) -> Recipe | None:
     raw = marked.value
     if not isinstance(raw, dict):
-        if not found.problems:
+        if not mistakes.problems:
             what = (
                 "the recipe is empty"
                 if raw is None
                 else "a recipe is a mapping: `name:`, `sources:`, `steps:`, `output:`"
             )
-            found.add((), what, "`corpusmill init` writes one to start from")
+            mistakes.add((), what, "`corpusmill init` writes one to start from")
         return None
-    classes = _step_classes(raw, found, base_dir)
+    classes = _step_classes(raw, mistakes, base_dir)
     for override in overrides:
-        apply_override(override, marked, found, [c[1] for c in classes])
-    found.unknown_sections(raw, SECTIONS)
-    head = found.validate(_Head, {k: v for k, v in raw.items() if k in _Head.model_fields}, (), "the recipe")
-    sources = _sources(raw, found)
-    steps = _steps(raw, found, classes)
-    expect = found.section(Expect, raw, "expect")
-    schedule = found.section(Schedule, raw, "schedule")
-    privacy = found.section(PrivacySection, raw, "privacy")
-    train = _train(raw, found, classes, head)
-    if not found.problems:
+        apply_override(override, marked, mistakes, partial(addresses.locate, step_names=[c[1] for c in classes]))
+    mistakes.unknown_sections(raw, SECTIONS)
+    head = mistakes.validate(Head, {k: v for k, v in raw.items() if k in Head.model_fields}, (), "the recipe")
+    sources = _sources(raw, mistakes)
+    steps = _steps(raw, mistakes, classes)
+    expect = mistakes.section(Expect, raw, "expect")
+    schedule = mistakes.section(Schedule, raw, "schedule")
+    privacy = mistakes.section(PrivacySection, raw, "privacy")
+    train = _train(raw, mistakes, classes, head)
+    if not mistakes.problems:
         for place, what, advice in privacy_section.wrong(privacy, train):
-            found.add(place, what, advice)
+            mistakes.add(place, what, advice)
     if head is not None:
-        check_output(head.output.path, [p for _, s in sources for p in s.paths], found, base_dir)
+        check_output(head.output.path, [p for _, s in sources for p in s.paths], mistakes, base_dir)
         if train is not None and not storage.is_local(head.output.path):
             advice = "give the data its own recipe, copy the snapshot to a disk, and name that in a train.yaml"
-            found.add(
+            mistakes.add(
                 ("train",), "`train` reads a folder of this machine's disk, not an object store", advice, key=True
             )
     for i, source in sources:
         for j, path in enumerate(source.paths):
-            check_secret(path, ("sources", i, "path", j), found)
+            check_secret(path, ("sources", i, "path", j), mistakes)
     if check_paths:
         for i, source in sources:
             for j, path in enumerate(source.paths):
-                check_input(path, ("sources", i, "path", j), found, base_dir)
+                check_input(path, ("sources", i, "path", j), mistakes, base_dir)
         for i, step in steps:
-            check_files(step, ("steps", i, classes[i][2]), found, base_dir)
-    if found.problems or head is None:
+            check_files(step, ("steps", i, classes[i][2]), mistakes, base_dir)
+    if mistakes.problems or head is None:
         return None
     made = make_steps([t for _, t in steps], [marked.find(("steps", i), key=True).line for i, _ in steps])
     return Recipe(
@@ -305,13 +293,13 @@ def restored(data: dict[str, Any], base_dir: Path) -> Recipe:
     return Recipe(**rest, steps=make_steps(transforms), base_dir=base_dir)
 
 
-def _step_classes(raw: dict, found: Mistakes, base_dir: Path) -> list[tuple[type[Transform] | None, str, str]]:
-    """(class or None, step name, key as written) of each entry of `steps`; what is wrong goes to `found`."""
+def _step_classes(raw: dict, mistakes: Mistakes, base_dir: Path) -> list[tuple[type[Transform] | None, str, str]]:
+    """(class or None, step name, key as written) of each entry of `steps`; what is wrong goes to `mistakes`."""
     entries = raw.get("steps")
     if entries is None:
         return []
     if not isinstance(entries, list):
-        found.add(
+        mistakes.add(
             ("steps",), "`steps` is a list: one `- transform: {field: value}` an entry", "put a `- ` before each entry"
         )
         return []
@@ -320,65 +308,65 @@ def _step_classes(raw: dict, found: Mistakes, base_dir: Path) -> list[tuple[type
         key = entry if isinstance(entry, str) else next(iter(entry)) if isinstance(entry, dict) and entry else ""
         cls: type[Transform] | None = None
         if not key:
-            found.add(
+            mistakes.add(
                 ("steps", i), "a step is the name of a transform, as in `- exact` or `- minhash: {threshold: 0.8}`"
             )
         elif isinstance(entry, dict) and len(entry) > 1:
             extra = list(entry)[1]
             advice = "a step of its own starts with `- `; fields go one level deeper"
-            found.add(("steps", i, extra), f"the step `{key}` has a second key, `{extra}`", advice, key=True)
+            mistakes.add(("steps", i, extra), f"the step `{key}` has a second key, `{extra}`", advice, key=True)
         else:
             try:
                 cls = load_transform(key, base_dir)
             except RecipeError as error:
                 what, _, advice = str(error).partition("; ")
-                found.add(("steps", i, key), what, advice, key=True)
+                mistakes.add(("steps", i, key), what, advice, key=True)
         out.append((cls, key))
     names = step_names([cls.name if cls else key.partition("@")[0] for cls, key in out])
     return [(cls, name, key) for (cls, key), name in zip(out, names)]
 
 
 def _steps(
-    raw: dict, found: Mistakes, classes: list[tuple[type[Transform] | None, str, str]]
+    raw: dict, mistakes: Mistakes, classes: list[tuple[type[Transform] | None, str, str]]
 ) -> list[tuple[int, Transform]]:
     steps = []
     for i, (cls, name, key) in enumerate(classes):
         entry = raw["steps"][i]
         fields = entry[key] if isinstance(entry, dict) and key in entry else None
         if cls is not None:
-            step = found.validate(cls, {} if fields is None else fields, ("steps", i, key), f"the step `{name}`")
+            step = mistakes.validate(cls, {} if fields is None else fields, ("steps", i, key), f"the step `{name}`")
             if step is not None:
                 steps.append((i, step))
             if issubclass(cls, Terminal) and i < len(classes) - 1:
                 behind = classes[i + 1][2]
                 what = f"`{name}` makes rows that are no documents, but the step `{behind}` follows"
-                found.add(("steps", i, key), what, f"put `{name}` last", key=True)
+                mistakes.add(("steps", i, key), what, f"put `{name}` last", key=True)
     return steps
 
 
 def _train(
-    raw: dict, found: Mistakes, classes: list[tuple[type[Transform] | None, str, str]], head: _Head | None
+    raw: dict, mistakes: Mistakes, classes: list[tuple[type[Transform] | None, str, str]], head: Head | None
 ) -> TrainSection | None:
     if "train" not in raw:
         return None
-    section = found.section(TrainSection, raw, "train")
+    section = mistakes.section(TrainSection, raw, "train")
     if section is not None and head is not None:
         last = classes[-1][0] if classes else None
         problem = wrong(section, last.name if last else "", head.output.format)
         if problem:
-            found.add(("train",), *problem, key=True)
+            mistakes.add(("train",), *problem, key=True)
     return section
 
 
-def _sources(raw: dict, found: Mistakes) -> list[tuple[int, SourceSpec]]:
+def _sources(raw: dict, mistakes: Mistakes) -> list[tuple[int, SourceSpec]]:
     entries = raw.get("sources")
     if entries is None:
-        found.add(
+        mistakes.add(
             ("sources",), "the recipe names no sources", "add `sources:` with one `- {name: ..., path: ...}` an entry"
         )
         return []
     if not isinstance(entries, list) or not entries:
-        found.add(
+        mistakes.add(
             ("sources",), "`sources` is a list of at least one source", "write `- name: ...` and `path: ...` below it"
         )
         return []
@@ -386,13 +374,13 @@ def _sources(raw: dict, found: Mistakes) -> list[tuple[int, SourceSpec]]:
     taken: dict[str, int] = {}
     for i, entry in enumerate(entries):
         where = f"the source `{entry['name']}`" if isinstance(entry, dict) and "name" in entry else f"source {i + 1}"
-        source = found.validate(SourceSpec, entry, ("sources", i), where)
+        source = mistakes.validate(SourceSpec, entry, ("sources", i), where)
         if source is None:
             continue
         if source.name in taken:
-            line = found.marked.find(("sources", taken[source.name], "name")).line
+            line = mistakes.marked.find(("sources", taken[source.name], "name")).line
             advice = f"the first is on line {line}: document ids depend on it"
-            found.add(("sources", i, "name"), f"two sources are called `{source.name}`", advice)
+            mistakes.add(("sources", i, "name"), f"two sources are called `{source.name}`", advice)
             continue
         taken[source.name] = i
         sources.append((i, source))

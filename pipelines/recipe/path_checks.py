@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from corpusmill.pipelines.recipe.mistakes import Mistakes
-from corpusmill.pipelines.recipe.registry import nearest
 from corpusmill.transforms.base import Transform
 from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.settings.mistakes import Mistakes
+from corpusmill.transforms.settings.spelling import nearest
 from corpusmill.transforms.storage.local import matching
 from corpusmill.transforms.storage.paths import SECRET_ADVICE, glob_root, has_magic, has_secret, is_local, translate
 
@@ -20,48 +20,48 @@ def local(path: str, base_dir: Path) -> Path:
     return base_dir / os.path.expanduser(path.removeprefix("file://"))
 
 
-def check_secret(path: str, at: tuple[str | int, ...], found: Mistakes, what: str = "path") -> None:
+def check_secret(path: str, at: tuple[str | int, ...], mistakes: Mistakes, what: str = "path") -> None:
     """A mistake at `at` if a URI carries credentials."""
     if has_secret(path):
-        found.add(at, f"`{what}`: {SECRET_ADVICE}")
+        mistakes.add(at, f"`{what}`: {SECRET_ADVICE}")
 
 
-def check_input(path: str, at: tuple[str | int, ...], found: Mistakes, base_dir: Path, what: str = "path") -> None:
+def check_input(path: str, at: tuple[str | int, ...], mistakes: Mistakes, base_dir: Path, what: str = "path") -> None:
     """A mistake at `at` if a local file, folder or glob leads to nothing."""
     if not is_local(path):
         return
     full = local(path, base_dir)
     if full.exists():
         if not full.is_file() and not full.is_dir():  # to read a pipe is to wait for ever
-            found.add(at, f"`{what}`: {path} is a device, pipe or socket", "name a file or folder")
+            mistakes.add(at, f"`{what}`: {path} is a device, pipe or socket", "name a file or folder")
         return
     if full.is_symlink():
-        found.add(at, f"`{what}`: {path} is a link to {os.readlink(full)}, which is not there")
+        mistakes.add(at, f"`{what}`: {path} is a link to {os.readlink(full)}, which is not there")
         return
     if has_magic(path):
         if next(matching(str(full)), None) is None:
-            found.add(at, f"`{what}`: no file matches {path}", f"looked in {_first_real(full)}")
+            mistakes.add(at, f"`{what}`: no file matches {path}", f"looked in {_first_real(full)}")
         return
     parent = full.parent
     near = nearest(full.name, [p.name for p in parent.iterdir()]) if parent.is_dir() else ""
-    found.add(at, f"`{what}`: there is no file or folder {path}", near or f"looked in {_first_real(full)}")
+    mistakes.add(at, f"`{what}`: there is no file or folder {path}", near or f"looked in {_first_real(full)}")
 
 
-def check_files(step: Transform, at: tuple[str | int, ...], found: Mistakes, base_dir: Path) -> None:
+def check_files(step: Transform, at: tuple[str | int, ...], mistakes: Mistakes, base_dir: Path) -> None:
     """A mistake for each file of a step that is not there, at the field that names it."""
     try:
         files = step.files()
     except RecipeError as error:  # a module that is not installed
         what, _, advice = str(error).partition(". ")
-        found.add(at, what, advice, key=True)
+        mistakes.add(at, what, advice, key=True)
         return
     for path in files:
         place = _place_of(path, step.model_dump()) or ("files",)
-        before = len(found.problems)
-        check_input(path, (*at, *place), found, base_dir, ".".join(map(str, place)))
-        if place == ("tokenizer",) and len(found.problems) > before:
-            last = found.problems.pop()
-            found.problems.append(replace(last, advice="`corpusmill tokenizer RECIPE` trains one"))
+        before = len(mistakes.problems)
+        check_input(path, (*at, *place), mistakes, base_dir, ".".join(map(str, place)))
+        if place == ("tokenizer",) and len(mistakes.problems) > before:
+            last = mistakes.problems.pop()
+            mistakes.problems.append(replace(last, advice="`corpusmill tokenizer RECIPE` trains one"))
 
 
 def _place_of(value: str, fields: Any) -> tuple[str | int, ...]:
@@ -77,33 +77,33 @@ def _place_of(value: str, fields: Any) -> tuple[str | int, ...]:
     return ()
 
 
-def check_output(path: str, inputs: list[str], found: Mistakes, base_dir: Path) -> None:
+def check_output(path: str, inputs: list[str], mistakes: Mistakes, base_dir: Path) -> None:
     """A mistake if the output cannot be a folder, or if a source would read it."""
     at = ("output", "path")
-    check_secret(path, at, found)
+    check_secret(path, at, mistakes)
     if not is_local(path):
         if not path.partition("://")[2].partition("/")[2].strip("/"):
-            found.add(at, f"`path`: {path} is a whole bucket", "name a folder in it, as in s3://bucket/docs")
+            mistakes.add(at, f"`path`: {path} is a whole bucket", "name a folder in it, as in s3://bucket/docs")
         for source in inputs:
             prefix = source.split("*")[0].split("?")[0].split("[")[0]
             whole = "**" in source or prefix == source
             if path.rstrip("/") == source.rstrip("/") or (whole and path.startswith(prefix.rstrip("/") + "/")):
-                found.add(
+                mistakes.add(
                     at, f"`path`: the source {source} would read the output {path}", "put the output beside the sources"
                 )
         return
     full = local(path, base_dir)
     if full.is_file():
-        found.add(at, f"`path`: {path} is a file", "name a folder")
+        mistakes.add(at, f"`path`: {path} is a file", "name a folder")
         return
     for source in inputs:
         if is_local(source) and _reads(str(local(source, base_dir)), str(full)):
-            found.add(
+            mistakes.add(
                 at, f"`path`: the source {source} would read the output {path}", "put the output beside the sources"
             )
     foreign = [n for n in ("README.md", "SHA256SUMS") if (full / n).exists() and not (full / "snapshots").exists()]
     if foreign:
-        found.add(
+        mistakes.add(
             at, f"`path`: {path} holds a {foreign[0]}, which the dataset's own would replace", "name a new folder"
         )
 

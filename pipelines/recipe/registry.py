@@ -8,7 +8,6 @@ import path of a user's own class (`my_filters:TooShouty`). Names are listed by 
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import inspect
 import re
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING
 from corpusmill import transforms
 from corpusmill.pipelines.recipe import user_modules
 from corpusmill.transforms.errors import EngineError, RecipeError
+from corpusmill.transforms.settings.spelling import nearest
 
 if TYPE_CHECKING:
     from corpusmill.transforms.base import Transform
@@ -74,20 +74,6 @@ def usable() -> dict[str, type[Transform]]:
         with contextlib.suppress(RecipeError):  # a transform of another stage, such as one that makes training rows
             found[name] = load(name)
     return found
-
-
-def nearest(word: str, known: list[str]) -> str:
-    """`did you mean ...?` for the known words nearest to `word`, or an empty string."""
-    folded = {k.lower().replace("_", "-"): k for k in known}
-    typed = word.lower().replace("_", "-")
-    match = difflib.get_close_matches(typed, list(folded), n=2, cutoff=0.6)
-    if len(match) == 2 and _likeness(typed, match[0]) > _likeness(typed, match[1]) + 0.05:
-        match.pop()
-    return f"did you mean {' or '.join(f'`{folded[m]}`' for m in match)}?" if match else ""
-
-
-def _likeness(a: str, b: str) -> float:
-    return difflib.SequenceMatcher(None, a, b).ratio()
 
 
 def _by_name(name: str) -> type[Transform]:

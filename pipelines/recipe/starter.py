@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from corpusmill.pipelines.recipe.model import Output, _Head
+from corpusmill.pipelines.recipe.model import Head, Output
 from corpusmill.pipelines.recipe.registry import usable
 from corpusmill.transforms.sources.spec import SourceSpec
 
@@ -34,9 +34,9 @@ def starter(name: str, source: str | None = None) -> str:
         "#   corpusmill check FILE     every mistake at once        corpusmill plan FILE   what would run, and why",
         "#   corpusmill run FILE       run it; again: only what is new",
         "",
-        *_comment(_Head.model_fields["name"].description or "", ""),
+        *_comment(Head.model_fields["name"].description or "", ""),
         f"name: {name}",
-        *_comment(_Head.model_fields["seed"].description or "", ""),
+        *_comment(Head.model_fields["seed"].description or "", ""),
         "seed: 1",
         "",
         "# Where documents come from: one entry a source.",
@@ -58,7 +58,7 @@ def starter(name: str, source: str | None = None) -> str:
     others = [n for n in known if n not in STEPS]
     if others:
         lines += _comment(f"There are also: {', '.join(others)}; and your own, as `- my_module:MyFilter`.", "  ")
-    lines += ["", *_comment(_Head.model_fields["output"].description or "", ""), "output:"]
+    lines += ["", *_comment(Head.model_fields["output"].description or "", ""), "output:"]
     lines += _fields(Output, {"path": f"out/{name}"}, "  ")
     return "\n".join(lines) + "\n"
 

@@ -18,7 +18,7 @@ from typing import Any, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from corpusmill.pipelines.recipe.model import SLUG, Output, _Head, loads
+from corpusmill.pipelines.recipe.model import SLUG, Head, Output, loads
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import CorpusmillError, RecipeError
 
@@ -49,7 +49,7 @@ def metadata() -> dict[str, Any]:
 
 def overridable() -> dict[str, tuple[str, FieldInfo]]:
     """Parameters of the template and the recipe's fields that they override: `output_path` -> `output.path`."""
-    found = {n: (n, f) for n, f in _Head.model_fields.items() if n != "output"}
+    found = {n: (n, f) for n, f in Head.model_fields.items() if n != "output"}
     return found | {f"output_{n}": (f"output.{n}", f) for n, f in Output.model_fields.items()}
 
 

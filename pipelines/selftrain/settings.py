@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from corpusmill.transforms.errors import RecipeError
+from corpusmill.training.settings import DataSettings, ObjectiveSettings, TrainSettings
 from corpusmill.transforms.noise.noise import Noise
+from corpusmill.transforms.settings.files import SettingsFile
+from corpusmill.transforms.settings.mistakes import Mistakes
+from corpusmill.transforms.settings.section import IsPath, Section, with_paths
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Select(_Section):
+class Select(Section):
     """Which of the teacher's labels the student learns from."""
 
     by: Literal["rank", "threshold"] = Field(
@@ -53,14 +53,14 @@ class Select(_Section):
     )
 
 
-class Linear(_Section):
+class Linear(Section):
     """A linear classifier on words, pairs of words and runs of three characters, trained in seconds."""
 
     l2: float = Field(default=1e-4, ge=0, description="weight of the squared weights in the loss")
     steps: int = Field(default=40, ge=1, description="steps of L-BFGS at most")
 
 
-class Gate(_Section):
+class Gate(Section):
     """When a student takes its teacher's place."""
 
     min_gain: float = Field(default=0.0, ge=0, lt=1, description="held-out accuracy must gain more than this")
@@ -74,14 +74,32 @@ class Gate(_Section):
     )
 
 
-class SelfTrain(_Section):
+class ClassifierData(DataSettings):
+    """Where a classifier's rows come from. `train` is filled in with each round's documents."""
+
+    train: str = Field(default="", description="filled in")
+
+
+class Classifier(TrainSettings):
+    """The section `train`: a train.yaml without `output`, `data.train` and `objective`, which are filled in."""
+
+    output: str = Field(default="", description="filled in")
+    data: ClassifierData = ClassifierData()
+    objective: ObjectiveSettings = ObjectiveSettings(name="classification")
+
+
+class SelfTrain(Section):
     """What `corpusmill selftrain` reads."""
 
-    output: str = Field(min_length=1, description="folder of rounds, models and report")
-    labelled: str = Field(description="documents with columns text and label")
-    held_out: str = Field(description="the same; decides whether a student is kept, never trained on")
-    unlabelled: str = Field(description="documents with a column text; a column label is not looked at")
-    test: str | None = Field(
+    output: Annotated[str, IsPath()] = Field(min_length=1, description="folder of rounds, models and report")
+    labelled: Annotated[str, IsPath()] = Field(description="documents with columns text and label")
+    held_out: Annotated[str, IsPath()] = Field(
+        description="the same; decides whether a student is kept, never trained on"
+    )
+    unlabelled: Annotated[str, IsPath()] = Field(
+        description="documents with a column text; a column label is not looked at"
+    )
+    test: Annotated[str | None, IsPath()] = Field(
         default=None, description="documents with labels, measured once at the end; decide nothing"
     )
     seed: int = Field(default=1, ge=0, description="of noise, order and initial weights")
@@ -119,24 +137,17 @@ class SelfTrain(_Section):
         return self.train is None and self.select.labels != "hard"
 
 
-def load(path: str | Path, overrides: tuple[str, ...] = ()) -> SelfTrain:
-    """The settings in a YAML file, paths relative to it. Raises one RecipeError that lists every mistake."""
-    from corpusmill.pipelines.recipe import yaml_positions
-    from corpusmill.pipelines.recipe.mistakes import Mistakes, render
-    from corpusmill.pipelines.recipe.overrides import apply_override
+def _check_train(settings: SelfTrain, mistakes: Mistakes) -> None:
+    """Note the mistakes of the section `train`, which is kept as it was written."""
+    if settings.train is not None:
+        mistakes.validate(Classifier, settings.train, ("train",), "`train`")
 
-    file = Path(path)
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise RecipeError(f"{file}: cannot be read: {error.strerror}; name a YAML file of self-training") from None
-    marked = yaml_positions.parse(data, str(path))
-    found = Mistakes(marked)
-    for override in overrides:
-        apply_override(override, marked, found, [])
-    made = found.validate(SelfTrain, marked.value, (), "self-training")
-    if made is None or found.problems:
-        raise RecipeError(render(found.ordered()))
-    root = file.resolve().parent
-    names = ("output", "labelled", "held_out", "unlabelled", "test")
-    return made.model_copy(update={n: str(root / v) for n in names if (v := getattr(made, n)) is not None})
+
+FILE = SettingsFile(SelfTrain, "self-training settings", "--selftrain", _check_train)
+"""What `corpusmill init --selftrain` writes, and `corpusmill selftrain` reads."""
+
+
+def load(path: str | Path, overrides: Iterable[str] = ()) -> SelfTrain:
+    """The settings in a YAML file. Paths become absolute. Raises RecipeError, which lists every mistake with its line."""
+    root = Path(path).resolve().parent
+    return with_paths(FILE.load(path, overrides), lambda p: str(root / p))

@@ -20,38 +20,46 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Literal
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 
 from corpusmill.privacy.secure.certificates import NAME
-from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.settings.files import SettingsFile
+from corpusmill.transforms.settings.section import IsPath, Section, with_paths
 
 Kind = Literal["dedup", "count", "mix", "score", "finetune", "average"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Party(_Model):
+class Party(Section):
     """One party's own settings; paths are relative to its file."""
 
     name: str = Field(description="This party, as in its certificate.")
     listen: str = Field(default="127.0.0.1:7001", description="HOST:PORT where the other parties find it.")
     addresses: dict[str, str] = Field(description="HOST:PORT of every other party.")
-    certificates: str = Field(description="Folder with authority.pem, NAME.pem and NAME.key.pem.")
-    state: str = Field(description="Folder of this party's own, where jobs are resumed from; holds secrets.")
-    data: str = Field(
+    certificates: Annotated[str, IsPath()] = Field(description="Folder with authority.pem, NAME.pem and NAME.key.pem.")
+    state: Annotated[str, IsPath()] = Field(
+        description="Folder of this party's own, where jobs are resumed from; holds secrets."
+    )
+    data: Annotated[str, IsPath()] = Field(
         default="", description="Documents: a dataset, a folder, a shard file or a glob; or a model file."
     )
-    output: str = Field(default="", description="Folder of the results; default: the job's folder below `state`.")
-    recipe: str = Field(default="", description="dedup: run with its step `kept-elsewhere` when the job is done.")
-    train: str = Field(default="", description="finetune: this owner's train.yaml; owners only.")
-    ledger: str = Field(default="", description="finetune: privacy.jsonl of this owner's population, or its folder.")
-    model: str = Field(default="", description="average: this owner's run, or one of its checkpoints; owners only.")
-    jobs: tuple[str, ...] = Field(default=(), description="Job files that `corpusmill party` runs, in this order.")
+    output: Annotated[str, IsPath()] = Field(
+        default="", description="Folder of the results; default: the job's folder below `state`."
+    )
+    recipe: Annotated[str, IsPath()] = Field(
+        default="", description="dedup: run with its step `kept-elsewhere` when the job is done."
+    )
+    train: Annotated[str, IsPath()] = Field(default="", description="finetune: this owner's train.yaml; owners only.")
+    ledger: Annotated[str, IsPath()] = Field(
+        default="", description="finetune: privacy.jsonl of this owner's population, or its folder."
+    )
+    model: Annotated[str, IsPath()] = Field(
+        default="", description="average: this owner's run, or one of its checkpoints; owners only."
+    )
+    jobs: Annotated[tuple[str, ...], IsPath()] = Field(
+        default=(), description="Job files that `corpusmill party` runs, in this order."
+    )
     timeout: float = Field(default=120, gt=0, description="Seconds without a word after which a party counts as lost.")
     max_message_mb: int = Field(default=64, ge=1, le=1024, description="Larger messages are refused.")
     workers: int = Field(default=1, ge=1, le=256, description="Threads for the arithmetic.")
@@ -61,7 +69,7 @@ class Party(_Model):
         return Path(self.output) if self.output else Path(self.state) / job
 
 
-class Parties(_Model):
+class Parties(Section):
     """Who takes part, and as what. The order of owners is the agreed order: an earlier owner keeps a duplicate."""
 
     owners: tuple[str, ...] = Field(min_length=1, max_length=100, description="Owners, in the agreed order.")
@@ -99,7 +107,7 @@ class Parties(_Model):
         return (*self.owners, self.aggregator)
 
 
-class Dedup(_Model):
+class Dedup(Section):
     """Deduplication across owners."""
 
     method: Literal["exact", "minhash"] = Field(default="minhash", description="Equal, or similar documents.")
@@ -115,7 +123,7 @@ class Dedup(_Model):
     tell_keeper: bool = Field(default=True, description="Tell an owner who keeps the document that stands for its own.")
 
 
-class Dimension(_Model):
+class Dimension(Section):
     """One axis of a joint count: a column with agreed values, or a number with agreed bounds."""
 
     column: str = Field(description="Column of the documents; `length` is the bytes of the text.")
@@ -136,7 +144,7 @@ class Dimension(_Model):
         return len(self.values or self.bounds) + 1
 
 
-class Count(_Model):
+class Count(Section):
     """Joint counts over all owners' documents."""
 
     by: tuple[Dimension, ...] = Field(min_length=1, max_length=8, description="Axes of the table.")
@@ -161,7 +169,7 @@ class Count(_Model):
         return cells
 
 
-class Score(_Model):
+class Score(Section):
     """Encrypted scoring: `owner` encrypts features, the aggregator holds the model and sees neither text nor score."""
 
     features: int = Field(ge=1, le=4096, description="Numbers a document.")
@@ -170,7 +178,7 @@ class Score(_Model):
     norm: float = Field(default=1.0, gt=0, le=1e6, description="No feature vector is longer; a longer one is refused.")
 
 
-class Finetune(_Model):
+class Finetune(Section):
     """Private fine-tuning by all owners together: everything that its epsilon depends on, agreed and public."""
 
     steps: int = Field(ge=1, le=1_000_000, description="Steps of the run; each is one secure sum.")
@@ -178,7 +186,6 @@ class Finetune(_Model):
     rows: int = Field(ge=1, description="Units that join a step in expectation, all owners together.")
     sigma: float = Field(
         ge=0,
-        allow_inf_nan=False,
         description="Noise of the sum over `clip`; `corpusmill privacy plan` finds it for an epsilon.",
     )
     clip: float = Field(default=1.0, gt=0, description="Clipping norm of a unit's gradient.")
@@ -206,7 +213,7 @@ class Finetune(_Model):
         return self
 
 
-class Average(_Model):
+class Average(Section):
     """The weighted average of what the owners' own runs changed in a common base."""
 
     method: Literal["masks", "encrypted"] = Field(
@@ -218,7 +225,6 @@ class Average(_Model):
     max_change: float = Field(
         default=16.0,
         gt=0,
-        allow_inf_nan=False,
         description="No parameter may be further from the base; a run that went further is refused.",
     )
     fraction_bits: int = Field(
@@ -233,7 +239,7 @@ class Average(_Model):
         return self
 
 
-class Job(_Model):
+class Job(Section):
     """What all parties agreed to compute."""
 
     job: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Its name; a new run needs a new one.")
@@ -283,36 +289,16 @@ class Job(_Model):
         return hashlib.sha256(b"corpusmill job 1\0" + canonical.encode()).hexdigest()[:32]
 
 
+PARTY = SettingsFile(Party, "a party's settings", "--party")
+JOB = SettingsFile(Job, "a job's settings", "--job")
+
+
 def load_party(path: str | Path) -> Party:
-    """The party in a file, its paths made absolute."""
-    party = _load(path, Party)
+    """The settings in a party.yaml. Paths become absolute. Raises RecipeError, which lists every mistake with its line."""
     base = Path(path).resolve().parent
-    paths = {
-        k: str(base / v)
-        for k in ("certificates", "state", "data", "output", "recipe", "train", "ledger", "model")
-        if (v := getattr(party, k))
-    }
-    jobs = tuple(str(base / j) for j in party.jobs)
-    return party.model_copy(update={**paths, "jobs": jobs})
+    return with_paths(PARTY.load(path), lambda p: str(base / p))
 
 
 def load_job(path: str | Path) -> Job:
-    """The job in a file."""
-    return _load(path, Job)
-
-
-def _load(path: str | Path, model: Any) -> Any:
-    try:
-        values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-        return model.model_validate(values)
-    except OSError as error:
-        what = "the settings of a party" if model is Party else "the file of a job"
-        raise RecipeError(f"{path}: cannot be read: {error.strerror}; name {what}, in YAML.") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RecipeError(f"{path}: is no YAML: {error}") from error
-    except ValidationError as error:
-        lines = [
-            f"  {'.'.join(map(str, e['loc'])) or 'file'}: {e['msg'].removeprefix('Value error, ')}"
-            for e in error.errors()
-        ]
-        raise RecipeError(f"{path}: is not right:\n" + "\n".join(lines)) from error
+    """The job in a file. Raises RecipeError, which lists every mistake with its line."""
+    return JOB.load(path)

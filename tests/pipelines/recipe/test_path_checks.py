@@ -4,20 +4,20 @@ import os
 
 import pytest
 
-from corpusmill.pipelines.recipe.mistakes import Mistakes
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.recipe.path_checks import check_input, check_output, check_secret
-from corpusmill.pipelines.recipe.yaml_positions import parse
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.settings.mistakes import Mistakes
+from corpusmill.transforms.settings.yaml_positions import parse
 from tests.corpora import rows, write_recipe, write_shards
 
 
 def said(check, *args, **more):
     """(what, advice) of the mistakes that a check notes."""
-    found = Mistakes(parse(b"output: {path: out}\n", "r.yaml"))
-    check(*args, found=found, **more)
-    return [(p.what, p.advice) for p in found.problems]
+    mistakes = Mistakes(parse(b"output: {path: out}\n", "r.yaml"))
+    check(*args, mistakes=mistakes, **more)
+    return [(p.what, p.advice) for p in mistakes.problems]
 
 
 def of_input(path, folder, **more):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.recipe.registry import load, names, nearest, usable
+from corpusmill.pipelines.recipe.registry import load, names, usable
 from corpusmill.transforms.base import Transform
 from corpusmill.transforms.errors import RecipeError
 
@@ -131,11 +131,6 @@ def test_a_module_beside_the_recipe_never_hides_an_installed_one(
     with pytest.raises(RecipeError, match="is no transform"):
         load("json:JSONDecoder", tmp_path)
     assert sys.path[0] != str(tmp_path)
-
-
-def test_nearest() -> None:
-    assert nearest("treshold", ["threshold", "bands"]) == "did you mean `threshold`?"
-    assert nearest("xyz", ["threshold"]) == ""
 
 
 def own_module(folder: Path, said: str) -> Path:

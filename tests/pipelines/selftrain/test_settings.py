@@ -49,6 +49,7 @@ def test_soft_labels_are_for_the_linear_model(write):
         ("select:\n  share: 1.5\n", 6, "`share` is 1.5: must be at most 1"),
         ("gate: [1]\n", 5, "must be a mapping"),
         ("rounds: 1\nrounds: 2\n", 6, "rounds"),
+        ("train:\n  model: {layerz: 2}\n", 6, "`model` of `train` has no field `layerz`"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_line(write, more, line, said):
@@ -62,13 +63,13 @@ def test_a_mistake_is_told_with_its_line(write, more, line, said):
 def test_every_mistake_at_once(write):
     with pytest.raises(RecipeError) as told:
         load(write("output: out\nrounds: 0\nseed: -1\n"))
-    assert str(told.value).endswith("5 mistakes in the recipe")
+    assert str(told.value).endswith("5 mistakes in self-training settings")
     for what in ("lacks `labelled`", "lacks `held_out`", "lacks `unlabelled`", "`rounds` is 0", "`seed` is -1"):
         assert what in str(told.value)
 
 
 def test_what_is_no_file_of_settings(write, tmp_path):
-    said = r"none\.yaml: cannot be read: No such file or directory; name a YAML file of self-training"
+    said = r"none\.yaml: there is no such file; `corpusmill init --selftrain .*none\.yaml` writes one to start from"
     with pytest.raises(RecipeError, match=said):
         load(tmp_path / "none.yaml")
     for text in ("", "- a\n", "x"):

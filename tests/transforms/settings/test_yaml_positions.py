@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpusmill.pipelines.recipe.yaml_positions import MAX_BYTES, Problem, Spot, parse
-from corpusmill.pipelines.wording import printable
+from corpusmill.transforms.display import printable
+from corpusmill.transforms.settings.yaml_positions import MAX_BYTES, Problem, Spot, parse
 
 
 def only(data: bytes) -> Problem:

@@ -1,9 +1,9 @@
-"""YAML with positions: where every key and value stands, so that a mistake is shown at its line with a caret.
+"""YAML with positions: keeps line and column of every key and value, so that a mistake is shown at its line with a caret.
 
-Values are those of `yaml.safe_load`, but that `1e-5` is a number, as in YAML 1.2. What a recipe never needs and what makes
-YAML dangerous or ambiguous is refused: anchors and aliases (a 324-byte file can expand to 9^9 entries), tags, duplicate
-keys, merge keys, several documents in one file, keys that are not words, nesting deeper than 50, more than 1 MB, and
-anything but UTF-8. Every such mistake is collected as a `Problem`; nothing here raises for what a file says.
+Values are those of `yaml.safe_load`, except that `1e-5` is a number, as in YAML 1.2. Settings do not need what makes YAML
+dangerous or ambiguous, so it is refused: anchors and aliases (a 324-byte file can expand to 9^9 entries), tags, duplicate
+keys, merge keys, several documents in one file, keys that are not text, nesting deeper than 50, more than 1 MB, and
+encodings other than UTF-8. Each is collected as a `Problem`: no content of a file makes this module raise.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from typing import Any
 
 import yaml
 
-from corpusmill.pipelines.wording import printable
+from corpusmill.transforms.display import printable
 from corpusmill.transforms.storage.paths import masked
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
-MAX_SCALAR = 200  # characters of a number or date: longer ones only cost time
-WINDOW = 110  # characters of a long source line that are shown
+MAX_SCALAR = 200  # characters of a number or date: parsing long integers takes quadratic time
+WINDOW = 110  # characters shown of a long source line
 
 Path = tuple[str | int, ...]
-_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # what YAML 1.1 counts as a line break
+_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # the line breaks of YAML 1.1
 
 
 @dataclass(frozen=True)
 class Spot:
-    """A stretch of one line of a document: its name, the line's text, and line and column counted from 1."""
+    """A stretch of one line of a file. `document` names the file, `source` is the line's text, `line` and `column` count from 1."""
 
     document: str
     source: str
@@ -45,7 +45,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake: where, what is wrong, and what to do about it."""
+    """One mistake: where it is, what is wrong, and what to do about it."""
 
     spot: Spot
     what: str
@@ -69,9 +69,9 @@ class Problem:
 
 @dataclass
 class Marked:
-    """A parsed document: its value, where its keys and values stand, and what is wrong with it.
+    """A parsed file: its value, the spots of its keys and values, and its problems.
 
-    keys and values map a path, such as ("steps", 2, "minhash", "threshold"), to its spot.
+    `keys` and `values` map a path, such as ("steps", 2, "minhash", "threshold"), to its spot.
 
     >>> m = parse(b"a: {b: 1}", "x.yaml")
     >>> m.value, str(m.values["a", "b"])
@@ -86,12 +86,12 @@ class Marked:
     problems: list[Problem] = field(default_factory=list)
 
     def spot(self, line: int, column: int, width: int = 1) -> Spot:
-        """The spot at `line` and `column`, counted from 0."""
+        """The spot at `line` and `column`, which count from 0 here."""
         source = self.lines[line] if line < len(self.lines) else ""
         return Spot(self.name, source, line + 1, column + 1, max(1, min(width, len(source) - column)))
 
     def find(self, path: Path, key: bool = False) -> Spot:
-        """Where `path` stands, or else the nearest of its parents; with `key`, the key and not its value."""
+        """The spot of the value at `path` (with `key`: of its key), or of the nearest parent that the file has."""
         for n in range(len(path), -1, -1):
             table = self.keys if key and path[:n] in self.keys else self.values
             if path[:n] in table:
@@ -100,12 +100,12 @@ class Marked:
 
 
 def parse(data: bytes, name: str) -> Marked:
-    """`data` read as one YAML document that is called `name` in messages."""
+    """Parse `data` as one YAML document. Messages call it `name`."""
     if len(data) > MAX_BYTES:
         text = data[:200].decode("utf-8", "replace")
         marked = Marked(name, _BREAK.split(text))
-        what = f"the file has {len(data):,} bytes; a recipe has at most {MAX_BYTES:,}"
-        marked.problems.append(Problem(marked.spot(0, 0), what, "is this the recipe, or a data file?"))
+        what = f"the file has {len(data):,} bytes; a file of settings has at most {MAX_BYTES:,}"
+        marked.problems.append(Problem(marked.spot(0, 0), what, "is this a data file?"))
         return marked
     try:
         text = data.decode("utf-8")
@@ -135,7 +135,7 @@ def parse(data: bytes, name: str) -> Marked:
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes the nodes of one document, refusing what this module refuses, and builds values with their spots."""
+    """Builds the values of one document with their spots, and notes what this module refuses."""
 
     def __init__(self, text: str, marked: Marked) -> None:
         super().__init__(text)
@@ -146,15 +146,15 @@ class _Loader(yaml.SafeLoader):
         event = self.peek_event()
         refuse = partial(self.refuse, event)
         if isinstance(event, yaml.AliasEvent):
-            refuse(f"the alias `*{event.anchor}` is not allowed in a recipe", "write the value out")
+            refuse(f"the alias `*{event.anchor}` is not allowed here", "write the value out")
             self.get_event()
             marks: Any = event.start_mark, event.end_mark
             return yaml.ScalarNode("tag:yaml.org,2002:null", "", *marks)
         if event.anchor is not None:
-            refuse(f"the anchor `&{event.anchor}` is not allowed in a recipe", "remove it")
+            refuse(f"the anchor `&{event.anchor}` is not allowed here", "remove it")
             event.anchor = None
         if event.tag is not None:
-            refuse(f"the tag `{event.tag}` is not allowed in a recipe", "remove it: plain YAML values are enough")
+            refuse(f"the tag `{event.tag}` is not allowed here", "remove it: plain YAML values are enough")
             event.tag = None
             event.implicit = (True, False) if isinstance(event, yaml.ScalarEvent) and not event.style else (False, True)
         if self.depth >= MAX_DEPTH:
@@ -180,26 +180,26 @@ class _Loader(yaml.SafeLoader):
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, i)) for i, item in enumerate(node.value)]
         if isinstance(node, yaml.MappingNode):
-            found: dict[str, Any] = {}
+            mapping: dict[str, Any] = {}
             for key_node, value_node in node.value:
                 key = self.key(key_node)
                 if key is None:
                     continue
-                if key in found:
+                if key in mapping:
                     first = self.marked.keys[(*path, key)]
                     self.refuse(key_node, f"the key `{key}` is given twice", f"it is already on line {first.line}")
                     continue
                 self.marked.keys[(*path, key)] = self.spot_of(key_node)
-                found[key] = self.build(value_node, (*path, key))
-            return found
+                mapping[key] = self.build(value_node, (*path, key))
+            return mapping
         return self.scalar(node)
 
     def key(self, node: Any) -> str | None:
-        """The key as a word, or None after saying why it is none."""
+        """The key as text, or None after noting why it is not text."""
         if not isinstance(node, yaml.ScalarNode):
             self.refuse(node, "a key must be a word", "is a quote or a closing bracket missing?")
         elif node.tag == "tag:yaml.org,2002:merge":
-            self.refuse(node, "the merge key `<<` is not allowed in a recipe", "write the entries out")
+            self.refuse(node, "the merge key `<<` is not allowed here", "write the entries out")
         elif node.tag != "tag:yaml.org,2002:str":
             value = self.scalar(node)
             self.refuse(node, f"YAML reads the key `{node.value}` as {word_for(value)}", f'quote it: "{node.value}"')
@@ -225,7 +225,7 @@ _Loader.add_implicit_resolver(
 
 
 def word_for(value: Any) -> str:
-    """What a user calls a value of this type."""
+    """What a user calls a value of this type, as in "a whole number"."""
     names: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
     names |= {list: "a list", dict: "a mapping (`key: value`)", type(None): "nothing (null)"}
     return names.get(type(value), f"a {type(value).__name__}")
@@ -251,7 +251,7 @@ _ADVICE: list[tuple[Callable[[str], bool], str, str]] = [
 
 
 def _syntax(marked: Marked, error: yaml.MarkedYAMLError) -> Problem:
-    """A syntax error of the parser, in this module's form."""
+    """A syntax error of the parser as a `Problem`."""
     mark = error.problem_mark or error.context_mark
     spot = marked.spot(mark.line, mark.column) if mark else marked.spot(0, 0)
     text = " ".join(filter(None, [error.context, error.problem]))
