@@ -267,7 +267,7 @@ class TrainSettings(Section):
         return hashlib.sha256(json.dumps(self.shaping(), sort_keys=True).encode()).hexdigest()[:32]
 
 
-FILE = SettingsFile(TrainSettings, "training settings", "--train")
+FILE = SettingsFile(TrainSettings, "the training run", "--train")
 """What `corpusmill init --train` writes, and `corpusmill train` reads."""
 
 

@@ -143,7 +143,7 @@ def _check_train(settings: SelfTrain, mistakes: Mistakes) -> None:
         mistakes.validate(Classifier, settings.train, ("train",), "`train`")
 
 
-FILE = SettingsFile(SelfTrain, "self-training settings", "--selftrain", _check_train)
+FILE = SettingsFile(SelfTrain, "the self-training run", "--selftrain", _check_train)
 """What `corpusmill init --selftrain` writes, and `corpusmill selftrain` reads."""
 
 

@@ -289,8 +289,8 @@ class Job(Section):
         return hashlib.sha256(b"corpusmill job 1\0" + canonical.encode()).hexdigest()[:32]
 
 
-PARTY = SettingsFile(Party, "a party's settings", "--party")
-JOB = SettingsFile(Job, "a job's settings", "--job")
+PARTY = SettingsFile(Party, "the party", "--party")
+JOB = SettingsFile(Job, "the job", "--job")
 
 
 def load_party(path: str | Path) -> Party:

@@ -30,10 +30,14 @@ def test_every_mistake_at_once(tmp_path: Path) -> None:
     with pytest.raises(RecipeError) as error:
         load(path)
     text = str(error.value)
-    for part in ("settings lacks `data`", f"{path}:2:19: `model` of training settings has no field `layer`", "`steps` is 0"):
+    for part in (
+        "the training run lacks `data`",
+        f"{path}:2:19: `model` of the training run has no field `layer`",
+        "`steps` is 0",
+    ):
         assert part in text
     assert "^^^^^ did you mean `layers`?" in text
-    assert text.endswith("3 mistakes in training settings")
+    assert text.endswith("3 mistakes in the training run")
     assert error.value.exit_code == 78
 
 

@@ -21,7 +21,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 @dataclass(frozen=True)
 class SettingsFile(Generic[Model]):
-    """A kind of settings file: its model, what messages call its content, and the option of `corpusmill init` that writes one."""
+    """A kind of settings file.
+
+    model: what it holds. noun: what messages call that, such as "the job". option: that of `corpusmill init` which writes one.
+    """
 
     model: type[Model]
     noun: str
@@ -50,7 +53,11 @@ class SettingsFile(Generic[Model]):
         if not isinstance(marked.value, dict):
             if not mistakes.problems:
                 required = [f"`{name}:`" for name, field in self.model.model_fields.items() if field.is_required()]
-                what = "the file is empty" if marked.value is None else f"{self.noun} are a mapping"
+                what = (
+                    "the file is empty"
+                    if marked.value is None
+                    else f"{self.noun} is a mapping, `field: value` on each line"
+                )
                 advice = f"it needs at least {', '.join(required)}; `corpusmill init {self.option}` writes one"
                 mistakes.add((), what, advice)
             return None, mistakes.ordered()

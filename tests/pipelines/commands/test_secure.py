@@ -63,8 +63,8 @@ def test_certificates_are_made_signed_and_never_written_over(tmp_path):
         (["party", "certificates", "x", "Bad Name"], 1, "`Bad Name` cannot name a party"),
         (["party", "request", "x", "authority"], 1, "`authority` cannot name a party"),
         (["party", "sign", "x", "none.pem"], 1, "none.pem: cannot be read: No such file"),
-        (["party", "--config", "none.yaml"], 78, "none.yaml: cannot be read: No such file or directory; name the settings"),
-        (["secure", "count", "none.yaml", "--config", "x"], 78, "none.yaml: cannot be read: No such file or directory; name the"),
+        (["party", "--config", "none.yaml"], 78, "none.yaml: there is no such file; `corpusmill init --party none.yaml`"),
+        (["secure", "count", "none.yaml", "--config", "x"], 78, "none.yaml: there is no such file; `corpusmill init --job"),
         (["secure", "dedup", "x"], 2, "--config"),
         (["secure", "count", "x", "--config", "y", "--apply", "z"], 2, "--apply"),
         (["secure", "spy", "x"], 2, "No such command"),
@@ -83,12 +83,12 @@ def test_a_file_that_is_not_right_says_every_field(tmp_path):
     done = invoke("party", "--config", bad)
     assert done.exit_code == 78
     for field in ("addresses", "certificates", "state", "address", "listen"):
-        assert f"\n  {field}: " in done.stderr
+        assert f"`{field}`" in done.stderr
+    assert "^^^^^^^ did you mean `addresses`?" in done.stderr
     bad.write_text("name: [")
     done = invoke("party", "--config", bad)
     assert done.exit_code == 78
-    assert "bad.yaml: is no YAML" in done.stderr
-    assert "line 1" in done.stderr
+    assert "bad.yaml:1:8: not valid YAML" in done.stderr
     done = invoke("secure", "dedup", job_file(tmp_path, kind="count"), "--config", settings(tmp_path))
     assert (done.exit_code, "has the section `count` and no other" in done.stderr) == (78, True)
 

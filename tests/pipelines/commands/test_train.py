@@ -117,8 +117,8 @@ def test_a_model_is_exported(run, tmp_path):
 @pytest.mark.parametrize(
     ("args", "code", "said"),
     [
-        (["train", "none.yaml"], 78, "none.yaml: cannot be read (No such file or directory). Give the path of a train.yaml."),
-        (["train", "recipe.yaml"], 78, "recipe.yaml: sources: unknown key"),
+        (["train", "none.yaml"], 78, "none.yaml: there is no such file; `corpusmill init --train none.yaml`"),
+        (["train", "recipe.yaml"], 78, "the training run has no field `sources`"),
         (["train", "train.yaml", "--set", "stepz=1"], 78, "stepz"),
         (["train", "train.yaml", "--set", "data.train=none", "--set", "output=x"], 1, "none: there is no such folder"),
         (["eval", "none"], 1, "none: holds no checkpoint. Give a run's folder or one of its checkpoints"),

@@ -63,7 +63,7 @@ def test_a_mistake_is_told_with_its_line(write, more, line, said):
 def test_every_mistake_at_once(write):
     with pytest.raises(RecipeError) as told:
         load(write("output: out\nrounds: 0\nseed: -1\n"))
-    assert str(told.value).endswith("5 mistakes in self-training settings")
+    assert str(told.value).endswith("5 mistakes in the self-training run")
     for what in ("lacks `labelled`", "lacks `held_out`", "lacks `unlabelled`", "`rounds` is 0", "`seed` is -1"):
         assert what in str(told.value)
 

@@ -24,7 +24,7 @@ class Outer(Section):
     files: Annotated[tuple[str, ...], IsPath()] = ()
 
 
-FILE = SettingsFile(Outer, "test settings", "--test")
+FILE = SettingsFile(Outer, "the test", "--test")
 
 
 def mistakes_of(path: Path, text: str, *overrides: str) -> str:
@@ -37,12 +37,12 @@ def mistakes_of(path: Path, text: str, *overrides: str) -> str:
 def test_every_mistake_comes_at_once_with_line_caret_and_suggestion(tmp_path: Path) -> None:
     path = tmp_path / "a.yaml"
     lines = mistakes_of(path, "inner:\n  depht: 3\n  depth: 0\nnmae: x\n").splitlines()
-    assert lines[0].startswith(f"{path}:1:1: test settings lacks `name`")
-    assert f"{path}:2:3: `inner` of test settings has no field `depht`" in lines
+    assert lines[0].startswith(f"{path}:1:1: the test lacks `name`")
+    assert f"{path}:2:3: `inner` of the test has no field `depht`" in lines
     assert "      |   ^^^^^ did you mean `depth`?" in lines
     assert f"{path}:3:10: `depth` is 0: must be at least 1" in lines
     assert "      |          ^ how deep" in lines
-    assert lines[-1] == "4 mistakes in test settings"
+    assert lines[-1] == "4 mistakes in the test"
 
 
 def test_overrides_are_applied_and_shown_as_typed(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_overrides_are_applied_and_shown_as_typed(tmp_path: Path) -> None:
     ("text", "what"),
     [
         ("", "the file is empty"),
-        ("- a", "test settings are a mapping"),
+        ("- a", "the test is a mapping"),
         ("a: &x [1]", "the anchor `&x` is not allowed"),
         ("a: " + "[" * 60, "nested deeper than 50"),
         (f"inner: {{depth: {'9' * 5000}}}\nname: a", "a number or date of 5,000 characters"),
@@ -72,9 +72,11 @@ def test_hostile_or_empty_files_get_a_clear_error(tmp_path: Path, text: str, wha
 
 
 def test_a_file_that_cannot_be_read_is_named_with_advice(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match=r"none\.yaml: there is no such file; `corpusmill init --test .*none\.yaml` writes"):
+    with pytest.raises(
+        RecipeError, match=r"none\.yaml: there is no such file; `corpusmill init --test .*none\.yaml` writes"
+    ):
         FILE.load(tmp_path / "none.yaml")
-    with pytest.raises(RecipeError, match="cannot be read: Is a directory; name the YAML file of test settings"):
+    with pytest.raises(RecipeError, match="cannot be read: Is a directory; name the YAML file of the test"):
         FILE.load(tmp_path)
 
 
