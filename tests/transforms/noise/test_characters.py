@@ -20,8 +20,8 @@ def noised(text: str, **fields) -> str:
 
 
 def counted(transform: Characters, batch) -> tuple[list[str], list[int]]:
-    plan = Copies.plan(transform, batch, Keyed(1, "characters"))
-    texts, counts = transform.counted(batch, plan)
+    versions = Copies.versions(transform, batch, Keyed(1, "characters"))
+    texts, counts = transform.counted(batch, versions)
     return texts.to_pylist(), counts.sum(axis=0).tolist()
 
 
