@@ -80,9 +80,9 @@ class Verbs(click.Group):
         except Exception as error:
             if self.debug:
                 raise
-            from corpusmill.pipelines.dataset.system_errors import told
+            from corpusmill.pipelines.dataset.system_errors import message_for
 
-            known, said = told(error), " ".join(str(error).split())
+            known, said = message_for(error), " ".join(str(error).split())
             click.echo(known or (f"{type(error).__name__}: {said[:500]}" if said else type(error).__name__), err=True)
             click.echo(_trace_hint(given, known is None), err=True)
         _leave(code)

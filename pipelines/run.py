@@ -15,7 +15,7 @@ from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
 from corpusmill.pipelines.dataset.system_errors import explained
 from corpusmill.pipelines.engine.commit import commit, finish
 from corpusmill.pipelines.engine.job import Job
-from corpusmill.pipelines.engine.plan import nothing_new, open_job
+from corpusmill.pipelines.engine.open_job import nothing_new, open_job
 from corpusmill.pipelines.engine.restore import lost, restore
 from corpusmill.pipelines.recipe import certify, privacy_section
 from corpusmill.pipelines.recipe.model import Recipe
@@ -166,7 +166,7 @@ class _Watch:
                     if current:
                         self._tell(label, total, total, reused)
                     current = note["plan"]
-                    requests = store.load_plan(current)["requests"]
+                    requests = store.load_task_list(current)["requests"]
                     waiting = store.undone(requests)
                     total, reused = len(requests), note["reused"]
                     label = self._job.stages[note["stage"]].label(self._job)

@@ -122,7 +122,7 @@ class Store:
                 file["size"] = storage.stat(self.path(file["path"])).size
         self._write(self._outcome(request), outcome)
 
-    def save_plan(self, plan: dict[str, Any]) -> str:
+    def save_task_list(self, plan: dict[str, Any]) -> str:
         """Store what units of one stage share; returns its digest."""
         data = json.dumps(plan, sort_keys=True).encode()
         digest = hashlib.sha256(data).hexdigest()[:40]
@@ -131,8 +131,8 @@ class Store:
             self._write(path, plan)
         return digest
 
-    def load_plan(self, digest: str) -> dict[str, Any]:
-        """What `save_plan` stored."""
+    def load_task_list(self, digest: str) -> dict[str, Any]:
+        """What `save_task_list` stored."""
         plan: dict[str, Any] = json.loads(storage.read_bytes(os.path.join(self.root, "plans", f"{digest}.json")))
         return plan
 

@@ -1,7 +1,7 @@
-"""What a disk says no to, told as one error that names the file and says what to do.
+"""Turns OS errors into a DatasetError with a remedy.
 
-Only what the system's state is to blame for: a full disk, rights, limits, a fault of the device. Every other `OSError` goes
-on as it is, because it may be a defect.
+Only errors that the system's state causes: a full disk, rights, limits, a failing device. Every other `OSError` is passed on
+unchanged, because it may be a defect.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ ADVICE = {
     errno.EISDIR: ("a folder stands where a file must be", "move it away, or name another output.path"),
     errno.ENAMETOOLONG: ("the name is too long for this disk", "choose a shorter output.path"),
 }
-"""By number of the error: what it means, and what to do."""
+"""What an error number means, and what to do about it."""
 
 
 def explain(error: Exception, dataset: str) -> Exception:
-    """A DatasetError for what the system's state is to blame for; any other error as it is."""
+    """A DatasetError for an error that the system's state causes; any other error unchanged."""
     if isinstance(error, CorpusmillError) or not isinstance(error, OSError) or error.errno not in ADVICE:
         return error
     what, todo = ADVICE[error.errno]
@@ -46,22 +46,22 @@ def explain(error: Exception, dataset: str) -> Exception:
 
 @contextlib.contextmanager
 def explained(dataset: str) -> Iterator[None]:
-    """What the system refuses in this block is a DatasetError.
+    """Turns the OS errors of this block into a DatasetError.
 
     Raises:
-        DatasetError: it names the file, where the system did, and else the dataset.
+        DatasetError: names the file if the system named it, else the dataset.
     """
     try:
         yield
     except OSError as error:
-        told = explain(error, dataset)
-        if told is error:
+        explained_error = explain(error, dataset)
+        if explained_error is error:
             raise
-        raise told from error
+        raise explained_error from error
 
 
-def told(error: Exception) -> str | None:
-    """One line for an error of the system about a file that a command names; None for one that says of no file."""
+def message_for(error: Exception) -> str | None:
+    """One line for an OS error about a file that a command names; None where the error names no file."""
     if not isinstance(error, OSError) or error.filename is None:
         return None
     more = {errno.ENOENT: "there is no such file or folder", errno.EEXIST: "a file stands there already"}

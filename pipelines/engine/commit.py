@@ -15,8 +15,7 @@ import uuid
 from collections import Counter
 from typing import Any
 
-from corpusmill.pipelines.dataset import lock
-from corpusmill.pipelines.dataset import openlineage as lineage
+from corpusmill.pipelines.dataset import lock, openlineage
 from corpusmill.pipelines.dataset.results import request_of, used_path
 from corpusmill.pipelines.dataset.snapshot import (
     FORMAT,
@@ -73,7 +72,7 @@ def commit(job: Job, newest: int | None = None) -> dict[str, Any]:
         "recipe": job.recipe.canonical(),
         "recipe_digest": job.recipe.digest(),
         "work": job.work_digest(),
-        "inputs": job.store.load_plan(job.reads)["inputs"],
+        "inputs": job.store.load_task_list(job.reads)["inputs"],
     }
     mixed = mixture(job.dataset, tables, funnel)
     if mixed:
@@ -240,7 +239,7 @@ def _event(reader: Dataset, manifest: dict[str, Any]) -> None:
         storage.append_line(path, json.dumps(event, sort_keys=True).encode(), fsync=True)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written: {error.strerror}. The snapshot itself is committed.") from error
-    lineage.send(event)
+    openlineage.send(event)
 
 
 def remember(job: Job) -> None:

@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from corpusmill.pipelines.engine.job import Job
-from corpusmill.pipelines.engine.memory import unit_memory
-from corpusmill.pipelines.engine.plan import open_job
+from corpusmill.pipelines.engine.memory import task_memory
+from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe.model import Recipe
 from corpusmill.transforms.errors import DatasetError
 
@@ -76,7 +76,7 @@ def estimate(recipe: Recipe, workers: int, price: float | None = None, size: int
     seconds = sum(s.cpu_seconds if s.serial else s.cpu_seconds / workers for s in scaled)
     decided = [a.key_bytes for a, b in zip(scaled, scaled[1:], strict=False) if b.kind == "decide"]
     gathered = [a.documents for a in scaled[: max((i for i, s in enumerate(scaled) if s.serial), default=0)]]
-    memory, formula = unit_memory(job, max(decided, default=0), max(gathered, default=0))
+    memory, formula = task_memory(job, max(decided, default=0), max(gathered, default=0))
     return Estimate(
         scaled,
         measured,

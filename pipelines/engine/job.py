@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 import corpusmill.training.serving.openers  # noqa: F401  where steps find their models
-from corpusmill.pipelines.dataset import suppression as suppress
+from corpusmill.pipelines.dataset import suppression
 from corpusmill.pipelines.dataset.arrivals import ranked
 from corpusmill.pipelines.dataset.results import Store, request_of
+from corpusmill.pipelines.dataset.suppression import Suppression
 from corpusmill.pipelines.engine.fingerprints import (
     keys_content,
     pass_content,
@@ -85,9 +86,9 @@ class Job:
         return Store(self.dataset)
 
     @property
-    def suppression(self) -> suppress.Suppression:
+    def suppression(self) -> Suppression:
         """Which documents must not be in the dataset."""
-        return suppress.load(self.dataset, self.suppressed)
+        return suppression.load(self.dataset, self.suppressed)
 
     @functools.cached_property
     def steps(self) -> list[Step]:
@@ -133,8 +134,8 @@ class Job:
         return next(s for s in self.recipe.sources if s.name == name)
 
     def splits(self) -> list[Split]:
-        """Every read unit, in the order that numbers the shards: by source as in the recipe, then by content."""
-        return [Split.from_json(u) for u in self.store.load_plan(self.reads)["units"]]
+        """Every split, in the order that numbers the shards: by source as in the recipe, then by content."""
+        return [Split.from_json(u) for u in self.store.load_task_list(self.reads)["units"]]
 
     @functools.cached_property
     def arrivals(self) -> list[int] | None:
@@ -198,7 +199,7 @@ class Job:
         make |= {"conform": self._conform, "scatter": self._scatter}
         shared, requests, sizes = make[stage.kind](number, stage)
         shared["requests"] = requests
-        plan = self.store.save_plan(shared)
+        plan = self.store.save_task_list(shared)
         pending = [i for i, outcome in enumerate(self.store.outcomes(requests)) if outcome is None]
         # biggest first: workers are dealt their units beforehand, and a big one at the end would run alone
         share = SHARE[stage.kind] if number else 1

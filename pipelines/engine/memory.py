@@ -18,7 +18,7 @@ GATHER_BYTES = 18
 """Of a unit that gathers, for each document of the run (`corpusmill.transforms.dedup._candidates.components`)."""
 
 
-def unit_memory(job: Job, keys: int = 0, documents: int = 0) -> tuple[int, str]:
+def task_memory(job: Job, keys: int = 0, documents: int = 0) -> tuple[int, str]:
     """(bytes that a worker takes for its greatest unit, the formula in words). A pass streams batches and writes row groups; a
     decide unit holds the keys of its range; a gather unit numbers all documents; each on top of the loaded libraries.
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from corpusmill.pipelines.dataset import arrivals
-from corpusmill.pipelines.dataset import suppression as suppress
-from corpusmill.pipelines.dataset.results import Store
 from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
-from corpusmill.pipelines.engine import staging
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.pipelines.engine.memory import BASE_MEMORY, BATCH_BYTES, BATCH_FACTOR, MB
+from corpusmill.pipelines.engine.open_job import nothing_new, open_job
 from corpusmill.pipelines.recipe import certify
 from corpusmill.pipelines.recipe.model import Recipe
-from corpusmill.transforms.sources.listing import list_files
 from corpusmill.transforms.sources.parquet import group_rows
-from corpusmill.transforms.sources.splits import Split, make_splits
+from corpusmill.transforms.sources.splits import Split
 
 
 @dataclass(frozen=True)
@@ -52,61 +47,6 @@ class Plan:
         return {**found, "stages": [asdict(s) for s in self.stages]}
 
 
-def open_job(recipe: Recipe, before: list[dict[str, Any]] | None = None) -> Job:
-    """List the recipe's sources and store the list of read units; reads what is new, writes only the store's own notes.
-
-    before: inputs of the snapshot that says which files came first (`corpusmill.pipelines.dataset.arrivals`); by default, the
-    dataset's newest.
-    """
-    store = Store(recipe.dataset)
-    known = store.listing()
-    cache = dict(known)  # which the listing adds to
-    if before is None:
-        before = arrivals.inputs_of(recipe.dataset)
-    splits: list[Split] = []
-    inputs: list[dict[str, Any]] = []
-    seen: dict[str, str] = {}
-    listed = []
-    for spec in recipe.sources:
-        files = list_files(spec, str(recipe.base_dir), cache)
-        seen.update({f"{f.path}|{f.size}|{f.stamp}": f.digest for f in files})
-        inputs += [
-            {"source": spec.name, "path": _shown(f.path, str(recipe.base_dir)), "size": f.size, "digest": f.digest}
-            for f in files
-        ]
-        listed.append((spec, files))
-    came = arrivals.waves(before, inputs)
-    for each, wave in zip(inputs, came, strict=True):
-        each["arrival"] = wave
-    for spec, files in listed:
-        wave_of = dict(zip([f.path for f in files], came))
-        del came[: len(files)]
-        splits += sorted(make_splits(spec, files, recipe.output.shard_bytes, wave_of), key=lambda u: u.key)
-    inputs.sort(key=lambda i: (i["source"], i["digest"], i["path"]))
-    reads = store.save_plan({"units": [u.to_json() for u in splits], "inputs": inputs})
-    if seen != known:
-        store.save_listing(seen)
-    job = Job(recipe, store.dataset, reads, suppress.current(store.dataset).number)
-    job.stage_form = staging.form(store.dataset, sum(i["size"] for i in inputs), len(job.groups))
-    return job
-
-
-def _shown(path: str, base: str) -> str:
-    """A path as manifests name it: relative to the recipe's folder where it lies below or beside it. Bytes of a name that are
-    no UTF-8 are written out."""
-    if "://" not in path:
-        relative = os.path.relpath(path, base)
-        path = path if relative.startswith("../../..") else relative
-    return path.encode("utf-8", "backslashreplace").decode()
-
-
-def nothing_new(job: Job) -> bool:
-    """Whether the newest snapshot was made from exactly this work."""
-    if not snapshot_numbers(job.dataset):
-        return False
-    return bool(Dataset(job.dataset).manifest()["work"] == job.work_digest())
-
-
 def make(recipe: Recipe, workers: int, as_new: bool = False) -> Plan:
     """The plan of a run with this many workers. as_new: as of `run`.
 
@@ -114,7 +54,7 @@ def make(recipe: Recipe, workers: int, as_new: bool = False) -> Plan:
     """
     certify.guard(recipe)
     job = open_job(recipe, [] if as_new else None)
-    inputs = job.store.load_plan(job.reads)["inputs"]
+    inputs = job.store.load_task_list(job.reads)["inputs"]
     size = sum(i["size"] for i in inputs)
     splits = job.splits()
     same = nothing_new(job)
@@ -161,7 +101,7 @@ def _changes(job: Job, same: bool) -> list[str]:
     if same:
         return []
     before = Dataset(job.dataset).manifest()
-    inputs = job.store.load_plan(job.reads)["inputs"]
+    inputs = job.store.load_task_list(job.reads)["inputs"]
     old = {(i["source"], i["digest"]) for i in before["inputs"]}
     new = {(i["source"], i["digest"]) for i in inputs}
     changes = []

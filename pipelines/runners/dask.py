@@ -202,14 +202,14 @@ def _run_units(job: Job, number: int, flags: list[str], threads: int, wanted: Ex
     from apache_beam.runners.dask.dask_runner import DaskRunner
     from distributed.scheduler import KilledWorker
 
-    from corpusmill.pipelines.runners.graph import RunStage, unit_names
+    from corpusmill.pipelines.runners.graph import RunStage, task_names
 
     ready = job.prepare(number)
     # the scheduler deals tasks as workers become free, biggest units first
     size = -(-len(ready.pending) // (TASKS_PER_THREAD * threads))
     options = pipeline_options([*flags, f"--dask_partition_size={size}"])
     pipeline = beam.Pipeline(runner=DaskRunner(), options=options)
-    names = unit_names(ready.plan, ready.pending)
+    names = task_names(ready.plan, ready.pending)
     _ = pipeline | "units" >> beam.Create(names, reshuffle=False) | "stage" >> RunStage(job, number, wanted)
     result = pipeline.run()
     try:

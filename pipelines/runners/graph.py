@@ -24,7 +24,7 @@ import apache_beam as beam
 
 from corpusmill.pipelines.engine.failures import remember_failure
 from corpusmill.pipelines.engine.job import Job
-from corpusmill.pipelines.engine.units import execute
+from corpusmill.pipelines.engine.tasks import execute
 from corpusmill.pipelines.runners.job_transport import Carried
 from corpusmill.pipelines.runners.worker_checks import Expected
 from corpusmill.transforms.errors import LockedError
@@ -67,7 +67,7 @@ class _Units(_OnWorkers):
         except Exception as error:
             remember_failure(self._job, error)
             raise
-        yield from unit_names(ready.plan, ready.pending or [-1])
+        yield from task_names(ready.plan, ready.pending or [-1])
 
 
 class _Execute(_OnWorkers):
@@ -141,7 +141,7 @@ class RunStages(beam.PTransform):
 
 
 class RunStage(beam.PTransform):
-    """One stage, from a collection of its units (`unit_names`)."""
+    """One stage, from a collection of its units (`task_names`)."""
 
     def __init__(self, job: Job, stage: int, expected: Expected | None = None) -> None:
         super().__init__()
@@ -153,6 +153,6 @@ class RunStage(beam.PTransform):
         return names | "execute" >> beam.ParDo(execute).with_output_types(tuple[int, int])
 
 
-def unit_names(plan: str, pending: list[int]) -> list[tuple[str, int]]:
+def task_names(plan: str, pending: list[int]) -> list[tuple[str, int]]:
     """The elements that stand for units of a stage: its name, and nothing."""
     return [(json.dumps([plan, index]), 0) for index in pending]

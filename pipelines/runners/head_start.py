@@ -6,7 +6,7 @@ import threading
 
 from corpusmill.pipelines.engine.failures import remember_failure
 from corpusmill.pipelines.engine.job import Job
-from corpusmill.pipelines.engine.units import execute
+from corpusmill.pipelines.engine.tasks import execute
 
 
 class HeadStart:

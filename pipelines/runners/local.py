@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from corpusmill.pipelines.engine.failures import remember_failure
 from corpusmill.pipelines.engine.job import Job
-from corpusmill.pipelines.engine.units import execute
+from corpusmill.pipelines.engine.tasks import execute
 from corpusmill.pipelines.runners import hidden_imports
 from corpusmill.pipelines.runners.base import Engine, cores
 from corpusmill.pipelines.runners.beam_options import pipeline_options

@@ -84,18 +84,18 @@ class Crew:
     def died(self, pid: int, status: int) -> None:
         """One of the workers is dead that nobody had asked to end: the others end, too."""
         with self._lock:
-            self.death = self.death or told(pid, status)
+            self.death = self.death or death_message(pid, status)
             workers = list(self._workers)
         for worker in workers:
             worker.give_up(self.death)
 
 
-def told(pid: int, status: int) -> str:
-    """What is said of a dead process. status: as `subprocess` gives it, negative for a signal.
+def death_message(pid: int, status: int) -> str:
+    """One sentence about a dead process. status: as `subprocess` gives it, negative for a signal.
 
-    >>> told(7, -9)
+    >>> death_message(7, -9)
     'the worker process 7 was killed (SIGKILL). Mostly the machine is out of memory: use fewer --workers, or ...'
-    >>> told(7, 3)
+    >>> death_message(7, 3)
     'the worker process 7 ended with status 3. What it said stands above.'
     """
     if status >= 0:

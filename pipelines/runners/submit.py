@@ -20,7 +20,7 @@ from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
 from corpusmill.pipelines.dataset.system_errors import explain
 from corpusmill.pipelines.engine.commit import commit, finish
 from corpusmill.pipelines.engine.job import Job
-from corpusmill.pipelines.engine.plan import nothing_new, open_job
+from corpusmill.pipelines.engine.open_job import nothing_new, open_job
 from corpusmill.pipelines.recipe.model import Recipe, Step
 from corpusmill.pipelines.recipe.registry import load as load_transform
 from corpusmill.transforms import storage

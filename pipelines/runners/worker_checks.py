@@ -19,7 +19,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from corpusmill.pipelines.engine.job import Job
-from corpusmill.pipelines.engine.memory import BASE_MEMORY, MB, unit_memory
+from corpusmill.pipelines.engine.memory import BASE_MEMORY, MB, task_memory
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import EngineError, RecipeError, SourceError
 
@@ -131,7 +131,7 @@ def expected(job: Job) -> Expected:
     path = _mark(job, mark)
     storage.makedirs(os.path.dirname(path))
     storage.write_atomic(path, b"", fsync=False)
-    return Expected(facts_here(), unit_memory(job)[0], mark)
+    return Expected(facts_here(), task_memory(job)[0], mark)
 
 
 def forget(job: Job, wanted: Expected) -> None:
@@ -203,7 +203,7 @@ def local_paths(job: Job) -> list[str]:
 
 def check_memory(job: Job, available: int, where: str, threads: int = 1) -> None:
     """Raises RecipeError if a worker of this many threads cannot hold that many units at a time."""
-    total, formula = unit_memory(job)
+    total, formula = task_memory(job)
     needed = BASE_MEMORY + threads * (total - BASE_MEMORY)
     if available < needed:
         raise RecipeError(

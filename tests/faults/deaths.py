@@ -33,14 +33,14 @@ def deaths(
         ours.close()
         os._exit(forked(lambda: _live(base, alive, act, power, wanted, theirs)))
     theirs.close()
-    with ours, ours.makefile("rb") as told:
-        while head := told.readline():
+    with ours, ours.makefile("rb") as lines:
+        while head := lines.readline():
             number, _, where = head.decode().strip().partition(" ")
             copied(base, copy)
             base.rename(alive)
             copy.rename(base)
             ours.sendall(b"1")
-            status = told.read(1)
+            status = lines.read(1)
             assert status == bytes([DEAD]), f"operation {where} did not kill: {status!r}"
             yield int(number), where
             shutil.rmtree(base)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from corpusmill.pipelines.dataset import suppression as suppress
+from corpusmill.pipelines.dataset import suppression
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import RunResult, run
@@ -51,7 +51,7 @@ def refresh(base: Path, workers: int = 1) -> RunResult:
 @contextlib.contextmanager
 def one_salt() -> Iterator[None]:
     """The same salt in every suppression list that is begun here, so that two lives have the same bytes."""
-    with mock.patch.object(suppress.secrets, "token_bytes", lambda n: bytes(range(n))):
+    with mock.patch.object(suppression.secrets, "token_bytes", lambda n: bytes(range(n))):
         yield
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from corpusmill.pipelines.engine.job import Job
-from corpusmill.pipelines.engine.units import execute
+from corpusmill.pipelines.engine.tasks import execute
 from corpusmill.pipelines.runners import base
 from corpusmill.pipelines.runners.base import Engine
 from corpusmill.transforms.errors import CorpusmillError

@@ -73,8 +73,8 @@ class Broken:
 
         status = forked(child)
         os.close(into)
-        with open(out, "rb") as told:
-            found = json.loads(told.read())
+        with open(out, "rb") as file:
+            found = json.loads(file.read())
         assert status == 0
         if found is None:
             return None

@@ -56,7 +56,7 @@ def test_the_life_of_a_dataset(out, tmp_path):
 
 
 def test_a_submitted_run_is_waited_for_until_it_is_given_up(tmp_path):
-    from corpusmill.pipelines.engine.plan import open_job
+    from corpusmill.pipelines.engine.open_job import open_job
     from corpusmill.pipelines.recipe.model import load
     from corpusmill.pipelines.runners.submit import save_run
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corpusmill.pipelines.engine import units as work
+from corpusmill.pipelines.engine import tasks
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.pipelines.runners import local
@@ -17,13 +17,13 @@ def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kinds of the units that run from now on."""
     ran: list[str] = []
     for kind in ("_pass", "_keys"):
-        real = getattr(work, kind)
+        real = getattr(tasks, kind)
 
         def watched(job, stage, *rest, real=real, kind=kind):
             ran.append(f"{kind[1:]} {stage.number}")
             return real(job, stage, *rest)
 
-        monkeypatch.setattr(work, kind, watched)
+        monkeypatch.setattr(tasks, kind, watched)
     return ran
 
 
@@ -61,6 +61,6 @@ def test_an_error_in_a_small_stage_is_told_as_it_was_raised(tmp_path, monkeypatc
     def fails(*_):
         raise ZeroDivisionError("of a filter")
 
-    monkeypatch.setattr(work, "_decide", fails)
+    monkeypatch.setattr(tasks, "_decide", fails)
     with pytest.raises(ZeroDivisionError, match="of a filter"):
         run(load(write_recipe(tmp_path, STEPS)), workers=2)

@@ -39,9 +39,9 @@ def test_requests_follow_their_parts():
 
 def test_plans_and_failures_come_back(tmp_path):
     store = Store(str(tmp_path))
-    digest = store.save_plan({"a": [1, 2]})
-    assert store.save_plan({"a": [1, 2]}) == digest
-    assert store.load_plan(digest) == {"a": [1, 2]}
+    digest = store.save_task_list({"a": [1, 2]})
+    assert store.save_task_list({"a": [1, 2]}) == digest
+    assert store.load_task_list(digest) == {"a": [1, 2]}
     store.note_failure("BadFileError", "first")
     store.note_failure("BadFileError", "second")
     assert store.take_failure() == ("BadFileError", "first")

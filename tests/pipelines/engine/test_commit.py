@@ -12,7 +12,7 @@ from corpusmill.pipelines.dataset.snapshot import Dataset, manifest_name, snapsh
 from corpusmill.pipelines.dataset.system_errors import explained
 from corpusmill.pipelines.engine import commit as module
 from corpusmill.pipelines.engine.commit import commit, finish, publish_manifest
-from corpusmill.pipelines.engine.plan import open_job
+from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.errors import ConservationError, DatasetError, EngineError, ExpectationError, LockedError

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from corpusmill.pipelines.engine import units as work
+from corpusmill.pipelines.engine import tasks
 from corpusmill.pipelines.engine.estimate import estimate
-from corpusmill.pipelines.engine.memory import BASE_MEMORY, GATHER_BYTES, KEY_FACTOR, unit_memory
-from corpusmill.pipelines.engine.plan import open_job
+from corpusmill.pipelines.engine.memory import BASE_MEMORY, GATHER_BYTES, KEY_FACTOR, task_memory
+from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.exchange import FINE
@@ -27,7 +27,7 @@ def outcomes(folder):
 
 
 def test_every_outcome_says_what_it_took_under_each_of_its_names(folder, monkeypatch):
-    monkeypatch.setattr(work, "_begun", set())
+    monkeypatch.setattr(tasks, "_begun", set())
     monkeypatch.setattr(
         "corpusmill.pipelines.engine.job.TOLD_BYTES", 0
     )  # units are named by all decisions, and by their own
@@ -40,7 +40,7 @@ def test_every_outcome_says_what_it_took_under_each_of_its_names(folder, monkeyp
 
 
 def test_what_a_process_loads_is_no_part_of_more_text(folder, monkeypatch):
-    monkeypatch.setattr(work, "_begun", set())
+    monkeypatch.setattr(tasks, "_begun", set())
     recipe = load(write_recipe(folder, STEPS))
     run(recipe, workers=1)
     job = open_job(recipe)
@@ -69,11 +69,11 @@ def test_units_grow_beyond_what_their_number_can_share_out(folder):
     recipe = load(write_recipe(folder, STEPS))
     run(recipe, workers=1)
     job = open_job(recipe)
-    small, said = unit_memory(job)
+    small, said = task_memory(job)
     assert "documents" not in said
-    keys, _ = unit_memory(job, keys=FINE << 30)
+    keys, _ = task_memory(job, keys=FINE << 30)
     assert keys == BASE_MEMORY + KEY_FACTOR * (1 << 30)
-    gathered, said = unit_memory(job, documents=10**9)
+    gathered, said = task_memory(job, documents=10**9)
     assert gathered == BASE_MEMORY + GATHER_BYTES * 10**9
     assert "18 bytes x 1,000,000,000 documents" in said
     assert small < min(keys, gathered)

@@ -3,7 +3,7 @@
 import pytest
 
 from corpusmill.pipelines.engine.failures import remember_failure, take_failure
-from corpusmill.pipelines.engine.plan import open_job
+from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.transforms.errors import BadFileError, CorpusmillError, DatasetError, EngineError, SourceError
 from tests.corpora import rows, write_recipe, write_shards

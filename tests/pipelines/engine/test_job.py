@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 
 from corpusmill.pipelines.engine.job import Job, unified_schema
-from corpusmill.pipelines.engine.plan import open_job
+from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.transforms.errors import EngineError
 from tests.corpora import rows, write_recipe, write_shards

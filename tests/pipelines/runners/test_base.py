@@ -17,7 +17,7 @@ from click.testing import CliRunner
 
 from corpusmill.pipelines.cli import cli
 from corpusmill.pipelines.dataset.snapshot import Dataset
-from corpusmill.pipelines.engine.plan import open_job
+from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.pipelines.runners import dask, local

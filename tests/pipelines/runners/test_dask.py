@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from corpusmill.pipelines.engine.plan import open_job
-from corpusmill.pipelines.engine.units import execute
+from corpusmill.pipelines.engine.open_job import open_job
+from corpusmill.pipelines.engine.tasks import execute
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.runners import dask, worker_checks
 from corpusmill.pipelines.runners.dask import ROUNDS, TASKS_PER_THREAD, Dask, check_cluster
@@ -51,9 +51,9 @@ def job(tmp_path):
     ],
 )
 def test_options_that_cannot_work_are_refused(job, workers, flags, said):
-    with pytest.raises(RecipeError) as told:
+    with pytest.raises(RecipeError) as raised:
         Dask(workers, flags).check(job)
-    assert said in str(told.value)
+    assert said in str(raised.value)
 
 
 def test_a_cluster_or_workers_of_our_own_are_taken(job, tmp_path):
@@ -75,10 +75,10 @@ def test_a_scheduler_that_does_not_answer_is_named(job, monkeypatch, tmp_path, f
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "s.json").write_text('{"address": "tcp://127.0.0.1:1"}')
-    with library.config.set({"distributed.comm.timeouts.connect": "0.2s"}), pytest.raises(CorpusmillError) as told:
+    with library.config.set({"distributed.comm.timeouts.connect": "0.2s"}), pytest.raises(CorpusmillError) as raised:
         Dask(None, flags).run(job)
-    assert str(told.value).startswith(f"no Dask scheduler answers at {flags[0].partition('=')[2]}: ")
-    assert "Nothing ran. `dask scheduler` prints its address" in str(told.value)
+    assert str(raised.value).startswith(f"no Dask scheduler answers at {flags[0].partition('=')[2]}: ")
+    assert "Nothing ran. `dask scheduler` prints its address" in str(raised.value)
 
 
 @pytest.mark.parametrize("address", ["nonsense", "tcp://x", "nothing://x"])
@@ -211,9 +211,11 @@ def test_a_worker_that_a_unit_ends_again_and_again_is_told(job, monkeypatch, thr
     handed.error = KilledWorker("unit", distributed.scheduler.WorkerState(address="tcp://w:1", status=distributed.Status.running,
         pid=1, name="w", nthreads=1, memory_limit=1, local_directory="", nanny="", server_id="w"), 3)  # fmt: skip
     monkeypatch.setattr(dask_runner, "DaskRunner", lambda: handed)
-    with pytest.raises(CorpusmillError, match=r"a unit of `pass 1 of 2: read` ended its worker four times: .*") as told:
+    with pytest.raises(
+        CorpusmillError, match=r"a unit of `pass 1 of 2: read` ended its worker four times: .*"
+    ) as raised:
         dask._run_units(job, 0, [], threads, expected(job))
-    assert "lower output.shard_bytes" in str(told.value)
+    assert "lower output.shard_bytes" in str(raised.value)
     assert (handed.options["partition_size"], handed.closed) == (size, 1)
 
 

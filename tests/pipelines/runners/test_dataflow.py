@@ -6,7 +6,7 @@ import pytest
 
 from corpusmill import pipelines
 from corpusmill.pipelines.engine.job import Job
-from corpusmill.pipelines.engine.plan import open_job
+from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.runners.dataflow import REQUIRED, Dataflow, job_name, machine_memory
 from corpusmill.transforms.errors import CorpusmillError, RecipeError
@@ -41,9 +41,9 @@ def test_a_job_in_a_store_with_all_that_is_required_is_taken(remote):
 
 @pytest.mark.parametrize("name", REQUIRED)
 def test_what_is_required_is_named_with_an_example(remote, name):
-    with pytest.raises(RecipeError, match=r"--runner dataflow needs, behind `--`: ") as told:
+    with pytest.raises(RecipeError, match=r"--runner dataflow needs, behind `--`: ") as raised:
         Dataflow(None, flags(**{name: None})).check(remote)
-    assert str(told.value).endswith(f"`--`: --{name}={REQUIRED[name]}")
+    assert str(raised.value).endswith(f"`--`: --{name}={REQUIRED[name]}")
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_what_is_required_is_named_with_an_example(remote, name):
     ],
 )
 def test_options_that_cannot_work_are_refused(remote, workers, more, said):
-    with pytest.raises(RecipeError) as told:
+    with pytest.raises(RecipeError) as raised:
         Dataflow(workers, flags(**more)).check(remote)
-    assert said in str(told.value)
+    assert said in str(raised.value)
 
 
 @pytest.mark.parametrize("option", ["machine_type", "worker_machine_type"])
@@ -79,9 +79,9 @@ def test_a_machine_that_cannot_hold_a_unit_is_refused(remote, option):
 def test_what_lies_on_this_machine_is_listed(tmp_path):
     write_shards(tmp_path / "raw", rows(10), 1)
     job = open_job(load(write_recipe(tmp_path, ["exact"])))
-    with pytest.raises(RecipeError) as told:
+    with pytest.raises(RecipeError) as raised:
         Dataflow(None, flags()).check(job)
-    assert str(told.value) == (
+    assert str(raised.value) == (
         "--runner dataflow cannot see what lies on this machine:\n  source raw: raw/*.parquet\n  output: out\n"
         "Nothing was submitted. Copy it to a bucket and name it by gs://."
     )

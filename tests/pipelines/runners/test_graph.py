@@ -1,6 +1,6 @@
 from corpusmill.pipelines.dataset.results import Store
 from corpusmill.pipelines.engine.failures import remember_failure, take_failure
-from corpusmill.pipelines.engine.plan import open_job
+from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.runners.graph import RunStages
 from corpusmill.transforms.errors import BadFileError, CorpusmillError, RecipeError

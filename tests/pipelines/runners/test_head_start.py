@@ -4,9 +4,9 @@ import threading
 
 import pytest
 
-from corpusmill.pipelines.engine import units
-from corpusmill.pipelines.engine.plan import open_job
-from corpusmill.pipelines.engine.units import execute
+from corpusmill.pipelines.engine import tasks
+from corpusmill.pipelines.engine.open_job import open_job
+from corpusmill.pipelines.engine.tasks import execute
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.pipelines.runners import head_start
@@ -74,7 +74,7 @@ def test_the_run_behind_it_gives_the_same_bytes(tmp_path, monkeypatch):
 
 def test_a_unit_that_a_thread_is_at_is_waited_for_and_not_done_twice(job, monkeypatch):
     go, begun, done = threading.Event(), threading.Event(), []
-    real = units._pass
+    real = tasks._pass
 
     def watched(*args):
         done.append(args)
@@ -82,7 +82,7 @@ def test_a_unit_that_a_thread_is_at_is_waited_for_and_not_done_twice(job, monkey
         assert go.wait(60)
         return real(*args)
 
-    monkeypatch.setattr(units, "_pass", watched)
+    monkeypatch.setattr(tasks, "_pass", watched)
     ready = job.prepare(0)
     threads = [threading.Thread(target=execute, args=(job, 0, ready.plan, 0)) for _ in range(2)]
     threads[0].start()

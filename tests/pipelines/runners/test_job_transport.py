@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from corpusmill.pipelines.engine.plan import open_job
+from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe import user_modules
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.runners.job_transport import Carried
@@ -30,7 +30,7 @@ class Mine(Map):
 """
 PACK = (
     "import pickle, sys; from corpusmill.pipelines.runners.job_transport import Carried; "
-    "from corpusmill.pipelines.engine.plan import open_job; "
+    "from corpusmill.pipelines.engine.open_job import open_job; "
     "from corpusmill.pipelines.recipe.model import load; "
     "sys.stdout.buffer.write(pickle.dumps(Carried(open_job(load(sys.argv[1])))))"
 )

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from corpusmill.pipelines.engine.plan import open_job
+from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.runners import portable
 from corpusmill.pipelines.runners.portable import ENVIRONMENTS, Portable
@@ -68,10 +68,10 @@ def test_what_cannot_work_is_refused_with_what_to_give(job, workers, flags, said
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "127.0.0.1", "127.0.0.1:http", "[::1]:1", "no.such.host.invalid:1"])
 def test_a_service_that_does_not_answer_is_named(job, address):
-    with pytest.raises(CorpusmillError) as told:
+    with pytest.raises(CorpusmillError) as raised:
         Portable(None, [f"--job_endpoint={address}", "--environment_type=LOOPBACK"]).check(job)
-    assert str(told.value).startswith(f"no job service answers at {address}: ")
-    assert str(told.value).endswith("Nothing ran. Start it, or correct `--job_endpoint=HOST:PORT`.")
+    assert str(raised.value).startswith(f"no job service answers at {address}: ")
+    assert str(raised.value).endswith("Nothing ran. Start it, or correct `--job_endpoint=HOST:PORT`.")
 
 
 def test_a_service_that_says_nothing_is_not_waited_for(job, monkeypatch):

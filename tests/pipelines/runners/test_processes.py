@@ -123,11 +123,11 @@ def test_a_worker_that_dies_at_work_ends_the_run_and_the_same_command_goes_on(tm
     (tmp_path / "at-1-sleep").touch()
     with pytest.raises(
         CorpusmillError, match=rf"`pass 1 of 2: told`: the worker process (\d+) {said}.*goes on"
-    ) as told:
+    ) as raised:
         run(recipe, workers=2, options=PROCESSES)
-    assert type(told.value) is CorpusmillError
+    assert type(raised.value) is CorpusmillError
     before = calls(tmp_path)
-    assert f"process {before[int(todo[3]) - 1]} " in str(told.value)
+    assert f"process {before[int(todo[3]) - 1]} " in str(raised.value)
     assert not [pid for pid in set(before) if alive(pid)]
     assert workers_of(os.getpid()) == []
     assert "Traceback" not in capfd.readouterr().err
@@ -150,10 +150,10 @@ def test_a_worker_that_is_killed_before_it_answers_ends_the_run(tmp_path):
 
     thread = threading.Thread(target=kill)
     thread.start()
-    with pytest.raises(CorpusmillError) as told:
+    with pytest.raises(CorpusmillError) as raised:
         run(recipe, workers=2, options=PROCESSES)
     thread.join()
-    assert f"worker process {killed[0]} was killed (SIGKILL)" in str(told.value)
+    assert f"worker process {killed[0]} was killed (SIGKILL)" in str(raised.value)
     assert calls(tmp_path) == []
     assert workers_of(os.getpid()) == []
     untouched(tmp_path / "out")

@@ -9,7 +9,7 @@ import pytest
 from corpusmill.pipelines.dataset import submissions
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.submissions import runs
-from corpusmill.pipelines.engine.plan import open_job
+from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.operations import gc
 from corpusmill.pipelines.operations.forget import Takedown, forget
 from corpusmill.pipelines.recipe.model import load
@@ -130,10 +130,10 @@ def test_a_run_that_may_have_been_handed_over_stays_and_is_named(recipe, monkeyp
         raise ConnectionError("the answer is lost")
 
     monkeypatch.setattr(Alone, "submit", lose)
-    with pytest.raises(CorpusmillError, match="local failed: ConnectionError: the answer is lost") as told:
+    with pytest.raises(CorpusmillError, match="local failed: ConnectionError: the answer is lost") as raised:
         submit(recipe, "local")
     (run,) = runs(recipe.dataset)
-    assert f"a job of run {run} all the same; if not, submit again." in str(told.value)
+    assert f"a job of run {run} all the same; if not, submit again." in str(raised.value)
 
 
 def test_a_run_that_is_not_done_names_the_stage(recipe):

@@ -7,7 +7,7 @@ import pytest
 
 from corpusmill import pipelines
 from corpusmill.pipelines.engine.job import Job
-from corpusmill.pipelines.engine.plan import open_job
+from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.runners import worker_checks
 from corpusmill.pipelines.runners.dataflow import Dataflow, machine_memory

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.pipelines.dataset import suppression as suppress
+from corpusmill.pipelines.dataset import suppression
 from corpusmill.pipelines.dataset.results import request_of
 from corpusmill.pipelines.engine.chain import Chain
 from corpusmill.pipelines.engine.fingerprints import (
@@ -31,7 +31,7 @@ from corpusmill.pipelines.engine.fingerprints import (
 )
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.pipelines.engine.stage import GroupStep, Stage
-from corpusmill.pipelines.engine.unit_files import KeyRows, shard_file, side_table
+from corpusmill.pipelines.engine.task_files import KeyRows, shard_file, side_table
 from corpusmill.transforms import storage
 from corpusmill.transforms.arrow import empty_batch, schema_of, wire_of
 from corpusmill.transforms.dedup._grouping import column
@@ -105,7 +105,7 @@ def _load(job: Job, plan: str) -> dict[str, Any]:
         if key not in _plans:
             if len(_plans) > 8:
                 _plans.clear()
-            shared = job.store.load_plan(plan)
+            shared = job.store.load_task_list(plan)
             if "told" in shared and "shards" in shared:
                 shared["names"] = shard_names([s["content"] for s in shared["shards"]])
             _plans[key] = shared
@@ -149,18 +149,18 @@ def _read(job: Job, stage: Stage, split: Split, request: str) -> dict[str, Any]:
     index = job.store.work(request_of("index", about, split.key), "ids.arrow")
     if job.suppressed and storage.has_file(job.store.path(index)):
         # which rows the list concerns, not how long it is: most units are as they were
-        mask = suppress.index_mask(job.suppression, job.store.path(index), split.source)
-        known = job.store.outcome(suppress.content_of(base, mask))
+        mask = suppression.index_mask(job.suppression, job.store.path(index), split.source)
+        known = job.store.outcome(suppression.content_of(base, mask))
         if known is not None:
             return known
     bad = BadRows(split.source)
-    gate = suppress.Gate(job.suppression, spec, job.store.path(index))
+    gate = suppression.Gate(job.suppression, spec, job.store.path(index))
     # the schema of the other shards completes that of an empty file
     read = itertools.chain(gate.pass_on(read_split(split, spec, bad)), [empty(spec)])
     batches = ((b, None) for b in read)
     outcome = _stream(job, stage, request, batches, bad=bad, gate=gate, where=_name(split))
     outcome["files"]["ids"] = {"path": index}
-    outcome["content"] = suppress.content_of(base, gate.mask)
+    outcome["content"] = suppression.content_of(base, gate.mask)
     return outcome
 
 
@@ -202,7 +202,7 @@ def _stream(
     where: str,
     schema: pa.Schema | None = None,
     bad: BadRows | None = None,
-    gate: suppress.Gate | None = None,
+    gate: suppression.Gate | None = None,
     head: GroupStep | None = None,
 ) -> dict[str, Any]:
     """One shard through one pass."""
@@ -248,7 +248,7 @@ def _stream(
         files["keys"], outcome["key_bytes"] = keys.write(job, content)
     dropped = chain.ledger()
     if gate is not None and bad is not None and gate.dropped:
-        dropped = pa.concat_tables([suppress.ledger(bad.source, gate.dropped, dropped.schema), dropped])
+        dropped = pa.concat_tables([suppression.ledger(bad.source, gate.dropped, dropped.schema), dropped])
     side_table(job, files, content, "dropped", dropped)
     for step, table in chain.scores().items():
         side_table(job, files, content, f"scores.{step}", table)

@@ -1,0 +1,70 @@
+"""Opens a recipe as a job: lists the sources and stores the list of splits to read."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from corpusmill.pipelines.dataset import arrivals, suppression
+from corpusmill.pipelines.dataset.results import Store
+from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.engine import staging
+from corpusmill.pipelines.engine.job import Job
+from corpusmill.pipelines.recipe.model import Recipe
+from corpusmill.transforms.sources.listing import list_files
+from corpusmill.transforms.sources.splits import Split, make_splits
+
+
+def open_job(recipe: Recipe, before: list[dict[str, Any]] | None = None) -> Job:
+    """List the recipe's sources and store the list of splits; reads what is new, writes only the store's own notes.
+
+    before: inputs of the snapshot that says which files came first (`corpusmill.pipelines.dataset.arrivals`); by default, the
+    dataset's newest.
+    """
+    store = Store(recipe.dataset)
+    known = store.listing()
+    cache = dict(known)  # which the listing adds to
+    if before is None:
+        before = arrivals.inputs_of(recipe.dataset)
+    splits: list[Split] = []
+    inputs: list[dict[str, Any]] = []
+    seen: dict[str, str] = {}
+    listed = []
+    for spec in recipe.sources:
+        files = list_files(spec, str(recipe.base_dir), cache)
+        seen.update({f"{f.path}|{f.size}|{f.stamp}": f.digest for f in files})
+        inputs += [
+            {"source": spec.name, "path": _shown(f.path, str(recipe.base_dir)), "size": f.size, "digest": f.digest}
+            for f in files
+        ]
+        listed.append((spec, files))
+    came = arrivals.waves(before, inputs)
+    for each, wave in zip(inputs, came, strict=True):
+        each["arrival"] = wave
+    for spec, files in listed:
+        wave_of = dict(zip([f.path for f in files], came))
+        del came[: len(files)]
+        splits += sorted(make_splits(spec, files, recipe.output.shard_bytes, wave_of), key=lambda u: u.key)
+    inputs.sort(key=lambda i: (i["source"], i["digest"], i["path"]))
+    reads = store.save_task_list({"units": [u.to_json() for u in splits], "inputs": inputs})
+    if seen != known:
+        store.save_listing(seen)
+    job = Job(recipe, store.dataset, reads, suppression.current(store.dataset).number)
+    job.stage_form = staging.form(store.dataset, sum(i["size"] for i in inputs), len(job.groups))
+    return job
+
+
+def _shown(path: str, base: str) -> str:
+    """A path as manifests name it: relative to the recipe's folder where it lies below or beside it. Bytes of a name that are
+    no UTF-8 are written out."""
+    if "://" not in path:
+        relative = os.path.relpath(path, base)
+        path = path if relative.startswith("../../..") else relative
+    return path.encode("utf-8", "backslashreplace").decode()
+
+
+def nothing_new(job: Job) -> bool:
+    """Whether the newest snapshot was made from exactly this work."""
+    if not snapshot_numbers(job.dataset):
+        return False
+    return bool(Dataset(job.dataset).manifest()["work"] == job.work_digest())
