@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, Self
 
@@ -30,8 +30,11 @@ from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.random import Keyed
 
 Stability = Literal["record", "unit", "public", "cross", "private"]
-"""How far one unit's data reaches: its own record, its own unit, public data only, other units, or other units through a
-mechanism that spends privacy budget."""
+"""How far the data of one privacy unit reaches: its own record, its own unit, public data only, other units, or other units
+through a mechanism that spends privacy budget."""
+
+USE_PUBLIC = "run it on public data in a recipe of its own, and mix the private source in afterwards"
+"""A way out for steps that private training refuses."""
 
 
 class Transform(BaseModel, abc.ABC):
@@ -43,6 +46,27 @@ class Transform(BaseModel, abc.ABC):
     name: ClassVar[str]
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "cross"
+    refusal: ClassVar[tuple[str, str]] = (
+        "what it does to one document depends on the documents of other units",
+        f"leave it out; or {USE_PUBLIC}; or use a step whose stability is `record` or `unit`",
+    )
+    """(reason, way out) shown when private training refuses the step because it reaches across privacy units."""
+    bounds_units: ClassVar[bool] = False
+    """Whether the step bounds how much each privacy unit contributes."""
+    makes_training_rows: ClassVar[bool] = False
+    """Whether `train` can read the rows that the step makes."""
+    made_for: ClassVar[str] = ""
+    """What the defaults are made for, if anything: a report adds it where the step drops more than half of its input."""
+    advice: ClassVar[str | None] = ""
+    """End of the report's sentence about a step that drops more than half of its input; None: no sentence."""
+
+    def reach(self, is_unit: Callable[[str], bool]) -> tuple[Stability, str]:
+        """(stability with these fields, the assumption that it rests on or ""). is_unit: whether a column names the unit."""
+        return self.stability, ""
+
+    def unit_column(self) -> str | None:
+        """The column whose values the step writes as the privacy unit, if it does so."""
+        return None
 
     def fingerprint(self) -> str:
         """Hexadecimal digest of (name, version, fields): equal for equal results, on any machine. Of files that the fields
@@ -139,6 +163,10 @@ class Verdict:
 
 class Filter(Transform):
     """Batch to a verdict per row."""
+
+    advice: ClassVar[str | None] = (
+        "; with `keep_scores: true` on it, `corpusmill plan RECIPE --what-if` shows other thresholds"
+    )
 
     keep_scores: bool = Field(
         default=False,

@@ -74,7 +74,8 @@ def commit(job: Job, newest: int | None = None) -> dict[str, Any]:
         "work": job.work_digest(),
         "inputs": job.store.load_task_list(job.reads)["inputs"],
     }
-    mixed = mixture(job.dataset, tables, funnel)
+    mover = next((s.name for s in job.recipe.steps if getattr(s.transform, "moves", False)), None)
+    mixed = mixture(job.dataset, tables, funnel, mover)
     if mixed:
         manifest["mixture"] = mixed
     if owed := released(job.recipe):

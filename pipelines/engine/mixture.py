@@ -8,16 +8,19 @@ from typing import Any
 from corpusmill.transforms.shards import read_shard
 
 
-def mixture(dataset: str, tables: dict[str, list[dict[str, Any]]], funnel: dict[str, Any]) -> list[dict[str, Any]]:
+def mixture(
+    dataset: str, tables: dict[str, list[dict[str, Any]]], funnel: dict[str, Any], step: str | None
+) -> list[dict[str, Any]]:
     """Rows of the side table `mixture` (sizes, asked_share, planned_share, epochs), completed by realised_documents,
-    realised_size and realised_share as the funnel counted them. Empty where nothing was mixed."""
+    realised_size and realised_share as the funnel counted them. Empty where nothing was mixed. step: the name of the step
+    that mixed."""
     rows = [
         row
         for file in tables.get("mixture", [])
         for batch in read_shard(os.path.join(dataset, file["path"]))
         for row in batch.to_pylist()
     ]
-    details: dict[str, int] = next((s["details"] for s in funnel["steps"] if _is_mix(s)), {})
+    details: dict[str, int] = next((s.get("details", {}) for s in funnel["steps"] if s["name"] == step), {})
     for row in rows:
         row["realised_documents"] = details.get(f"documents:{row['domain']}", 0)
         row["realised_size"] = details.get(f"{row['unit']}:{row['domain']}", 0)
@@ -25,7 +28,3 @@ def mixture(dataset: str, tables: dict[str, list[dict[str, Any]]], funnel: dict[
     for row in rows:
         row["realised_share"] = row["realised_size"] / whole if whole else 0.0
     return rows
-
-
-def _is_mix(step: dict[str, Any]) -> bool:
-    return step["name"].partition("#")[0] == "mix" and "details" in step

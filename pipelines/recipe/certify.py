@@ -27,50 +27,13 @@ from corpusmill.privacy.certification import (
     private_sources,
     unguarded,
 )
+from corpusmill.transforms.base import Transform
 from corpusmill.transforms.errors import RecipeError
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.model import Recipe
     from corpusmill.training.settings import TrainSettings
     from corpusmill.transforms.settings.mistakes import Mistakes
-
-_PUBLIC = "run it on public data in a recipe of its own, and mix the private source in afterwards"
-_OUT = {
-    "exact": (
-        "one document decides whether other units' copies stay",
-        f"use `bound-units: {{distinct: true}}`, which deduplicates within a unit; or {_PUBLIC}",
-    ),
-    "minhash": (
-        "one document joins clusters, and so removes documents of other units",
-        f"use `bound-units: {{distinct: true}}`, which deduplicates within a unit; or {_PUBLIC}",
-    ),
-    "substring": ("a text repeated by one unit is cut out of the documents of others", f"leave it out; or {_PUBLIC}"),
-    "lines": ("a line repeated by one unit is cut out of the documents of others", f"leave it out; or {_PUBLIC}"),
-    "paragraphs": (
-        "a paragraph repeated by one unit is cut out of the documents of others",
-        f"leave it out; or {_PUBLIC}",
-    ),
-    "mix": (
-        "shares and epochs follow from the sizes of domains, which every document changes",
-        "leave it out and weigh sources in training with fixed `data.weights`; or publish private counts and fix the epochs",
-    ),
-    "pack": (
-        "a row holds pieces of several units, and one document moves the rows of others",
-        "train on documents as they are; or pack with `separate` set to the unit's column",
-    ),
-    "bound-units": (
-        "which documents stay depends on others that are no part of the same unit of privacy",
-        "set `by` to the unit's column (`id` where the unit is the document)",
-    ),
-    "filter": (
-        "a rule of your own may look at other documents",
-        'say in its class how far it reaches: `stability = "record"` if it looks at one document at a time',
-    ),
-}
-_ANY = (
-    "what it does to one document depends on the documents of other units",
-    f"leave it out; or {_PUBLIC}; or use a step whose stability is `record` or `unit`",
-)
 
 
 def certify(recipe: Recipe, unit: str = "document", train: Any = None, assume: bool = False) -> Certification:
@@ -86,7 +49,7 @@ def certify(recipe: Recipe, unit: str = "document", train: Any = None, assume: b
     for i, step in enumerate(recipe.bound_steps()):
         place = ("steps", i)
         where = f"{recipe.name}, line {step.line}" if step.line else f"{recipe.name}, step {step.name}"
-        bounded = bounded or step.transform.name == "bound-units"
+        bounded = bounded or step.transform.bounds_units
         _step(step.name, step.transform, where, place, found)
     if unit != "document" and not bounded:
         found.assume(
@@ -182,7 +145,7 @@ def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], f
     if reach == "private":
         found.spends.append(name)
     elif reach not in SAFE:
-        reason, way_out = _OUT.get(transform.name, _ANY)
+        reason, way_out = transform.refusal
         found.refusals.append(Refusal(where, name, reach, reason, way_out, place))
     for path in transform.files():
         _file(path, where, found, place)
@@ -193,14 +156,11 @@ def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], f
 
 def _reach(transform: Any, found: Certification) -> str:
     """The stability of a step with its fields as they are."""
-    if transform.name == "unit":
-        found.named = transform.by
-    if transform.name == "pack" and transform.separate is not None and _is_unit(transform.separate, found):
-        found.assume("all documents of a unit lie in one shard when they are packed, and in one window of it")
-        return "unit"
-    if transform.name == "bound-units" and not _is_unit(transform.by, found):
-        return "cross"
-    return str(transform.stability)
+    found.named = transform.unit_column() or found.named
+    stability, assumption = transform.reach(lambda column: _is_unit(column, found))
+    if assumption:
+        found.assume(assumption)
+    return stability
 
 
 def _is_unit(column: str, found: Certification) -> bool:
@@ -245,12 +205,13 @@ def _made(manifest: dict[str, Any], home: Path, found: Certification, seen: list
     every = not any(source.get("private") for source in recipe.get("sources", []))
     for step in recipe.get("steps", []):
         key, name = str(step["transform"]).partition("@")[0], f"{home.name}: {step['name']}"
+        cls: type[Transform] = Transform
         try:
-            transform = load(key, base or home).model_validate(step["fields"]).resolved(str(base or home))
-        except (RecipeError, ValueError):  # a class that is not here any more: the default
-            reason, way_out = _OUT.get(key, _ANY)
+            cls = load(key, base or home)
+            transform = cls.model_validate(step["fields"]).resolved(str(base or home))
+        except (RecipeError, ValueError):  # the class is gone, or does not take these fields any more
             found.steps.append((name, "cross"))
-            found.refusals.append(Refusal(where, str(step["name"]), "cross", reason, way_out))
+            found.refusals.append(Refusal(where, str(step["name"]), "cross", *cls.refusal))
             continue
         before = len(found.steps)
         _step(str(step["name"]), transform, where, (), found)

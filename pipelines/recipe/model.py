@@ -352,7 +352,7 @@ def _train(
     section = mistakes.section(TrainSection, raw, "train")
     if section is not None and head is not None:
         last = classes[-1][0] if classes else None
-        problem = wrong(section, last.name if last else "", head.output.format)
+        problem = wrong(section, last, head.output.format)
         if problem:
             mistakes.add(("train",), *problem, key=True)
     return section

@@ -67,6 +67,11 @@ def load(key: str, folder: Path | None = None) -> type[Transform]:
     return cls
 
 
+def built_in(key: str) -> type[Transform] | None:
+    """The transform of corpusmill that is called `key`; None for any other. Imports no code of the user's."""
+    return _by_name(key) if key in names() else None
+
+
 def usable() -> dict[str, type[Transform]]:
     """Every transform that a recipe can run, by name. Imports them all: for schemas and help, not for runs."""
     found = {}

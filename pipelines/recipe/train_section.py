@@ -22,6 +22,7 @@ from corpusmill.training.settings import DataSettings, TrainSettings, from_recip
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.model import Recipe
+    from corpusmill.transforms.base import Transform
 
 
 class TrainData(DataSettings):
@@ -45,13 +46,14 @@ def own_data(section: TrainSection) -> bool:
     return not section.data.train
 
 
-def wrong(section: TrainSection, last: str, form: str) -> tuple[str, str] | None:
-    """(what is wrong, advice) of a section behind a recipe whose last step is `last` and whose output is of format `form`."""
+def wrong(section: TrainSection, last: type[Transform] | None, form: str) -> tuple[str, str] | None:
+    """(what is wrong, advice) of a section. last: the class of the recipe's last step; form: the format of its output."""
     if not own_data(section):
         return None
-    if section.privacy is not None and last != "pack":  # documents as they are
+    packed = last is not None and last.makes_training_rows
+    if section.privacy is not None and not packed:  # documents as they are
         return None
-    if last not in ("pack", "distill"):
+    if not packed:
         return "`train` needs rows of tokens, but the last step is not `pack`", "end the steps with `- pack: {...}`"
     if form != "arrow":
         return "`train` maps its rows into memory, but the output is Parquet", "set `format: arrow` in `output`"

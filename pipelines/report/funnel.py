@@ -8,21 +8,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from corpusmill.pipelines.recipe.registry import built_in
 from corpusmill.pipelines.report.terminal import Cell, Column, bar, styled, table
 from corpusmill.pipelines.wording import count, share, size
+from corpusmill.transforms.base import Filter, Transform
 
 Funnel = dict[str, Any]
 HEAVY = 0.5  # a step that drops more than this share of its rows is pointed out
-WEB = {
-    "gopher-quality": "its thresholds are made for web pages of prose",
-    "gopher-repetition": "its thresholds are made for web pages of prose",
-    "c4-paper": "its rules keep only lines of prose that end in punctuation",
-    "c4-code": "its rules keep only lines of prose that end in punctuation",
-    "fineweb": "its thresholds are made for web pages",
-    "refinedweb-lines": "its rules are made for web pages",
-}
 USED = "used"  # the reason under which a terminal step lists the documents that stand in its rows
-DUPLICATES = {"exact", "minhash", "lines", "paragraphs", "substring"}
 
 
 def render(funnel: Funnel) -> str:
@@ -111,30 +104,25 @@ def losses(step: dict[str, Any]) -> int:
 
 
 def advice(funnel: Funnel) -> list[str]:
-    """A sentence on every step that drops more than half of its rows: what it is for, and how to look into it. A sample is to
-    drop what its fraction says."""
-    said = []
+    """A sentence on every step that drops more than half of its rows: what it is for, and how to look into it."""
+    sentences = []
     for step in funnel["steps"]:
-        name, kind = step["name"], step["name"].partition("#")[0]
-        if not is_heavy(step) or kind == "sample":
+        if not is_heavy(step):
+            continue
+        name = step["name"]
+        cls = built_in(name.partition("#")[0]) or (Filter if step.get("kind", "filter") == "filter" else Transform)
+        if cls.advice is None:
             continue
         lost = losses(step)
         main = max(step["dropped"], key=lambda reason: (step["dropped"][reason], reason))
         text = f"{name} drops {share(lost, step['rows_in'])}, most of it for {main}"
-        if kind in WEB:
-            text += f": {WEB[kind]}"
-        if kind in DUPLICATES:
-            text += ": look at a few in the dropped tables, or ask `corpusmill why DIR ID`, before trusting it"
-        elif kind == "language":
-            text += ": is a language missing in `keep`, or `min_score` too high?"
-        elif step.get("kind", "filter") == "filter":
-            text += "; with `keep_scores: true` on it, `corpusmill plan RECIPE --what-if` shows other thresholds"
-        said.append(text + ".")
+        text += f": {cls.made_for}" if cls.made_for else ""
+        sentences.append(f"{text}{cls.advice}.")
     if funnel["rows_in"] and not funnel["rows_out"]:
-        said.append("Nothing is left. The snapshot is empty.")
+        sentences.append("Nothing is left. The snapshot is empty.")
     if not funnel["rows_in"]:
-        said.append("The sources hold no document.")
-    return said
+        sentences.append("The sources hold no document.")
+    return sentences
 
 
 def _reason(reason: str, number: int, whole: int) -> list[Cell | str]:

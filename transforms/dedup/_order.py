@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpusmill.transforms.base import USE_PUBLIC
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import hash64, mix64_array
 from corpusmill.transforms.sources.schema import as_type, plain_type
@@ -31,6 +32,11 @@ KEEP_HELP = (
     "Which document of a cluster survives: first (by the refresh that brought it), longest (most bytes), newest (greatest "
     "`created`) or priority (greatest `priority`); ties go to what came first, then to the smallest id."
 )
+
+TRUST = ": look at a few in the dropped tables, or ask `corpusmill why DIR ID`, before trusting it"
+"""`Transform.advice` of the steps that drop duplicates."""
+WITHIN_UNITS = f"use `bound-units: {{distinct: true}}`, which deduplicates within a unit; or {USE_PUBLIC}"
+"""The way out where private training refuses such a step."""
 
 
 def order_fingerprint(step: str, keep: Keep) -> str:

@@ -12,7 +12,7 @@ from corpusmill.transforms.arrow import string_buffers
 from corpusmill.transforms.base import Applied, Decided, Group
 from corpusmill.transforms.dedup._cut import cut
 from corpusmill.transforms.dedup._grouping import column, decisions_or_empty, distinct, places, repeated
-from corpusmill.transforms.dedup._order import KEEP_HELP, Keep, document_ranks, order_columns, order_fingerprint
+from corpusmill.transforms.dedup._order import KEEP_HELP, TRUST, Keep, document_ranks, order_columns, order_fingerprint
 from corpusmill.transforms.hashing import GOLDEN, U, hash64, mix64_array, murmur128
 from corpusmill.transforms.kernels.bits import find_byte
 from corpusmill.transforms.kernels.njit import njit
@@ -107,6 +107,7 @@ class Parts(Group):
     version: ClassVar[int] = 2
     rounds: ClassVar[int] = 2
     blocks: ClassVar[bool]
+    advice: ClassVar[str | None] = TRUST
 
     min_words: int = Field(
         default=8, ge=0, description="Shorter parts are left alone; characters, in scripts without spaces."

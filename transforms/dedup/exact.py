@@ -12,7 +12,15 @@ from corpusmill.transforms.arrow import string_buffers
 from corpusmill.transforms.base import Applied, Decided, Group
 from corpusmill.transforms.dedup._cut import drop
 from corpusmill.transforms.dedup._grouping import column, repeated
-from corpusmill.transforms.dedup._order import KEEP_HELP, Keep, order_columns, order_fingerprint, order_ranks
+from corpusmill.transforms.dedup._order import (
+    KEEP_HELP,
+    TRUST,
+    WITHIN_UNITS,
+    Keep,
+    order_columns,
+    order_fingerprint,
+    order_ranks,
+)
 from corpusmill.transforms.dedup._shingles import nfc
 from corpusmill.transforms.hashing import U, hash128, murmur128
 from corpusmill.transforms.kernels.njit import njit
@@ -83,6 +91,8 @@ class Exact(Group):
     """
 
     name: ClassVar[str] = "exact"
+    advice: ClassVar[str | None] = TRUST
+    refusal: ClassVar[tuple[str, str]] = ("one document decides whether other units' copies stay", WITHIN_UNITS)
 
     normalize: Literal["none", "space", "words"] = Field(
         default="space", description="What does not count: nothing; white space; all but lower-cased words."

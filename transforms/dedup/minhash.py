@@ -14,7 +14,15 @@ from corpusmill.transforms.base import Applied, Decided, Group
 from corpusmill.transforms.dedup._candidates import NAMED_LINKS, band_pairs, candidates, components
 from corpusmill.transforms.dedup._cut import drop
 from corpusmill.transforms.dedup._grouping import column, decisions_or_empty
-from corpusmill.transforms.dedup._order import KEEP_HELP, Keep, order_columns, order_fingerprint, order_ranks
+from corpusmill.transforms.dedup._order import (
+    KEEP_HELP,
+    TRUST,
+    WITHIN_UNITS,
+    Keep,
+    order_columns,
+    order_fingerprint,
+    order_ranks,
+)
 from corpusmill.transforms.dedup._shingles import shingle_sets
 from corpusmill.transforms.dedup._sketch import band_keys, sketch
 from corpusmill.transforms.dedup._verify import confirm, similarity_to_survivor
@@ -47,6 +55,11 @@ class Minhash(Group):
     """
 
     name: ClassVar[str] = "minhash"
+    advice: ClassVar[str | None] = TRUST
+    refusal: ClassVar[tuple[str, str]] = (
+        "one document joins clusters, and so removes documents of other units",
+        WITHIN_UNITS,
+    )
     version: ClassVar[int] = 2
     rounds: ClassVar[int] = 2
     gathered: ClassVar[frozenset[int]] = frozenset({0})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from corpusmill.transforms.base import USE_PUBLIC
 from corpusmill.transforms.dedup._parts import Parts
 
 
@@ -20,4 +21,8 @@ class Paragraphs(Parts):
     """
 
     name: ClassVar[str] = "paragraphs"
+    refusal: ClassVar[tuple[str, str]] = (
+        "a paragraph repeated by one unit is cut out of the documents of others",
+        f"leave it out; or {USE_PUBLIC}",
+    )
     blocks: ClassVar[bool] = True

@@ -10,10 +10,10 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from corpusmill.transforms.arrow import string_buffers
-from corpusmill.transforms.base import Applied, Decided, Group
+from corpusmill.transforms.base import USE_PUBLIC, Applied, Decided, Group
 from corpusmill.transforms.dedup._cut import cut
 from corpusmill.transforms.dedup._grouping import column, decisions_or_empty, distinct, grouped, places, repeated
-from corpusmill.transforms.dedup._order import KEEP_HELP, Keep, document_ranks, order_columns, order_fingerprint
+from corpusmill.transforms.dedup._order import KEEP_HELP, TRUST, Keep, document_ranks, order_columns, order_fingerprint
 from corpusmill.transforms.dedup._windows import repeated_windows
 from corpusmill.transforms.dedup._winnow import byte_table, contexts, runs
 from corpusmill.transforms.hashing import U
@@ -49,6 +49,11 @@ class Substring(Group):
     """
 
     name: ClassVar[str] = "substring"
+    advice: ClassVar[str | None] = TRUST
+    refusal: ClassVar[tuple[str, str]] = (
+        "a text repeated by one unit is cut out of the documents of others",
+        f"leave it out; or {USE_PUBLIC}",
+    )
     rounds: ClassVar[int] = 2
 
     min_bytes: int = Field(default=100, ge=8, le=65536, description="Shorter repeated spans are left alone.")

@@ -46,6 +46,7 @@ class C4Lines(Filter):
     """Fields and behaviour of both presets; `as_code` chooses."""
 
     stability: ClassVar[Stability] = "record"
+    made_for: ClassVar[str] = "its rules keep only lines of prose that end in punctuation"
     as_code: ClassVar[bool]
 
     min_line_words: int = Field(5, ge=0, description="lines of fewer words are cut")

@@ -40,6 +40,10 @@ class UserFilter(Filter):
     version: ClassVar[int] = 1
     # what the function reaches is not known: in a private run it counts as the worst
     stability: ClassVar[Stability] = "cross"
+    refusal: ClassVar[tuple[str, str]] = (
+        "a rule of your own may look at other documents",
+        'say in its class how far it reaches: `stability = "record"` if it looks at one document at a time',
+    )
 
     call: str = Field(description="the function, as package.module:function, importable where the recipe runs")
     min_score: float | None = Field(None, description="documents with a lower score are dropped")

@@ -54,6 +54,7 @@ class Fineweb(Filter):
     name: ClassVar[str] = "fineweb"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    made_for: ClassVar[str] = "its thresholds are made for web pages"
 
     min_punctuated_lines: float | None = Field(
         0.12, ge=0, le=1, description="smallest share of lines that end with a terminal mark"

@@ -46,6 +46,7 @@ class GopherQuality(Filter):
     name: ClassVar[str] = "gopher-quality"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    made_for: ClassVar[str] = "its thresholds are made for web pages of prose"
 
     min_words: int | None = Field(50, ge=0, description="fewest words of a document")
     max_words: int | None = Field(100_000, ge=0, description="most words of a document")

@@ -51,6 +51,7 @@ class GopherRepetition(Filter):
     name: ClassVar[str] = "gopher-repetition"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    made_for: ClassVar[str] = "its thresholds are made for web pages of prose"
 
     max_dup_lines: float | None = _share(0.3, "lines that are repeated")
     max_dup_paragraphs: float | None = _share(0.3, "paragraphs that are repeated")

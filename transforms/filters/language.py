@@ -59,6 +59,7 @@ class Language(Filter):
     name: ClassVar[str] = "language"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    advice: ClassVar[str | None] = ": is a language missing in `keep`, or `min_score` too high?"
 
     keep: tuple[str, ...] | None = Field(
         None, description="ISO codes of the languages to keep, as en or zh; empty: all"

@@ -46,6 +46,7 @@ class RefinedwebLines(Filter):
     name: ClassVar[str] = "refinedweb-lines"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    made_for: ClassVar[str] = "its rules are made for web pages"
 
     max_flagged_words: float | None = Field(
         0.05, ge=0, le=1, description="largest share of the document's words in lines that were cut or edited"

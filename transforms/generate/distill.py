@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
 from pydantic import Field
 
-from corpusmill.transforms.base import Account
+from corpusmill.transforms.base import Account, Stability, Transform
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.generate.model import open_model
 from corpusmill.transforms.generate.step import ModelStep
@@ -35,6 +35,7 @@ class Distill(ModelStep, Pack):
 
     name: ClassVar[str] = "distill"
     version: ClassVar[int] = 1
+    refusal: ClassVar[tuple[str, str]] = Transform.refusal
 
     model: str = Field(min_length=1, description="the teacher: a run or checkpoint of a decoder, or hf:FOLDER")
     kind: Literal["sampled", "top-k", "full"] = Field(
@@ -43,6 +44,9 @@ class Distill(ModelStep, Pack):
     draws: int = Field(12, ge=1, le=1000, description="token ids drawn for each token (sampled)")
     top_k: int = Field(16, ge=1, le=10_000, description="likeliest tokens kept (top-k)")
     temperature: float = Field(1.0, gt=0, description="of the teacher; the student's must be the same")
+
+    def reach(self, is_unit: Callable[[str], bool]) -> tuple[Stability, str]:
+        return self.stability, ""  # also with `separate`: rows are written by a teacher
 
     def finish(self, batches: Iterable[pa.RecordBatch], rng: Keyed, account: Account) -> Iterator[pa.RecordBatch]:
         """The rows of `pack` with the teacher's columns; at least one batch."""

@@ -80,6 +80,10 @@ class Mix(Group):
     name: ClassVar[str] = "mix"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "cross"
+    refusal: ClassVar[tuple[str, str]] = (
+        "shares and epochs follow from the sizes of domains, which every document changes",
+        "leave it out and weigh sources in training with fixed `data.weights`; or publish private counts and fix the epochs",
+    )
     rounds: ClassVar[int] = 1
     moves: ClassVar[bool] = True
 

@@ -13,7 +13,7 @@ all documents of a shard and gives rows, which are derived: `documents` names wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -55,6 +55,11 @@ class Pack(Terminal):
 
     name: ClassVar[str] = "pack"
     stability: ClassVar[Stability] = "cross"
+    refusal: ClassVar[tuple[str, str]] = (
+        "a row holds pieces of several units, and one document moves the rows of others",
+        "train on documents as they are; or pack with `separate` set to the unit's column",
+    )
+    makes_training_rows: ClassVar[bool] = True
 
     tokenizer: str = Field(description="path of a tokenizer.json")
     length: int = Field(2048, ge=2, le=1 << 24, description="tokens in a row")
@@ -79,6 +84,11 @@ class Pack(Terminal):
         if value in {"id", "input_ids", "n_tokens", "segment_ids", "position_ids", "documents", "text"}:
             raise ValueError(f"rows have a column {value!r} of their own, or none; name a column such as user or lang")
         return value
+
+    def reach(self, is_unit: Callable[[str], bool]) -> tuple[Stability, str]:
+        if self.separate is not None and is_unit(self.separate):
+            return "unit", "all documents of a unit lie in one shard when they are packed, and in one window of it"
+        return self.stability, ""
 
     def files(self) -> list[str]:
         """The tokenizer: its content is part of the fingerprint."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -37,6 +38,11 @@ class BoundUnits(Group):
 
     name: ClassVar[str] = "bound-units"
     stability: ClassVar[Stability] = "unit"
+    refusal: ClassVar[tuple[str, str]] = (
+        "which documents stay depends on others that are no part of the same unit of privacy",
+        "set `by` to the unit's column (`id` where the unit is the document)",
+    )
+    bounds_units: ClassVar[bool] = True
 
     by: str = Field(UNIT, min_length=1, description="Column whose values are the units, such as `user`.")
     max_rows: int | None = Field(8, ge=1, description="Documents that a unit keeps at most; null for no bound.")
@@ -54,6 +60,9 @@ class BoundUnits(Group):
         if self.max_rows is None and self.max_tokens is None and not self.distinct:
             raise ValueError("give `max_rows`, `max_tokens` or `distinct`; without any of them nothing is bounded")
         return self
+
+    def reach(self, is_unit: Callable[[str], bool]) -> tuple[Stability, str]:
+        return (self.stability if is_unit(self.by) else "cross"), ""
 
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         units = hash128(unit_values(batch, self.by, self.name))

@@ -33,6 +33,9 @@ class Unit(Map):
 
     by: str = Field("id", min_length=1, description="Column whose values are the units: `user`, or `id` for documents.")
 
+    def unit_column(self) -> str:
+        return self.by
+
     def map(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:
         if UNIT in batch.schema.names:
             raise RecipeError("unit: documents have a column `unit` already; drop the step, or the column")
