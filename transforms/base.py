@@ -20,7 +20,7 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, Self
+from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -35,6 +35,10 @@ through a mechanism that spends privacy budget."""
 
 USE_PUBLIC = "run it on public data in a recipe of its own, and mix the private source in afterwards"
 """A way out for steps that private training refuses."""
+
+
+Data = TypeVar("Data")
+"""Data in memory that a step is called with."""
 
 
 class Transform(BaseModel, abc.ABC):
@@ -67,6 +71,26 @@ class Transform(BaseModel, abc.ABC):
     def unit_column(self) -> str | None:
         """The column whose values the step writes as the privacy unit, if it does so."""
         return None
+
+    def __call__(self, data: Data, seed: int = 0) -> Data:
+        """What the step makes of data in memory, in the kind that was given.
+
+        Args:
+            data: a RecordBatch, a Table, a pandas or Polars DataFrame, a Hugging Face Dataset, or a list of texts. A list
+                gives the texts alone; the others keep all columns.
+            seed: of the random draws, as `seed` of a recipe.
+
+        Raises:
+            RecipeError: `data` is of another kind, or lacks a column that the step needs.
+
+        >>> from corpusmill.transforms.clean.clean import Clean
+        >>> Clean()(["itâ€™s"])
+        ['it’s']
+        """
+        from corpusmill.transforms.in_memory import call
+
+        answer: Data = call(self, data, seed)
+        return answer
 
     def fingerprint(self) -> str:
         """Hexadecimal digest of (name, version, fields): equal for equal results, on any machine. Of files that the fields
@@ -122,9 +146,6 @@ class Map(Transform):
     def map(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:
         """The batch with changed or added columns. Works on a batch without rows, whose schema is then the answer."""
 
-    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        return self.map(batch, Keyed(step=self.name))
-
 
 class Expand(Transform):
     """Batch to batch with more rows. Rows that are added carry their own `id`, and `parent` and `derived_by`; an original
@@ -133,9 +154,6 @@ class Expand(Transform):
     @abc.abstractmethod
     def expand(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:
         """The batch with the derived rows behind or among the originals. Works on a batch without rows."""
-
-    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        return self.expand(batch, Keyed(step=self.name))
 
 
 @dataclass(frozen=True)
@@ -176,10 +194,6 @@ class Filter(Transform):
     @abc.abstractmethod
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
         """The verdict on each row. Works on a batch without rows, for which `Verdict.batch` has the edited schema."""
-
-    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        verdict = self.judge(batch, Keyed(step=self.name))
-        return (batch if verdict.batch is None else verdict.batch).filter(pa.array(verdict.kept))
 
 
 @dataclass(frozen=True)

@@ -106,14 +106,6 @@ class Pack(Terminal):
             fields.append(pa.field(self.separate, pa.string()))
         return pa.schema([*fields, pa.field("documents", pa.list_(PIECE))])
 
-    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        rows = list(self.pack([batch], Keyed(step=self.name)))
-        return (
-            pa.Table.from_batches(rows, self.row_schema()).combine_chunks().to_batches()[0]
-            if rows
-            else _none(self.row_schema())
-        )
-
     def account(self) -> PackReport:
         """A fresh report."""
         return PackReport()
