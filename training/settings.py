@@ -267,7 +267,15 @@ class TrainSettings(Section):
         return hashlib.sha256(json.dumps(self.shaping(), sort_keys=True).encode()).hexdigest()[:32]
 
 
-FILE = SettingsFile(TrainSettings, "the training run", "--train")
+FILE = SettingsFile(
+    TrainSettings,
+    "the training run",
+    "--train",
+    """A training run. A line that starts with `# ` and a field shows that field's default. Paths are relative to this file.
+  corpusmill train FILE                        train; again: go on from the newest checkpoint
+  corpusmill train FILE --set optimizer.lr=1e-3   override a setting""",
+    {"output": "runs/docs", "data": {"train": "out/docs"}, "steps": 2000},
+)
 """What `corpusmill init --train` writes, and `corpusmill train` reads."""
 
 

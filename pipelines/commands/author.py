@@ -1,22 +1,58 @@
-"""Verbs that write and check recipes: init, check, schema."""
+"""Verbs that write and check recipes and other settings files: init, check, schema."""
 
 from __future__ import annotations
 
+import importlib
 import shlex
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from corpusmill.pipelines.commands import JSON, RECIPE, SET, print_json
 
+if TYPE_CHECKING:
+    from corpusmill.transforms.settings.files import SettingsFile
+    from corpusmill.transforms.settings.yaml_positions import Problem
 
-@click.command()
-@click.argument("path", default="corpus.yaml", metavar="[PATH]")
+SETTINGS_FILES = {
+    "train": "corpusmill.training.settings:FILE",
+    "selftrain": "corpusmill.pipelines.selftrain.settings:FILE",
+    "party": "corpusmill.privacy.secure.settings:PARTY",
+    "job": "corpusmill.privacy.secure.settings:JOB",
+}
+"""Kinds of settings files beside the recipe -> their SettingsFile. Each is an option of the verbs here."""
+
+
+def kinds(verb: Callable) -> Callable:
+    """Options that name a kind of settings file; the argument `kind` is None for a recipe."""
+    for name in reversed(SETTINGS_FILES):
+        verb = click.option(f"--{name}", "kind", flag_value=name, help=f"A {name}.yaml instead of a recipe.")(verb)
+    return verb
+
+
+def _settings_file(kind: str) -> SettingsFile:
+    module, _, name = SETTINGS_FILES[kind].partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+@click.command(short_help="Write a commented recipe.")
+@click.argument("path", required=False, metavar="[PATH]")
 @click.option(
     "--source", metavar="PATH", help="File, folder, glob or URI to read; default: the documentation on this machine."
 )
-def init(path: str, source: str | None) -> None:
-    """Write a commented recipe to PATH (corpus.yaml)."""
+@kinds
+def init(path: str | None, source: str | None, kind: str | None) -> None:
+    """Write a commented recipe, or another settings file, to PATH (corpus.yaml, or KIND.yaml)."""
+    path = path or f"{kind or 'corpus'}.yaml"
+    typed = shlex.quote(path)
+    if kind is not None:
+        if source is not None:
+            raise click.UsageError(f"--source is of recipes; a {kind}.yaml has none")
+        _write_new(path, _settings_file(kind).template())
+        click.echo(f"{path} is written. Next: edit it, then corpusmill check {typed} --{kind}")
+        return
     from corpusmill.pipelines.recipe.starter import starter
     from corpusmill.transforms.errors import RecipeError
     from corpusmill.transforms.storage.paths import SECRET_ADVICE, has_secret, without_secret
@@ -25,9 +61,16 @@ def init(path: str, source: str | None) -> None:
         raise click.UsageError("--source is empty: name what to read, or leave it out")
     if source and has_secret(source):
         raise RecipeError(f"{without_secret(source)}: {SECRET_ADVICE}")
+    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(path).stem).strip("-") or "corpus"
+    _write_new(path, starter(name, source))
+    click.echo(f"{path} is written. Next: corpusmill check {typed}, then corpusmill run {typed}")
+
+
+def _write_new(path: str, text: str) -> None:
+    """Write a file that does not exist yet. Raises RecipeError."""
+    from corpusmill.transforms.errors import RecipeError
+
     file = Path(path)
-    name = "".join(c if c.isascii() and c.isalnum() else "-" for c in file.stem).strip("-") or "corpus"
-    text = starter(name, source)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError:
@@ -39,45 +82,67 @@ def init(path: str, source: str | None) -> None:
         raise RecipeError(f"{path} exists and is left as it is; name another file, or remove it first") from None
     except OSError as error:
         raise RecipeError(f"{path}: cannot be written: {error.strerror}; name another file") from None
-    typed = shlex.quote(path)
-    click.echo(f"{path} is written. Next: corpusmill check {typed}, then corpusmill run {typed}")
 
 
 @click.command(short_help="Say every mistake of RECIPE at once.")
 @RECIPE
 @SET
+@kinds
 @JSON
-def check(recipe: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Say every mistake of RECIPE at once, with its line; runs nothing."""
-    from corpusmill.pipelines.recipe.model import examine
-    from corpusmill.transforms.errors import RecipeError
+def check(recipe: str, overrides: tuple[str, ...], kind: str | None, as_json: bool) -> None:
+    """Say every mistake of RECIPE (or of another settings file) at once, with its line; runs nothing."""
     from corpusmill.transforms.settings.mistakes import render
 
-    found, problems = examine(recipe, overrides)
+    if kind is not None:
+        file = _settings_file(kind)
+        settings, problems = file.examine(recipe, overrides)
+        if as_json:
+            values = {"settings": settings.model_dump(mode="json")} if settings else {}
+            print_json({"ok": settings is not None, "mistakes": _listed(problems), **values})
+        else:
+            click.echo(f"{recipe} is right." if settings else render(problems, file.noun), err=settings is None)
+        _exit_unless(settings is not None)
+        return
+    from corpusmill.pipelines.recipe.certify import summary
+    from corpusmill.pipelines.recipe.model import examine
+
+    checked, problems = examine(recipe, overrides)
     if as_json:
-        listed = [
-            {"file": p.spot.document, "line": p.spot.line, "column": p.spot.column, "what": p.what, "advice": p.advice}
-            for p in problems
-        ]
-        digest = {"recipe": found.canonical(), "digest": found.digest()} if found else {}
-        print_json({"ok": found is not None, "mistakes": listed, **digest})
-    elif found is None:
+        digest = {"recipe": checked.canonical(), "digest": checked.digest()} if checked else {}
+        print_json({"ok": checked is not None, "mistakes": _listed(problems), **digest})
+    elif checked is None:
         click.echo(render(problems), err=True)
     else:
-        steps = ", ".join(s.name for s in found.steps) or "none: documents pass as they are"
-        click.echo(f"{recipe} is right.")
-        click.echo(f"sources  {', '.join(s.name for s in found.sources)}\nsteps    {steps}\noutput   {found.dataset}")
-        from corpusmill.pipelines.recipe.certify import summary
+        steps = ", ".join(s.name for s in checked.steps) or "none: documents pass as they are"
+        sources = ", ".join(s.name for s in checked.sources)
+        click.echo(f"{recipe} is right.\nsources  {sources}\nsteps    {steps}\noutput   {checked.dataset}")
+        if line := summary(checked):
+            click.echo(f"privacy  {line}")
+    _exit_unless(checked is not None)
 
-        if said := summary(found):
-            click.echo(f"privacy  {said}")
-    if found is None:
+
+def _listed(problems: list[Problem]) -> list[dict[str, Any]]:
+    """Mistakes as JSON data."""
+    return [
+        {"file": p.spot.document, "line": p.spot.line, "column": p.spot.column, "what": p.what, "advice": p.advice}
+        for p in problems
+    ]
+
+
+def _exit_unless(right: bool) -> None:
+    from corpusmill.transforms.errors import RecipeError
+
+    if not right:
         raise click.exceptions.Exit(RecipeError.exit_code)
 
 
 @click.command()
-def schema() -> None:
-    """Print the JSON schema of a recipe, for editors."""
+@kinds
+def schema(kind: str | None) -> None:
+    """Print the JSON schema of a recipe, or of another settings file, for editors."""
+    if kind is not None:
+        print_json(_settings_file(kind).schema())
+        return
     from corpusmill.pipelines.recipe.json_schema import recipe_schema
 
     print_json(recipe_schema())

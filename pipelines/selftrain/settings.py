@@ -143,7 +143,20 @@ def _check_train(settings: SelfTrain, mistakes: Mistakes) -> None:
         mistakes.validate(Classifier, settings.train, ("train",), "`train`")
 
 
-FILE = SettingsFile(SelfTrain, "the self-training run", "--selftrain", _check_train)
+FILE = SettingsFile(
+    SelfTrain,
+    "the self-training run",
+    "--selftrain",
+    """Self-training. A line that starts with `# ` and a field shows that field's default. Paths are relative to this file.
+  corpusmill selftrain FILE      train in rounds; again: go on where it stopped""",
+    {
+        "output": "out/selftrain",
+        "labelled": "labelled.parquet",
+        "held_out": "held_out.parquet",
+        "unlabelled": "unlabelled.parquet",
+    },
+    _check_train,
+)
 """What `corpusmill init --selftrain` writes, and `corpusmill selftrain` reads."""
 
 

@@ -244,12 +244,12 @@ class Job(Section):
 
     job: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$", description="Its name; a new run needs a new one.")
     kind: Kind = Field(description="dedup, count, mix, score, finetune or average.")
-    parties: Parties
-    dedup: Dedup | None = None
-    count: Count | None = None
-    score: Score | None = None
-    finetune: Finetune | None = None
-    average: Average | None = None
+    parties: Parties = Field(description="Who takes part, and as what.")
+    dedup: Dedup | None = Field(default=None, description="kind dedup: deduplication across owners.")
+    count: Count | None = Field(default=None, description="kind count or mix: joint counts over all owners' documents.")
+    score: Score | None = Field(default=None, description="kind score: encrypted scoring.")
+    finetune: Finetune | None = Field(default=None, description="kind finetune: private fine-tuning by all owners.")
+    average: Average | None = Field(default=None, description="kind average: the weighted average of owners' models.")
 
     @model_validator(mode="after")
     def _section(self) -> Job:
@@ -289,8 +289,35 @@ class Job(Section):
         return hashlib.sha256(b"corpusmill job 1\0" + canonical.encode()).hexdigest()[:32]
 
 
-PARTY = SettingsFile(Party, "the party", "--party")
-JOB = SettingsFile(Job, "the job", "--job")
+PARTY = SettingsFile(
+    Party,
+    "the party",
+    "--party",
+    """One party's own settings. A line that starts with `# ` and a field shows that field's default. Paths are relative to
+this file. `corpusmill party certificates` makes certificates.
+  corpusmill party --config FILE      take part in every job of `jobs`""",
+    {
+        "name": "north",
+        "addresses": {"south": "localhost:7002", "hub": "localhost:7003"},
+        "certificates": "certs",
+        "state": "state",
+        "data": "out/docs",
+        "jobs": ["job.yaml"],
+    },
+)
+JOB = SettingsFile(
+    Job,
+    "the job",
+    "--job",
+    """What all parties agreed to compute: the same file at every party. A job has the section of its kind and no other.
+A line that starts with `# ` and a field shows that field's default; `...` stands for what must be filled in.""",
+    {
+        "job": "dedup-1",
+        "kind": "dedup",
+        "parties": {"owners": ["north", "south"], "aggregator": "hub"},
+        "dedup": {"method": "minhash", "threshold": 0.8},
+    },
+)
 
 
 def load_party(path: str | Path) -> Party:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,6 +14,7 @@ from corpusmill.transforms.settings import yaml_positions
 from corpusmill.transforms.settings.explain import explain
 from corpusmill.transforms.settings.mistakes import Mistakes, render
 from corpusmill.transforms.settings.overrides import apply_override
+from corpusmill.transforms.settings.template import template
 from corpusmill.transforms.settings.yaml_positions import Problem
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -24,13 +25,28 @@ class SettingsFile(Generic[Model]):
     """A kind of settings file.
 
     model: what it holds. noun: what messages call that, such as "the job". option: that of `corpusmill init` which writes one.
+    head: the first lines of the file that `init` writes. example: the values in that file. check: notes mistakes that the
+    model itself does not find.
     """
 
     model: type[Model]
     noun: str
     option: str
+    head: str
+    example: Mapping[str, Any]
     check: Callable[[Model, Mistakes], None] | None = None
-    """Notes mistakes that the model itself does not find."""
+
+    def template(self) -> str:
+        """A commented file: the example's values, and every other field with its default and description."""
+        return template(self.model, self.example, self.head)
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema (2020-12) of the file, for editors."""
+        draft = {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": f"{self.noun.removeprefix('the ')}",
+        }
+        return self.model.model_json_schema() | draft
 
     def load(self, path: str | Path, overrides: Iterable[str] = ()) -> Model:
         """The settings in a file. Paths in them are as written.

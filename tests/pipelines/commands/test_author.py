@@ -96,3 +96,17 @@ def test_schema_validates_what_init_writes(tmp_path):
     jsonschema.validate(recipe, schema)
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**recipe, "nope": 1}, schema)
+
+
+@pytest.mark.parametrize("kind", ["train", "selftrain", "party", "job"])
+def test_other_settings_files_are_written_checked_and_described(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    done = invoke("init", f"--{kind}")
+    assert done.stdout == f"{kind}.yaml is written. Next: edit it, then corpusmill check {kind}.yaml --{kind}\n"
+    assert invoke("check", f"{kind}.yaml", f"--{kind}").stdout == f"{kind}.yaml is right.\n"
+    assert invoke_json("check", f"{kind}.yaml", f"--{kind}")["settings"]
+    schema = json.loads(invoke("schema", f"--{kind}").stdout)
+    assert set(yaml.safe_load((tmp_path / f"{kind}.yaml").read_text())) <= set(schema["properties"])
+    wrong = invoke("check", f"{kind}.yaml", f"--{kind}", "--set", "nmae=x")
+    assert (wrong.exit_code, "has no field `nmae`" in wrong.stderr) == (78, True)
+    assert invoke("init", f"--{kind}", "--source", "x").exit_code == 2

@@ -24,7 +24,7 @@ class Outer(Section):
     files: Annotated[tuple[str, ...], IsPath()] = ()
 
 
-FILE = SettingsFile(Outer, "the test", "--test")
+FILE = SettingsFile(Outer, "the test", "--test", "A test.", {"name": "x"})
 
 
 def mistakes_of(path: Path, text: str, *overrides: str) -> str:
