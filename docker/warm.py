@@ -53,6 +53,7 @@ STEPS: list[Any] = [
     "paragraphs",
     "lines",
     {"substring": {"min_bytes": 40}},
+    {"select": {"like": "held-out.jsonl", "share": 0.5}},
     *({"noise": {"replace": 0.2, "delete": 0.1, "words": words}} for words in ("document", "words.txt")),
     {"aeda": {"copies": 1}},
     {"characters": {"swap": 0.1}},

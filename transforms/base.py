@@ -256,6 +256,9 @@ class Group(Transform):
     adds: ClassVar[frozenset[int]] = frozenset()
     """Gathered rounds whose shards get the decisions of the partitions and those of `gather` (same columns). In other
     gathered rounds they get those of `gather` only."""
+    broadcast: ClassVar[frozenset[int]] = frozenset()
+    """Rounds whose decisions go whole to every batch of a shard. Decisions of other rounds go to the batch that holds the
+    row."""
     moves: ClassVar[bool] = False
     """Whether rows leave their shard: `route` then says where each goes, in place of `apply`."""
 
@@ -270,8 +273,8 @@ class Group(Transform):
             rnd: the round, from 0.
             batch: documents of one shard.
             rows: uint32 [n], the staged row number of each row of `batch`.
-            decisions: None in round 0, else the last round's decisions about rows of this batch, sorted by `row`, without
-                `shard` and with names for places.
+            decisions: None in round 0, else the last round's decisions about rows of this batch (all of the shard's, if the
+                last round is in `broadcast`), sorted by `row`, without `shard` and with names for places.
         """
 
     @abc.abstractmethod

@@ -280,7 +280,7 @@ def _keys(job: Job, stage: Stage, shared: dict[str, Any], index: int, request: s
     path = job.store.path(shard["shard"])
     for batch in read_shard(path):
         n = batch.num_rows
-        part = decisions_about(told, first, n)
+        part = told if stage.round - 1 in step.transform.broadcast else decisions_about(told, first, n)
         keys.add(batch, np.arange(first, first + n, dtype=np.uint32), part)
         first += n
     if first == 0:

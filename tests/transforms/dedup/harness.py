@@ -47,6 +47,11 @@ def of_rows(decisions: pa.Table, rows: np.ndarray) -> pa.Table:
     return decisions.slice(begin, end - begin)
 
 
+def _given(group: Group, rnd: int, decisions: pa.Table | None, rows: np.ndarray) -> pa.Table | None:
+    """Those decisions of the last round that the engine gives to a batch."""
+    return decisions if decisions is None or rnd - 1 in group.broadcast else of_rows(decisions, rows)
+
+
 def run(group: Group, shards: list[Shard], partitions: int = 1, shuffle: int | None = None) -> Outcome:
     """Run `group` over shards of record batches. shuffle: seed by which the rows of each partition are permuted."""
     decisions: list[pa.Table] | None = None
@@ -63,7 +68,7 @@ def run(group: Group, shards: list[Shard], partitions: int = 1, shuffle: int | N
         sent = []
         for number, shard in enumerate(numbered):
             for batch, rows in shard:
-                part = group.keys(rnd, batch, rows, None if decisions is None else of_rows(decisions[number], rows))
+                part = group.keys(rnd, batch, rows, _given(group, rnd, decisions and decisions[number], rows))
                 table = pa.Table.from_batches([part])
                 sent.append(table.append_column("shard", pa.array(np.full(len(part), number, np.uint32))))
         every = pa.concat_tables(sent)
