@@ -1,7 +1,11 @@
-"""Numbers, sizes and durations in words, and text that is safe to print."""
+"""Numbers, sizes and durations in words; text that is safe to print; and the one function that prints."""
 
 from __future__ import annotations
 
+import re
+import sys
+
+from corpusmill.transforms.display import clean, escaped
 from corpusmill.transforms.display import printable as printable
 
 
@@ -36,7 +40,7 @@ def size(number: int | None) -> str:
 
 
 def share(part: float, whole: float) -> str:
-    """`part` of `whole` in percent; what is neither none nor all never reads as 0 % or 100 %.
+    """`part` of `whole` in percent. Only none reads as 0 %, and only all reads as 100 %.
 
     >>> share(1, 3), share(1, 100_000), share(0, 0)
     ('33.3 %', '<0.1 %', '-')
@@ -57,3 +61,43 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+_COLOUR = re.compile("(\x1b\\[[0-9;]*m)")
+"""SGR sequences, which set colours only. `say` lets them pass to a terminal that shows colours."""
+_SIMPLE = str.maketrans("█▉▊▋▌▍▎▏│…↵\ufffd", "####====|~^?")
+"""Signs of tables and bars, in ASCII, for encodings that lack them."""
+
+
+def say(text: str, err: bool = False, nl: bool = True, escape: bool = False) -> None:
+    """Print `text`. Everything that corpusmill prints passes here.
+
+    Control, bidi and invisible characters are replaced by U+FFFD. Line breaks and tabs stay, and so do colours on a terminal
+    that shows them; text of documents and names passes `printable` before, which takes colours out, too. Characters that the
+    terminal's encoding lacks are printed as other signs or as escapes, so that printing never fails.
+
+    Args:
+        err: print to standard error.
+        nl: end with a line break.
+        escape: write `\\uXXXX` instead of U+FFFD, as JSON does.
+    """
+    import click
+
+    def safe(part: str) -> str:
+        return escaped(part) if escape else clean(part)
+
+    stream = sys.stderr if err else sys.stdout
+    parts = _COLOUR.split(text) if has_colour(stream) else [text]
+    cleaned = "".join(part if i % 2 else safe(part) for i, part in enumerate(parts))
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    if not encoding.lower().startswith("utf"):
+        cleaned = cleaned.translate(_SIMPLE)
+    click.echo(cleaned.encode(encoding, "backslashreplace").decode(encoding), err=err, nl=nl)
+
+
+def has_colour(stream: object) -> bool:
+    """Whether `stream` is a terminal that shows colours."""
+    import os
+
+    is_terminal = getattr(stream, "isatty", lambda: False)()
+    return bool(is_terminal) and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"

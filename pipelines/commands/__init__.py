@@ -1,15 +1,22 @@
-"""The verbs of the command line. These modules import click alone; what a verb needs is imported when it runs."""
+"""The verbs of the command line, a group of them a module; `table` lists them.
+
+These modules import click alone. Each verb imports what it needs when it runs, which keeps `corpusmill --help` quick.
+Options that several verbs share are defined here.
+"""
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import Any
 
 import click
 
+from corpusmill.pipelines.wording import say
+
 NOTHING_NEW = 3
-"""What a verb exits with where all was done before: a success to schedulers, told apart from work."""
+"""Exit code of a verb that found its work done already. Schedulers count it as success."""
 
 RECIPE = click.argument("recipe", metavar="RECIPE")
 DATASET = click.argument("dataset", metavar="DIR")
@@ -24,16 +31,30 @@ SNAPSHOT = click.option(
 
 
 class Finite(click.FloatRange):
-    """A number in a range. `nan` is in every range of click's, and below no bound of a budget."""
+    """A finite number in a range. click.FloatRange accepts `nan` in every range."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The number, or a usage error."""
-        found = super().convert(value, param, ctx)
-        if not math.isfinite(found):
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
-        return found
+        return number
+
+
+def check_options(options: tuple[str, ...]) -> None:
+    """Raise a usage error if the Beam options begin with a second recipe."""
+    if options and not options[0].startswith("-"):
+        raise click.UsageError(f"name one recipe; `{options[0]}` is a second one. Beam options follow `--`")
 
 
 def print_json(data: Any) -> None:
-    """`data` on standard output, as JSON."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False, default=str))
+    """Print `data` on standard output as JSON; characters beyond ASCII are escaped where the stream cannot hold them.
+
+    Control and bidi characters in strings are always escaped: a program reads them back, and a terminal does not obey them.
+    """
+    text = json.dumps(data, indent=2, ensure_ascii=not _is_unicode(), default=str)
+    say(text, escape=True)
+
+
+def _is_unicode() -> bool:
+    return (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "").startswith("utf")

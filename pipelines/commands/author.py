@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from corpusmill.pipelines.commands import JSON, RECIPE, SET, print_json
+from corpusmill.pipelines.wording import say
 
 if TYPE_CHECKING:
     from corpusmill.transforms.settings.files import SettingsFile
@@ -37,7 +38,7 @@ def _settings_file(kind: str) -> SettingsFile:
     return getattr(importlib.import_module(module), name)
 
 
-@click.command(short_help="Write a commented recipe.")
+@click.command()
 @click.argument("path", required=False, metavar="[PATH]")
 @click.option(
     "--source", metavar="PATH", help="File, folder, glob or URI to read; default: the documentation on this machine."
@@ -49,21 +50,21 @@ def init(path: str | None, source: str | None, kind: str | None) -> None:
     typed = shlex.quote(path)
     if kind is not None:
         if source is not None:
-            raise click.UsageError(f"--source is of recipes; a {kind}.yaml has none")
+            raise click.UsageError(f"--source goes with a recipe; a {kind}.yaml has no sources")
         _write_new(path, _settings_file(kind).template())
-        click.echo(f"{path} is written. Next: edit it, then corpusmill check {typed} --{kind}")
+        say(f"{path} is written. Next: edit it, then corpusmill check {typed} --{kind}")
         return
     from corpusmill.pipelines.recipe.starter import starter
     from corpusmill.transforms.errors import RecipeError
     from corpusmill.transforms.storage.paths import SECRET_ADVICE, has_secret, without_secret
 
     if source is not None and not source.strip():
-        raise click.UsageError("--source is empty: name what to read, or leave it out")
+        raise click.UsageError("--source is empty: name what to read, or omit the option")
     if source and has_secret(source):
         raise RecipeError(f"{without_secret(source)}: {SECRET_ADVICE}")
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(path).stem).strip("-") or "corpus"
     _write_new(path, starter(name, source))
-    click.echo(f"{path} is written. Next: corpusmill check {typed}, then corpusmill run {typed}")
+    say(f"{path} is written. Next: corpusmill check {typed}, then corpusmill run {typed}")
 
 
 def _write_new(path: str, text: str) -> None:
@@ -74,7 +75,7 @@ def _write_new(path: str, text: str) -> None:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
     except OSError:
-        raise RecipeError(f"{path}: cannot be written: {file.parent} is no folder; name another file") from None
+        raise RecipeError(f"{path}: cannot be written: {file.parent} is not a folder; name another file") from None
     try:
         with file.open("x", encoding="utf-8") as stream:
             stream.write(text)
@@ -84,13 +85,13 @@ def _write_new(path: str, text: str) -> None:
         raise RecipeError(f"{path}: cannot be written: {error.strerror}; name another file") from None
 
 
-@click.command(short_help="Say every mistake of RECIPE at once.")
+@click.command()
 @RECIPE
 @SET
 @kinds
 @JSON
 def check(recipe: str, overrides: tuple[str, ...], kind: str | None, as_json: bool) -> None:
-    """Say every mistake of RECIPE (or of another settings file) at once, with its line; runs nothing."""
+    """Report every mistake of RECIPE, or of another settings file, at once and with its line. Runs nothing."""
     from corpusmill.transforms.settings.mistakes import render
 
     if kind is not None:
@@ -100,7 +101,7 @@ def check(recipe: str, overrides: tuple[str, ...], kind: str | None, as_json: bo
             values = {"settings": settings.model_dump(mode="json")} if settings else {}
             print_json({"ok": settings is not None, "mistakes": _listed(problems), **values})
         else:
-            click.echo(f"{recipe} is right." if settings else render(problems, file.noun), err=settings is None)
+            say(f"{recipe} has no mistakes." if settings else render(problems, file.noun), err=settings is None)
         _exit_unless(settings is not None)
         return
     from corpusmill.pipelines.recipe.certify import summary
@@ -111,13 +112,13 @@ def check(recipe: str, overrides: tuple[str, ...], kind: str | None, as_json: bo
         digest = {"recipe": checked.canonical(), "digest": checked.digest()} if checked else {}
         print_json({"ok": checked is not None, "mistakes": _listed(problems), **digest})
     elif checked is None:
-        click.echo(render(problems), err=True)
+        say(render(problems), err=True)
     else:
-        steps = ", ".join(s.name for s in checked.steps) or "none: documents pass as they are"
+        steps = ", ".join(s.name for s in checked.steps) or "none: documents pass unchanged"
         sources = ", ".join(s.name for s in checked.sources)
-        click.echo(f"{recipe} is right.\nsources  {sources}\nsteps    {steps}\noutput   {checked.dataset}")
+        say(f"{recipe} has no mistakes.\nsources  {sources}\nsteps    {steps}\noutput   {checked.dataset}")
         if line := summary(checked):
-            click.echo(f"privacy  {line}")
+            say(f"privacy  {line}")
     _exit_unless(checked is not None)
 
 

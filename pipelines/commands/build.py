@@ -6,24 +6,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpusmill.pipelines.commands import JSON, NOTHING_NEW, RECIPE, SET, WORKERS, Finite, print_json
+from corpusmill.pipelines.commands import (
+    JSON,
+    NOTHING_NEW,
+    RECIPE,
+    SET,
+    WORKERS,
+    Finite,
+    check_options,
+    print_json,
+)
+from corpusmill.pipelines.wording import duration, say, some
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.recipe.model import Recipe
 
 AS_NEW = click.option(
-    "--as-new", is_flag=True, help="As if all files had come at once: small shards of many refreshes become full ones."
+    "--as-new", is_flag=True, help="Ignore arrival history: repack shards and choose duplicates again."
 )
 
 
-@click.command(short_help="Say what `run` would do, and why.")
+@click.command()
 @RECIPE
 @SET
 @WORKERS
-@click.option("--what-if", is_flag=True, help="Kept documents and bytes by threshold, from scores that were kept.")
-@click.option("--step", metavar="NAME", help="With --what-if: of this step only.")
-@click.option("--price", type=Finite(0), metavar="X", help="Of a CPU hour: what it costs on --workers.")
-@click.option("--for", "size", metavar="SIZE", help="What it takes for this much source, as in 1TB.")
+@click.option("--what-if", is_flag=True, help="Show what other thresholds would keep, from the scores of the last run.")
+@click.option("--step", metavar="NAME", help="With --what-if: this step only.")
+@click.option("--price", type=Finite(0), metavar="X", help="Price of a CPU hour; estimates cost on --workers.")
+@click.option("--for", "size", metavar="SIZE", help="Estimate for this much source, for example 1TB.")
 @AS_NEW
 @JSON
 def plan(
@@ -37,7 +47,7 @@ def plan(
     as_new: bool,
     as_json: bool,
 ) -> None:
-    """Say what `run` would do and why, what it would reuse, and its documents, bytes and memory; runs nothing."""
+    """Say what `run` would do and why, what it would reuse, and its documents, bytes and memory. Runs nothing."""
     from corpusmill.pipelines.recipe.model import load
     from corpusmill.pipelines.report.plan import render, render_what_if
     from corpusmill.pipelines.runners import base
@@ -47,13 +57,13 @@ def plan(
     if what_if and (price is not None or size is not None):
         raise click.UsageError("--price and --for do not go with --what-if, which estimates no cost")
     if as_new and (what_if or price is not None or size is not None):
-        raise click.UsageError("--as-new goes with the plan of a run alone")
+        raise click.UsageError("--as-new does not go with --what-if, --price or --for")
     loaded = load(recipe, overrides)
     if what_if:
         from corpusmill.pipelines.operations.what_if import what_if as scores
 
         rows = scores(loaded.dataset, step)
-        print_json(rows) if as_json else click.echo(render_what_if(rows))
+        print_json(rows) if as_json else say(render_what_if(rows))
         return
     if price is not None or size is not None:
         from corpusmill.pipelines.engine.estimate import estimate, parse_size
@@ -62,30 +72,30 @@ def plan(
         try:
             wanted = None if size is None else parse_size(size)
         except ValueError:
-            raise click.UsageError(f"--for {size}: a size is a number and MB, GB or TB, as in 1TB") from None
-        found = estimate(loaded, workers or base.cores(), price, wanted).to_dict()
-        print_json(found) if as_json else click.echo(render_estimate(found))
+            raise click.UsageError(f"--for {size}: write a number and MB, GB or TB, for example 1TB") from None
+        costs = estimate(loaded, workers or base.cores(), price, wanted).to_dict()
+        print_json(costs) if as_json else say(render_estimate(costs))
         return
     from corpusmill.pipelines.engine.plan import make
     from corpusmill.pipelines.recipe.certify import summary
     from corpusmill.pipelines.recipe.privacy_section import forecast
 
-    made = make(loaded, workers=workers or base.cores(), as_new=as_new)
-    said = [line for line in (summary(loaded), forecast(loaded)) if line]
+    dry_run = make(loaded, workers=workers or base.cores(), as_new=as_new).to_dict()
+    privacy = [line for line in (summary(loaded), forecast(loaded)) if line]
     if as_json:
-        print_json(made.to_dict() | ({"privacy": said} if said else {}))
+        print_json(dry_run | ({"privacy": privacy} if privacy else {}))
         return
-    click.echo("\n".join([render(made.to_dict()), *(f"privacy    {line}" for line in said)]))
+    say("\n".join([render(dry_run), *(f"privacy    {line}" for line in privacy)]))
 
 
-@click.command(short_help="Run RECIPE and commit a snapshot.")
+@click.command()
 @RECIPE
 @SET
 @WORKERS
 @click.option("--runner", default="local", metavar="NAME", show_default=True, help="local, dask, portable or dataflow.")
 @click.option("--metrics", metavar="FILE", help="Write Prometheus metrics of the dataset's runs.")
 @click.option(
-    "--arrivals", metavar="DIR", help="Make anew what DIR has become: what came first there counts as first here."
+    "--arrivals", metavar="DIR", help="Use the arrival order of DIR's files, to make its newest snapshot again."
 )
 @AS_NEW
 @JSON
@@ -101,24 +111,22 @@ def run(
     as_json: bool,
     options: tuple[str, ...],
 ) -> None:
-    """Run RECIPE and commit a snapshot; what is finished already is reused. Exits with 3 if nothing is new.
+    """Run RECIPE and commit a snapshot. Finished work is reused. Exits with 3 if nothing is new.
 
-    With a section `train` a model is trained on the snapshot after that, or goes on from its newest checkpoint.
+    With a section `train`, a model is trained on the snapshot afterwards, or continued from its newest checkpoint.
     """
-    if options and not options[0].startswith("-"):
-        raise click.UsageError(f"one recipe a run, but `{options[0]}` follows; Beam options come behind `--`")
+    check_options(options)
     if arrivals and as_new:
-        raise click.UsageError("--as-new forgets which files came first, and --arrivals tells; only one of them")
+        raise click.UsageError("--as-new ignores arrival history and --arrivals sets it; use one of them")
     from corpusmill.pipelines.recipe.model import load
     from corpusmill.pipelines.report.progress import Display
 
     loaded = load(recipe, overrides)
     from corpusmill.pipelines import run as engine
-    from corpusmill.pipelines.commands.train import tell
+    from corpusmill.pipelines.commands.train import print_result
     from corpusmill.pipelines.report.funnel import render
     from corpusmill.pipelines.report.terminal import styled
     from corpusmill.pipelines.runners import hidden_imports
-    from corpusmill.pipelines.wording import duration, some
 
     if runner in ("local", "dask"):
         hidden_imports.allow(loaded)
@@ -134,27 +142,27 @@ def run(
             as_new=as_new,
         )
     if not as_json and not result.committed:
-        again = f" {some(result.restored, 'file')} of it had gone, and stands there again." if result.restored else ""
-        click.echo(f"Nothing new: snapshot {result.snapshot} of {loaded.dataset} is what this recipe gives.{again}")
+        restored = f" Restored {some(result.restored, 'missing file')}." if result.restored else ""
+        say(f"Nothing new: snapshot {result.snapshot} of {loaded.dataset} is what this recipe gives.{restored}")
     elif not as_json:
-        click.echo(render(result.funnel))
+        say(render(result.funnel))
         time = f"{duration(result.seconds)}, {duration(result.cpu_seconds)} of CPU"
-        click.echo(styled(f"Snapshot {result.snapshot} of {loaded.dataset} is committed ({time}).", "good"))
+        say(styled(f"Snapshot {result.snapshot} of {loaded.dataset} is committed ({time}).", "good"))
     trained = _train(loaded, result.snapshot) if loaded.train else None
     if as_json:
         data = {"committed": result.committed, "snapshot": result.snapshot, "dataset": loaded.dataset}
         data |= {"funnel": result.funnel, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds}
         print_json(data | ({"train": trained} if trained else {}))
     if trained:
-        tell(trained, quiet=as_json)
+        print_result(trained, quiet=as_json)
     elif not result.committed:
         raise click.exceptions.Exit(NOTHING_NEW)
 
 
 def _train(recipe: Recipe, snapshot: int) -> dict[str, Any] | None:
-    """Train as the recipe's section says; None if that is done already."""
-    from corpusmill.pipelines.commands.train import learn
+    """Train as the recipe's section `train` says; None if that run is complete already."""
+    from corpusmill.pipelines.commands.train import train_guarded
     from corpusmill.pipelines.recipe.train_section import is_trained, settings_of
 
     settings = settings_of(recipe, snapshot)
-    return None if is_trained(settings) else learn(settings)
+    return None if is_trained(settings) else train_guarded(settings)

@@ -1,13 +1,14 @@
-"""Verbs for jobs that nobody waits for: submit and commit."""
+"""Verbs for jobs that run without this process: submit and commit."""
 
 from __future__ import annotations
 
 import click
 
-from corpusmill.pipelines.commands import DATASET, JSON, RECIPE, SET, WORKERS, print_json
+from corpusmill.pipelines.commands import DATASET, JSON, RECIPE, SET, WORKERS, check_options, print_json
+from corpusmill.pipelines.wording import say
 
 
-@click.command(short_help="Hand RECIPE to an engine that goes on alone.")
+@click.command()
 @RECIPE
 @SET
 @WORKERS
@@ -22,9 +23,8 @@ def submit(
     as_json: bool,
     options: tuple[str, ...],
 ) -> None:
-    """Hand RECIPE to an engine and return at once; the job's last step commits the snapshot."""
-    if options and not options[0].startswith("-"):
-        raise click.UsageError(f"one recipe a run, but `{options[0]}` follows; Beam options come behind `--`")
+    """Submit RECIPE to an engine and return at once. The job's last step commits the snapshot."""
+    check_options(options)
     from corpusmill.pipelines.dataset.system_errors import explained
     from corpusmill.pipelines.recipe.model import load
     from corpusmill.pipelines.runners import submit as detached
@@ -35,16 +35,16 @@ def submit(
     if as_json:
         print_json({"run": run, "job": job, "dataset": loaded.dataset})
         return
-    click.echo(f"Run {run} is submitted{f' as {job}' if job else ''}. Its last step commits the snapshot;")
-    click.echo(f"`corpusmill commit {loaded.dataset} --run {run}` does so too, any number of times.")
+    say(f"Run {run} is submitted{f' as {job}' if job else ''}. Its last step commits the snapshot.")
+    say(f"If that step fails, commit with: corpusmill commit {loaded.dataset} --run {run}")
 
 
-@click.command(short_help="Commit a submitted run that is done.")
+@click.command()
 @DATASET
 @click.option("--run", "run", metavar="ID", help="Id of the run; default: the newest.")
 @JSON
 def commit(dataset: str, run: str | None, as_json: bool) -> None:
-    """Commit a submitted run of DIR whose units are all done, or find that it is committed."""
+    """Commit a submitted run of DIR whose tasks are all done. A committed run stays as it is."""
     from corpusmill.pipelines.dataset.system_errors import explained
     from corpusmill.pipelines.runners import submit as detached
 
@@ -53,4 +53,4 @@ def commit(dataset: str, run: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"run": run, "snapshot": manifest["number"], "documents": manifest["documents"]})
     else:
-        click.echo(f"Snapshot {manifest['number']} of {dataset} is committed: {manifest['documents']:,} documents.")
+        say(f"Snapshot {manifest['number']} of {dataset} is committed: {manifest['documents']:,} documents.")

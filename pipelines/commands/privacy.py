@@ -5,72 +5,75 @@ from __future__ import annotations
 import click
 
 from corpusmill.pipelines.commands import DATASET, JSON, RECIPE, SET, SNAPSHOT, WORKERS, Finite, print_json
+from corpusmill.pipelines.wording import say
 
 LEDGER = click.argument("ledger", metavar="LEDGER")
 
 
-@click.group(short_help="Budgets of private data: status, plan, statement, statistics, audit.")
+@click.group()
 def privacy() -> None:
-    """What is spent of the privacy budget of sensitive text, what a plan would cost, and whether a model keeps to it.
+    """Privacy budgets of sensitive text: what is spent, what a training would cost, and whether a model keeps its guarantee.
 
-    LEDGER is a privacy.jsonl, or the folder of the dataset that it lies in.
+    LEDGER is a privacy.jsonl, or the dataset folder that holds one.
     """
 
 
 @privacy.command()
 @LEDGER
-@click.option("--population", metavar="NAME", required=True, help="Whose data it is.")
+@click.option(
+    "--population", metavar="NAME", required=True, help="Name of the people or documents that the budget protects."
+)
 @click.option("--unit", metavar="UNIT", default="document", show_default=True, help="`document`, or the user column.")
 @click.option("--epsilon", type=Finite(0, min_open=True), required=True, help="All that may ever be spent.")
-@click.option("--delta", type=Finite(0, 1, True, True), required=True, help="Below 1 / number of units.")
-@click.option("--units", type=click.IntRange(1), metavar="N", help="Public number of units.")
+@click.option("--delta", type=Finite(0, 1, True, True), required=True, help="Below 1 / number of privacy units.")
+@click.option("--units", type=click.IntRange(1), metavar="N", help="Public number of privacy units.")
 def budget(ledger: str, population: str, unit: str, epsilon: float, delta: float, units: int | None) -> None:
-    """Begin a ledger with its budget, which never changes."""
+    """Start a ledger with its budget, which never changes."""
     from corpusmill.privacy.ledger import Ledger
 
-    made = Ledger.create(ledger, population, unit, epsilon, delta, units)
-    click.echo(f"{made.path} is written: epsilon {epsilon:g}, delta {delta:g}, unit {unit}.")
+    path = Ledger.create(ledger, population, unit, epsilon, delta, units).path
+    say(f"{path} is written: epsilon {epsilon:g}, delta {delta:g}, unit {unit}.")
 
 
 @privacy.command()
 @LEDGER
 @JSON
 def status(ledger: str, as_json: bool) -> None:
-    """Epsilon spent and left, and on what."""
+    """Show the epsilon that is spent and left, and the runs that spent it."""
     from corpusmill.privacy import statement
     from corpusmill.privacy.ledger import Ledger
 
-    found = statement.status(Ledger(ledger))
+    state = statement.status(Ledger(ledger))
     if as_json:
         names = ("when", "what", "events")
         print_json(
             {
-                "budget": found.budget,
-                "epsilon_spent": found.spent,
-                "epsilon_left": found.left,
-                "epsilon_prv": found.beside,
-                "open_runs": found.open_runs,
-                "runs": [dict(zip(names, run)) for run in found.runs],
+                "budget": state.budget,
+                "epsilon_spent": state.spent,
+                "epsilon_left": state.left,
+                "epsilon_prv": state.beside,
+                "open_runs": state.open_runs,
+                "runs": [dict(zip(names, run)) for run in state.runs],
             }
         )
         return
-    b = found.budget
-    click.echo(f"population  {b['population']} (unit: {b['unit']}, {b['adjacency']})")
-    click.echo(f"budget      epsilon {b['epsilon']:g} at delta {b['delta']:g}")
-    beside = f"   (PRV: {found.beside:.3f})" if found.beside is not None else ""
-    click.echo(f"spent       {found.spent:.3f}{beside}")
-    click.echo(f"left        {found.left:.3f}")
-    for when, what, events in found.runs:
-        click.echo(f"  {when[:16]}  {what}: {events}")
+    b = state.budget
+    say(f"population  {b['population']} (unit: {b['unit']}, {b['adjacency']})")
+    say(f"budget      epsilon {b['epsilon']:g} at delta {b['delta']:g}")
+    prv = f"   (PRV: {state.beside:.3f})" if state.beside is not None else ""
+    say(f"spent       {state.spent:.3f}{prv}")
+    say(f"left        {state.left:.3f}")
+    for when, what, events in state.runs:
+        say(f"  {when[:16]}  {what}: {events}")
 
 
 @privacy.command()
-@click.option("--ledger", metavar="LEDGER", help="Compose with what this ledger has spent, at its delta and budget.")
+@click.option("--ledger", metavar="LEDGER", help="Add to what this ledger has spent, at its delta and budget.")
 @click.option("--rate", type=Finite(0, 1, min_open=True), required=True, help="Sampling rate of a step.")
-@click.option("--delta", type=Finite(0, 1, True, True), help="Delta, where no ledger says it.")
+@click.option("--delta", type=Finite(0, 1, True, True), help="Delta; default: the ledger's.")
 @click.option("--noise", type=Finite(0, min_open=True), multiple=True, help="Noise multiplier; repeatable.")
 @click.option("--steps", type=click.IntRange(1), multiple=True, help="Number of steps; repeatable.")
-@click.option("--epsilon", type=Finite(0, min_open=True), help="Say the least noise for this, a column.")
+@click.option("--epsilon", type=Finite(0, min_open=True), help="Also show the least noise for this epsilon.")
 @JSON
 def plan(
     ledger: str | None,
@@ -81,18 +84,18 @@ def plan(
     epsilon: float | None,
     as_json: bool,
 ) -> None:
-    """Epsilon against steps and noise, as a table and a plot."""
+    """Show epsilon by steps and noise, as a table and a plot."""
     from corpusmill.privacy import statement
     from corpusmill.privacy.accounting import sigma_for
     from corpusmill.privacy.ledger import Ledger
     from corpusmill.transforms.errors import PrivacyError, RecipeError
 
-    kept = Ledger(ledger) if ledger else None
-    before = kept.events() if kept else []
-    delta = float(kept.budget["delta"]) if kept and delta is None else delta
+    opened = Ledger(ledger) if ledger else None
+    before = opened.events() if opened else []
+    delta = float(opened.budget["delta"]) if opened and delta is None else delta
     if delta is None:
         raise RecipeError("privacy plan: give --delta, or a --ledger that has one")
-    target = epsilon if epsilon is not None else float(kept.budget["epsilon"]) if kept else None
+    target = epsilon if epsilon is not None else float(opened.budget["epsilon"]) if opened else None
     sigmas = sorted(noise) or [0.6, 0.8, 1.0, 1.5, 2.0, 4.0]
     counts = sorted(steps) or [100, 300, 1000, 3000, 10000]
     rows = statement.plan(delta, rate, sigmas, counts, before)
@@ -107,34 +110,36 @@ def plan(
             {"delta": delta, "rate": rate, "noise": sigmas, "steps": counts, "epsilon": rows, "least_noise": least}
         )
         return
-    click.echo(f"epsilon at delta {delta:g}, rate {rate:g}" + (f", with what {kept.path} has spent" if kept else ""))
-    click.echo("noise \\ steps" + "".join(f"{count:>10,}" for count in counts))
+    say(f"epsilon at delta {delta:g}, rate {rate:g}" + (f", with what {opened.path} has spent" if opened else ""))
+    say("noise \\ steps" + "".join(f"{count:>10,}" for count in counts))
     for sigma, row in zip(sigmas, rows):
-        click.echo(f"{sigma:>13g}" + "".join(f"{value:>10.3f}" for value in row))
+        say(f"{sigma:>13g}" + "".join(f"{value:>10.3f}" for value in row))
     if least:
         shown = "".join(f"{value:>10.3f}" if value is not None else f"{'none':>10}" for value in least)
-        click.echo(f"{f'least for {target:g}':>13}{shown}")
-    click.echo("\n" + statement.plot(rows, sigmas, counts, target))
+        say(f"{f'least for {target:g}':>13}{shown}")
+    say("\n" + statement.plot(rows, sigmas, counts, target))
 
 
 @privacy.command("statement")
 @LEDGER
 def statement_(ledger: str) -> None:
-    """A statement in plain language, for whoever answers for the data."""
+    """Print a statement in plain language for the person who is responsible for the data."""
     from corpusmill.privacy.ledger import Ledger
     from corpusmill.privacy.statement import statement
 
-    click.echo(statement(Ledger(ledger)))
+    say(statement(Ledger(ledger)))
 
 
 @privacy.command()
 @DATASET
 @SNAPSHOT
 @click.option("--by", multiple=True, metavar="COLUMN", help="Column to count by, or `length`; repeatable.")
-@click.option("--epsilon", type=Finite(0, min_open=True), required=True, help="What all counts cost together.")
+@click.option("--epsilon", type=Finite(0, min_open=True), required=True, help="Epsilon of all counts together.")
 @click.option("--delta", type=Finite(0, 1, True, True), help="Default: a hundredth of the budget's.")
 @click.option("--ledger", metavar="LEDGER", help="Ledger that pays; default: privacy.jsonl in DIR.")
-@click.option("--max-groups", type=click.IntRange(1), default=1, show_default=True, help="Groups a unit counts in.")
+@click.option(
+    "--max-groups", type=click.IntRange(1), default=1, show_default=True, help="Groups that a privacy unit counts in."
+)
 @WORKERS
 @JSON
 def statistics(
@@ -150,7 +155,7 @@ def statistics(
 ) -> None:
     """Publish noisy counts of DIR's private documents by source, language and length, paid from the ledger.
 
-    The counts stand in DIR/statistics and in `corpusmill show`. Asked again, they cost again.
+    The counts are written to DIR/statistics and shown by `corpusmill show`. Each call is paid for.
     """
     from corpusmill.pipelines.dataset.snapshot import Dataset
     from corpusmill.pipelines.operations.private_statistics import publish
@@ -159,19 +164,19 @@ def statistics(
     from corpusmill.privacy.ledger import Ledger
 
     opened, pays = Dataset(dataset), Ledger(ledger or dataset)
-    has = [field["name"] for field in opened.manifest(snapshot)["schema"]]
-    columns = by or tuple(name for name in ("source", "lang", "length") if name in (*has, "length"))
+    present = [field["name"] for field in opened.manifest(snapshot)["schema"]]
+    columns = by or tuple(name for name in ("source", "lang", "length") if name in (*present, "length"))
     share = delta if delta is not None else float(pays.budget["delta"]) / 100
-    found = publish(opened, snapshot, columns, epsilon, share, pays, max_groups, workers or cores())
-    print_json(found) if as_json else click.echo(f"{render(found)}\n{found['file']} is written.")
+    release = publish(opened, snapshot, columns, epsilon, share, pays, max_groups, workers or cores())
+    print_json(release) if as_json else say(f"{render(release)}\n{release['file']} is written.")
 
 
 @privacy.command()
 @click.argument("scores", metavar="[FILE]", required=False)
-@click.option("--model", metavar="RUN", help="Score the canaries with this run or checkpoint, in place of FILE.")
-@click.option("--canaries", "folder", metavar="FOLDER", help="With --model: what `privacy canaries` wrote.")
-@click.option("--reference", metavar="RUN", help="With --model: score how much better it knows them than this one.")
-@click.option("--claim", type=Finite(0), help="Epsilon that is claimed; default: what RUN guarantees.")
+@click.option("--model", metavar="RUN", help="Score the canaries with this run or checkpoint instead of FILE.")
+@click.option("--canaries", "folder", metavar="FOLDER", help="With --model: folder that `privacy canaries` wrote.")
+@click.option("--reference", metavar="RUN", help="With --model: score against this model, which has not seen them.")
+@click.option("--claim", type=Finite(0), help="Epsilon that is claimed; default: the guarantee of RUN.")
 @click.option("--delta", type=Finite(0, 1, True, True), help="Delta of the claim; default: RUN's.")
 @click.option("--confidence", type=Finite(0.5, 1, True, True), default=0.95, show_default=True)
 @JSON
@@ -185,10 +190,10 @@ def audit(
     confidence: float,
     as_json: bool,
 ) -> int:
-    """Lower bounds on epsilon from the scores of canaries; exits with 1 where they refute the claim.
+    """Bound epsilon from below by the scores of canaries. Exits with 1 if they refute the claim.
 
-    FILE (Parquet or JSONL) has a row a canary: `score`, higher where the model knows it, and `member`, true where a coin put it
-    into training. With --model and --canaries the scores are those of a trained model.
+    FILE (Parquet or JSONL) has one row for each canary: `score`, higher where the model knows it, and `member`, true where a
+    coin put it into training. With --model and --canaries, a trained model makes the scores.
     """
     import dataclasses
 
@@ -213,30 +218,34 @@ def audit(
         members, others = read_scores(str(scores))
         attacks = {"score": attack(members, others)}
     if delta is None:
-        raise click.UsageError("--delta is missing: the run guarantees nothing that says it")
-    found = run(members, others, delta, confidence)
-    refuted = claim is not None and max(found.epsilon, found.epsilon_gaussian) > claim
+        raise click.UsageError("--delta is missing, and the run has no guarantee that names one")
+    bounds = run(members, others, delta, confidence)
+    refuted = claim is not None and max(bounds.epsilon, bounds.epsilon_gaussian) > claim
     if as_json:
-        print_json({**dataclasses.asdict(found), "attacks": attacks, "claim": claim, "refuted": refuted})
+        print_json({**dataclasses.asdict(bounds), "attacks": attacks, "claim": claim, "refuted": refuted})
         return int(refuted)
-    click.echo(f"{found.canaries} canaries, delta {delta:g}, confidence {confidence:g}")
-    click.echo(f"epsilon is at least      {found.epsilon:.3f}")
-    click.echo(f"  if noise is Gaussian   {found.epsilon_gaussian:.3f}")
-    for name, got in attacks.items():
-        click.echo(
-            f"attack by {name:<7} AUC {got['auc']:.3f}, {got['tpr_at_1_percent']:.1%} of members found at 1% false positives, "
-            f"exposure {got['exposure']:.2f} bits (guessing: {got['exposure_of_others']:.2f})"
+    say(f"{bounds.canaries} canaries, delta {delta:g}, confidence {confidence:g}")
+    say(f"epsilon is at least      {bounds.epsilon:.3f}")
+    say(f"  if noise is Gaussian   {bounds.epsilon_gaussian:.3f}")
+    for name, result in attacks.items():
+        say(
+            f"attack by {name:<7} AUC {result['auc']:.3f}, {result['tpr_at_1_percent']:.1%} of members found at 1% false "
+            f"positives, exposure {result['exposure']:.2f} bits (guessing: {result['exposure_of_others']:.2f})"
         )
     if claim is not None:
-        click.echo(f"the claim of {claim:.3g} is {'REFUTED' if refuted else 'not refuted, which proves nothing'}")
+        say(f"the claim of {claim:.3g} is {'REFUTED' if refuted else 'not refuted, which proves nothing'}")
     return int(refuted)
 
 
 @privacy.command()
 @click.argument("folder", metavar="FOLDER")
-@click.option("--count", type=click.IntRange(4), default=400, show_default=True, help="Canaries; each is in by a coin.")
+@click.option(
+    "--count", type=click.IntRange(4), default=400, show_default=True, help="Canaries; a coin puts each in or out."
+)
 @click.option("--words", type=click.IntRange(1), default=12, show_default=True, help="Words of a canary.")
-@click.option("--with", "columns", multiple=True, metavar="COLUMN=A,B", help="A further column, drawn from values.")
+@click.option(
+    "--with", "columns", multiple=True, metavar="COLUMN=A,B", help="Add a column with random values of these."
+)
 def canaries(folder: str, count: int, words: int, columns: tuple[str, ...]) -> None:
     """Write canaries for an audit: FOLDER/canaries.jsonl is a source for the recipe, FOLDER/members.jsonl stays secret.
 
@@ -246,10 +255,10 @@ def canaries(folder: str, count: int, words: int, columns: tuple[str, ...]) -> N
 
     named = dict(text.partition("=")[::2] for text in columns)
     if not all(named.values()) or {"id", "text", "user", "member"} & set(named):
-        raise click.UsageError("--with COLUMN=A,B names a column that canaries lack, and the values to draw from")
+        raise click.UsageError("--with COLUMN=A,B names a new column and its possible values")
     source, members = write(folder, count, words, {name: values.split(",") for name, values in named.items()})
-    click.echo(
-        f"{source}: add it to the recipe as a private source. {members}: says which are in; for the audit alone."
+    say(
+        f"{source}: add it to the recipe as a private source. {members}: names those that are in; keep it for the audit."
     )
 
 
@@ -259,7 +268,7 @@ def canaries(folder: str, count: int, words: int, columns: tuple[str, ...]) -> N
 @SET
 @JSON
 def certify(recipe: str, unit: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Judge whether what RECIPE makes may be trained on privately, step by step along its lineage."""
+    """Check, step by step, whether a model may be trained privately on the output of RECIPE."""
     import dataclasses
 
     from corpusmill.pipelines.recipe.certify import certify as run
@@ -268,15 +277,15 @@ def certify(recipe: str, unit: str | None, overrides: tuple[str, ...], as_json: 
 
     loaded = load(recipe, overrides, check_privacy=False)
     unit = unit or unit_of(loaded)
-    found = run(loaded, unit, assume=loaded.privacy is not None)
+    certification = run(loaded, unit, assume=loaded.privacy is not None)
     if as_json:
-        print_json({**dataclasses.asdict(found), "certified": not found.refusals})
-    elif not found.private:
-        click.echo("No source is private: nothing needs a guarantee.")
-    elif not found.refusals:
-        for name, reach in found.steps:
-            click.echo(f"  {name:<24} {reach}")
-        click.echo(f"Certified for the unit `{unit}`, if these hold:")
-        for assumption in found.assumptions:
-            click.echo(f"  - {assumption}")
-    found.require()
+        print_json({**dataclasses.asdict(certification), "certified": not certification.refusals})
+    elif not certification.private:
+        say("No source is private: nothing needs a guarantee.")
+    elif not certification.refusals:
+        for name, reach in certification.steps:
+            say(f"  {name:<24} {reach}")
+        say(f"Certified for the unit `{unit}` under these assumptions:")
+        for assumption in certification.assumptions:
+            say(f"  - {assumption}")
+    certification.require()

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from corpusmill.pipelines.commands import JSON, print_json
+from corpusmill.pipelines.wording import say
 
 CONFIG = click.option("--config", required=True, metavar="FILE", help="This party's settings, party.yaml.")
 LISTEN = click.option("--listen", metavar="HOST:PORT", help="Where to listen; default: `listen` of the settings.")
@@ -17,15 +18,15 @@ DAYS = click.option(
 )
 
 
-@click.group(invoke_without_command=True, short_help="Take part in jobs of several owners.")
+@click.group(invoke_without_command=True)
 @click.option("--config", metavar="FILE", help="This party's settings, party.yaml; its `jobs` are run.")
 @LISTEN
 @JSON
 @click.pass_context
 def party(context: click.Context, config: str | None, listen: str | None, as_json: bool) -> None:
-    """Run this party's part of every job in its settings, one process at each owner; finished jobs are left as they are.
+    """Run this party's part of every job in its settings; each owner runs one such process. Finished jobs are skipped.
 
-    A party that was killed is started again by the same command, and goes on from its last phase.
+    The same command restarts a party that was killed, from its last phase.
     """
     if context.invoked_subcommand:
         return
@@ -38,7 +39,7 @@ def party(context: click.Context, config: str | None, listen: str | None, as_jso
     if not own.jobs:
         raise RecipeError(f"{config}: names no `jobs`: list the job files that all parties agreed on.")
     reports = [_take_part(job, config, listen) for job in own.jobs]
-    print_json(reports) if as_json else click.echo("\n".join(map(_told, reports)))
+    print_json(reports) if as_json else say("\n".join(map(_render, reports)))
 
 
 @party.command()
@@ -48,23 +49,23 @@ def party(context: click.Context, config: str | None, listen: str | None, as_jso
 def certificates(folder: str, names: tuple[str, ...], days: int) -> None:
     """Make an authority and a certificate for each NAME in DIR.
 
-    Who runs this could be any party: where that must not be, each owner makes a `request`, and one of them may `sign`.
+    Whoever runs this holds every party's key. To avoid that, each owner makes a `request`, and one of them signs it.
     """
     from corpusmill.privacy.secure.certificates import make
 
     for file in make(folder, list(names), days):
-        click.echo(str(file))
-    click.echo("Give each party authority.pem, its NAME.pem and its NAME.key.pem; then remove authority.key.pem.")
+        say(str(file))
+    say("Give each party authority.pem, its NAME.pem and its NAME.key.pem; then remove authority.key.pem.")
 
 
 @party.command()
 @click.argument("folder", metavar="DIR")
 @click.argument("name", metavar="NAME")
 def request(folder: str, name: str) -> None:
-    """Make this party's own key in DIR, and the request that goes to whoever signs."""
+    """Make this party's own key in DIR, and a request for a certificate."""
     from corpusmill.privacy.secure.certificates import request as ask
 
-    click.echo(f"{ask(folder, name)} is to be signed; {name}.key.pem stays here.")
+    say(f"Send {ask(folder, name)} to the party that signs. {name}.key.pem stays here.")
 
 
 @party.command()
@@ -72,17 +73,17 @@ def request(folder: str, name: str) -> None:
 @click.argument("request", metavar="REQUEST")
 @DAYS
 def sign(folder: str, request: str, days: int) -> None:
-    """Sign REQUEST by the authority in DIR, which is made if it is not there."""
-    from corpusmill.privacy.secure import certificates as made
+    """Sign REQUEST with the authority in DIR, which is made if it is missing."""
+    from corpusmill.privacy.secure import certificates
 
-    click.echo(f"{made.sign_first(folder, request, days)} is signed; it goes back with {made.AUTHORITY}.pem.")
+    say(f"{certificates.sign_first(folder, request, days)} is signed. Send it back with {certificates.AUTHORITY}.pem.")
 
 
-@click.group(short_help="Deduplicate, count, mix, score, fine-tune and average together.")
+@click.group()
 def secure() -> None:
-    """Compute with other owners without showing them text: every party runs the same verb with the same JOB file.
+    """Compute with other owners without showing them text. Every party runs the same verb with the same JOB file.
 
-    Who learns what is said in the docstrings of privacy/secure.
+    The docstrings of privacy/secure say who learns what.
     """
 
 
@@ -93,7 +94,7 @@ def _verb(kind: str, purpose: str, *options: Any) -> None:
     @JSON
     def verb(job: str, config: str, listen: str | None, as_json: bool, apply: str | None = None) -> None:
         report = _take_part(job, config, listen, kind, apply)
-        print_json(report) if as_json else click.echo(_told(report))
+        print_json(report) if as_json else say(_render(report))
 
     for option in options:
         verb = option(verb)
@@ -102,19 +103,19 @@ def _verb(kind: str, purpose: str, *options: Any) -> None:
 
 _verb(
     "dedup",
-    "Find which documents to drop because an owner before this one, or this one, has one like them.",
+    "Find the documents to drop because this owner or an earlier one has a duplicate.",
     click.option(
         "--apply",
         metavar="RECIPE",
-        help="Then run this owner's recipe, whose step `kept-elsewhere` drops them, now and in later runs; default: `recipe` "
-        "of the settings.",
+        help="Then run this owner's recipe; its step `kept-elsewhere` drops them now and in later runs. Default: `recipe` of "
+        "the settings.",
     ),
 )
 _verb("count", "Count documents or bytes over all owners.")
 _verb("mix", "Find mixture weights from the counts of all owners.")
 _verb("score", "Score an owner's documents by another's model, under encryption.")
 _verb("finetune", "Fine-tune one model on all owners' documents, with differential privacy.")
-_verb("average", "Average the models that owners have trained from one base, each by itself.")
+_verb("average", "Average the models that owners have trained separately from one base.")
 
 
 def _take_part(job: str, config: str, listen: str | None, kind: str = "", apply: str | None = None) -> dict[str, Any]:
@@ -135,17 +136,17 @@ def _take_part(job: str, config: str, listen: str | None, kind: str = "", apply:
 
 
 def _list_of(path: str) -> str:
-    """The list of the recipe's step `kept-elsewhere`. Raises RecipeError, before the job begins, if it has no step for it."""
+    """The path of the list that the recipe's step `kept-elsewhere` reads. Raises RecipeError if there is no such step."""
     from corpusmill.pipelines.recipe.model import load
     from corpusmill.transforms.errors import RecipeError
     from corpusmill.transforms.filters.kept_elsewhere import KeptElsewhere
 
-    found = load(path, check_paths=False)  # the list may have to be made first
-    lists = [s.transform.path for s in found.bound_steps() if isinstance(s.transform, KeptElsewhere)]
+    recipe = load(path, check_paths=False)  # the list does not exist before the first job
+    lists = [s.transform.path for s in recipe.bound_steps() if isinstance(s.transform, KeptElsewhere)]
     if not lists:
         raise RecipeError(
-            f"{path}: has no step that drops what others keep. Add `- kept-elsewhere: {{path: kept.parquet}}` behind all steps "
-            "that add documents, and before `pack`; the file is made when the list is there."
+            f"{path}: has no step that drops what others keep. Add `- kept-elsewhere: {{path: kept.parquet}}` after all steps "
+            "that add documents and before `pack`. The job writes that file."
         )
     return lists[0]
 
@@ -165,7 +166,7 @@ def _apply(recipe: str, listed: str, result: str) -> dict[str, Any]:
 
 
 def _trainer(kind: str) -> Any:
-    """An owner's part of a fine-tuning or an average: those that need torch; None for other jobs."""
+    """The owner's part of a fine-tuning or an average, which needs torch; None for other jobs."""
     if kind not in ("finetune", "average"):
         return None
     try:
@@ -194,15 +195,17 @@ def _files(data: str) -> list[str]:
 
     if storage.is_dir(data) and snapshot_numbers(data):
         return Dataset(data).files()
-    found = [e.uri for e in storage.list_glob(data)]
-    if found != [data]:
-        found = [f for f in found if f.endswith((".parquet", ".arrow")) and not os.path.basename(f).startswith("_")]
-    if not found:
-        raise SourceError(f"{data}: no dataset, and no Parquet or Arrow file. Check `data` of the party's settings.")
-    return found
+    files = [e.uri for e in storage.list_glob(data)]
+    if files != [data]:
+        files = [f for f in files if f.endswith((".parquet", ".arrow")) and not os.path.basename(f).startswith("_")]
+    if not files:
+        raise SourceError(
+            f"{data}: is no dataset, and has no Parquet or Arrow file. Check `data` of the party's settings."
+        )
+    return files
 
 
-def _told(report: dict[str, Any]) -> str:
+def _render(report: dict[str, Any]) -> str:
     lines = [f"{report['job']}: {report['kind']}, {report['party']} as {report['role']}"]
     dropped = report.get("dropped")
     if isinstance(dropped, dict):
@@ -222,19 +225,19 @@ def _told(report: dict[str, Any]) -> str:
     if "result" in report:
         lines.append(f"result    {report['result']}")
     if applied := report.get("applied"):
-        gone = [f"{n:,} {reason}" for reasons in applied["dropped"].values() for reason, n in reasons.items()]
-        lines.append(f"applied   snapshot {applied['snapshot']} without {', '.join(gone) or 'any of them'}")
+        parts = [f"{n:,} {reason}" for counts in applied["dropped"].values() for reason, n in counts.items()]
+        lines.append(f"applied   snapshot {applied['snapshot']} without {', '.join(parts) or 'any of them'}")
     elif report["kind"] == "dedup" and "result" in report:
-        lines.append("Next: the same command with --apply RECIPE, whose step `kept-elsewhere` drops them")
+        lines.append("Next: the same command with --apply RECIPE. Its step `kept-elsewhere` drops them.")
     return "\n".join(lines)
 
 
 def _averaged(report: dict[str, Any]) -> list[str]:
     lines = [f"averaged  {report['parameters']:,} parameters of {', '.join(report['owners'])}"]
     if report["role"] == "owner":
-        said = [f"{o} epsilon {g['epsilon']:.3f} at delta {g['delta']:g}" for o, g in report["private"].items()]
+        private = [f"{o} epsilon {g['epsilon']:.3f} at delta {g['delta']:g}" for o, g in report["private"].items()]
         without = [o for o in report["owners"] if o not in report["private"]]
-        lines.append(f"private   {', '.join(said) or 'none'}" + (f"; NOT {', '.join(without)}" if without else ""))
+        lines.append(f"private   {', '.join(private) or 'none'}" + (f"; NOT {', '.join(without)}" if without else ""))
     elif report["without_the_model"]:
-        lines.append(f"away      {', '.join(report['without_the_model'])}: without the average")
+        lines.append(f"absent    {', '.join(report['without_the_model'])}: did not get the average")
     return lines

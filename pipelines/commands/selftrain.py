@@ -5,29 +5,30 @@ from __future__ import annotations
 import click
 
 from corpusmill.pipelines.commands import JSON, SET, print_json
+from corpusmill.pipelines.wording import say
 
 
-@click.command(short_help="Label text with a model and train on it.")
+@click.command()
 @click.argument("recipe", metavar="RECIPE")
 @SET
 @click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Workers that label."
+    "--workers", type=click.IntRange(1), default=1, show_default=True, metavar="N", help="Workers for labelling."
 )
 @JSON
 def selftrain(recipe: str, overrides: tuple[str, ...], workers: int, as_json: bool) -> None:
-    """Self-training as RECIPE (a selftrain.yaml) says; a round is kept only if its held-out labels say so.
+    """Self-train as RECIPE (a selftrain.yaml) says. A round is kept only if accuracy on held-out labels improves.
 
-    The same command goes on where a run was killed; when all is done, it asks no model and says again what came of it.
+    The same command continues a killed run. When all rounds are done, it prints the result again and runs no model.
     """
     from corpusmill.pipelines.selftrain.rounds import load
     from corpusmill.pipelines.selftrain.rounds import selftrain as run
 
-    report = run(load(recipe, overrides), workers, (lambda line: None) if as_json else click.echo)
+    report = run(load(recipe, overrides), workers, (lambda line: None) if as_json else say)
     if as_json:
         print_json(report)
     elif "test" in report:
         test = report["test"]
-        click.echo(
+        say(
             f"test, {test['documents']:,} documents: {test['before']:.4f} -> {test['after']:.4f}, difference "
             f"{test['difference']:+.4f}, standard error {test['error']:.4f}"
         )

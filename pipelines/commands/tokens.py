@@ -5,12 +5,20 @@ from __future__ import annotations
 import click
 
 from corpusmill.pipelines.commands import DATASET, JSON, SET, SNAPSHOT, print_json
+from corpusmill.pipelines.wording import say, size, some
 
 
-@click.command(short_help="Train a byte-level BPE tokenizer.")
+@click.command()
 @click.argument("origin", metavar="RECIPE|DIR")
-@click.option("--vocab-size", type=click.IntRange(256), default=32_000, show_default=True, metavar="N", help="Tokens.")
-@click.option("--out", metavar="FILE", help="Where to write it; default: the recipe's own, else tokenizer.json.")
+@click.option(
+    "--vocab-size",
+    type=click.IntRange(256),
+    default=32_000,
+    show_default=True,
+    metavar="N",
+    help="Size of the vocabulary.",
+)
+@click.option("--out", metavar="FILE", help="File to write; default: the recipe's tokenizer, else tokenizer.json.")
 @click.option("--special", multiple=True, metavar="TOKEN", help="A further special token; repeatable.")
 @click.option(
     "--sample-bytes", type=click.IntRange(1), default=64 << 20, metavar="N", help="Text to train on. [default: 64 MiB]"
@@ -26,28 +34,28 @@ def tokenizer(
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Train a tokenizer on a sample of the documents of a recipe or of a dataset DIR, the same for the same documents.
+    """Train a tokenizer on a sample of the documents of a recipe or of a dataset DIR. Same documents, same tokenizer.
 
-    Of a recipe: the documents behind the steps that need no other document, as `run` would hand them to `pack`.
+    For a recipe, its steps are applied first; steps that need the whole corpus are skipped.
     """
     from corpusmill.pipelines.operations.train_tokenizer import train
     from corpusmill.transforms import storage
 
     if storage.is_dir(origin) and overrides:
         raise click.UsageError("--set goes with a recipe")
-    made = train(origin, vocab_size, out, special, sample_bytes, overrides)
+    result = train(origin, vocab_size, out, special, sample_bytes, overrides)
     if as_json:
-        print_json(made)
+        print_json(result)
         return
-    if made["left_out"]:
-        click.echo(f"Without {', '.join(made['left_out'])}: a sample stands in for the whole corpus.", err=True)
-    if made["private"]:
-        names = ", ".join(made["private"])
-        click.echo(f"It carries text of the private source {names}: nothing can be trained privately on it.", err=True)
-    click.echo(f"{made['path']} is written: {made['tokens']:,} tokens, SHA-256 {made['sha256']}")
+    if result["left_out"]:
+        say(f"Skipped {', '.join(result['left_out'])}: these steps need the whole corpus.", err=True)
+    if result["private"]:
+        names = ", ".join(result["private"])
+        say(f"It contains text of the private source {names}: no model can be trained privately with it.", err=True)
+    say(f"{result['path']} is written: {result['tokens']:,} tokens, SHA-256 {result['sha256']}")
 
 
-@click.command(short_help="Write a snapshot in a trainer's or catalogue's format.")
+@click.command()
 @DATASET
 @click.argument("out", metavar="OUT")
 @click.option(
@@ -63,20 +71,14 @@ def export(
     """Write a snapshot of DIR to OUT: a folder of megatron, mds or nanogpt files, or Croissant metadata."""
     from corpusmill.pipelines.dataset.snapshot import Dataset
     from corpusmill.pipelines.operations.export import export as write
-    from corpusmill.pipelines.wording import size
 
     if (licence or description) and to != "croissant":
         raise click.UsageError("--license and --description go with --to croissant")
-    made = write(Dataset(dataset), to, out, snapshot, licence, description)
+    exported = write(Dataset(dataset), to, out, snapshot, licence, description)
     if as_json:
-        print_json(
-            {
-                "rows": made.rows,
-                "tokens": made.tokens,
-                "files": [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in made.files],
-            }
-        )
+        files = [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in exported.files]
+        print_json({"rows": exported.rows, "tokens": exported.tokens, "files": files})
         return
-    tokens = f" of {made.tokens:,} tokens" if made.tokens else ""
-    files = f"{len(made.files)} file{'' if len(made.files) == 1 else 's'}, {size(sum(f.size for f in made.files))}"
-    click.echo(f"{out} is written: {made.rows:,} rows{tokens} ({files}).")
+    tokens = f" of {exported.tokens:,} tokens" if exported.tokens else ""
+    stored = f"{some(len(exported.files), 'file')}, {size(sum(f.size for f in exported.files))}"
+    say(f"{out} is written: {exported.rows:,} rows{tokens} ({stored}).")

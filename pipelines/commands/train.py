@@ -10,25 +10,26 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from corpusmill.pipelines.commands import JSON, NOTHING_NEW, Finite, print_json
+from corpusmill.pipelines.wording import count, say
 
 if TYPE_CHECKING:
     from corpusmill.training.settings import TrainSettings
 
 TERMINATED = 143
-"""What a run that SIGTERM stopped exits with, behind its checkpoint: 128 + 15, as if the signal itself had ended it."""
+"""Exit code after SIGTERM, once the checkpoint is written: 128 + 15, as if the signal had ended the process."""
 
 MODEL = click.argument("model", metavar="RUN")
 SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, metavar="N", help="Seed of draws.")
 
 
-@click.command(short_help="Train a model as a train.yaml says.")
+@click.command()
 @click.argument("settings", metavar="SETTINGS")
 @click.option("--set", "overrides", metavar="A.B=C", multiple=True, help="Override a setting; repeatable.")
 @JSON
 def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
-    """Train as SETTINGS (a train.yaml) says; goes on from the newest checkpoint in its output. Exits with 3 if it is complete.
+    """Train as SETTINGS (a train.yaml) says, from the newest checkpoint in its output. Exits with 3 if it is complete.
 
-    With a section `privacy` the recipe of the dataset that it trains on is certified first.
+    With a section `privacy`, the recipe of the training dataset is certified first.
     SIGTERM writes a checkpoint and exits with 143. Under torchrun: `torchrun --nproc-per-node 8 -m corpusmill.pipelines.cli
     train ...`.
     """
@@ -37,40 +38,47 @@ def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
 
     loaded = load(settings, overrides)
     complete = is_trained(loaded)
-    result = learn(loaded)
-    first = speaks()
+    result = train_guarded(loaded)
+    first = is_first_process()
     if as_json and first:
         print_json(result)
-    tell(result, quiet=as_json or not first)
+    print_result(result, quiet=as_json or not first)
     if complete and "RANK" not in os.environ:  # torchrun takes any code but 0 for a failure
         if not as_json:
-            click.echo("Nothing new: this run was complete.")
+            say("Nothing new: this run is complete.")
         raise click.exceptions.Exit(NOTHING_NEW)
 
 
-@click.command("eval", short_help="Measure a model: loss and bits per byte.")
+@click.command("eval")
 @MODEL
 @click.option("--data", metavar="PATH", help="Shards or a file of documents; default: the run's own validation data.")
-@click.option("--rows", type=click.IntRange(0), default=0, metavar="N", help="Rows to look at. [default: all]")
+@click.option("--rows", type=click.IntRange(0), default=0, metavar="N", help="Rows to measure. [default: all]")
 @JSON
 def evaluate(model: str, data: str | None, rows: int, as_json: bool) -> None:
-    """Loss, accuracy and bits per byte of RUN (a run's folder or one of its checkpoints), in all and per domain."""
+    """Measure loss, accuracy and bits per byte of RUN, in total and by domain. RUN is a run's folder or a checkpoint."""
     from corpusmill.training import commands
 
     result = commands.evaluate(model, data, rows)
     if as_json:
         print_json(result)
         return
-    click.echo(f"{result['checkpoint']} on {result['data']}")
-    click.echo(render(result))
+    say(f"{result['checkpoint']} on {result['data']}")
+    say(render(result))
 
 
-@click.command(short_help="Continue prompts with a model.")
+@click.command()
 @MODEL
 @click.argument("prompts", nargs=-1, metavar="[PROMPT]...")
 @click.option("--max-tokens", type=click.IntRange(1), default=128, show_default=True, metavar="N", help="Longest text.")
 @click.option("--temperature", type=Finite(0), default=0.8, show_default=True, metavar="T", help="0: greedy.")
-@click.option("--top-k", type=click.IntRange(0), default=0, show_default=True, metavar="K", help="Best tokens; 0: all.")
+@click.option(
+    "--top-k",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar="K",
+    help="Draw from the K best tokens; 0: all.",
+)
 @click.option("--top-p", type=Finite(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus.")
 @SEED
 @JSON
@@ -84,84 +92,84 @@ def generate(
     seed: int,
     as_json: bool,
 ) -> None:
-    """Continue each PROMPT (without any: each line of standard input); an encoder-decoder answers it.
+    """Continue each PROMPT, or each line of standard input. An encoder-decoder answers it.
 
     The same prompt and seed give the same text.
     """
     from corpusmill.training import commands
 
-    asked = list(prompts) or [line.rstrip("\n") for line in sys.stdin]
-    if not asked:
+    given = list(prompts) or [line.rstrip("\n") for line in sys.stdin]
+    if not given:
         raise click.UsageError("give a prompt, or lines on standard input")
-    texts = commands.generate(model, asked, max_tokens, temperature, top_k, top_p, seed)
+    texts = commands.generate(model, given, max_tokens, temperature, top_k, top_p, seed)
     if as_json:
-        print_json([{"prompt": prompt, "text": text} for prompt, text in zip(asked, texts)])
+        print_json([{"prompt": prompt, "text": text} for prompt, text in zip(given, texts)])
         return
     continues = commands.continues(model)
-    for prompt, text in zip(asked, texts):
-        click.echo(prompt + text if continues else text)
+    for prompt, text in zip(given, texts):
+        say(prompt + text if continues else text)
 
 
-@click.command(short_help="Answer line by line.")
+@click.command()
 @MODEL
 @click.option("--max-tokens", type=click.IntRange(1), default=256, show_default=True, metavar="N", help="Longest text.")
 @click.option("--temperature", type=Finite(0), default=0.7, show_default=True, metavar="T", help="0: greedy.")
 @click.option("--top-p", type=Finite(0, 1, min_open=True), default=0.95, show_default=True, help="Nucleus.")
 @SEED
 def chat(model: str, max_tokens: int, temperature: float, top_p: float, seed: int) -> None:
-    """Answer each line of the terminal (or of standard input) on its own; ends with the end of input."""
+    """Answer each line of standard input separately, until the input ends."""
     from corpusmill.training import commands
 
     for answer in commands.chat(model, _lines(), max_tokens, temperature, top_p, seed):
-        click.echo(answer)
+        say(answer)
 
 
-@click.command("export-model", short_help="Write a model for transformers and servers.")
+@click.command("export-model")
 @MODEL
 @click.argument("out", metavar="OUT")
 def export_model(model: str, out: str) -> None:
-    """Write RUN's decoder to OUT as a Llama checkpoint of safetensors; adapters are merged first."""
+    """Write RUN's decoder to OUT as a Llama checkpoint in safetensors. Adapters are merged first."""
     from corpusmill.training import commands
 
-    click.echo(f"{commands.export(model, out)} is written.")
+    say(f"{commands.export(model, out)} is written.")
 
 
 def _lines() -> Iterator[str]:
-    """Lines as they come, with a prompt sign where someone types them."""
+    """Lines of standard input as they come, with a prompt sign at a terminal."""
     stream = sys.stdin
     while True:
         if stream.isatty():
-            click.echo("> ", nl=False, err=True)
+            say("> ", nl=False, err=True)
         line = stream.readline()
         if not line:
             return
         yield line
 
 
-def speaks() -> bool:
-    """Whether this process speaks: under torchrun one does for all."""
+def is_first_process() -> bool:
+    """Whether this process prints. Under torchrun, only the first one does."""
     return os.environ.get("RANK", "0") == "0"
 
 
-def learn(settings: TrainSettings) -> dict[str, Any]:
-    """Train, privately with a certification of the data; what learns from private text in another way is told at once."""
+def train_guarded(settings: TrainSettings) -> dict[str, Any]:
+    """Train, with a certification of the data if the run is private; warn before an unprotected run on private text."""
     from corpusmill.pipelines.recipe.certify import of_training
     from corpusmill.training import commands, provenance
 
-    tells = settings.privacy is None and speaks()
-    if tells and (learned := provenance.of_settings(settings.model_dump(mode="json")).unguarded):
-        click.echo(
-            f"No guarantee: this run learns from the {' and the '.join(learned)} as it is. Keep the model, and what it writes, "
-            "where that text may be seen; private training takes no such model. A section `privacy` gives a guarantee.",
+    warns = settings.privacy is None and is_first_process()
+    if warns and (unguarded := provenance.of_settings(settings.model_dump(mode="json")).unguarded):
+        say(
+            f"No guarantee: this run learns from the {' and the '.join(unguarded)} without protection. Keep the model and its "
+            "output where that text may be seen. Private training refuses such a model. A section `privacy` gives a guarantee.",
             err=True,
         )
     return commands.train(settings, certification=of_training(settings))
 
 
-def tell(result: dict[str, Any], quiet: bool = False) -> None:
-    """Say what came of a training run; exits with 143 if SIGTERM stopped it."""
+def print_result(result: dict[str, Any], quiet: bool = False) -> None:
+    """Print the result of a training run. Exits with 143 if SIGTERM stopped it."""
     if not quiet:
-        click.echo(_summary(result))
+        say(_summary(result))
     if result["stopped"] == "SIGTERM":
         raise click.exceptions.Exit(TERMINATED)
 
@@ -170,11 +178,11 @@ def _summary(result: dict[str, Any]) -> str:
     loss = f", loss {result['loss']:.4f}" if "loss" in result else ""
     lines = [f"{result['checkpoint']}: step {result['step']:,}{loss}, {result['parameters']:,} parameters."]
     if "epsilon" in result:
-        spent = f"epsilon {result['epsilon']:.3f} of its population is spent at delta {result['delta']:g}"
+        spent = f"its population has spent epsilon {result['epsilon']:.3f} at delta {result['delta']:g}"
         certified = "" if result["certified"] else "; NOT certified: the figure bounds nothing"
         lines.append(f"Private: noise {result['sigma']:.3f}; {spent}{certified}.")
     if result["stopped"] == "SIGTERM":
-        lines.append("Stopped by SIGTERM; the same command goes on from this checkpoint.")
+        lines.append("Stopped by SIGTERM. The same command continues from this checkpoint.")
     elif result["stopped"]:
         lines.append(f"Stopped: {result['stopped']}.")
     if "validation" in result:
@@ -183,9 +191,8 @@ def _summary(result: dict[str, Any]) -> str:
 
 
 def render(measured: dict[str, Any]) -> str:
-    """A table of what `corpusmill.training.evaluate.measure` found: all rows, then each domain."""
+    """A table of the result of `corpusmill.training.evaluate.measure`: all rows, then each domain."""
     from corpusmill.pipelines.report.terminal import Column, table
-    from corpusmill.pipelines.wording import count
 
     figures = [("all", measured), *sorted(measured.get("domains", {}).items())]
     columns: list[str | Column] = [

@@ -1,11 +1,11 @@
-"""Removes what no kept snapshot needs: old manifests, then the files that only they named, then work that no run would reuse.
+"""Removes what no kept snapshot needs: old manifests, the files that only they named, and work that no run would reuse.
 
-Two phases: everything is listed first, under the dataset's lock, and only then removed, manifests before files. A death
-between any two removals leaves files that no manifest names, which the next collection lists again.
+Under the dataset's lock, everything is listed first and then removed, manifests before files. If the process is killed in
+between, the files that are left belong to no manifest, and the next collection lists them again.
 
-Kept of the work in `.corpusmill`: what the newest snapshot was made from (`used/<work>.json`, written before each commit),
-because the next run reuses it, and what was finished after it, because an interrupted run goes on from it. While a submitted
-run may be in progress, all of it is kept (`corpusmill.pipelines.dataset.submissions`).
+Two kinds of work in `.corpusmill` are kept: the work of the newest snapshot (`used/<work>.json`, written before each commit),
+because the next run reuses it; and work that was finished later, because an interrupted run continues from it. All work is
+kept while a submitted run may be in progress (`corpusmill.pipelines.dataset.submissions`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from corpusmill.pipelines.dataset import lock, submissions
 from corpusmill.pipelines.dataset.results import Store, used_path
@@ -26,22 +26,21 @@ from corpusmill.pipelines.dataset.system_errors import explained
 from corpusmill.transforms import storage
 from corpusmill.transforms.storage import TEMPORARY, Entry, local
 
-if TYPE_CHECKING:
-    pass
-
 TEMPORARY_AGE = 3600
-"""Seconds after which a temporary file is taken for one that a dead process left."""
+"""Age in seconds from which a temporary file counts as left by a dead process."""
 MARKS = ".corpusmill/marks"
-"""What submitting processes left for their workers to see (`runners.worker_checks`): the dead and the submitted take none away."""
+"""Files that submitting processes write for their workers (`runners.worker_checks`). Killed and submitted runs leave them."""
 _PUBLISHED = re.compile(r"(?:.+|\d+)-[0-9a-f]{20}\.(?:parquet|arrow)")
 _OWN = re.compile(r"[0-9a-f]{40}[.\w-]*")
 
 
 @dataclass
 class Garbage:
-    """What is to be removed, and what it frees. snapshots: their numbers; files: paths relative to the dataset, by kind;
-    bytes: freed on disk, counting a file with several names once, and not at all if a name of it stays; waiting: submitted
-    runs for whose sake the work stays."""
+    """What to remove, and what it frees.
+
+    snapshots: their numbers. files: paths relative to the dataset, by kind. bytes: freed on disk; a file with several names
+    counts once, and not at all if one of its names stays. waiting: submitted runs that the work is kept for.
+    """
 
     snapshots: list[int] = field(default_factory=list)
     files: dict[str, list[str]] = field(default_factory=dict)
@@ -55,8 +54,13 @@ class Garbage:
 
 
 def collect(dataset: str, keep: int = 5, dry_run: bool = False, give_up: Sequence[str] = ()) -> Garbage:
-    """Remove all but the `keep` newest snapshots, and everything that is then needed by nothing. give_up: submitted runs that
-    need nothing any more.
+    """Remove all but the `keep` newest snapshots, and everything that nothing needs any more.
+
+    Args:
+        dataset: its directory.
+        keep: number of snapshots to keep.
+        dry_run: list, but remove nothing.
+        give_up: submitted runs that no work is kept for.
 
     Raises:
         LockedError: another process is writing the dataset.
@@ -64,7 +68,7 @@ def collect(dataset: str, keep: int = 5, dry_run: bool = False, give_up: Sequenc
     """
     reader = Dataset(dataset)
     with explained(dataset), Store(dataset).lock():
-        reader = Dataset(dataset)  # as it is now that nobody else writes
+        reader = Dataset(dataset)  # reread under the lock
         for run in give_up:
             submissions.known(dataset, run)
         garbage = listed(reader, reader.numbers[:-keep], give_up=give_up)
@@ -74,10 +78,9 @@ def collect(dataset: str, keep: int = 5, dry_run: bool = False, give_up: Sequenc
 
 
 def listed(reader: Dataset, doomed: Iterable[int], purge: bool = False, give_up: Sequence[str] = ()) -> Garbage:
-    """What to remove with the snapshots `doomed`; the caller holds the lock.
+    """List what to remove with the snapshots `doomed`. The caller holds the lock.
 
-    purge: of the work, nothing stays but what the newest snapshot was made from, and no temporary file does. give_up: submitted
-    runs that nothing is kept for.
+    purge: keep only the work of the newest snapshot, and no temporary file. give_up: submitted runs that no work is kept for.
     """
     garbage = Garbage(snapshots=sorted(doomed))
     kept = [n for n in reader.numbers if n not in garbage.snapshots]
@@ -87,32 +90,32 @@ def listed(reader: Dataset, doomed: Iterable[int], purge: bool = False, give_up:
     waiting = [r for r in submissions.waiting(reader.path) if r not in give_up]
     over = {*submissions.ended(reader.path, set(kept)), *give_up, *(waiting if purge else ())}
     garbage.waiting = [] if purge else waiting
-    found = _found(reader.path)
+    entries = _entries(reader.path)
     garbage.files = {
-        "runs": [n for n in _in(found, ".corpusmill/runs") if os.path.basename(n).removesuffix(".json") in over],
+        "runs": [n for n in _in(entries, ".corpusmill/runs") if os.path.basename(n).removesuffix(".json") in over],
         "manifests": [manifest_name(n) for n in garbage.snapshots],
-        "published": sorted(set(_published(found)) - live),
-        "work": [] if garbage.waiting else [*_work(reader.path, found, manifests, purge), *_in(found, MARKS)],
-        "temporary": sorted(_temporary(found, age)),
+        "published": sorted(set(_published(entries)) - live),
+        "work": [] if garbage.waiting else [*_work(reader.path, entries, manifests, purge), *_in(entries, MARKS)],
+        "temporary": sorted(_temporary(entries, age)),
     }
     names = [n for names in garbage.files.values() for n in names]
     if storage.is_local(reader.path):
         garbage.bytes = local.freed([os.path.join(reader.path, n) for n in names])
     else:
-        garbage.bytes = sum(found[n].size for n in names if n in found)
+        garbage.bytes = sum(entries[n].size for n in names if n in entries)
     return garbage
 
 
 def sweep(dataset: str, garbage: Garbage) -> None:
-    """Remove what was listed: manifests first, so that no snapshot is there in part."""
+    """Remove what was listed. Manifests go first, so that every listed snapshot is complete."""
     lock.confirm(dataset)
-    # a committed run is known by its snapshot: its note goes first, or it would be waited for
+    # a committed run is known by its snapshot: without the snapshot, its note would look like a run in progress
     for name in [*garbage.files["runs"], *garbage.files["manifests"]]:
         storage.remove(os.path.join(dataset, name))
     if garbage.files["manifests"] and storage.is_local(dataset):
-        # a loss of power must not bring a manifest back whose files are gone
+        # after a power loss, no manifest may return whose files are gone
         local.sync_folder(os.path.join(dataset, MANIFESTS))
-    # an outcome goes before the files that it names: while it is there, they are
+    # an outcome promises the files that it names, so it goes first
     outcomes = [n for n in garbage.files["work"] if n.startswith(".corpusmill/done")]
     work = [n for n in garbage.files["work"] if not n.startswith(".corpusmill/done")]
     folders: set[str] = set()
@@ -120,7 +123,7 @@ def sweep(dataset: str, garbage: Garbage) -> None:
         storage.each(lambda n: storage.remove(os.path.join(dataset, n)), names, dataset)
         folders.update(map(os.path.dirname, names))
     Store(dataset).forget_known()
-    if storage.is_local(dataset):  # what was purged is not gone while a loss of power could bring it back
+    if storage.is_local(dataset):  # after a power loss, no purged file may return
         storage.sync_folders(os.path.join(dataset, f) for f in sorted(folders))
     for folder in sorted(folders if storage.is_local(dataset) else (), key=len, reverse=True):
         with contextlib.suppress(OSError):  # not empty
@@ -128,19 +131,19 @@ def sweep(dataset: str, garbage: Garbage) -> None:
                 os.rmdir(os.path.join(dataset, folder))
 
 
-def _found(dataset: str) -> dict[str, Entry]:
-    """Every file of the dataset, by its name relative to it."""
+def _entries(dataset: str) -> dict[str, Entry]:
+    """Every file of the dataset by its path relative to it."""
     return {e.uri[len(dataset) :].lstrip("/"): e for e in storage.below(dataset)}
 
 
-def _in(found: dict[str, Entry], folder: str) -> list[str]:
-    """Names of the files below a folder, sorted."""
-    return sorted(n for n in found if n.startswith(folder + "/"))
+def _in(entries: dict[str, Entry], folder: str) -> list[str]:
+    """Paths of the files below a folder, sorted."""
+    return sorted(n for n in entries if n.startswith(folder + "/"))
 
 
-def _published(found: dict[str, Entry]) -> Iterator[str]:
-    """Files that are named as commits name them, one or two folders deep; the user's own files are not looked at."""
-    for name in found:
+def _published(entries: dict[str, Entry]) -> Iterator[str]:
+    """Files one or two folders deep with names as commits give them. Other files are the user's own."""
+    for name in entries:
         folders = os.path.dirname(name).split("/")
         if folders[0] in ("", ".corpusmill", MANIFESTS) or len(folders) > 2:
             continue
@@ -148,42 +151,42 @@ def _published(found: dict[str, Entry]) -> Iterator[str]:
             yield name
 
 
-def _temporary(found: dict[str, Entry], age: float) -> Iterator[str]:
+def _temporary(entries: dict[str, Entry], age: float) -> Iterator[str]:
     now = time.time()
-    for name, entry in found.items():
+    for name, entry in entries.items():
         if os.path.basename(name).startswith(TEMPORARY) and now - entry.modified >= age:
             yield name
 
 
-def _work(dataset: str, found: dict[str, Entry], manifests: dict[int, dict[str, Any]], purge: bool) -> list[str]:
-    """Files of `.corpusmill` that no run would reuse."""
+def _work(dataset: str, entries: dict[str, Entry], manifests: dict[int, dict[str, Any]], purge: bool) -> list[str]:
+    """Files in `.corpusmill` that no run would reuse."""
     store = Store(dataset)
     newest = manifests[max(manifests)]
     try:
         note = json.loads(storage.read_bytes(used_path(store, newest["work"])))
         since = storage.stat(used_path(store, newest["work"])).modified
     except (FileNotFoundError, ValueError):
-        if not purge:  # it is not known what the newest snapshot was made from
+        if not purge:  # the work of the newest snapshot is unknown
             return []
         note, since = {"plans": [], "outcomes": []}, 0.0
     outcomes, plans = set(note["outcomes"]), set(note["plans"])
     needed: set[str] = set()
-    gone: list[str] = []
-    stems = {n: os.path.basename(n).removesuffix(".json") for n in found}
-    young = {n for n, e in found.items() if not purge and e.modified >= since}
+    unused: list[str] = []
+    stems = {n: os.path.basename(n).removesuffix(".json") for n in entries}
+    young = {n for n, e in entries.items() if not purge and e.modified >= since}
     stay: list[str] = []
-    for name in _in(found, ".corpusmill/done"):
+    for name in _in(entries, ".corpusmill/done"):
         if _OWN.fullmatch(stems[name]):
-            (stay if stems[name] in outcomes or name in young else gone).append(name)
+            (stay if stems[name] in outcomes or name in young else unused).append(name)
     for outcome in store.outcomes([stems[n] for n in stay]):
         needed.update(f["path"] for f in (outcome or {"files": {}})["files"].values())
-    gone += [
+    unused += [
         n
-        for n in _in(found, ".corpusmill/work")
+        for n in _in(entries, ".corpusmill/work")
         if _OWN.match(os.path.basename(n)) and n not in needed and n not in young
     ]
-    gone += [n for n in _in(found, ".corpusmill/plans") if stems[n] not in plans and n not in young]
+    unused += [n for n in _in(entries, ".corpusmill/plans") if stems[n] not in plans and n not in young]
     works = {m["work"] for m in manifests.values()} if not purge else {newest["work"]}
-    gone += [n for n in _in(found, ".corpusmill/used") if stems[n] not in works and n not in young]
+    unused += [n for n in _in(entries, ".corpusmill/used") if stems[n] not in works and n not in young]
     notes = ("failed.json", "running.json") if purge else ()
-    return gone + [n for n in (f".corpusmill/{x}" for x in notes) if n in found]
+    return unused + [n for n in (f".corpusmill/{x}" for x in notes) if n in entries]

@@ -1,7 +1,7 @@
 """Documents before and after a step: `corpusmill look`.
 
-Of a dataset: derived documents (noise, generated text) beside the parent that they name. Of a recipe: what a step does to a
-few documents of the sources, without a run; steps that need the whole corpus are left out, and named.
+For a dataset: derived documents (noise, generated text) beside their parents. For a recipe: what a step does to a few
+documents of the sources, without a run. Steps that need the whole corpus are skipped and named.
 """
 
 from __future__ import annotations
@@ -27,14 +27,15 @@ from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.read import read_split
 
 FEW_ROWS = 512
-"""Documents of a unit that are tried before the next unit is read."""
+"""Documents of a split that are tried before the next split is read."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A document before and after: `before` is None where the parent is not at hand, `after` where a filter dropped it.
+    """A document before and after a step.
 
-    id: of the document behind the step; parent: of the one before, if that is another; note: what was done to it.
+    id: of the document after the step. parent: id of the document before it, if that differs. before: None if the parent is
+    not in the snapshot. after: None if a filter dropped it. note: what was done to it.
     """
 
     id: str
@@ -47,16 +48,21 @@ class Pair:
 
 @dataclass(frozen=True)
 class Look:
-    """pairs, and the names of steps that were left out."""
+    """The pairs, and the names of the steps that were skipped."""
 
     pairs: list[Pair]
     left_out: list[str]
 
 
 def of_dataset(dataset: Dataset, number: int | None, step: str | None, document: str | None, count: int) -> Look:
-    """Derived documents of a snapshot beside their parents.
+    """Find derived documents of a snapshot and their parents.
 
-    step: only those of this step, by its transform's name; document: only this one, or what is derived from it.
+    Args:
+        dataset: where to look.
+        number: of the snapshot; None for the newest.
+        step: only documents that this step derived.
+        document: only this id, or documents derived from it.
+        count: how many pairs at most.
 
     Raises:
         DatasetError: there are none, or the snapshot holds tokens.
@@ -91,12 +97,12 @@ def of_dataset(dataset: Dataset, number: int | None, step: str | None, document:
 
 
 def of_recipe(recipe: Recipe, step: str | None, document: str | None, count: int) -> Look:
-    """What a step (without one: all steps that work on a document alone) does to documents of the sources.
+    """Apply a step to a few documents of the sources. Without `step`: all steps that work on single documents.
 
-    Documents that it leaves as they are do not count, unless `document` asks for one.
+    Documents that do not change are left out, unless `document` names one.
 
     Raises:
-        RecipeError: there is no such step, it needs the whole corpus, or it changes nothing that was tried.
+        RecipeError: there is no such step, it needs the whole corpus, or it changes none of the documents that were tried.
     """
     steps = recipe.bound_steps()
     before, shown = _split(steps, step)
@@ -143,11 +149,11 @@ def _split(steps: list[Step], name: str | None) -> tuple[list[Step], list[Step]]
 def _pairs(
     before: list[Step], shown: list[Step], seed: int, source: str, batch: pa.RecordBatch, changed: bool
 ) -> Iterator[Pair]:
-    """The documents of a batch in front of and behind the steps `shown`."""
+    """The documents of a batch before and after the steps `shown`."""
     entered = Chain(before, seed, source).run(batch)
     chain = Chain(shown, seed, source)
     left = chain.run(entered)
-    ids = entered.column("id").to_pylist()  # equal documents without a key of their own have equal ids
+    ids = entered.column("id").to_pylist()  # equal documents without an id column have equal ids
     texts = dict(zip(ids, entered.column("text").to_pylist(), strict=True))
     sources = dict(zip(ids, entered.column("source").to_pylist(), strict=True))
     columns = [left.column(n).to_pylist() if n in left.schema.names else [None] * left.num_rows for n in _BEHIND]
@@ -159,8 +165,8 @@ def _pairs(
     for row in chain.ledger().to_pylist():
         if row["id"] in texts and row["reason"] != "replaced":
             value = row["value"]
-            said = "" if value is None or value != value else f" ({value:.4g})"
-            note = f"dropped by {row['step']} for {row['reason']}{said}"
+            score = "" if value is None or value != value else f" ({value:.4g})"
+            note = f"dropped by {row['step']} for {row['reason']}{score}"
             yield Pair(row["id"], None, row["source"], texts[row["id"]], None, note)
 
 
@@ -179,14 +185,14 @@ def _wanted(batch: pa.RecordBatch, step: str | None, document: str | None) -> li
         mask = pc.and_(mask, pc.fill_null(mine, False))
     if step is not None:
         name = step.partition("#")[0]
-        said = pc.match_substring(batch.column("derived_by"), f'"transform": "{name}"')
-        mask = pc.and_(mask, pc.fill_null(said, False))
+        by_step = pc.match_substring(batch.column("derived_by"), f'"transform": "{name}"')
+        mask = pc.and_(mask, pc.fill_null(by_step, False))
     rows = batch.filter(mask)
     return _drawn(rows.to_pylist(), 64) if rows.num_rows > 64 else rows.to_pylist()
 
 
 def _drawn(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """`count` of the rows, drawn by id."""
+    """Draw `count` of the rows by a hash of their ids."""
     if not rows:
         return []
     draws = Keyed(step="look").keys(pa.array([r["id"] for r in rows], pa.string())).tolist()
@@ -200,7 +206,7 @@ def _columns(dataset: Dataset, manifest: dict[str, Any], columns: list[str]) -> 
 
 
 def _texts(dataset: Dataset, manifest: dict[str, Any], ids: set[str]) -> dict[str, str]:
-    """The texts of these documents, where the snapshot holds them."""
+    """The texts of these documents, as far as the snapshot holds them."""
     wanted = pa.array(sorted(ids), pa.string())
     found: dict[str, str] = {}
     for batch in _columns(dataset, manifest, ["id", "text"]):

@@ -1,8 +1,8 @@
-"""Counts of a snapshot's private documents that may be published: made on Beam, paid from the ledger, kept beside the dataset.
+"""Publishes counts of a snapshot's private documents: computed on Beam, paid from the ledger, kept beside the dataset.
 
-    statistics/000001-01.json     first release of counts of snapshot 1: what was counted, what it cost, and the noisy counts
+    statistics/000001-01.json     first release for snapshot 1: what was counted, its cost, and the noisy counts
 
-`corpusmill show` and its page read them. A release is written once; the same question again costs again.
+`corpusmill show` and the HTML report read them. A release is written once; asking again costs again.
 """
 
 from __future__ import annotations
@@ -33,24 +33,27 @@ def publish(
     max_groups: int = 1,
     workers: int = 1,
 ) -> dict[str, Any]:
-    """Count a snapshot's documents of private sources (of all, where none is marked), and write the release.
+    """Count a snapshot's documents of private sources (of all sources if none is private), and write the release.
 
-    Raises BudgetError before anything is read; RecipeError for columns that the documents lack.
+    Raises:
+        BudgetError: the ledger cannot pay; nothing has been read then.
+        RecipeError: epsilon or delta is out of range, or the documents lack a column of `by`.
+        DatasetError: the snapshot holds packed rows, or lies in an object store.
     """
     import apache_beam as beam
 
     from corpusmill.pipelines.beam.counts import LENGTH, PrivateCounts
     from corpusmill.pipelines.runners.local import Local
 
-    if not (math.isfinite(epsilon) and epsilon > 0 and 0 < delta < 1):  # nan would be below every budget
+    if not (math.isfinite(epsilon) and epsilon > 0 and 0 < delta < 1):  # nan compares as within every budget
         raise RecipeError(f"counts need a finite epsilon above 0 and delta between 0 and 1, not {epsilon} and {delta}")
     manifest = dataset.manifest(number)
     names = [field["name"] for field in manifest["schema"]]
     if not is_local(dataset.path):
-        raise DatasetError(f"{dataset.path}: lies in a store; copy the snapshot to a disk, and count it there.")
+        raise DatasetError(f"{dataset.path}: lies in an object store; copy the snapshot to a disk and count there.")
     if "text" not in names:
         raise DatasetError(
-            f"{dataset.path}: snapshot {manifest['number']} holds packed rows; count its documents before."
+            f"{dataset.path}: snapshot {manifest['number']} holds packed rows; count the documents before `pack`."
         )
     unknown = [name for name in by if name not in (*names, LENGTH)]
     if unknown:

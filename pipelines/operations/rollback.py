@@ -1,12 +1,11 @@
-"""Going back: a new snapshot with the content of an older one. History stays linear, and nothing is rewritten.
+"""Rolls back: commits a new snapshot with the content of an older one. History stays linear, and nothing is rewritten.
 
-What a later `run` makes of it follows from `work`, the digest of everything that decides a snapshot's bytes. The new snapshot
-has the work of the one that it repeats. So a run of the recipe and sources that made the older snapshot finds nothing new,
-which is true; a run of those that made the snapshot that was left is a run of other work, and commits its result again: `run`
-makes the dataset what the recipe gives. Mend the recipe or the sources before the next run, or it returns.
+`work` is the digest of everything that decides a snapshot's bytes, and the new snapshot has the `work` of the one it repeats.
+A later run with the older recipe and sources therefore finds nothing new. A run with the newer ones has other work and commits
+its result again, so change the recipe or the sources before the next run.
 
-Documents that were taken out since do not come back: they are left out of the new snapshot, which is then no longer what any
-recipe gives (a duplicate of a document that was taken out may be missing), so that the next run is not taken for done.
+Documents that were taken out since then do not return. The new snapshot lacks them, and is then the result of no recipe (the
+duplicate of a removed document may be missing), so it gets a `work` of its own and the next run commits again.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ from corpusmill.transforms.errors import DatasetError
 
 
 def rollback(dataset: str, number: int) -> dict[str, Any]:
-    """Commit the content of snapshot `number` as the next one, unless the newest is that already; returns its manifest.
+    """Commit the content of snapshot `number` as the next one, unless that is done already; returns the manifest.
 
     Raises:
-        DatasetError: there is no such snapshot, it is the newest, or one of its files is damaged or gone.
+        DatasetError: there is no such snapshot, it is the newest, or one of its files is damaged or missing.
         LockedError: another process is writing the dataset.
     """
     Dataset(dataset)
@@ -35,20 +34,20 @@ def rollback(dataset: str, number: int) -> dict[str, Any]:
         newest, old = reader.manifest(), reader.manifest(number)
         if newest["number"] == number:
             raise DatasetError(f"{dataset}: snapshot {number} is the newest already; nothing was changed.")
-        taken = suppression.current(dataset)
-        same_list = newest.get("suppressed", {"lists": 0})["lists"] == taken.number
+        suppressed = suppression.current(dataset)
+        same_list = newest.get("suppressed", {"lists": 0})["lists"] == suppressed.number
         if same_list and newest.get("rollback") == {"to": number, "digest": old["digest"]}:
-            return finish(dataset)  # done before, perhaps by a process that died behind the commit
+            return finish(dataset)  # done before, perhaps by a process that was killed after the commit
         problems = reader.verify(number)
         if problems:
             raise DatasetError(f"{dataset}: snapshot {number} cannot be brought back: {'; '.join(problems[:3])}.")
         content = {k: v for k, v in old.items() if k not in ("number", "digest", "created", "purged")}
-        if taken:
-            left = rewritten(reader, old, Forgotten.of(reader, [number], taken))
-            if left is not None:
-                content |= {k: v for k, v in left.items() if k in content}
-                content["work"] = request_of("rollback", old["digest"], taken.digest)
-            content["suppressed"] = {"lists": taken.number, "digest": taken.digest}
+        if suppressed:
+            rest = rewritten(reader, old, Forgotten.of(reader, [number], suppressed))
+            if rest is not None:
+                content |= {k: v for k, v in rest.items() if k in content}
+                content["work"] = request_of("rollback", old["digest"], suppressed.digest)
+            content["suppressed"] = {"lists": suppressed.number, "digest": suppressed.digest}
         content["parent"] = {"number": newest["number"], "digest": newest["digest"]}
         content["rollback"] = {"to": number, "digest": old["digest"]}
         return publish_manifest(dataset, newest["number"] + 1, content)

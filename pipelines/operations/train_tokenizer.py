@@ -1,4 +1,4 @@
-"""Training a tokenizer on the documents of a recipe or of a dataset: `corpusmill tokenizer`."""
+"""Trains a tokenizer on the documents of a recipe or of a dataset: `corpusmill tokenizer`."""
 
 from __future__ import annotations
 
@@ -36,12 +36,14 @@ def train(
 ) -> dict[str, Any]:
     """Train on a sample of the documents of `origin`, a dataset directory or a recipe, and write tokenizer.json.
 
-    Of a recipe, the special tokens are those of its `pack` or `tokenize`, and the path is theirs unless `out` says another.
-    Returns path, sha256, tokens, left_out: steps of the recipe that were not run, as they need the whole corpus; and private:
-    the private sources among them, which FILE.private notes, so that nothing is trained privately on such a tokenizer.
+    For a recipe, the special tokens and, without `out`, the path are those of its `pack` or `tokenize`.
+
+    Returns:
+        path, sha256, tokens; left_out: steps of the recipe that were skipped because they need the whole corpus; private:
+        the private sources whose text it contains. FILE.private notes them, so that private training refuses the tokenizer.
 
     Raises:
-        RecipeError: the vocabulary is too small, there is no text, or another tokenizer is at that path already.
+        RecipeError: the vocabulary is too small, there is no text, or another tokenizer lies at the path.
         DatasetError: `origin` is a dataset without text.
     """
     tokens = dict.fromkeys([*SPECIAL])
@@ -66,7 +68,7 @@ def train(
     try:
         digest = train_tokenizer(batches, fresh, vocab_size, names, sample_bytes, rng=Keyed(seed, "train-tokenizer"))
         if os.path.exists(path) and not filecmp.cmp(path, fresh, shallow=False):
-            # datasets may hold its ids, which mean nothing without it
+            # datasets may hold its token ids, which mean nothing without it
             raise RecipeError(
                 f"{path} exists and is another tokenizer; remove it first, or name another file with --out"
             )
@@ -76,7 +78,7 @@ def train(
     except OSError as error:
         raise RecipeError(f"{path}: cannot be written: {error.strerror}; name another file with --out") from None
     finally:
-        with contextlib.suppress(OSError):  # it has its name, or could not be written
+        with contextlib.suppress(OSError):  # it was renamed, or could not be written
             os.unlink(fresh)
     return {
         "path": path,
@@ -96,7 +98,7 @@ def _of_dataset(dataset: Dataset) -> Iterator[pa.RecordBatch]:
 
 def _of_recipe(recipe: Recipe) -> tuple[Iterator[pa.RecordBatch], list[str]]:
     steps = recipe.bound_steps()
-    # whatever needs a tokenizer comes too late; groups stand aside, and what is behind them still works on documents
+    # steps that need the tokenizer end the chain; groups are skipped, and the steps after them still apply
     end = next((i for i, s in enumerate(steps) if isinstance(s.transform, Terminal | Tokenize)), len(steps))
     steps = steps[:end]
     usable, _ = alone(steps)

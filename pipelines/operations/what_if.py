@@ -1,7 +1,7 @@
-"""What other thresholds would keep, from the scores that a run kept: nothing is run again.
+"""Computes what other thresholds would keep, from the scores that a run kept. Nothing is run again.
 
-A rule `min_X` or `max_X` compares the score `X`; nan breaks no rule. For each rule of a filter, the other rules stay at the
-values of the recipe, and the limit moves over quantiles of the score.
+A rule `min_X` or `max_X` compares the score `X`; nan breaks no rule. For each rule of a filter, the limit moves over quantiles
+of the score, and the other rules keep the values of the recipe.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ def what_if(dataset: str | os.PathLike[str], step: str | None = None) -> list[di
     """
     reader = Dataset(dataset)
     manifest = reader.manifest()
-    kept = {k.removeprefix("scores/"): v for k, v in manifest["tables"].items() if k.startswith("scores/")}
-    if step is not None and step not in kept:
-        known = ", ".join(kept) or "none"
+    scores = {k.removeprefix("scores/"): v for k, v in manifest["tables"].items() if k.startswith("scores/")}
+    if step is not None and step not in scores:
+        known = ", ".join(scores) or "none"
         raise DatasetError(
             f"{reader.path}: step {step} kept no scores (steps that did: {known}). Set `keep_scores: true` on it."
         )
     rows: list[dict[str, Any]] = []
     for entry in manifest["recipe"]["steps"]:
-        if entry["name"] in kept and step in (None, entry["name"]):
-            batches = [b for f in kept[entry["name"]] for b in read_shard(os.path.join(reader.path, f["path"]))]
+        if entry["name"] in scores and step in (None, entry["name"]):
+            batches = [b for f in scores[entry["name"]] for b in read_shard(os.path.join(reader.path, f["path"]))]
             rows += _of_step(entry["name"], entry["fields"], pa.Table.from_batches(batches))
     return rows
 
@@ -56,21 +56,20 @@ def _of_step(step: str, fields: dict[str, Any], scores: pa.Table) -> Iterator[di
     rules = {r: (columns[r[4:]], v) for r, v in fields.items() if r[:4] in ("min_", "max_") and r[4:] in columns}
     passed = {r: _passes(r, s, v) for r, (s, v) in rules.items() if v is not None}
     every = np.logical_and.reduce(list(passed.values())) if passed else np.ones(len(size), bool)
-    # rows that a rule without a limit drops (a phrase, say) are lost whatever the limits are
+    # a rule without a limit (a phrase, for example) drops these rows at every limit
     other_loss = every & ~kept_now
     for rule, (score, current) in rules.items():
         rest = [p for r, p in passed.items() if r != rule]
-        able = ~other_loss & (np.logical_and.reduce(rest) if rest else np.ones(len(size), bool))
+        passes_rest = ~other_loss & (np.logical_and.reduce(rest) if rest else np.ones(len(size), bool))
         known = score[~np.isnan(score)]
         if len(known) == 0:
             continue
-        # a field that counts takes whole numbers
-        exact = isinstance(current, int)
-        limits = {round(x) if exact else float(f"{x:.4g}") for x in np.quantile(known, QUANTILES)}
+        is_count = isinstance(current, int)
+        limits = {round(x) if is_count else float(f"{x:.4g}") for x in np.quantile(known, QUANTILES)}
         if current is not None:
             limits.add(current)
         for limit in sorted(limits):
-            good = able & _passes(rule, score, limit)
+            good = passes_rest & _passes(rule, score, limit)
             yield {
                 "step": step,
                 "rule": rule,
@@ -80,6 +79,3 @@ def _of_step(step: str, fields: dict[str, Any], scores: pa.Table) -> Iterator[di
                 "bytes": int(size[good].sum()),
                 "share": float(good.mean()) if len(good) else 0.0,
             }
-
-
-__all__ = ["what_if"]

@@ -1,7 +1,7 @@
-"""The funnel of a run: how many documents each source brought, each step let through, and what was dropped for what reason.
+"""The funnel of a run: documents read from each source, passed by each step, and dropped by reason.
 
-A funnel is JSON data, as a manifest holds it: sources [{name, rows, bytes, quarantined}], steps [{name, kind, rows_in,
-rows_out, dropped {reason: rows}, derived, bytes_out}], rows_in, rows_out, quarantined.
+A manifest holds it as JSON: sources [{name, rows, bytes, quarantined}], steps [{name, kind, rows_in, rows_out,
+dropped {reason: rows}, derived, bytes_out}], rows_in, rows_out, quarantined.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from corpusmill.pipelines.wording import count, share, size
 from corpusmill.transforms.base import Filter, Transform
 
 Funnel = dict[str, Any]
-HEAVY = 0.5  # a step that drops more than this share of its rows is pointed out
-USED = "used"  # the reason under which a terminal step lists the documents that stand in its rows
+HEAVY = 0.5
+"""A step that drops more than this share of its rows is marked."""
+USED = "used"
+"""The reason under which a terminal step counts the documents that are in its rows."""
 
 
 def render(funnel: Funnel) -> str:
-    """The whole funnel as a table, with advice below it on the steps that drop most."""
+    """The funnel as a table, followed by advice on the steps that drop most."""
     top = max([funnel["rows_in"], *(s["rows_out"] for s in funnel["steps"] if s.get("kind") != "terminal"), 1])
     columns: list[Column | str] = [
         "",
@@ -62,8 +64,8 @@ def render(funnel: Funnel) -> str:
             ]
         )
         if step.get("derived"):
-            made = {"terminal": "rows", "group": "repeats"}.get(step.get("kind", ""), "derived")
-            rows.append([Cell(f"    + {count(step['derived'])} {made}", "good"), "", "", "", "", "", ""])
+            noun = {"terminal": "rows", "group": "repeats"}.get(step.get("kind", ""), "derived")
+            rows.append([Cell(f"    + {count(step['derived'])} {noun}", "good"), "", "", "", "", "", ""])
         for reason, n in sorted(step["dropped"].items(), key=lambda item: (-item[1], item[0])):
             if step.get("kind") == "terminal" and reason == USED:
                 rows.append([Cell("    used in rows", "dim"), "", "", Cell(count(n), "dim"), "", "", ""])
@@ -77,7 +79,7 @@ def render(funnel: Funnel) -> str:
 
 
 def total(funnel: Funnel) -> str:
-    """What became of all rows, in one line whose sum holds."""
+    """One line that adds up: rows read, quarantined, dropped, derived and kept."""
     dropped = sum(losses(s) for s in funnel["steps"])
     last = funnel["steps"][-1] if funnel["steps"] else {}
     packed = last["derived"] if last.get("kind") == "terminal" else 0
@@ -93,18 +95,18 @@ def total(funnel: Funnel) -> str:
 
 
 def is_heavy(step: dict[str, Any]) -> bool:
-    """Whether a step drops more than half of what reaches it."""
+    """Whether a step drops more than half of its rows."""
     return losses(step) > HEAVY * step["rows_in"] > 0
 
 
 def losses(step: dict[str, Any]) -> int:
-    """Rows that a step drops; documents that stand in the rows of a terminal step are none of them."""
+    """Rows that a step drops, without the documents that a terminal step puts into its rows."""
     used = step["dropped"].get(USED, 0) if step.get("kind") == "terminal" else 0
     return int(sum(step["dropped"].values()) - used)
 
 
 def advice(funnel: Funnel) -> list[str]:
-    """A sentence on every step that drops more than half of its rows: what it is for, and how to look into it."""
+    """A sentence on each step that drops more than half of its rows: what it is made for, and how to look into it."""
     sentences = []
     for step in funnel["steps"]:
         if not is_heavy(step):
@@ -115,11 +117,11 @@ def advice(funnel: Funnel) -> list[str]:
             continue
         lost = losses(step)
         main = max(step["dropped"], key=lambda reason: (step["dropped"][reason], reason))
-        text = f"{name} drops {share(lost, step['rows_in'])}, most of it for {main}"
+        text = f"{name} drops {share(lost, step['rows_in'])}, most of them by {main}"
         text += f": {cls.made_for}" if cls.made_for else ""
         sentences.append(f"{text}{cls.advice}.")
     if funnel["rows_in"] and not funnel["rows_out"]:
-        sentences.append("Nothing is left. The snapshot is empty.")
+        sentences.append("No document is left. The snapshot is empty.")
     if not funnel["rows_in"]:
         sentences.append("The sources hold no document.")
     return sentences

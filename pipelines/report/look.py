@@ -1,7 +1,7 @@
-"""Two texts side by side, their differences marked: coloured on a terminal, `[-gone-]` and `{+new+}` anywhere else.
+"""Two texts side by side with their differences marked: coloured on a terminal, `[-gone-]` and `{+new+}` elsewhere.
 
-Texts are compared by words (a character of a script without spaces is a word), line beside line; lines that are equal are
-left out but for one around each change.
+Texts are compared by words; in scripts without spaces, each character is a word. Equal lines are hidden, except one before
+and after each change.
 """
 
 from __future__ import annotations
@@ -18,9 +18,11 @@ from corpusmill.pipelines.wording import printable, some
 
 RED, GREEN, DIM, OFF = "\x1b[1;31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 LONGEST = 6_000
-"""Words of a changed stretch that are compared; beyond, it is shown as replaced."""
-NONE_SAME = 1_500
+"""Words of a changed stretch that are compared. A longer stretch is compared by lines."""
+AUTOJUNK = 1_500
+"""Words from which difflib may skip frequent words, which keeps it from taking square time."""
 CONTEXT = 1
+"""Equal lines that are shown before and after a change."""
 
 _ALONE = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u2fdf\u3005-\u3007\u3040-\u30ff\u3100-\u312f\u31a0-\u31bf\u31f0-\u31ff"
 _ALONE += "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\uff66-\uff9f\U00020000-\U000323af"
@@ -28,7 +30,7 @@ _WORD = re.compile(rf"\n|[{_ALONE}]|(?:(?![{_ALONE}])\w)+|[^\S\n]+|[^\w\s]")
 
 
 class Bit(NamedTuple):
-    """A stretch of text; changed: it stands on this side only."""
+    """A stretch of text. `changed`: the other side lacks it."""
 
     text: str
     changed: bool
@@ -43,18 +45,18 @@ def render(look: Look, width: int | None = None, rich: bool | None = None) -> st
     width = max(40, min(width or shutil.get_terminal_size((120, 24)).columns, 240))
     parts = [render_pair(pair, width, rich) for pair in look.pairs]
     if look.left_out:
-        parts.append(f"Without {', '.join(look.left_out)}, which need the whole corpus.")
+        parts.append(f"Skipped {', '.join(look.left_out)}: these steps need the whole corpus.")
     return "\n\n".join(parts)
 
 
 def render_pair(pair: Pair, width: int, rich: bool) -> str:
-    """One document: who it is, what was done to it, and its lines side by side."""
+    """One document: its id, what was done to it, and its lines side by side."""
     origin = f" from {printable(pair.parent)}" if pair.parent else ""
     head = f"{printable(pair.id)}{origin} ({printable(pair.source)})"
     lines = [styled(head, "head") if rich else head]
     lines += [_dim(printable(pair.note), rich)] if pair.note else []
     if pair.before is None:
-        lines.append(_dim("its parent is not in the snapshot: what follows is the document itself", rich))
+        lines.append(_dim("its parent is not in the snapshot; only the document is shown", rich))
     column = (width - 3) // 2
     left, right = pair.before or "", pair.after or ""
     for shown in _folded(list(side_by_side(left, right)), rich):
@@ -63,7 +65,7 @@ def render_pair(pair: Pair, width: int, rich: bool) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The text cut into words, blanks, marks and line breaks; joined, they are the text again.
+    """Split the text into words, blanks, marks and line breaks. Joined, they are the text again.
 
     >>> words("Two words,\\n数据")
     ['Two', ' ', 'words', ',', '\\n', '数', '据']
@@ -72,7 +74,7 @@ def words(text: str) -> list[str]:
 
 
 def side_by_side(before: str, after: str) -> Iterator[tuple[Line, Line]]:
-    """Lines of both texts beside each other. A line break that both texts have ends a line on both sides."""
+    """Lines of both texts side by side. A line break that both texts have ends a line on both sides."""
     a, b = words(before), words(after)
     left: Line = []
     right: Line = []
@@ -92,7 +94,7 @@ def side_by_side(before: str, after: str) -> Iterator[tuple[Line, Line]]:
 
 
 def _stretches(a: list[str], b: list[str]) -> Iterator[tuple[bool, str, str]]:
-    """(equal?, text before, text after), one behind the other."""
+    """(equal?, text before, text after), in order."""
     begin = 0
     while begin < min(len(a), len(b)) and a[begin] == b[begin]:
         begin += 1
@@ -111,13 +113,13 @@ def _stretches(a: list[str], b: list[str]) -> Iterator[tuple[bool, str, str]]:
 
 
 def _matched(x: list[str], y: list[str]) -> Iterator[tuple[bool, str, str]]:
-    matcher = difflib.SequenceMatcher(None, x, y, autojunk=len(x) + len(y) > NONE_SAME)
+    matcher = difflib.SequenceMatcher(None, x, y, autojunk=len(x) + len(y) > AUTOJUNK)
     for what, i, j, k, m in matcher.get_opcodes():
         yield what == "equal", "".join(x[i:j]), "".join(y[k:m])
 
 
 def _by_lines(x: list[str], y: list[str]) -> Iterator[tuple[bool, str, str]]:
-    """A long stretch: lines are matched first, then the words between matching lines."""
+    """A long stretch: match lines first, then the words between matching lines."""
     old, new = "".join(x).splitlines(keepends=True), "".join(y).splitlines(keepends=True)
     for what, i, j, k, m in difflib.SequenceMatcher(None, old, new).get_opcodes():
         before, after = "".join(old[i:j]), "".join(new[k:m])
@@ -129,7 +131,7 @@ def _by_lines(x: list[str], y: list[str]) -> Iterator[tuple[bool, str, str]]:
 
 
 def _folded(rows: list[tuple[Line, Line]], rich: bool) -> Iterator[tuple[Line, Line] | str]:
-    """The rows near a change; in place of the others, a line that counts them."""
+    """The rows near a change, and one line that counts each hidden stretch."""
     touched = [any(bit.changed for bit in left + right) for left, right in rows]
     near = [any(touched[max(0, i - CONTEXT) : i + CONTEXT + 1]) for i in range(len(rows))]
     if not any(touched):
@@ -158,7 +160,7 @@ def _row(left: Line, right: Line, column: int, rich: bool) -> list[str]:
 
 
 def _wrap(line: Line, column: int, colour: str, opening: str, closing: str, rich: bool) -> list[str]:
-    """A line as rows of exactly `column` cells; colours end where a row ends and begin again."""
+    """Wrap a line to rows of exactly `column` cells. Colours end with a row and start again in the next."""
     rows: list[str] = []
     row, used = "", 0
     for text, changed in line:
@@ -180,7 +182,7 @@ def _wrap(line: Line, column: int, colour: str, opening: str, closing: str, rich
 
 
 def _fitting(word: str, column: int) -> Iterator[str]:
-    """A word in pieces that fit into a column."""
+    """Split a word into pieces that fit into a column."""
     while cell_width(word) > column:
         cut, cells = 0, 0
         while cells + cell_width(word[cut]) <= column:

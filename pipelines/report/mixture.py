@@ -1,4 +1,4 @@
-"""A mixture as asked, as planned, and as written: `corpusmill show`."""
+"""The mixture of a snapshot in `corpusmill show`: the asked, the planned and the written shares."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from corpusmill.pipelines.wording import count, share, size
 
 
 def render(rows: list[dict[str, Any]]) -> str:
-    """The rows of `engine.mixture.mixture` as a table; a domain that the cap on epochs keeps below its asked share is marked."""
+    """The rows of `engine.mixture.mixture` as a table. Domains that `max_epochs` keeps below their asked share are marked."""
     right = [
         Column(t, True) for t in ("documents", "size", "epochs", "asked", "planned", "written", "documents", "size")
     ]
@@ -30,7 +30,7 @@ def render(rows: list[dict[str, Any]]) -> str:
                 amount(row["realised_size"]),
             ]
         )
-    said = table([f"mixture by {rows[0]['unit']}", *right], cells)
+    text = table([f"mixture by {rows[0]['unit']}", *right], cells)
     if any(row["planned_share"] < row["asked_share"] * 0.999 for row in rows):
-        said += "\nSome domains are planned below what was asked: `max_epochs` bounds their repeats."
-    return said
+        text += "\nSome domains are planned below the asked share, because `max_epochs` limits their repeats."
+    return text

@@ -1,4 +1,4 @@
-"""Progress of a run: a bar a stage on a terminal, a line now and then anywhere else. Written to standard error."""
+"""Progress of a run on standard error: a bar for each stage on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
@@ -6,16 +6,15 @@ import sys
 import time
 from typing import Any, Protocol
 
-import click
-
 from corpusmill.pipelines.report.terminal import is_rich
-from corpusmill.pipelines.wording import count, duration
+from corpusmill.pipelines.wording import count, duration, printable, say, some
 
-FIRST, GROWTH, LONGEST = 5.0, 1.5, 60.0  # seconds to the first line about a stage; how the waits grow, and up to what
+FIRST, GROWTH, LONGEST = 5.0, 1.5, 60.0
+"""Seconds to the first line about a stage, growth of the time between lines, and its limit."""
 
 
 class Event(Protocol):
-    """How far a stage is: units done of total, of which `reused` were done by an earlier run."""
+    """How far a stage is: tasks done of `total`. An earlier run did `reused` of them."""
 
     @property
     def stage(self) -> str: ...
@@ -28,13 +27,13 @@ class Event(Protocol):
 
 
 class Display:
-    """Shows events as they come; a context manager. Its clock decides only what is printed."""
+    """Shows events as they come; a context manager."""
 
     def __init__(self) -> None:
         self._bars: Any = None
         self._tasks: dict[str, Any] = {}
         self._begin: dict[str, float] = {}
-        self._next: dict[str, tuple[float, float]] = {}  # when to say more of a stage, and how long to wait then
+        self._next: dict[str, tuple[float, float]] = {}  # of a stage: when its next line is due, and the wait after it
         self._finished: set[str] = set()
 
     def __enter__(self) -> Display:
@@ -50,7 +49,7 @@ class Display:
             )
 
             columns = [
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(bar_width=24),
                 MofNCompleteColumn(),
                 TextColumn("{task.fields[note]}"),
@@ -68,22 +67,20 @@ class Display:
         if self._bars is not None:
             note = f"{count(event.reused)} reused" if event.reused else ""
             if event.stage not in self._tasks:
-                self._tasks[event.stage] = self._bars.add_task(event.stage, total=event.total, note=note)
+                self._tasks[event.stage] = self._bars.add_task(printable(event.stage), total=event.total, note=note)
             self._bars.update(self._tasks[event.stage], completed=event.done, total=event.total, note=note)
             return
         now = time.monotonic()
         begin = self._begin.setdefault(event.stage, now)
-        whole = event.done >= event.total
+        finished = event.done >= event.total
         due, wait = self._next.setdefault(event.stage, (begin + FIRST, FIRST))
-        if event.stage in self._finished or (not whole and now < due):
+        if event.stage in self._finished or (not finished and now < due):
             return
         wait = min(LONGEST, wait * GROWTH)
         self._next[event.stage] = now + wait, wait
         reused = f", {count(event.reused)} reused" if event.reused else ""
-        if whole:
+        if finished:
             self._finished.add(event.stage)
-        spent = f", {duration(now - begin)}" if whole else ""
-        click.echo(
-            f"{event.stage}: {count(event.done)}/{count(event.total)} unit{'' if event.total == 1 else 's'}{reused}{spent}",
-            err=True,
-        )
+        spent = f", {duration(now - begin)}" if finished else ""
+        tasks = f"{count(event.done)}/{some(event.total, 'task')}"
+        say(f"{printable(event.stage)}: {tasks}{reused}{spent}", err=True)

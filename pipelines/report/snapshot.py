@@ -1,4 +1,4 @@
-"""What `corpusmill log`, `show`, `diff` and `why` print."""
+"""The output of `corpusmill log`, `show` and `diff`."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 from corpusmill.pipelines.dataset.packed import packing
 from corpusmill.pipelines.report import funnel as funnels
-from corpusmill.pipelines.report.terminal import Column, styled, table
-from corpusmill.pipelines.wording import count, printable, share, size, some
+from corpusmill.pipelines.report.terminal import Column, table
+from corpusmill.pipelines.wording import count, printable, share, size
 
 
 def render_log(snapshots: list[dict[str, Any]]) -> str:
-    """One line a snapshot."""
+    """One line for each snapshot."""
     columns: list[Column | str] = [
         Column("snapshot", True),
         "created",
@@ -39,7 +39,7 @@ def render_log(snapshots: list[dict[str, Any]]) -> str:
 
 
 def render_show(directory: str, manifest: dict[str, Any]) -> str:
-    """A snapshot's size, recipe and funnel."""
+    """The size, the recipe and the funnel of a snapshot."""
     parent = manifest.get("parent")
     facts = [
         ("dataset", f"{manifest['name']} in {directory}"),
@@ -73,7 +73,7 @@ def _shards(files: list[dict[str, Any]]) -> str:
 
 
 def render_diff(diff: dict[str, Any]) -> str:
-    """Documents added, removed and changed, by source, and why they went."""
+    """Documents added, removed and changed by source, and why they were removed."""
     old, new = diff["documents"]
     head = f"snapshot {diff['a']} -> {diff['b']}: {count(old)} -> {count(new)} documents ({new - old:+,})"
     lines = [head + ("; the recipe changed" if diff.get("recipe_changed") else "")]
@@ -91,57 +91,3 @@ def render_diff(diff: dict[str, Any]) -> str:
         if ids:
             lines += ["", f"{kind}, for example:", *(f"  {printable(str(i))}" for i in ids)]
     return "\n".join(lines)
-
-
-def render_why(found: dict[str, Any]) -> str:
-    """A document's way through the steps, in sentences."""
-    document, number = printable(found["id"]), found["snapshot"]
-    if found["outcome"] == "unknown":
-        return (
-            f"{document}: no document of this id was read for snapshot {number}. "
-            "Ids are compared whole: `corpusmill diff` and the files in data/ and dropped/ hold them."
-        )
-    if found["outcome"] == "suppressed":
-        return f"{document}: {styled('taken out', 'loss')} by `corpusmill forget`; no run lets it in again"
-    style = {"kept": "good", "packed": "good", "dropped": "loss", "quarantined": "loss"}.get(found["outcome"], "head")
-    lines = [f"{document}: {styled(found['outcome'], style)} in snapshot {number}"]
-    for event in found["history"]:
-        lines.append(f"  {printable(_sentence(event))}")
-    told = found.get("survivor_of", [])
-    if told:
-        lines.append(f"  it stands for {some(len(told), 'dropped document')}:")
-        lines += [f"    {printable(str(d['id']))} ({d['step']}{_value(d.get('value'))})" for d in told[:20]]
-        lines += [f"    and {count(len(told) - 20)} more"] if len(told) > 20 else []
-    return "\n".join(lines)
-
-
-def _sentence(event: dict[str, Any]) -> str:
-    passed = f" after passing {', '.join(event['passed'])}" if event.get("passed") else ""
-    if event["outcome"] == "dropped":
-        survivor = f"; the survivor is {event['survivor']}" if event.get("survivor") else ""
-        text = f"from {event['source']}: dropped by {event['step']} for {event['reason']}{_value(event.get('value'))}"
-        return text + passed + survivor
-    if event["outcome"] == "derived":
-        return f"{event['child']} is derived from it by {event['derived_by']}, in {event['file']}"
-    if event["outcome"] == "quarantined":
-        said = f"{event['reason']}, {event['detail']}" if event["detail"] else event["reason"]
-        return f"from {event['source']}: {said} (position {event['position']} of {event['file']})"
-    if event["outcome"] == "packed":
-        where = f"row {event['row']} of {event['file']} ({event['in']}), tokens {event['start']} to "
-        part = f", its tokens from {event['offset']} on" if event["offset"] else ""
-        return f"packed into {where}{event['start'] + event['length'] - 1}{part}{passed}"
-    if event["outcome"] == "row":
-        ids = [d["id"] for d in event.get("documents", [])]
-        more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-        return f"row {event['row']} of {event['file']}: packed from {', '.join(ids[:5])}{more}"
-    repeat = f", epoch {event['epoch']}" if event.get("epoch") else ""
-    lineage = (
-        f"{repeat}, derived from {event['parent']} by {event.get('derived_by')}" if event.get("parent") else repeat
-    )
-    return (
-        f"from {event['source']}: kept{passed}, row {event['row']} of {event['file']}, {size(event['bytes'])}{lineage}"
-    )
-
-
-def _value(value: float | None) -> str:
-    return "" if value is None or value != value else f" ({value:.4g})"

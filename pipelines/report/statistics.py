@@ -1,4 +1,4 @@
-"""Private counts of a snapshot, as `corpusmill show` and its page give them."""
+"""Private counts of a snapshot, for `corpusmill show` and the HTML report."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from corpusmill.pipelines.report.terminal import Column, table
 from corpusmill.pipelines.wording import count
 
 EXACT = (
-    "The funnel counts private documents exactly: it is for those who may read them. These counts may be published, the funnel "
-    "may not."
+    "The funnel counts private documents exactly, so show it only to those who may read them. These counts may be published; "
+    "the funnel may not."
 )
 
 
 def head(release: dict[str, Any]) -> str:
-    """What was counted, at which price."""
+    """What was counted, and the epsilon that was paid."""
     unit = "documents" if release["unit"] == "document" else f"values of `{release['unit']}`"
     return (
         f"private counts of {unit} of {', '.join(release['sources'])}: epsilon {release['epsilon']:g} at delta "
@@ -23,7 +23,7 @@ def head(release: dict[str, Any]) -> str:
 
 
 def cells(release: dict[str, Any]) -> list[list[str]]:
-    """One row a group: by, group, units, its noise."""
+    """One row for each group: by, group, privacy units, 95 % range of the noise."""
     return [
         [
             r["by"],
@@ -36,13 +36,13 @@ def cells(release: dict[str, Any]) -> list[list[str]]:
 
 
 def render(release: dict[str, Any]) -> str:
-    """The counts as a table; groups with few units are not named."""
+    """The counts as a table. Groups with few privacy units are not named."""
     rows = cells(release)
     low = min((r["threshold"] for r in release["counts"]), default=0.0)
-    said = table(["by", "group", Column("units", True), Column("noise (95 %)", True)], rows) if rows else "no group"
+    counts = table(["by", "group", Column("units", True), Column("noise (95 %)", True)], rows) if rows else "no group"
     below = (
         f"Groups of fewer than about {low:,.0f} units are not named."
         if rows
         else "No group has enough units to be named."
     )
-    return f"{head(release)}\n{said}\n{below}"
+    return f"{head(release)}\n{counts}\n{below}"

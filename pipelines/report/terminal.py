@@ -1,26 +1,24 @@
-"""What corpusmill prints: tables with colour on a terminal, plain aligned lines anywhere else or under NO_COLOR."""
+"""Tables and bars: coloured on a terminal, plain aligned lines elsewhere or under NO_COLOR."""
 
 from __future__ import annotations
 
-import os
 import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from corpusmill.pipelines.wording import printable
+from corpusmill.pipelines.wording import has_colour, printable
 
 
 def is_rich(stream: IO[str] | None = None) -> bool:
-    """Whether `stream` (standard output) is a terminal that wants colour."""
-    stream = stream or sys.stdout
-    return stream.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+    """Whether `stream` (standard output) is a terminal that shows colours."""
+    return has_colour(stream or sys.stdout)
 
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: its heading, and whether its cells stand at the right (numbers)."""
+    """A column of a table: its heading, and whether its cells are right-aligned (numbers)."""
 
     title: str
     right: bool = False
@@ -28,7 +26,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell with a style, which only a terminal shows: `loss`, `good` or `dim`."""
+    """A cell with a style, shown on a terminal only: `loss`, `good` or `dim`."""
 
     text: str
     style: str = ""
@@ -38,7 +36,7 @@ STYLES = {"loss": "bold red", "good": "green", "dim": "dim", "head": "bold"}
 
 
 def table(columns: Sequence[Column | str], rows: Sequence[Sequence[Cell | str]], rich: bool | None = None) -> str:
-    """The rows below their headings, aligned; ends without a line break.
+    """Format the rows as aligned columns below their headings, without a final line break.
 
     >>> print(table(["step", Column("rows", right=True)], [["clean", "10"], ["exact", "9"]], rich=False))
     step   rows
@@ -60,7 +58,8 @@ def table(columns: Sequence[Column | str], rows: Sequence[Sequence[Cell | str]],
 
 
 def styled(text: str, style: str) -> str:
-    """`text` in a style of STYLES if standard output shows colour, else as it is."""
+    """`text` in a style of STYLES if standard output shows colours, else unchanged. Controls in it are replaced."""
+    text = printable(text)
     if not is_rich():
         return text
     from rich.console import Console
@@ -73,7 +72,7 @@ def styled(text: str, style: str) -> str:
 
 
 def bar(part: float, whole: float, width: int = 12) -> str:
-    """A bar of `part` in `whole`, in eighths of a character; something is never drawn as nothing."""
+    """A bar of `part` in `whole`, in eighths of a character. A part above 0 is at least one eighth."""
     eighths = round(8 * width * part / whole) if whole else 0
     eighths = min(8 * width, max(eighths, 1 if part else 0))
     full, rest = divmod(eighths, 8)

@@ -11,9 +11,10 @@ import pytest
 
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.recipe.model import examine, load
+from corpusmill.pipelines.report.document import render_why
 from corpusmill.pipelines.report.funnel import advice, total
 from corpusmill.pipelines.report.html import page
-from corpusmill.pipelines.report.snapshot import render_diff, render_show, render_why
+from corpusmill.pipelines.report.snapshot import render_diff, render_show
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.errors import DatasetError, RecipeError
 from corpusmill.transforms.tokens.tokenizer import load_tokenizer

@@ -271,7 +271,7 @@ def test_models_and_data_behind_a_recipe_are_judged(make, tmp_path):
     )  # fmt: skip
     done = corpusmill("train", tmp_path / "plain.yaml")
     assert done.exit_code == 0
-    assert done.stderr.startswith("No guarantee: this run learns from the private source mail as it is.")
+    assert done.stderr.startswith("No guarantee: this run learns from the private source mail without protection.")
     assert done.stderr.count("\n") == 1
     second = yaml.safe_load(path.read_text())
     second |= {"name": "second", "output": {"path": "two"}, "steps": [{"clean": {}}]}
@@ -292,7 +292,7 @@ def test_a_tokenizer_of_private_text_is_marked_and_refused(make, tmp_path):
     path = make([{"clean": {}}])
     made = corpusmill("tokenizer", path, "--vocab-size", "300", "--out", tmp_path / "own.json")
     assert made.exit_code == 0, made.output
-    assert "It carries text of the private source mail" in made.output
+    assert "It contains text of the private source mail" in made.output
     refused = corpusmill("check", path, "--set", "train.data.tokenizer=own.json")
     assert refused.exit_code == 78
     assert "`own.json` (cross): the file was learned from the private source mail" in refused.output

@@ -38,8 +38,8 @@ def test_init_takes_any_name_of_a_source(tmp_path, monkeypatch, name):
     ("args", "code", "said"),
     [
         (["."], 78, ". exists and is left as it is; name another file"),
-        (["file/r.yaml"], 78, "file/r.yaml: cannot be written: file is no folder; name another file"),
-        (["r.yaml", "--source", " "], 2, "--source is empty: name what to read, or leave it out"),
+        (["file/r.yaml"], 78, "file/r.yaml: cannot be written: file is not a folder; name another file"),
+        (["r.yaml", "--source", " "], 2, "--source is empty: name what to read, or omit the option"),
         (["r.yaml", "--source", "s3://me:secret@b/x"], 78, "s3://***@b/x: a name with credentials in it is not used"),
     ],
 )
@@ -57,7 +57,7 @@ def test_check_of_a_right_recipe_says_what_it_holds(tmp_path):
     write_shards(tmp_path / "raw", rows(3), 1)
     path = write_recipe(tmp_path, ["clean", "exact"])
     assert invoke("check", path).stdout == (
-        f"{path} is right.\nsources  raw\nsteps    clean, exact\noutput   {tmp_path}/out\n"
+        f"{path} has no mistakes.\nsources  raw\nsteps    clean, exact\noutput   {tmp_path}/out\n"
     )
     found = invoke_json("check", path)
     assert (found["ok"], found["mistakes"]) == (True, [])
@@ -65,7 +65,7 @@ def test_check_of_a_right_recipe_says_what_it_holds(tmp_path):
     other = invoke_json("check", path, "--set", "seed=2")
     assert other["recipe"]["seed"] == 2
     assert other["digest"] != found["digest"]
-    assert "steps    none: documents pass as they are" in invoke("check", write_recipe(tmp_path, [])).stdout
+    assert "steps    none: documents pass unchanged" in invoke("check", write_recipe(tmp_path, [])).stdout
     assert not (tmp_path / "out").exists()
 
 
@@ -103,7 +103,7 @@ def test_other_settings_files_are_written_checked_and_described(tmp_path, monkey
     monkeypatch.chdir(tmp_path)
     done = invoke("init", f"--{kind}")
     assert done.stdout == f"{kind}.yaml is written. Next: edit it, then corpusmill check {kind}.yaml --{kind}\n"
-    assert invoke("check", f"{kind}.yaml", f"--{kind}").stdout == f"{kind}.yaml is right.\n"
+    assert invoke("check", f"{kind}.yaml", f"--{kind}").stdout == f"{kind}.yaml has no mistakes.\n"
     assert invoke_json("check", f"{kind}.yaml", f"--{kind}")["settings"]
     schema = json.loads(invoke("schema", f"--{kind}").stdout)
     assert set(yaml.safe_load((tmp_path / f"{kind}.yaml").read_text())) <= set(schema["properties"])

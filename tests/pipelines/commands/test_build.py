@@ -36,13 +36,13 @@ def built(tmp_path_factory):
         (["plan", "--what-if", "--for", "1TB"], "--price and --for do not go with --what-if"),
         (["plan", "--price", "nan"], "nan is not a finite number"),
         (["plan", "--price", "-1"], "-1.0 is not in the range"),
-        (["plan", "--for", "1XB"], "--for 1XB: a size is a number and MB, GB or TB"),
-        (["plan", "--for", ""], "--for : a size is a number"),
-        (["plan", "--for", "0.1B"], "--for 0.1B: a size is a number"),
-        (["plan", "--for", "-1GB"], "--for -1GB: a size is a number"),
-        (["plan", "--for", "nan"], "--for nan: a size is a number"),
+        (["plan", "--for", "1XB"], "--for 1XB: write a number and MB, GB or TB"),
+        (["plan", "--for", ""], "--for : write a number"),
+        (["plan", "--for", "0.1B"], "--for 0.1B: write a number"),
+        (["plan", "--for", "-1GB"], "--for -1GB: write a number"),
+        (["plan", "--for", "nan"], "--for nan: write a number"),
         (["plan", "--workers", "0"], "--workers"),
-        (["run", "another.yaml"], "one recipe a run, but `another.yaml` follows; Beam options come behind `--`"),
+        (["run", "another.yaml"], "name one recipe; `another.yaml` is a second one. Beam options follow `--`"),
         (["run", "--workers", "-1"], "--workers"),
     ],
 )
@@ -104,8 +104,8 @@ def test_run_writes_metrics_and_a_snapshot_for_changed_settings(built, tmp_path)
     assert f"Snapshot 1 of {built}/other is committed (" in done.stdout
     assert 'corpusmill_snapshot{dataset="test"} 1\n' in (tmp_path / "m").read_text()
     # what a terminal shows beside the result is on standard error
-    assert "apply exact, write: 2/2 units" in done.stderr
-    assert "units" not in done.stdout
+    assert "apply exact, write: 2/2 tasks" in done.stderr
+    assert "tasks" not in done.stdout
 
 
 def test_plan_says_what_a_run_would_do(folder, built):

@@ -27,8 +27,8 @@ def test_a_run_is_submitted_committed_and_found_committed(recipe):
     assert said.exit_code == 0, said.output
     run = said.stdout.split()[1]
     assert said.stdout == (
-        f"Run {run} is submitted as j-1. Its last step commits the snapshot;\n"
-        f"`corpusmill commit {out} --run {run}` does so too, any number of times.\n"
+        f"Run {run} is submitted as j-1. Its last step commits the snapshot.\n"
+        f"If that step fails, commit with: corpusmill commit {out} --run {run}\n"
     )
     for _ in range(2):
         done = invoke("commit", out, "--run", run)
@@ -47,7 +47,11 @@ def test_a_run_is_submitted_committed_and_found_committed(recipe):
     ("args", "code", "said"),
     [
         (["submit", "recipe.yaml"], 2, "Missing option '--runner'"),
-        (["submit", "recipe.yaml", "more.yaml", "--runner", "local"], 2, "one recipe a run, but `more.yaml` follows"),
+        (
+            ["submit", "recipe.yaml", "more.yaml", "--runner", "local"],
+            2,
+            "name one recipe; `more.yaml` is a second one",
+        ),
         (["submit", "recipe.yaml", "--runner", "flink"], 78, "--runner flink: unknown. Runners: local, dask"),
         (["submit", "recipe.yaml", "--runner", "dask"], 78, "Runners that go on alone: portable, dataflow."),
         (["submit", "recipe.yaml", "--runner", "portable"], 78, "`-- --job_endpoint=HOST:PORT`"),

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from corpusmill.pipelines.commands.secure import _files, _take_part, _told
+from corpusmill.pipelines.commands.secure import _files, _render, _take_part
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.errors import SourceError
@@ -45,9 +45,9 @@ def test_certificates_are_made_signed_and_never_written_over(tmp_path):
     assert not (certs / "east.pem").exists()
 
     asked = invoke("party", "request", own, "east")
-    assert asked.stdout == f"{own}/east.csr.pem is to be signed; east.key.pem stays here.\n"
+    assert asked.stdout == f"Send {own}/east.csr.pem to the party that signs. east.key.pem stays here.\n"
     signed = invoke("party", "sign", certs, own / "east.csr.pem")
-    assert signed.stdout == f"{own}/east.pem is signed; it goes back with authority.pem.\n"
+    assert signed.stdout == f"{own}/east.pem is signed. Send it back with authority.pem.\n"
     # an authority that is not there yet is made for the first one that asks
     invoke("party", "request", own, "west")
     assert invoke("party", "sign", tmp_path / "new", own / "west.csr.pem").exit_code == 0
@@ -129,7 +129,7 @@ def test_the_files_of_an_owner(tmp_path):
     run(load(write_recipe(tmp_path, [])), workers=1)
     assert {f.split("/data/")[0] for f in _files(str(tmp_path / "out"))} == {str(tmp_path / "out")}
     for none in ("none", "none/*.parquet", "raw/*.arrow"):
-        with pytest.raises(SourceError, match=r"no dataset, and no Parquet or Arrow file\. Check `data`"):
+        with pytest.raises(SourceError, match=r"is no dataset, and has no Parquet or Arrow file\. Check `data`"):
             _files(str(tmp_path / none))
 
 
@@ -238,7 +238,7 @@ SENT = {"messages": {"tags": 1_200}, "bytes": 34_567}
                 "to drop   1,234 of 5,678 documents",
                 "sent      1,200 messages, 34,567 bytes",
                 "result    r.parquet",
-                "Next: the same command with --apply RECIPE, whose step `kept-elsewhere` drops them",
+                "Next: the same command with --apply RECIPE. Its step `kept-elsewhere` drops them.",
             ],
         ),
         (
@@ -272,13 +272,13 @@ SENT = {"messages": {"tags": 1_200}, "bytes": 34_567}
         ),
         (
             {"kind": "average", "role": "aggregator", "owners": ["north"], "parameters": 1, "without_the_model": ["east"]},
-            ["averaged  1 parameters of north", "away      east: without the average"],
+            ["averaged  1 parameters of north", "absent    east: did not get the average"],
         ),
         ({"kind": "score", "role": "owner", "encryption": {"scheme": "ckks", "bits": 128}}, ["encrypted scheme ckks, bits 128"]),
     ],
 )  # fmt: skip
 def test_what_a_report_says(report, lines):
-    said = _told({"job": "j", "party": "north", "sent": SENT, **report}).splitlines()
+    said = _render({"job": "j", "party": "north", "sent": SENT, **report}).splitlines()
     assert said[0] == f"j: {report['kind']}, north as {report['role']}"
     for line in lines:
         assert line in said

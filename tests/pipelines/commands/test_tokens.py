@@ -25,7 +25,7 @@ def test_a_tokenizer_is_told_with_its_digest_and_what_was_left_out(built, tmp_pa
     assert done.exit_code == 0
     digest = hashlib.sha256((tmp_path / "t.json").read_bytes()).hexdigest()
     assert done.stdout == f"{tmp_path}/t.json is written: 300 tokens, SHA-256 {digest}\n"
-    assert done.stderr == "Without exact: a sample stands in for the whole corpus.\n"
+    assert done.stderr == "Skipped exact: these steps need the whole corpus.\n"
     # of a dataset, all documents stand in the sample
     done = invoke("tokenizer", built / "out", "--vocab-size", 300, "--out", tmp_path / "d.json")
     assert (done.exit_code, done.stderr) == (0, "")
@@ -41,7 +41,7 @@ def test_a_tokenizer_of_private_text_says_so(tmp_path):
     path = write_recipe(tmp_path, ["clean"], sources=[source])
     done = invoke("tokenizer", path, "--vocab-size", 300, "--out", tmp_path / "t.json")
     assert done.exit_code == 0
-    assert "text of the private source calls: nothing can be trained privately on it" in done.stderr
+    assert "text of the private source calls: no model can be trained privately with it" in done.stderr
     assert "t.json is written: 300 tokens" in done.stdout
     assert invoke_json("tokenizer", path, "--vocab-size", 300, "--out", tmp_path / "t.json")["private"] == ["calls"]
 

@@ -10,8 +10,8 @@ import pyarrow.ipc
 import pytest
 from click.testing import CliRunner
 
-from corpusmill.pipelines.commands.look import look
-from corpusmill.pipelines.commands.read import show
+from corpusmill.pipelines.commands.documents import look
+from corpusmill.pipelines.commands.snapshots import show
 from corpusmill.pipelines.commands.tokens import export as export_verb
 from corpusmill.pipelines.commands.tokens import tokenizer as tokenizer_verb
 from corpusmill.pipelines.dataset.snapshot import Dataset

@@ -26,7 +26,7 @@ def test_golden() -> None:
     assert render(FOUND) == (
         "stage                     CPU    keys\n"
         "pass 1 of 2: clean  2 h 1 min  3.0 MB\n"
-        "minhash: gather         4.2 s     0 B  one unit: more workers do not help\n"
+        "minhash: gather         4.2 s     0 B  one task: more workers do not help\n"
         "\n"
         "corpus     1.0 TB, scaled from 60.0 MB that ran\n"
         "CPU        1,234.57 hours (40.0 MB of source per CPU second)\n"
@@ -39,5 +39,5 @@ def test_golden() -> None:
 def test_a_price_and_a_small_sample_are_said() -> None:
     lines = render(FOUND | {"cost": 49.3827, "measured_bytes": 49_999_999}).splitlines()
     assert lines[-2].startswith("caution    the sample is small")
-    assert lines[-1] == "cost       49.38, at the price of a CPU hour that was given; storage is not in it"
-    assert "cost       0.00, at the price" in render(FOUND | {"cost": 0.0})
+    assert lines[-1] == "cost       49.38 at the given price of a CPU hour, without storage"
+    assert "cost       0.00 at the given price" in render(FOUND | {"cost": 0.0})

@@ -28,7 +28,7 @@ def test_golden_table() -> None:
         "    min_ended_lines              77        -7.8 %\n"
         "\n"
         "1,000 read - 10 quarantined - 977 dropped = 13 documents (1.3 %)\n"
-        "! fineweb drops 98.7 %, most of it for max_short_lines: its thresholds are made for web pages; "
+        "! fineweb drops 98.7 %, most of them by max_short_lines: its thresholds are made for web pages; "
         "with `keep_scores: true` on it, `corpusmill plan RECIPE --what-if` shows other thresholds."
     )
 
@@ -55,4 +55,4 @@ def test_empty_funnels() -> None:
     empty = {"sources": [{"name": "a", "rows": 0, "bytes": 0, "quarantined": 0}], "steps": []}
     empty |= {"rows_in": 0, "rows_out": 0, "quarantined": 0}
     assert "hold no document" in render(empty)
-    assert "Nothing is left" in render(funnel(rows_out=0, dropped={"a": 990}) | {"rows_out": 0})
+    assert "No document is left" in render(funnel(rows_out=0, dropped={"a": 990}) | {"rows_out": 0})

@@ -33,5 +33,5 @@ def test_sizes_are_in_the_unit_of_the_mixture():
 
 def test_a_domain_that_is_kept_below_its_share_is_pointed_out():
     said = render([ROW | {"planned_share": 0.4}, ROW])
-    assert said.endswith("Some domains are planned below what was asked: `max_epochs` bounds their repeats.")
+    assert said.endswith("Some domains are planned below the asked share, because `max_epochs` limits their repeats.")
     assert "max_epochs" not in render([ROW | {"planned_share": 0.49999}])

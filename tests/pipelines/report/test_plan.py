@@ -27,11 +27,11 @@ PLAN = {
 
 def test_plan() -> None:
     assert render(PLAN) == (
-        "stage               units  reused  to do    input  why\n"
+        "stage               tasks  reused  to do    input  why\n"
         "pass 1 of 2: clean      4       1      3  10.0 MB  new input\n"
         "exact: decide           ?              ?        ?  waits\n"
         "\n"
-        "input      10.0 MB in 4 units\n"
+        "input      10.0 MB in 4 tasks\n"
         "memory     about 700 MB at most\n"
         "because    seed: 1 -> 2"
     )

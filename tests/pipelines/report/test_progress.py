@@ -18,8 +18,8 @@ def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert out == ""
     lines = err.splitlines()
     assert len(lines) == 2
-    assert lines[0].startswith("pass 1: 2/2 units, 1 reused")
-    assert lines[1].startswith("pass 2: 1/1 unit, ")
+    assert lines[0].startswith("pass 1: 2/2 tasks, 1 reused")
+    assert lines[1].startswith("pass 2: 1/1 task, ")
 
 
 def test_bars_on_a_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

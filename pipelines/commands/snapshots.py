@@ -1,4 +1,4 @@
-"""Verbs that read a dataset: log, show, diff, why, verify."""
+"""Verbs that read snapshots: log, show, diff, verify."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from corpusmill.pipelines.commands import DATASET, JSON, SNAPSHOT, print_json
+from corpusmill.pipelines.wording import say, some
 
 
 @click.command()
@@ -18,10 +19,10 @@ def log(dataset: str, as_json: bool) -> None:
     from corpusmill.pipelines.report.snapshot import render_log
 
     snapshots = Dataset(dataset).snapshots()
-    print_json(snapshots) if as_json else click.echo(render_log(snapshots))
+    print_json(snapshots) if as_json else say(render_log(snapshots))
 
 
-@click.command(short_help="Show a snapshot: size, recipe, funnel.")
+@click.command()
 @DATASET
 @SNAPSHOT
 @click.option("--html", metavar="FILE", help="Write the funnel and examples as one HTML page.")
@@ -42,22 +43,22 @@ def show(dataset: str, snapshot: int | None, html: str | None, as_json: bool) ->
             Path(html).write_text(page(opened, manifest), encoding="utf-8")
         except OSError as error:
             raise DatasetError(f"{html}: cannot be written: {error.strerror}; name another file") from None
-        click.echo(f"{html} is written.", err=True)
+        say(f"{html} is written.", err=True)
     if as_json:
         print_json(manifest)
     elif not html:
-        click.echo(render_show(dataset, manifest))
+        say(render_show(dataset, manifest))
         if manifest.get("mixture"):
             from corpusmill.pipelines.report import mixture
 
-            click.echo("\n" + mixture.render(manifest["mixture"]))
+            say("\n" + mixture.render(manifest["mixture"]))
         for release in releases(dataset, manifest["number"]):
             from corpusmill.pipelines.report import statistics
 
-            click.echo(f"\n{statistics.render(release)}\n{statistics.EXACT}")
+            say(f"\n{statistics.render(release)}\n{statistics.EXACT}")
 
 
-@click.command(short_help="Compare snapshots A and B of DIR.")
+@click.command()
 @DATASET
 @click.argument("a", type=click.IntRange(1), metavar="A")
 @click.argument("b", type=click.IntRange(1), metavar="B")
@@ -67,35 +68,18 @@ def diff(dataset: str, a: int, b: int, as_json: bool) -> None:
     from corpusmill.pipelines.dataset.snapshot import Dataset
     from corpusmill.pipelines.report.snapshot import render_diff
 
-    found = Dataset(dataset).diff(a, b)
-    print_json(found) if as_json else click.echo(render_diff(found))
+    changes = Dataset(dataset).diff(a, b)
+    print_json(changes) if as_json else say(render_diff(changes))
 
 
-@click.command(short_help="Tell what happened to one document.")
-@DATASET
-@click.argument("document", metavar="ID")
-@SNAPSHOT
-@JSON
-def why(dataset: str, document: str, snapshot: int | None, as_json: bool) -> None:
-    """Tell what happened to the document ID. Exits with 1 if it is unknown."""
-    from corpusmill.pipelines.dataset.snapshot import Dataset
-    from corpusmill.pipelines.report.snapshot import render_why
-
-    found = Dataset(dataset).why(document, snapshot)
-    print_json(found) if as_json else click.echo(render_why(found))
-    if found["outcome"] == "unknown":
-        raise click.exceptions.Exit(1)
-
-
-@click.command(short_help="Reread DIR against its digests.")
+@click.command()
 @DATASET
 @SNAPSHOT
-@click.option("--all", "every", is_flag=True, help="Every snapshot, not only the newest.")
+@click.option("--all", "every", is_flag=True, help="Verify every snapshot, not only the newest.")
 @JSON
 def verify(dataset: str, snapshot: int | None, every: bool, as_json: bool) -> None:
-    """Reread all of a snapshot of DIR against its digests. Exits with 1 if something differs."""
+    """Reread a snapshot of DIR and compare it with its digests. Exits with 1 if something differs."""
     from corpusmill.pipelines.dataset.snapshot import Dataset
-    from corpusmill.pipelines.wording import some
     from corpusmill.transforms.errors import VerifyError
 
     if every and snapshot:
@@ -112,9 +96,9 @@ def verify(dataset: str, snapshot: int | None, every: bool, as_json: bool) -> No
             files = len(manifest["files"]) + sum(len(t) for t in manifest.get("tables", {}).values())
             summary = some(len(problems), "problem") if problems else "all as committed"
             for problem in problems:
-                click.echo(problem)
+                say(problem)
             held = f"{some(files, 'file')}, {some(manifest['documents'], 'row')}"
-            click.echo(f"snapshot {number}: {held}: {summary}")
+            say(f"snapshot {number}: {held}: {summary}")
     if as_json:
         print_json(results if every else results[0])
     if damaged:
