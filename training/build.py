@@ -11,13 +11,14 @@ from torch import nn
 
 from corpusmill.training import checkpoint, huggingface
 from corpusmill.training.data import Rows, Shards
-from corpusmill.training.distill import Distillation, OwnTeacherRows, TeacherRows
+from corpusmill.training.distill import OwnTeacherRows, TeacherRows
 from corpusmill.training.finetune import lora
-from corpusmill.training.finetune.classify import Classification, Classifier
+from corpusmill.training.finetune.classify import Classifier
 from corpusmill.training.finetune.documents import Documents, is_documents
 from corpusmill.training.finetune.soft_prompt import SoftPrompt
 from corpusmill.training.model import Transformer
-from corpusmill.training.objectives import Causal, Masked, Objective, PrefixLM, Seq2Seq, SpanCorruption
+from corpusmill.training.objective_table import objective_class
+from corpusmill.training.objectives import Objective
 from corpusmill.training.settings import ModelSettings, TrainSettings
 from corpusmill.training.vocabulary import Vocabulary
 from corpusmill.transforms.errors import DatasetError, RecipeError
@@ -52,10 +53,10 @@ def vocabulary_of(settings: TrainSettings) -> Vocabulary:
 
 def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes: list[str] | None = None) -> Rows:
     """Packed shards or documents; the tokenizer is checked against the shards'."""
-    tuned = settings.objective.name in ("classification", "text-to-text", "instruction")
+    objective = objective_class(settings.objective.name)
     if is_documents(path):
         # a row of several documents would be of several units: private training takes them as they are
-        if not tuned and (settings.privacy is None or settings.objective.name == "distillation"):
+        if not objective.documents and (settings.privacy is None or objective.taught):
             raise RecipeError(
                 f"{path}: {settings.objective.name} trains on a folder of packed shards; run `pack` on these documents."
             )
@@ -63,16 +64,17 @@ def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes:
     # the number is of the snapshot trained on: what a model is measured on has numbers of its own
     snapshot = settings.data.snapshot if path == settings.data.train else None
     shards = Shards(path, snapshot, settings.data.domain)
-    if settings.objective.name == "classification":
+    if not objective.shards:
         raise RecipeError(
-            f"{path}: classification trains on a file of documents with columns text and label, not on shards."
+            f"{path}: {settings.objective.name} trains on a file of documents with columns {' and '.join(objective.columns)}, "
+            "not on shards."
         )
     if shards.tokenizer_digest and shards.tokenizer_digest != vocabulary.digest:
         raise DatasetError(
             f"{path}: was tokenised with another tokenizer ({shards.tokenizer_digest[:12]}) than {vocabulary.path} "
             f"({vocabulary.digest[:12]}). Name the right one in data.tokenizer, or tokenise again."
         )
-    if settings.objective.name == "distillation" and path == settings.data.train:
+    if objective.taught and path == settings.data.train:
         if not settings.objective.teacher:
             return OwnTeacherRows(shards)
         return TeacherRows(shards, settings.objective.teacher, vocabulary.digest)
@@ -81,28 +83,12 @@ def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes:
 
 def objective_of(settings: TrainSettings, vocabulary: Vocabulary) -> Objective:
     """The objective that the settings name, for their kind of model."""
-    task, both = settings.objective, settings.model.kind == "encoder-decoder"
-    objective: Objective
-    match task.name:
-        case "masked":
-            objective = Masked(vocabulary, task.rate)
-        case "span":
-            objective = SpanCorruption(vocabulary, task.rate, task.mean_span)
-        case "prefix":
-            objective = PrefixLM(vocabulary)
-        case "classification":
-            objective = Classification()
-        case "distillation":
-            objective = Distillation(task.temperature, task.hard, task.hidden, task.states_of or "", vocabulary.digest)
-        case "text-to-text" | "instruction" if both:
-            objective = Seq2Seq(vocabulary)
-        case _:
-            objective = Causal()
+    objective = objective_class(settings.objective.name)
     if settings.model.kind not in objective.kinds:
         raise RecipeError(
-            f"objective {task.name} trains {' or '.join(objective.kinds)}; model.kind is {settings.model.kind}."
+            f"objective {settings.objective.name} trains {' or '.join(objective.kinds)}; model.kind is {settings.model.kind}."
         )
-    return objective
+    return objective.of(settings, vocabulary)
 
 
 def resolve(settings: TrainSettings, vocabulary: Vocabulary, length: int) -> TrainSettings:
@@ -115,7 +101,7 @@ def resolve(settings: TrainSettings, vocabulary: Vocabulary, length: int) -> Tra
         dropout = settings.model.dropout
         return settings.model_copy(update={"model": shape.model_copy(update={"dropout": dropout})})
     needed = max(vocabulary.size, objective_of(settings, vocabulary).highest_id + 1)
-    if settings.objective.name in ("text-to-text", "instruction", "classification"):
+    if objective_class(settings.objective.name).documents:
         needed = max(needed, vocabulary.end + 1)
     size = settings.model.vocabulary or needed
     if size < needed:
@@ -138,7 +124,7 @@ def build(settings: TrainSettings, classes: list[str], start: bool = True) -> nn
     else:
         needs_base = tune.base and (start or tune.method != "full")
         model = base_of(str(tune.base), settings) if needs_base else Transformer(settings.model, settings.seed)
-        if settings.objective.name == "classification":
+        if objective_class(settings.objective.name).classes:
             model = Classifier(model, len(classes), settings.seed)
     if tune.method == "lora":
         lora.adapt(model, tune.rank, tune.alpha, tune.targets, settings.seed)

@@ -31,6 +31,9 @@ from corpusmill.transforms.errors import BadFileError, DatasetError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from corpusmill.training.settings import TrainSettings
+    from corpusmill.training.vocabulary import Vocabulary
+
 Kind = Literal["sampled", "top-k", "full"]
 COLUMNS = {"sampled": ("teacher_draws",), "top-k": ("teacher_ids", "teacher_logp"), "full": ("teacher_logp",)}
 
@@ -169,6 +172,14 @@ class Distillation(Causal):
     Rows without the teacher's columns (validation) are plain causal rows. hard, temperature: as the module says. hidden: weight
     of `corpusmill.training.hidden_states`, whose teacher is `states_of`, a run or checkpoint that runs beside the student.
     """
+
+    taught = True
+    transformers_class = ""
+
+    @classmethod
+    def of(cls, settings: TrainSettings, vocabulary: Vocabulary) -> Distillation:
+        task = settings.objective
+        return cls(task.temperature, task.hard, task.hidden, task.states_of or "", vocabulary.digest)
 
     def __init__(
         self, temperature: float = 1.0, hard: float = 0.0, hidden: float = 0.0, states_of: str = "", tokenizer: str = ""

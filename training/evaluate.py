@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from corpusmill.training.data import Rows, in_order
+from corpusmill.training.objective_table import objective_class
 from corpusmill.training.objectives import IGNORE, NO_TARGETS, Objective, row_losses
 from corpusmill.training.parallel import Parallel
 from corpusmill.training.settings import TrainSettings
@@ -68,7 +69,7 @@ def measure(
         raise DatasetError(
             f"{where}: {NO_TARGETS.format(settings.objective.name)} Measure on longer documents, or more."
         )
-    is_text = settings.objective.name != "classification"
+    is_text = not objective_class(settings.objective.name).classes
     result = _figures(sums.sum(0), is_text)
     named = {name: _figures(sums[i], is_text) for i, name in enumerate(data.sources) if name and sums[i, 1]}
     return result | {"domains": named} if named else result

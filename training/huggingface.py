@@ -16,18 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from corpusmill.training.model import Transformer, attention_mask
+from corpusmill.training.objective_table import objective_class
 from corpusmill.training.settings import ModelSettings
 from corpusmill.transforms.errors import DatasetError, MissingDependencyError, RecipeError
 
-_CLASSES = {
-    "causal": "AutoModelForCausalLM",
-    "instruction": "AutoModelForCausalLM",
-    "masked": "AutoModelForMaskedLM",
-    "span": "AutoModelForSeq2SeqLM",
-    "prefix": "AutoModelForSeq2SeqLM",
-    "text-to-text": "AutoModelForSeq2SeqLM",
-    "classification": "AutoModelForSequenceClassification",
-}
 _KINDS: dict[str, Any] = {
     "AutoModelForCausalLM": "decoder",
     "AutoModelForMaskedLM": "encoder",
@@ -106,9 +98,10 @@ def _accepts(model: nn.Module, name: str) -> bool:
 
 
 def _name(task: str) -> str:
-    if task not in _CLASSES:
+    name = objective_class(task).transformers_class
+    if not name:
         raise RecipeError(f"objective {task} is not for Hugging Face models.")
-    return _CLASSES[task]
+    return name
 
 
 def shape(path: str, task: str) -> ModelSettings:

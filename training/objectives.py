@@ -12,7 +12,7 @@ Labels are aligned with the logits they are compared with; -100 is no target. Co
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from corpusmill.transforms.hashing import mix64_array
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from corpusmill.training.settings import TrainSettings
 
 Batch = dict[str, np.ndarray]
 INPUTS = ("input_ids", "segment_ids", "position_ids", "target_ids", "target_segment_ids", "target_position_ids")
@@ -31,10 +33,31 @@ NO_TARGETS = "no token is a target of the objective {}: each document is too sho
 class Objective(abc.ABC):
     """One way to make (inputs, labels) of rows; the loss is cross-entropy on the labels for all of them."""
 
-    kinds: tuple[str, ...]
+    kinds: ClassVar[tuple[str, ...]]
     """Kinds of model that it trains."""
+    documents: ClassVar[bool] = False
+    """Whether it trains on documents as they are, and not only on packed shards."""
+    shards: ClassVar[bool] = True
+    """Whether it trains on packed shards."""
+    columns: ClassVar[tuple[str, ...]] = ("text",)
+    """Columns that documents need."""
+    pairs: ClassVar[bool] = False
+    """Whether rows are made of prompts and answers."""
+    classes: ClassVar[bool] = False
+    """Whether it learns the classes of documents, not text."""
+    taught: ClassVar[bool] = False
+    """Whether the loss needs a teacher's columns beside the rows. Private training refuses such objectives."""
+    draws: ClassVar[bool] = False
+    """Whether `prepare` draws at random, so that a score needs several draws."""
+    transformers_class: ClassVar[str] = ""
+    """The class of the package transformers that it fine-tunes, or empty."""
     highest_id = -1
     """Highest id that the objective itself puts into rows: mask, end or sentinel."""
+
+    @classmethod
+    def of(cls, settings: TrainSettings, vocabulary: Vocabulary) -> Objective:
+        """The objective that the settings describe."""
+        return cls()
 
     @abc.abstractmethod
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
@@ -87,6 +110,7 @@ class Causal(Objective):
     """
 
     kinds = ("decoder",)
+    transformers_class = "AutoModelForCausalLM"
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
         ids = rows["input_ids"]
@@ -111,6 +135,12 @@ class Masked(Objective):
     """
 
     kinds = ("encoder",)
+    draws = True
+    transformers_class = "AutoModelForMaskedLM"
+
+    @classmethod
+    def of(cls, settings: TrainSettings, vocabulary: Vocabulary) -> Masked:
+        return cls(vocabulary, settings.objective.rate)
 
     def __init__(self, vocabulary: Vocabulary, rate: float = 0.15) -> None:
         self.rate, self.mask, self.size = rate, vocabulary.mask, vocabulary.size
@@ -189,6 +219,11 @@ class Seq2Seq(Objective):
     """
 
     kinds = ("encoder-decoder",)
+    transformers_class = "AutoModelForSeq2SeqLM"
+
+    @classmethod
+    def of(cls, settings: TrainSettings, vocabulary: Vocabulary) -> Seq2Seq:
+        return cls(vocabulary)
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.start = vocabulary.end
@@ -212,6 +247,12 @@ class SpanCorruption(Seq2Seq):
     document of a packed row is a task of its own.
     """
 
+    draws = True
+
+    @classmethod
+    def of(cls, settings: TrainSettings, vocabulary: Vocabulary) -> SpanCorruption:
+        return cls(vocabulary, settings.objective.rate, settings.objective.mean_span)
+
     def __init__(self, vocabulary: Vocabulary, rate: float = 0.15, mean_span: float = 3.0) -> None:
         super().__init__(vocabulary)
         self.rate, self.mean_span, self.sentinels = rate, mean_span, vocabulary.sentinels
@@ -232,6 +273,8 @@ class SpanCorruption(Seq2Seq):
 class PrefixLM(Seq2Seq):
     """Prefix language model (Raffel et al. 2020, section 3.2.3): a document is cut at a drawn place; the encoder reads
     what is before, the decoder writes what is behind."""
+
+    draws = True
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
         from corpusmill.transforms.noise.objectives import split_prefix

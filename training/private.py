@@ -39,6 +39,7 @@ from corpusmill.training.evaluate import measure
 from corpusmill.training.finetune.documents import is_documents, read_table
 from corpusmill.training.loop import gathered, on_sigterm, restore
 from corpusmill.training.metrics import Metrics
+from corpusmill.training.objective_table import objective_class
 from corpusmill.training.objectives import Objective, row_losses
 from corpusmill.training.parallel import Parallel
 from corpusmill.training.schedule import rate as rate_at
@@ -77,7 +78,7 @@ def train(
         # what it rests on, and what it may cost, before data is touched
         where, snapshot = ("rows at hand", None) if data is not None else (settings.data.train, settings.data.snapshot)
         certification = require(where, snapshot, privacy.unit, certification, privacy.allow_uncertified)
-        if settings.objective.name == "classification" and not classes:
+        if objective_class(settings.objective.name).classes and not classes:
             certification.assume("the names of the classes are public")
         ledger = Ledger(privacy.ledger)
         secret = _secret(Path(settings.output), parallel)
@@ -209,7 +210,7 @@ def train(
 
 def _refuse(settings: TrainSettings) -> None:
     checkpoint.to_resume(settings.output, settings.resume)
-    if settings.objective.name == "distillation":
+    if objective_class(settings.objective.name).taught:
         raise RecipeError(
             "objective.name: private training learns from the rows alone, and would not hear a teacher. Use causal; or train the "
             "teacher privately, and distil it on public text, which costs nothing more."

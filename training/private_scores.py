@@ -21,6 +21,7 @@ from corpusmill.privacy.audit import min_k
 from corpusmill.training import build
 from corpusmill.training.build import Loaded
 from corpusmill.training.finetune.documents import Documents, read_table
+from corpusmill.training.objective_table import objective_class
 from corpusmill.training.objectives import IGNORE, label_losses
 from corpusmill.transforms.errors import BadFileError, RecipeError
 from corpusmill.transforms.hashing import mix64_array
@@ -51,11 +52,11 @@ def score(run: str | Path, canaries: str | Path, reference: str | Path | None = 
 def _likelihoods(loaded: Loaded, path: Path) -> tuple[np.ndarray, np.ndarray]:
     """(mean log-probability of the targets, that of the least likely fifth) of each row: float64 [n] each."""
     settings = loaded.settings
-    if settings.objective.name == "distillation":
+    if objective_class(settings.objective.name).taught:
         raise RecipeError(f"{loaded.path}: a distilled model has no targets of its own to score canaries by.")
     rows = Documents(str(path), settings, loaded.vocabulary, loaded.classes or None)
     objective = build.objective_of(settings, loaded.vocabulary)
-    draws = DRAWS if settings.objective.name in ("masked", "span", "prefix") else 1
+    draws = DRAWS if objective_class(settings.objective.name).draws else 1
     tokens: list[list[np.ndarray]] = [[] for _ in range(len(rows))]
     for begin in range(0, len(rows), ROWS):
         index = np.arange(begin, min(begin + ROWS, len(rows)))

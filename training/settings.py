@@ -19,12 +19,14 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from corpusmill.privacy.settings import PrivacySettings
+from corpusmill.training.objective_table import OBJECTIVES
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.settings.files import SettingsFile, listed
 from corpusmill.transforms.settings.section import IsPath, Section, with_paths
+from corpusmill.transforms.settings.spelling import nearest
 
 
 class ModelSettings(Section):
@@ -92,9 +94,7 @@ class DataSettings(Section):
 class ObjectiveSettings(Section):
     """What the model learns."""
 
-    name: Literal[
-        "causal", "masked", "span", "prefix", "classification", "text-to-text", "instruction", "distillation"
-    ] = "causal"
+    name: str = Field(default="causal", description=", ".join(OBJECTIVES), json_schema_extra={"enum": list(OBJECTIVES)})
     rate: float = Field(default=0.15, gt=0, lt=1, description="share of tokens masked or cut out (masked, span)")
     mean_span: float = Field(default=3.0, ge=1, description="mean length of a span that is cut out, in tokens (span)")
     templates: Annotated[str | None, IsPath()] = Field(
@@ -119,6 +119,15 @@ class ObjectiveSettings(Section):
     states_of: Annotated[str | None, IsPath()] = Field(
         default=None, description="run or checkpoint of the teacher, which then runs beside the student (hidden)"
     )
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in OBJECTIVES:
+            raise ValueError(
+                f"there is no objective {value!r}; {nearest(value, OBJECTIVES) or 'there are: ' + ', '.join(OBJECTIVES)}"
+            )
+        return value
 
     @model_validator(mode="after")
     def _states(self) -> ObjectiveSettings:

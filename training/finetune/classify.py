@@ -48,6 +48,9 @@ class Classification(Objective):
     """The class of a document. Loss -log p(y | x), one target a row. Rows have a column `label` int64 [B]."""
 
     kinds = ("encoder", "decoder")
+    documents, shards, classes = True, False, True
+    columns = ("text", "label")
+    transformers_class = "AutoModelForSequenceClassification"
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
         return drop_plain({n: rows[n] for n in ("input_ids", "segment_ids")}) | {"labels": rows["label"]}

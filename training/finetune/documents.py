@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from corpusmill.privacy.certification import dataset_of, manifest_of
 from corpusmill.training.data import pad
 from corpusmill.training.finetune import templates
+from corpusmill.training.objective_table import objective_class
 from corpusmill.training.objectives import Batch
 from corpusmill.training.settings import TrainSettings
 from corpusmill.training.vocabulary import Vocabulary
@@ -95,6 +96,7 @@ class Documents:
     ) -> None:
         self.path, self.cut = path, 0
         task, length = settings.objective.name, settings.data.length
+        objective = objective_class(task)
         table = read_table(path, settings.data.snapshot if path == settings.data.train else None)
         for role, column in settings.data.columns.items():
             if column not in table.column_names:
@@ -102,10 +104,7 @@ class Documents:
                     f"data.columns.{role}: {path} has no column {column}, but {', '.join(table.column_names)}."
                 )
             table = table.append_column(role, table.column(column)) if role not in table.column_names else table
-        wanted = {"classification": ("text", "label"), "text-to-text": ("text", "target"), "instruction": ()}.get(
-            task, ("text",)
-        )
-        for name in wanted:
+        for name in objective.columns:
             if name not in table.column_names:
                 raise RecipeError(f"{path}: {task} needs a column {name}. Name it in data.columns: {{{name}: YOURS}}.")
         if not len(table):
@@ -113,9 +112,9 @@ class Documents:
         self.columns: dict[str, list[np.ndarray]] = {}
         self.labels: np.ndarray | None = None
         self.classes = classes or []
-        if task == "classification":
+        if objective.classes:
             self._classify(table, vocabulary, length)
-        elif task not in ("text-to-text", "instruction"):
+        elif not objective.pairs:
             ids, end = vocabulary.encode(_texts(table, "text", self.path)), np.array([vocabulary.end], np.int64)
             self.cut = sum(len(row) >= length for row in ids)
             self.columns["input_ids"] = [np.concatenate((row[: length - 1], end)) for row in ids]
@@ -175,8 +174,10 @@ class Documents:
         self.labels = np.array([place[name] for name in names], np.int64)
 
     def _pairs(self, table: pa.Table, vocabulary: Vocabulary, settings: TrainSettings, length: int) -> None:
-        if settings.objective.name == "text-to-text":
-            pairs = list(zip(_texts(table, "text", self.path), _texts(table, "target", self.path)))
+        columns = objective_class(settings.objective.name).columns
+        if columns:
+            prompts, answered = (_texts(table, name, self.path) for name in columns)
+            pairs = list(zip(prompts, answered))
         else:
             kinds = templates.load(settings.objective.templates)
             rng = Keyed(settings.seed, "templates")
