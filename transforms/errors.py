@@ -4,6 +4,8 @@
     ├── RecipeError            78  the recipe, or a value in it, is wrong
     ├── SourceError             1  an input file or row cannot be used
     │   ├── BadFileError           the file as a whole: truncated, corrupt, too large when decoded
+    │   ├── UnreadableFileError    the file cannot be read now; its content is not to blame, so nothing is quarantined
+    │   │   └── ChangedFileError       it changed after it was listed, or while it was read
     │   └── TooManyBadRowsError    more bad rows than `max_bad_fraction`
     ├── StoreError              1  an object store refuses, cannot be reached, or lacks credentials; also an OSError
     │   └── UnfitStoreError        a dataset there could lose a commit when two processes write it
@@ -49,6 +51,27 @@ class BadFileError(SourceError):
 
     def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
         return type(self), (self.path, self.what, self.todo)
+
+
+class UnreadableFileError(SourceError):
+    """A file cannot be read now: a fault of the disk, the network or its rights. It is never quarantined for that."""
+
+    def __init__(self, path: str, what: str, todo: str = "") -> None:
+        self.path, self.what, self.todo = path, what, todo
+        advice = (
+            todo or "run the same command again; if this comes back, check the disk, the network and the file's rights"
+        )
+        super().__init__(f"{path}: {what}. To go on: {advice}.")
+
+    def __reduce__(self) -> tuple[type, tuple[str, str, str]]:
+        return type(self), (self.path, self.what, self.todo)
+
+
+class ChangedFileError(UnreadableFileError):
+    """A file is not the one that was listed: it was written, replaced or removed meanwhile."""
+
+    def __init__(self, path: str, what: str = "changed after it was listed", todo: str = "") -> None:
+        super().__init__(path, what, todo or "run the same command again when nothing writes the file")
 
 
 class TooManyBadRowsError(SourceError):

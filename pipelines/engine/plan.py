@@ -11,7 +11,6 @@ from corpusmill.pipelines.engine.memory import BASE_MEMORY, BATCH_BYTES, BATCH_F
 from corpusmill.pipelines.engine.open_job import nothing_new, open_job
 from corpusmill.pipelines.recipe import certify
 from corpusmill.pipelines.recipe.model import Recipe
-from corpusmill.transforms.sources.parquet import group_rows
 from corpusmill.transforms.sources.splits import Split
 
 
@@ -85,12 +84,11 @@ def _documents(job: Job, splits: list[Split]) -> int | None:
     for outcome, split in zip(job.store.outcomes(job.prepare(0).requests), splits, strict=True):
         if outcome is not None:
             total += outcome["read"]["rows"]
-        elif split.format == "parquet":
-            for part in split.parts:
-                rows = group_rows(part.path)
-                total += sum(rows if part.whole else rows[part.begin : part.end])
         else:
-            return None
+            rows = [split.reader.rows(part) for part in split.parts]
+            if any(n is None for n in rows):
+                return None
+            total += sum(n or 0 for n in rows)
     return total
 
 

@@ -191,7 +191,7 @@ def local_paths(job: Job) -> list[str]:
     """Everything the recipe names that only this machine's disks hold, in words."""
     found = []
     for source in job.recipe.sources:
-        if source.format == "machine-docs":
+        if not source.paths:
             found.append(f"source {source.name} reads the documentation of the machine that it runs on")
         found += [f"source {source.name}: {p}" for p in source.paths if storage.is_local(p)]
     for step in job.recipe.steps:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import BadFileError
-from corpusmill.transforms.sources.files import COMPRESSIONS, bare_extension
+from corpusmill.transforms.sources.files import compression_of
 from corpusmill.transforms.sources.limits import Budget
 
 FAULTS = (pa.ArrowException, OSError, ValueError, EOFError, lzma.LZMAError, zlib.error)
@@ -72,7 +72,7 @@ class _Checked:
 @contextlib.contextmanager
 def open_stream(path: str, budget: Budget, begin: int = 0) -> Iterator[Stream]:
     """The decoded bytes of a file from byte `begin` on (plain files only), decompressed as its extension says."""
-    codec = COMPRESSIONS.get(bare_extension(path)[1], "")
+    codec = compression_of(path)
     try:
         f: Any = storage.open_input(path)
     except OSError as error:

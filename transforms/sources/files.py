@@ -6,14 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-EXTENSIONS = {
-    "parquet": (".parquet", ".pq"),
-    "arrow": (".arrow", ".arrows", ".feather", ".ipc"),
-    "jsonl": (".jsonl", ".ndjson", ".json"),
-    "text": (".txt", ".text", ".md", ".markdown", ".rst", ".html", ".htm", ".adoc", ".org", ".tex"),
-}
-COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
-STREAMED = "hf://"
+from corpusmill.transforms.sources.formats import COMPRESSIONS
 
 
 @dataclass(frozen=True, order=True)
@@ -43,18 +36,9 @@ class Part:
     whole: bool
 
 
-def bare_extension(path: str) -> tuple[str, str]:
-    """(extension without the compression's, compression's extension or ''), in lower case."""
-    stem, extension = os.path.splitext(path.lower())
-    if extension in COMPRESSIONS:
-        return os.path.splitext(stem)[1], extension
-    return extension, ""
-
-
-def format_of(path: str) -> str | None:
-    """The format that a file's name says, or None."""
-    extension, _ = bare_extension(path)
-    return next((f for f, known in EXTENSIONS.items() if extension in known), None)
+def compression_of(path: str) -> str:
+    """The compression that a file's name says (`gzip`, `zstd`, `bz2`, `xz`), or an empty string."""
+    return COMPRESSIONS.get(os.path.splitext(path.lower())[1], "")
 
 
 def digest_of(*words: object) -> str:

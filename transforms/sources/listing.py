@@ -6,19 +6,10 @@ import os
 
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import SourceError
-from corpusmill.transforms.sources.files import STREAMED, FileRef, format_of
+from corpusmill.transforms.sources import formats
+from corpusmill.transforms.sources.files import FileRef
+from corpusmill.transforms.sources.opened import open_file
 from corpusmill.transforms.sources.spec import SourceSpec
-
-
-def _sniff(path: str) -> str | None:
-    """The format that a file's first bytes say, or None."""
-    with storage.open_input(path) as f:
-        head = f.read(64)
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if head.startswith((b"ARROW1", b"\xff\xff\xff\xff")):
-        return "arrow"
-    return "jsonl" if head.lstrip()[:1] == b"{" else None
 
 
 def content_digest(path: str) -> str:
@@ -41,61 +32,68 @@ def _digests(entries: list[storage.Entry], cache: dict[str, str]) -> dict[str, s
     return {uri: cache[key] for uri, key in keys.items()}
 
 
-def _saved_dataset(pattern: str) -> bool:
-    marks = ("dataset_dict.json", "state.json")
-    return storage.is_dir(pattern) and any(storage.exists(storage.join(pattern, m)) for m in marks)
+def _belongs_to(spec: SourceSpec, path: str, pattern: str) -> str:
+    """The format that lists a path itself, or an empty string."""
+    for form in formats.known().values():
+        named = form.name == spec.format and (form.markers or not form.needs_path)
+        marked = spec.format == "auto" and any(storage.exists(storage.join(pattern, m)) for m in form.markers)
+        if named or formats.by_scheme(path) == form.name or (marked and storage.is_dir(pattern)):
+            return form.name
+    return ""
 
 
 def list_files(spec: SourceSpec, base_dir: str, cache: dict[str, str] | None = None) -> list[FileRef]:
-    """The files of a source, sorted by path, each once. `cache` maps "path|size|stamp" to a digest and is added to, so that
-    an unchanged file is not read again. A pattern that matches nothing is an error."""
-    if spec.format == "machine-docs":
-        from corpusmill.transforms.sources.machine_docs import list_machine
+    """The files of a source, sorted by path, each once.
 
-        return list_machine(spec)
-    found: dict[str, FileRef] = {}
-    known = {} if cache is None else cache
-    for path in spec.paths:
-        if path.startswith(STREAMED):
-            from corpusmill.transforms.sources.hf import streamed_ref
+    Args:
+        cache: "path|size|stamp" to a digest; it is added to, so that an unchanged file is not read again.
 
-            ref = streamed_ref(spec, path)
-            found[ref.path] = ref
-            continue
-        pattern = storage.join(base_dir, os.path.expanduser(path))
-        if spec.format in ("auto", "hf") and _saved_dataset(pattern):
-            from corpusmill.transforms.sources.hf import saved_files
-
-            entries = [(e, "arrow") for e in saved_files(pattern, spec.hf_split)]
-        elif spec.format == "hf":
-            raise SourceError(
-                f"source '{spec.name}': {pattern} is no folder that `save_to_disk` wrote (no state.json or "
-                "dataset_dict.json). To go on: name such a folder, or a data set as hf://OWNER/NAME."
-            )
-        else:
-            folder = storage.is_dir(pattern)
-            # a folder on the way may be called `corpus [2]`: what the recipe names is asked
-            explicit = not (folder or storage.has_magic(path))
-            listed = storage.list_glob(pattern)
-            entries = _with_formats(spec, listed, explicit)
-            if listed and not entries:
-                raise SourceError(
-                    f"source '{spec.name}': '{path}' matches files, and of none can the format be told, such as {listed[0].uri}. "
-                    "To go on: set its `format` to parquet, arrow, jsonl or text."
-                )
-        if not entries:
+    Raises:
+        SourceError: a pattern matches nothing, or no file of a known format.
+    """
+    files: dict[str, FileRef] = {}
+    cache = {} if cache is None else cache
+    for path in spec.paths or [""]:
+        scheme = formats.by_scheme(path)
+        pattern = path if scheme else storage.join(base_dir, os.path.expanduser(path))
+        owner = _belongs_to(spec, path, pattern)
+        listed = formats.load(owner).find(spec, pattern) if owner else _matching(spec, path, pattern)
+        if not listed:
             kind = "" if spec.format == "auto" else f" of format {spec.format}"
             raise SourceError(
                 f"source '{spec.name}': '{path}' matches no file{kind} (looked for {pattern}). "
                 "To go on: correct its `path`, or make the files first."
             )
-        root = pattern if storage.is_dir(pattern) else storage.glob_root(pattern)
-        digests = _digests([e for e, _ in entries], known)
-        for entry, file_format in entries:
-            name = entry.uri.removeprefix(root).lstrip("/")
-            ref = FileRef(entry.uri, name, file_format, entry.size, entry.stamp, digests[entry.uri])
-            found.setdefault(ref.path, ref)
-    return sorted(found.values())
+        refs = [e for e in listed if isinstance(e, FileRef)]
+        entries = [e for e in listed if not isinstance(e, FileRef)]
+        if entries:
+            root = pattern if storage.is_dir(pattern) else storage.glob_root(pattern)
+            digests = _digests([entry for entry, _ in entries], cache)
+            for entry, form in entries:
+                name = entry.uri.removeprefix(root).lstrip("/")
+                refs.append(FileRef(entry.uri, name, form, entry.size, entry.stamp, digests[entry.uri]))
+        for ref in refs:
+            files.setdefault(ref.path, ref)
+    return sorted(files.values())
+
+
+def _matching(spec: SourceSpec, path: str, pattern: str) -> list[tuple[storage.Entry, str]]:
+    """The files of a path, folder or pattern, and the format of each."""
+    # a folder on the way may be called `corpus [2]`: what the recipe names is asked
+    explicit = not (storage.is_dir(pattern) or storage.has_magic(path))
+    listed = storage.list_glob(pattern)
+    entries = _with_formats(spec, listed, explicit)
+    if listed and not entries:
+        raise SourceError(
+            f"source '{spec.name}': '{path}' matches files, and of none can the format be told, such as {listed[0].uri}. "
+            f"To go on: set its `format` to {_choices()}."
+        )
+    return entries
+
+
+def _choices() -> str:
+    *first, last = [f.name for f in formats.known().values() if f.extensions]
+    return f"{', '.join(first)} or {last}"
 
 
 def _with_formats(spec: SourceSpec, entries: list[storage.Entry], explicit: bool) -> list[tuple[storage.Entry, str]]:
@@ -103,12 +101,16 @@ def _with_formats(spec: SourceSpec, entries: list[storage.Entry], explicit: bool
         return [(e, spec.format) for e in entries]
     out = []
     for entry in entries:
-        file_format = format_of(entry.uri) or _sniff(entry.uri)
-        if file_format:
-            out.append((entry, file_format))
+        form = formats.by_extension(entry.uri) or formats.by_content(_head(entry.uri))
+        if form:
+            out.append((entry, form))
         elif explicit:
             raise SourceError(
-                f"source '{spec.name}': cannot tell the format of {entry.uri}. To go on: set its `format` to parquet, "
-                "arrow, jsonl or text."
+                f"source '{spec.name}': cannot tell the format of {entry.uri}. To go on: set its `format` to {_choices()}."
             )
     return out
+
+
+def _head(path: str) -> bytes:
+    with open_file(path) as f:
+        return f.read(64)

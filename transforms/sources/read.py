@@ -8,53 +8,35 @@ its first row is given out, so that a file quarantined whole leaves no rows behi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pyarrow as pa
 
-from corpusmill.transforms.errors import BadFileError, EngineError
-from corpusmill.transforms.sources import arrow, hf, jsonl, machine_docs, parquet, text
+from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.files import Part
+from corpusmill.transforms.sources.format import Format
 from corpusmill.transforms.sources.limits import Budget
-from corpusmill.transforms.sources.rows import Documents, Place, decoded_bytes, pieces, shifted, together
+from corpusmill.transforms.sources.rows import Documents, decoded_bytes, pieces, shifted, together
 from corpusmill.transforms.sources.schema import conform, unify
 from corpusmill.transforms.sources.spec import SourceSpec
 from corpusmill.transforms.sources.splits import Split
 from corpusmill.transforms.sources.spool import Spool
 
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 4096
-_INFERRED = ("jsonl", "hf")
-_NARROW = ("text", "machine-docs")
-
-
-def _raw(
-    file_format: str, part: Part, spec: SourceSpec, budget: Budget, bad: BadRows, rows: int
-) -> Iterator[tuple[pa.RecordBatch, Place]]:
-    if file_format == "parquet":
-        return parquet.read(part, spec, budget, rows)
-    if file_format == "arrow":
-        return arrow.read(part, budget)
-    if file_format == "jsonl":
-        return jsonl.read(part, spec, budget, bad)
-    if file_format == "text":
-        return text.read(part, spec, budget, bad)
-    if file_format == "machine-docs":
-        return machine_docs.read(part, spec, budget, bad)
-    if file_format == "hf":
-        return hf.read(part, spec, budget, rows)
-    raise EngineError(f"no reader for format '{file_format}'")
 
 
 def _documents(
-    file_format: str, part: Part, spec: SourceSpec, bad: BadRows, size: int, rows: int
+    form: Format, part: Part, spec: SourceSpec, bad: BadRows, size: int, rows: int
 ) -> Iterator[pa.RecordBatch]:
     """Documents of one part."""
     budget = Budget(part.path, part.size, spec.max_expansion)
     makers: dict[tuple[str, ...], Documents] = {}
-    for batch, place in _raw(file_format, part, spec, budget, bad, rows):
+    for batch, place in form.read(part, spec, budget, bad, rows):
         names = tuple(batch.schema.names)
-        if file_format in _INFERRED or names not in makers:
-            makers[names] = Documents(spec, part.path, batch.schema, budget, lenient=file_format == "jsonl")
+        if form.inferred or names not in makers:
+            makers[names] = Documents(spec, part.path, batch.schema, budget, lenient=form.lenient)
         if any(pa.types.is_dictionary(f.type) or pa.types.is_run_end_encoded(f.type) for f in batch.schema):
             budget.spend(decoded_bytes(batch))
         start = 0
@@ -66,18 +48,16 @@ def _documents(
                 yield out
 
 
-def _part(
-    file_format: str, part: Part, spec: SourceSpec, bad: BadRows, size: int, rows: int
-) -> Iterator[pa.RecordBatch]:
+def _part(form: Format, part: Part, spec: SourceSpec, bad: BadRows, size: int, rows: int) -> Iterator[pa.RecordBatch]:
     """Documents of one part; under `on_bad_file: skip` all of them, or one quarantine row."""
-    documents = _documents(file_format, part, spec, bad, size, rows)
+    documents = _documents(form, part, spec, bad, size, rows)
     if spec.on_bad_file == "error":
         yield from documents
         return
     if not part.whole:
         # a fault in one range condemns the file in every split that reads a range of it, and each must come to that alone
-        part_whole = Part(part.path, part.name, part.size, part.digest, 0, part.size, True)
-        fault = _check(file_format, part_whole, spec, rows)
+        everything = replace(part, begin=0, end=part.size, whole=True)
+        fault = _check(form, everything, spec, rows) if form.fails_whole else None
         if fault is not None:
             if part.begin == 0:
                 bad.add_file(part.path, fault.what)
@@ -94,14 +74,11 @@ def _part(
         yield from spool.replay()
 
 
-def _check(file_format: str, part: Part, spec: SourceSpec, rows: int) -> BadFileError | None:
-    """Read a whole file, only to know whether it is good. Plain JSON lines cannot be bad as a file, but for their start."""
+def _check(form: Format, part: Part, spec: SourceSpec, rows: int) -> BadFileError | None:
+    """Read a whole file, only to know whether it is good."""
     budget = Budget(part.path, part.size, spec.max_expansion)
-    throwaway = BadRows(spec.name)
-    if file_format == "jsonl":
-        return None
     try:
-        for batch, _ in _raw(file_format, part, spec, budget, throwaway, rows):
+        for batch, _ in form.read(part, spec, budget, BadRows(spec.name), rows):
             Documents(spec, part.path, batch.schema, budget)
     except BadFileError as fault:
         return fault
@@ -109,21 +86,21 @@ def _check(file_format: str, part: Part, spec: SourceSpec, rows: int) -> BadFile
 
 
 def schema_of(split: Split, spec: SourceSpec) -> pa.Schema | None:
-    """The schema of a split's documents from the files' own metadata; None where only reading tells (JSON lines, hf://), or
+    """The schema of a split's documents from the files' own metadata; None where only reading tells it (JSON lines, hf://), or
     where no file of the split can be read."""
-    if split.format in _INFERRED:
-        return None
-    if split.format in _NARROW:
-        own = text.SCHEMA if split.format == "text" else machine_docs.SCHEMA
-        return Documents(spec, split.parts[0].path, own, Budget("", 0, 1)).schema(own)
+    form = formats.load(split.format)
     schemas = []
     for part in split.parts:
         try:
-            own = parquet.schema_of(part.path) if split.format == "parquet" else arrow.schema_of(part.path)
+            own = form.schema(part)
+            if own is None:
+                return None
             schemas.append(Documents(spec, part.path, own, Budget(part.path, part.size, 1)).schema(own))
         except BadFileError:
             if spec.on_bad_file == "error":
                 raise
+        if form.small and schemas:  # every file has the same
+            break
     return unify(schemas) if schemas else None
 
 
@@ -132,9 +109,10 @@ def read_split(
 ) -> Iterator[pa.RecordBatch]:
     """The split's documents in batches of one schema: `id`, `text`, `source`, roles, the user's columns. Rows that cannot be
     documents go to `bad`; a file that cannot be read raises BadFileError, or goes to `bad` under `on_bad_file: skip`."""
+    form = formats.load(split.format)
     bad.reads(split.parts)
-    parts = (b for p in split.parts for b in _part(split.format, p, spec, bad, batch_bytes, batch_rows))
-    if split.format in _INFERRED:
+    parts = (b for p in split.parts for b in _part(form, p, spec, bad, batch_bytes, batch_rows))
+    if form.inferred:
         with Spool() as spool:
             for batch in parts:
                 spool.append(batch)
@@ -144,5 +122,4 @@ def read_split(
         return
     schema = schema_of(split, spec) or pa.schema([])
     documents = (conform(b, schema) for b in parts)
-    small = split.format in _NARROW or len(split.parts) > 1
-    yield from together(documents, batch_bytes, batch_rows) if small else documents
+    yield from together(documents, batch_bytes, batch_rows) if form.small or len(split.parts) > 1 else documents

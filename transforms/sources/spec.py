@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from corpusmill.transforms.sources import formats
+
 Role = Literal["id", "text", "user", "label", "lang", "created", "priority"]
-Format = Literal["auto", "parquet", "arrow", "jsonl", "text", "hf", "machine-docs"]
+if TYPE_CHECKING:
+    FormatName = str
+else:
+    FormatName = Literal["auto", *formats.known()]
 Kind = Literal["docstrings", "metadata", "licences", "man", "doc"]
 
 
@@ -30,7 +35,7 @@ class SourceSpec(BaseModel):
         description="File, folder, glob (`**` for any depth) or URI (gs:// s3:// hf://), or a list of them; relative to "
         "the recipe.",
     )
-    format: Format = Field(
+    format: FormatName = Field(
         "auto",
         description="Format of the files; `auto` goes by extension and content, and of a folder or glob takes the files that it "
         "knows.",
@@ -90,10 +95,11 @@ class SourceSpec(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> SourceSpec:
-        if self.path is None and self.format != "machine-docs":
-            raise ValueError("`path` is missing (only `format: machine-docs` needs none)")
-        if self.path is not None and self.format == "machine-docs":
-            raise ValueError("`format: machine-docs` reads this machine and takes no `path`")
+        alone = [f.name for f in formats.known().values() if not f.needs_path]
+        if self.path is None and self.format not in alone:
+            raise ValueError(f"`path` is missing (only `format: {' or '.join(alone)}` needs none)")
+        if self.path is not None and self.format in alone:
+            raise ValueError(f"`format: {self.format}` takes no `path`")
         names = list(self.columns.values())
         if len(set(names)) < len(names):
             raise ValueError("`columns` gives one column two roles")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from corpusmill.transforms.sources.files import FileRef, Part, bare_extension
+from corpusmill.transforms.sources import formats
+from corpusmill.transforms.sources.files import FileRef, Part
 from corpusmill.transforms.sources.spec import SourceSpec
+
+if TYPE_CHECKING:
+    from corpusmill.transforms.sources.format import Format
 
 TARGET = 64 << 20
 
@@ -25,18 +28,24 @@ class Split:
     arrival: int = 1
 
     @property
+    def reader(self) -> Format:
+        """The format's reader."""
+        return formats.load(self.format)
+
+    @property
     def key(self) -> str:
         """32 hexadecimal digits of the content read: digests and ranges, and names only where documents show them."""
-        h = hashlib.sha256(f"{self.source}\0{self.format}".encode())
+        version = f"@{self.reader.version}" if self.reader.version > 1 else ""
+        h = hashlib.sha256(f"{self.source}\0{self.format}{version}".encode())
         for p in self.parts:
-            name = p.name if shows_names(self.format) else ""
+            name = p.name if self.reader.shows_names else ""
             h.update(f"\0{p.digest}\0{p.begin}\0{p.end}\0{name}".encode("utf-8", "backslashreplace"))
         return h.hexdigest()[:32]
 
     @property
     def size(self) -> int:
         """Bytes of file behind this split, for scheduling (an estimate where a file is cut by row groups or batches)."""
-        return sum(p.end - p.begin if self.format in BY_BYTES else p.size for p in self.parts)
+        return sum(p.end - p.begin if self.reader.by_bytes else p.size for p in self.parts)
 
     def to_json(self) -> dict[str, Any]:
         """As plain dicts and lists."""
@@ -49,48 +58,16 @@ class Split:
         return cls(data["source"], data["format"], tuple(Part(**p) for p in data["parts"]), data.get("arrival", 1))
 
 
-BY_BYTES = ("jsonl", "text", "machine-docs")
-
-
-def shows_names(file_format: str) -> bool:
-    """Whether documents of this format have a `path` column, so that a file's name is part of its content."""
-    return file_format in ("text", "machine-docs")
-
-
 def _whole(f: FileRef) -> Part:
     return Part(f.path, f.name, f.size, f.digest, 0, f.size, True)
 
 
-def _balanced(sizes: list[int], target: int) -> list[tuple[int, int]]:
-    """Ranges of about equal sums, each at most about `target`."""
-    total = sum(sizes)
-    n = max(1, min(len(sizes), -(-total // target)))
-    bounds, done, k = [0], 0, 1
-    for i, size in enumerate(sizes):
-        done += size
-        while k < n and done * n >= total * k:
-            if i + 1 > bounds[-1]:
-                bounds.append(i + 1)
-            k += 1
-    bounds = [b for b in bounds if b < len(sizes)]
-    return list(zip(bounds, [*bounds[1:], len(sizes)]))
-
-
-def _ranges(f: FileRef, spec: SourceSpec, target: int) -> list[Part]:
+def _ranges(f: FileRef, target: int) -> list[Part]:
     """The parts of a file too big for one split."""
-    if f.format == "jsonl" and not bare_extension(f.path)[1]:
-        n = -(-f.size // target)
-        cuts = [f.size * i // n for i in range(n + 1)]
-        return [Part(f.path, f.name, f.size, f.digest, a, b, False) for a, b in itertools.pairwise(cuts)]
-    if f.format in ("parquet", "arrow"):
-        from corpusmill.transforms.sources import arrow, parquet
-
-        # a file whose footer cannot be read stays whole: the reader names the fault, or quarantines it
-        sizes = parquet.group_sizes(f.path) if f.format == "parquet" else arrow.batch_sizes(f.path)
-        ranges = _balanced(sizes, target)
-        if len(ranges) > 1:
-            return [Part(f.path, f.name, f.size, f.digest, a, b, False) for a, b in ranges]
-    return [_whole(f)]
+    ranges = formats.load(f.format).ranges(f.path, f.size, target)
+    if len(ranges) < 2:
+        return [_whole(f)]
+    return [Part(f.path, f.name, f.size, f.digest, begin, end, False) for begin, end in ranges]
 
 
 def _grouped(files: Iterable[FileRef], target: int) -> list[tuple[Part, ...]]:
@@ -116,7 +93,7 @@ def _as_one(files: list[FileRef]) -> list[FileRef]:
     first: dict[tuple[str, str], str] = {}
     for f in sorted(files, key=lambda f: f.name):
         first.setdefault((f.format, f.digest), f.name)
-    shown = [f.name if shows_names(f.format) else first[f.format, f.digest] for f in files]
+    shown = [f.name if formats.load(f.format).shows_names else first[f.format, f.digest] for f in files]
     return [f if f.name == name else replace(f, name=name) for f, name in zip(files, shown, strict=True)]
 
 
@@ -130,12 +107,13 @@ def make_splits(
     small: dict[tuple[str, int], list[FileRef]] = {}
     for f in _as_one(files):
         arrival = arrivals[f.path] if arrivals else 1
-        if f.format in ("text", "machine-docs") or (f.size < target_bytes // 64 and f.format != "hf"):
+        form = formats.load(f.format)
+        if form.small or (f.size < target_bytes // 64 and not form.alone):
             small.setdefault((f.format, arrival), []).append(f)
             continue
-        parts = _ranges(f, spec, target_bytes) if f.size > target_bytes else [_whole(f)]
+        parts = _ranges(f, target_bytes) if f.size > target_bytes else [_whole(f)]
         splits += [Split(spec.name, f.format, (p,), arrival) for p in parts]
     for (file_format, arrival), group in small.items():
-        target = target_bytes // 4 if file_format in ("text", "machine-docs") else target_bytes // 8
+        target = target_bytes // 4 if formats.load(file_format).small else target_bytes // 8
         splits += [Split(spec.name, file_format, parts, arrival) for parts in _grouped(group, max(target, 1))]
     return sorted(splits, key=lambda u: (u.key, [p.path for p in u.parts]))

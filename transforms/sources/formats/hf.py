@@ -4,17 +4,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import pyarrow as pa
-
 from corpusmill.transforms import storage
-from corpusmill.transforms.errors import BadFileError, MissingDependencyError, SourceError
-from corpusmill.transforms.sources.files import STREAMED, FileRef, Part, digest_of
+from corpusmill.transforms.errors import BadFileError, MissingDependencyError, SourceError, UnreadableFileError
+from corpusmill.transforms.sources.bad import BadRows
+from corpusmill.transforms.sources.files import FileRef, Part, digest_of
+from corpusmill.transforms.sources.format import Format, Rows
 from corpusmill.transforms.sources.limits import Budget
-from corpusmill.transforms.sources.rows import Place, rows_from
+from corpusmill.transforms.sources.opened import faults_of, first_line
+from corpusmill.transforms.sources.rows import rows_from
 from corpusmill.transforms.sources.spec import SourceSpec
+
+SCHEME = "hf://"
 
 
 def saved_files(folder: str, split: str | None) -> list[storage.Entry]:
@@ -29,10 +31,8 @@ def saved_files(folder: str, split: str | None) -> list[storage.Entry]:
 
 
 def _json(path: str) -> dict[str, Any]:
-    try:
+    with faults_of(path, "is no JSON"):
         data = json.loads(storage.read_bytes(path))
-    except (ValueError, OSError) as error:
-        raise BadFileError(path, f"is no JSON ({error})", "save the data set again") from error
     if not isinstance(data, dict):
         raise BadFileError(path, "is no JSON object", "save the data set again")
     return data
@@ -67,7 +67,7 @@ def _datasets() -> Any:
 
 def streamed_ref(spec: SourceSpec, path: str) -> FileRef:
     """The reference of a streamed data set: its digest names the commit on the hub, so that a new one is new input."""
-    name = path.removeprefix(STREAMED)
+    name = path.removeprefix(SCHEME)
     if spec.hf_split is None:
         raise SourceError(
             f"source '{spec.name}': {path} needs a split. To go on: set `hf_split`, for example to train."
@@ -92,21 +92,43 @@ def streamed_ref(spec: SourceSpec, path: str) -> FileRef:
     return FileRef(path, name, "hf", 0, stamp, digest)
 
 
-def read(part: Part, spec: SourceSpec, budget: Budget, rows: int) -> Iterator[tuple[pa.RecordBatch, Place]]:
-    """Batches of a streamed data set."""
-    del budget  # rows come one by one from a data set of unknown size; `limit` bounds them
-    datasets, name, first = _datasets(), part.path.removeprefix(STREAMED), 0
-    try:
-        revision = None if name.startswith("/") else spec.revision
-        data = datasets.load_dataset(name, spec.config, split=spec.hf_split, revision=revision, streaming=True)
-        if spec.limit is not None:
-            data = data.take(spec.limit)
-        for table in data.with_format("arrow").iter(batch_size=rows):
-            for batch in table.combine_chunks().to_batches():
-                yield batch, rows_from(first)
-                first += batch.num_rows
-    except GeneratorExit:
-        raise
-    except Exception as error:  # whatever a builder, a codec or the network raises: it is this source that failed
-        what = f"{type(error).__name__}: {(str(error) or 'no reason given').splitlines()[0][:200]}"
-        raise BadFileError(part.path, f"cannot be streamed after row {first} ({what})") from error
+class HuggingFace(Format):
+    """Data sets of Hugging Face."""
+
+    name = "hf"
+    schemes = ("hf://",)
+    markers = ("dataset_dict.json", "state.json")
+    extra = "hf"
+    inferred = True
+    alone = True
+
+    def find(self, spec: SourceSpec, path: str) -> list[FileRef] | list[tuple[storage.Entry, str]]:
+        """A name of the hub, or the Arrow files of a saved data set."""
+        if path.startswith(SCHEME):
+            return [streamed_ref(spec, path)]
+        if not any(storage.exists(storage.join(path, m)) for m in self.markers):
+            raise SourceError(
+                f"source '{spec.name}': {path} is no folder that `save_to_disk` wrote (no state.json or "
+                "dataset_dict.json). To go on: name such a folder, or a data set as hf://OWNER/NAME."
+            )
+        return [(entry, "arrow") for entry in saved_files(path, spec.hf_split)]
+
+    def read(self, part: Part, spec: SourceSpec, budget: Budget, bad: BadRows, rows: int) -> Rows:
+        """Batches of a streamed data set."""
+        # nothing is budgeted: rows come one by one from a data set of unknown size; `limit` bounds them
+        datasets, name, first = _datasets(), part.path.removeprefix(SCHEME), 0
+        try:
+            revision = None if name.startswith("/") else spec.revision
+            data = datasets.load_dataset(name, spec.config, split=spec.hf_split, revision=revision, streaming=True)
+            if spec.limit is not None:
+                data = data.take(spec.limit)
+            for table in data.with_format("arrow").iter(batch_size=rows):
+                for batch in table.combine_chunks().to_batches():
+                    yield batch, rows_from(first)
+                    first += batch.num_rows
+        except GeneratorExit:
+            raise
+        except Exception as error:  # whatever a builder, a codec or the network raises: it is this source that failed
+            what = f"{type(error).__name__}: {first_line(error)}"
+            # a hub or a network that fails says nothing of the data, and cannot be told from data that is damaged
+            raise UnreadableFileError(part.path, f"cannot be streamed after row {first} ({what})") from error

@@ -9,6 +9,7 @@ object may have a key twice: the last one counts.
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -23,7 +24,8 @@ from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.kernels.njit import njit
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.compressed import open_stream
-from corpusmill.transforms.sources.files import Part
+from corpusmill.transforms.sources.files import Part, compression_of
+from corpusmill.transforms.sources.format import Format, Rows
 from corpusmill.transforms.sources.limits import Budget
 from corpusmill.transforms.sources.lines import Block, blocks
 from corpusmill.transforms.sources.rows import AS_STRING, Place
@@ -252,16 +254,6 @@ def _kind(value: Any) -> str:
     return names.get(type(value), "null")
 
 
-def read(part: Part, spec: SourceSpec, budget: Budget, bad: BadRows) -> Iterator[tuple[pa.RecordBatch, Place]]:
-    """Batches of the lines that begin in the part, and the line number of each row; bad lines go to `bad`."""
-    parser = Parser(spec, part, bad)
-    max_line = 2 * spec.max_document_bytes + (1 << 20)
-    length = None if part.whole else part.end - part.begin
-    with open_stream(part.path, budget, max(0, part.begin - 1)) as stream:
-        for block in blocks(stream, length, part.begin > 0, max_line):
-            yield from _block(parser, block, part, spec)
-
-
 def _block(parser: Parser, block: Block, part: Part, spec: SourceSpec) -> Iterator[tuple[pa.RecordBatch, Place]]:
     data = block.data
     if block.first == 0 and part.begin == 0:
@@ -275,3 +267,29 @@ def _block(parser: Parser, block: Block, part: Part, spec: SourceSpec) -> Iterat
         parser.bad.add(part.path, parser.lines_before + block.first + 1, "too-long", detail, data)
         return
     yield from parser.parse(data, block.first)
+
+
+class Jsonl(Format):
+    """JSON lines; plain files are cut at line ends."""
+
+    name = "jsonl"
+    extensions = (".jsonl", ".ndjson", ".json")
+    magic = (b"{",)
+    by_bytes = True
+    inferred = True
+    lenient = True
+    fails_whole = False  # but for its start, a plain file is good line by line
+
+    def ranges(self, path: str, size: int, target: int) -> list[tuple[int, int]]:
+        """Ranges of bytes; a range holds the lines that begin in it. A compressed file is not cut."""
+        n = 1 if compression_of(path) else -(-size // target)
+        return list(itertools.pairwise(size * i // n for i in range(n + 1)))
+
+    def read(self, part: Part, spec: SourceSpec, budget: Budget, bad: BadRows, rows: int) -> Rows:
+        """Batches of the lines that begin in the part, and the line number of each row; bad lines go to `bad`."""
+        parser = Parser(spec, part, bad)
+        max_line = 2 * spec.max_document_bytes + (1 << 20)
+        length = None if part.whole else part.end - part.begin
+        with open_stream(part.path, budget, max(0, part.begin - 1)) as stream:
+            for block in blocks(stream, length, part.begin > 0, max_line):
+                yield from _block(parser, block, part, spec)

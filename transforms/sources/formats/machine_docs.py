@@ -25,8 +25,8 @@ from corpusmill.transforms import storage
 from corpusmill.transforms.sources.bad import BadRows, printable
 from corpusmill.transforms.sources.compressed import open_stream
 from corpusmill.transforms.sources.files import FileRef, Part, digest_of
+from corpusmill.transforms.sources.format import Format, Rows
 from corpusmill.transforms.sources.limits import Budget
-from corpusmill.transforms.sources.rows import Place
 from corpusmill.transforms.sources.spec import SourceSpec
 
 SCHEMA = pa.schema([("text", pa.string()), ("kind", pa.string()), ("path", pa.string()), ("title", pa.string())])
@@ -57,76 +57,6 @@ def _kind(root: str, name: str) -> str | None:
         if _LICENCE.match(base) and not base.endswith((".py", ".pyc")):
             return "licences"
     return None
-
-
-def list_machine(spec: SourceSpec) -> list[FileRef]:
-    """The files that exist here, sorted. A digest is that of (name, size, time of change): these trees change by upgrades,
-    and reading gigabytes of them to list them would take longer than to use them."""
-    paths = sysconfig.get_paths()
-    roots = dict.fromkeys([paths["stdlib"], paths["purelib"], paths["platlib"], MAN, DOC])
-    labels = {paths["stdlib"]: "stdlib", MAN: "man", DOC: "doc"}
-    out: dict[str, FileRef] = {}
-    for root in roots:
-        if not os.path.isdir(root):
-            continue
-        for entry in storage.walk(root):
-            name = entry.uri[len(root) + 1 :]
-            if root == paths["stdlib"] and name.startswith(("site-packages/", "dist-packages/")):
-                continue
-            kind = _kind(root, name)
-            if kind in spec.kinds and 0 < entry.size <= MAX_FILE and not os.path.islink(entry.uri):
-                name = f"{kind}/{labels.get(root, 'site-packages')}/{name}"
-                digest = digest_of(name, entry.size, entry.stamp)
-                out[entry.uri] = FileRef(entry.uri, name, "machine-docs", entry.size, entry.stamp, digest)
-    chosen = sorted(out.values(), key=lambda f: digest_of(f.name))[: spec.limit] if spec.limit else out.values()
-    return sorted(chosen)
-
-
-def read(part: Part, spec: SourceSpec, budget: Budget, bad: BadRows) -> Iterator[tuple[pa.RecordBatch, Place]]:
-    """The documents of one file: none, one, or (docstrings) many. A package that is upgraded meanwhile takes files away: they
-    are quarantined, for nobody chose them by name."""
-    if not os.path.exists(part.path):
-        bad.saw(1)
-        bad.add(part.path, 0, "bad-file", "gone since the machine's files were listed")
-        return
-    kind, _, rest = part.name.partition("/")
-    chunks, size = [], 0
-    with open_stream(part.path, budget) as stream:
-        while data := stream.read(1 << 20):
-            chunks.append(data)
-            size += len(data)
-            if size > spec.max_document_bytes:
-                bad.saw(1)
-                bad.add(part.path, 1, "too-long", f"more than max_document_bytes={spec.max_document_bytes}", chunks[0])
-                return
-    raw = b"".join(chunks)
-    rows: list[tuple[str | bytes, str]]
-    try:
-        if kind == "docstrings":
-            module = rest.partition("/")[2].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-            rows = [(text, title) for title, text in docstrings(raw, module)]
-        else:
-            text = raw.decode()
-            text = text.partition("\n\n")[2] if kind == "metadata" else without_roff(text) if kind == "man" else text
-            rows = [(text, os.path.basename(rest))] if text.strip() else []
-    except (SyntaxError, RecursionError, MemoryError) as error:
-        bad.saw(1)
-        bad.add(part.path, 1, "bad-file", f"cannot be parsed as Python ({type(error).__name__})", raw)
-        return
-    except UnicodeDecodeError:
-        rows = [(raw, os.path.basename(rest))]
-    except ValueError as error:  # null bytes in source, escapes that make no character
-        bad.saw(1)
-        bad.add(part.path, 1, "bad-file", f"cannot be parsed as Python ({error})", raw)
-        return
-    if rows:
-        texts = pa.array(
-            [t if isinstance(t, bytes) else t.encode("utf-8", "surrogatepass") for t, _ in rows], pa.binary()
-        )
-        same = [pa.repeat(pa.scalar(printable(v), pa.string()), len(rows)) for v in (kind, rest)]
-        titles = pa.array([printable(title) for _, title in rows], pa.string())
-        batch = pa.RecordBatch.from_arrays([texts, *same, titles], names=SCHEMA.names)
-        yield batch, lambda numbers: [int(r) + 1 for r in numbers]
 
 
 def docstrings(source: bytes, module: str) -> Iterator[tuple[str, str]]:
@@ -235,3 +165,89 @@ def without_roff(source: str) -> str:
     for pattern, replacement in _ROFF:
         text = pattern.sub(replacement, text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+class MachineDocs(Format):
+    """The documentation of this machine; a source of it has no `path`."""
+
+    name = "machine-docs"
+    needs_path = False
+    by_bytes = True
+    shows_names = True
+    small = True
+
+    def schema(self, part: Part) -> pa.Schema:
+        """The same for every file."""
+        return SCHEMA
+
+    def find(self, spec: SourceSpec, path: str) -> list[FileRef]:
+        """The files that exist here, sorted. A digest is that of (name, size, time of change): these trees change by upgrades,
+        and reading gigabytes of them to list them would take longer than to use them."""
+        paths = sysconfig.get_paths()
+        roots = dict.fromkeys([paths["stdlib"], paths["purelib"], paths["platlib"], MAN, DOC])
+        labels = {paths["stdlib"]: "stdlib", MAN: "man", DOC: "doc"}
+        out: dict[str, FileRef] = {}
+        for root in roots:
+            if not os.path.isdir(root):
+                continue
+            for entry in storage.walk(root):
+                name = entry.uri[len(root) + 1 :]
+                if root == paths["stdlib"] and name.startswith(("site-packages/", "dist-packages/")):
+                    continue
+                kind = _kind(root, name)
+                if kind in spec.kinds and 0 < entry.size <= MAX_FILE and not os.path.islink(entry.uri):
+                    name = f"{kind}/{labels.get(root, 'site-packages')}/{name}"
+                    digest = digest_of(name, entry.size, entry.stamp)
+                    out[entry.uri] = FileRef(entry.uri, name, "machine-docs", entry.size, entry.stamp, digest)
+        chosen = sorted(out.values(), key=lambda f: digest_of(f.name))[: spec.limit] if spec.limit else out.values()
+        return sorted(chosen)
+
+    def read(self, part: Part, spec: SourceSpec, budget: Budget, bad: BadRows, rows: int) -> Rows:
+        """The documents of one file: none, one, or (docstrings) many. A package that is upgraded meanwhile takes files away: they
+        are quarantined, for nobody chose them by name."""
+        if not os.path.exists(part.path):
+            bad.saw(1)
+            bad.add(part.path, 0, "bad-file", "gone since the machine's files were listed")
+            return
+        kind, _, rest = part.name.partition("/")
+        chunks, size = [], 0
+        with open_stream(part.path, budget) as stream:
+            while data := stream.read(1 << 20):
+                chunks.append(data)
+                size += len(data)
+                if size > spec.max_document_bytes:
+                    bad.saw(1)
+                    bad.add(
+                        part.path, 1, "too-long", f"more than max_document_bytes={spec.max_document_bytes}", chunks[0]
+                    )
+                    return
+        raw = b"".join(chunks)
+        found: list[tuple[str | bytes, str]]
+        try:
+            if kind == "docstrings":
+                module = rest.partition("/")[2].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+                found = [(text, title) for title, text in docstrings(raw, module)]
+            else:
+                text = raw.decode()
+                text = (
+                    text.partition("\n\n")[2] if kind == "metadata" else without_roff(text) if kind == "man" else text
+                )
+                found = [(text, os.path.basename(rest))] if text.strip() else []
+        except (SyntaxError, RecursionError, MemoryError) as error:
+            bad.saw(1)
+            bad.add(part.path, 1, "bad-file", f"cannot be parsed as Python ({type(error).__name__})", raw)
+            return
+        except UnicodeDecodeError:
+            found = [(raw, os.path.basename(rest))]
+        except ValueError as error:  # null bytes in source, escapes that make no character
+            bad.saw(1)
+            bad.add(part.path, 1, "bad-file", f"cannot be parsed as Python ({error})", raw)
+            return
+        if found:
+            texts = pa.array(
+                [t if isinstance(t, bytes) else t.encode("utf-8", "surrogatepass") for t, _ in found], pa.binary()
+            )
+            same = [pa.repeat(pa.scalar(printable(v), pa.string()), len(found)) for v in (kind, rest)]
+            titles = pa.array([printable(title) for _, title in found], pa.string())
+            batch = pa.RecordBatch.from_arrays([texts, *same, titles], names=SCHEMA.names)
+            yield batch, lambda numbers: [int(r) + 1 for r in numbers]

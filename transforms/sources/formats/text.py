@@ -9,35 +9,14 @@ import pyarrow as pa
 from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.sources.bad import BadRows, printable
 from corpusmill.transforms.sources.compressed import Stream, open_stream
-from corpusmill.transforms.sources.files import Part
+from corpusmill.transforms.sources.files import Part, compression_of
+from corpusmill.transforms.sources.format import Format, Rows
 from corpusmill.transforms.sources.limits import Budget
 from corpusmill.transforms.sources.lines import blocks
 from corpusmill.transforms.sources.rows import Place
 from corpusmill.transforms.sources.spec import SourceSpec
 
 SCHEMA = pa.schema([("text", pa.string()), ("path", pa.string())])
-
-
-def read(part: Part, spec: SourceSpec, budget: Budget, bad: BadRows) -> Iterator[tuple[pa.RecordBatch, Place]]:
-    """The file's documents: columns `text` (bytes, checked later) and `path`."""
-    with open_stream(part.path, budget) as stream:
-        if spec.split == "lines":
-            yield from _lines(part, spec, bad, stream)
-            return
-        chunks, size = [], 0
-        while data := stream.read(1 << 20):
-            chunks.append(data)
-            size += len(data)
-            if size > spec.max_document_bytes:
-                bad.saw(1)
-                detail = f"more than max_document_bytes={spec.max_document_bytes}"
-                bad.add(part.path, 1, "too-long", detail, chunks[0])
-                # the rest is still read where it is compressed: a cut file is a bad file, however long
-                while data and part.path.lower().endswith((".gz", ".zst", ".bz2", ".xz")):
-                    data = stream.read(1 << 20)
-                return
-    text = b"".join(chunks).removeprefix(b"\xef\xbb\xbf")
-    yield _batch([text], part), lambda rows: [1] * len(rows)
 
 
 def _batch(texts: list[bytes], part: Part) -> pa.RecordBatch:
@@ -64,3 +43,38 @@ def _lines(part: Part, spec: SourceSpec, bad: BadRows, stream: Stream) -> Iterat
 
 def _numbered(numbers: list[int]) -> Place:
     return lambda rows: [numbers[r] for r in rows]
+
+
+class Text(Format):
+    """Text files: columns `text` (bytes, checked later) and `path`."""
+
+    name = "text"
+    extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".html", ".htm", ".adoc", ".org", ".tex")
+    by_bytes = True
+    shows_names = True
+    small = True
+
+    def schema(self, part: Part) -> pa.Schema:
+        """The same for every file."""
+        return SCHEMA
+
+    def read(self, part: Part, spec: SourceSpec, budget: Budget, bad: BadRows, rows: int) -> Rows:
+        """The file's documents: columns `text` (bytes, checked later) and `path`."""
+        with open_stream(part.path, budget) as stream:
+            if spec.split == "lines":
+                yield from _lines(part, spec, bad, stream)
+                return
+            chunks, size = [], 0
+            while data := stream.read(1 << 20):
+                chunks.append(data)
+                size += len(data)
+                if size > spec.max_document_bytes:
+                    bad.saw(1)
+                    detail = f"more than max_document_bytes={spec.max_document_bytes}"
+                    bad.add(part.path, 1, "too-long", detail, chunks[0])
+                    # the rest is still read where it is compressed: a cut file is a bad file, however long
+                    while data and compression_of(part.path):
+                        data = stream.read(1 << 20)
+                    return
+        text = b"".join(chunks).removeprefix(b"\xef\xbb\xbf")
+        yield _batch([text], part), lambda numbers: [1] * len(numbers)

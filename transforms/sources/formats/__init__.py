@@ -1,0 +1,97 @@
+"""The source formats: one module each, found by its file name. `format: my-format` is the class in `my_format.py` here.
+
+To add a format, add one module (and its test). The module holds one class derived from `Format`
+(`corpusmill.transforms.sources.format`) that defines `name` (the file's name with '-' for '_') and `read`, and where they
+apply `extensions`, `magic`, `extra`, `ranges`, `schema`, `members` and `Options`. Nothing else has to be edited: the
+recipe's `format:`, detection by `auto`, the listing, splitting and reading all take the format from this table.
+
+The table is filled by reading the class attributes out of the files. A module is imported when a file of its format is read.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from corpusmill.transforms.errors import EngineError
+
+if TYPE_CHECKING:
+    from corpusmill.transforms.sources.format import Format
+
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
+_CLASS = re.compile(r"^class \w+\(Format\):\n(?:    .*\n|\n)*?(?=    def |    @|\Z)", re.MULTILINE)
+_ATTRIBUTE = re.compile(
+    r"^    (name|extensions|magic|schemes|markers|needs_path) = (\([^()]*\)|\".*\"|True|False)", re.MULTILINE
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A format as its file describes it; the fields are those of `Format`."""
+
+    name: str
+    module: str
+    extensions: tuple[str, ...] = ()
+    magic: tuple[bytes, ...] = ()
+    schemes: tuple[str, ...] = ()
+    markers: tuple[str, ...] = ()
+    needs_path: bool = True
+
+
+@cache
+def known() -> dict[str, Known]:
+    """Every format by name, in the order of the names. Imports none of them."""
+    formats: dict[str, Known] = {}
+    for file in sorted(Path(__file__).parent.glob("[!_]*.py")):
+        name = file.stem.replace("_", "-")
+        head = _CLASS.search(file.read_text(encoding="utf-8"))
+        attributes: dict[str, Any] = {
+            m[1]: ast.literal_eval(m[2]) for m in _ATTRIBUTE.finditer(head[0] if head else "")
+        }
+        if attributes.pop("name", None) == name:
+            formats[name] = Known(name, f"{__name__}.{file.stem}", **attributes)
+    return formats
+
+
+@cache
+def load(name: str) -> Format:
+    """The format of this name."""
+    from corpusmill.transforms.sources.format import Format
+
+    if name not in known():
+        raise EngineError(f"no source format is called '{name}'")
+    module = importlib.import_module(known()[name].module)
+    for _, cls in inspect.getmembers(module, inspect.isclass):
+        if cls.__module__ == module.__name__ and issubclass(cls, Format):
+            return cls()
+    raise EngineError(f"{known()[name].module} holds no class derived from Format")
+
+
+def by_extension(path: str) -> str | None:
+    """The format that a file's name says, or None. The longest extension wins; that of a compression may follow it.
+
+    >>> by_extension("a.jsonl.gz"), by_extension("a.unknown")
+    ('jsonl', None)
+    """
+    path = path.lower()
+    names = {e: f.name for f in known().values() for e in f.extensions}
+    plain = re.sub(rf"({'|'.join(map(re.escape, COMPRESSIONS))})\Z", "", path)
+    endings = [e for p in (path, plain) for e in sorted(names, key=len, reverse=True) if p.endswith(e)]
+    return names[endings[0]] if endings else None
+
+
+def by_content(head: bytes) -> str | None:
+    """The format that a file's first bytes say, or None."""
+    starts = [(f.name, m) for f in known().values() for m in f.magic]
+    return next((name for name, m in starts if head.startswith(m) or head.lstrip().startswith(m)), None)
+
+
+def by_scheme(path: str) -> str | None:
+    """The format that a path's scheme says, such as hf://, or None."""
+    return next((f.name for f in known().values() if any(path.startswith(s) for s in f.schemes)), None)
