@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corpusmill.transforms.clean.clean import Clean
+    from corpusmill.transforms.clean.text_map import TextMap
     from corpusmill.transforms.decontaminate.decontaminate import Decontaminate
     from corpusmill.transforms.dedup.exact import Exact
     from corpusmill.transforms.dedup.lines import Lines
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from corpusmill.transforms.filters.length import Length
     from corpusmill.transforms.filters.refinedweb_lines import RefinedwebLines
     from corpusmill.transforms.filters.sample import Sample
+    from corpusmill.transforms.filters.text_filter import TextFilter
     from corpusmill.transforms.filters.where import Where
     from corpusmill.transforms.generate.accepted import Accepted
     from corpusmill.transforms.generate.class_balance import ClassBalance
@@ -86,6 +88,8 @@ __all__ = [
     "Substring",
     "Synonyms",
     "SyntheticCap",
+    "TextFilter",
+    "TextMap",
     "Tokenize",
     "Unit",
     "UserFilter",

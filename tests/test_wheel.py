@@ -26,6 +26,10 @@ class Shouting(Filter):
         texts = batch.column("text").to_pylist()
         codes = np.array([0 if t.isupper() else -1 for t in texts], np.int16)
         return Verdict(("upper",), codes, np.where(codes < 0, np.nan, 1.0))
+
+
+def calmer(text: str) -> str:
+    return text.replace("!", ".")
 """
 BEAM = """
 import apache_beam as beam, pyarrow as pa
@@ -90,7 +94,7 @@ def home(tmp_path) -> Path:
         (tmp_path / f"raw-{number}.jsonl").write_text(lines)
     (tmp_path / "recipe.yaml").write_text(
         "name: own\nsources: [{name: raw, path: raw-*.jsonl}]\n"
-        "steps: [clean, exact, 'transforms.shouting:Shouting', {minhash: {threshold: 0.95}}]\n"
+        "steps: [clean, exact, 'transforms.shouting:Shouting', 'transforms.shouting:calmer', {minhash: {threshold: 0.95}}]\n"
         "output: {path: out, shard_bytes: 1024}\n"
     )
     return tmp_path

@@ -99,10 +99,20 @@ class Transform(BaseModel, abc.ABC):
         Raises:
             RecipeError: a file that a field names cannot be read.
         """
-        digests = {path: f"sha256:{_digest(path)}" for path in self.files()}
+        digests = {path: f"sha256:{file_digest(path)}" for path in self.files()}
         fields = _replace(self.model_dump(mode="json"), digests)
         data = {"name": self.name, "version": self.version, "fields": fields}
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
+
+    @property
+    def step_name(self) -> str:
+        """What the step is called in a recipe, its funnel and its messages, where it is the first of that name."""
+        return self.name
+
+    def modules(self) -> list[str]:
+        """Modules of the user's own that the step needs wherever it runs."""
+        module = type(self).__module__
+        return [] if module.startswith("corpusmill.") else [module]
 
     def files(self) -> list[str]:
         """Paths of local files in the fields, whose content decides the result."""
@@ -125,7 +135,12 @@ def _replace(value: Any, by: dict[str, str]) -> Any:
     return value
 
 
-def _digest(path: str) -> str:
+def file_digest(path: str) -> str:
+    """SHA-256 of a file that a step names, in hexadecimal digits; read once until the file changes.
+
+    Raises:
+        RecipeError: it cannot be read.
+    """
     try:
         stat = os.stat(path)
         return _digest_of(path, stat.st_size, stat.st_mtime_ns)

@@ -21,6 +21,7 @@ from corpusmill.pipelines.recipe import addresses, certify, privacy_section
 from corpusmill.pipelines.recipe.expect import Expect
 from corpusmill.pipelines.recipe.path_checks import check_files, check_input, check_output, check_secret
 from corpusmill.pipelines.recipe.privacy_section import PrivacySection
+from corpusmill.pipelines.recipe.registry import import_module
 from corpusmill.pipelines.recipe.registry import load as load_transform
 from corpusmill.pipelines.recipe.schedule import Schedule
 from corpusmill.pipelines.recipe.train_section import TrainSection, wrong
@@ -34,6 +35,7 @@ from corpusmill.transforms.settings.overrides import apply_override
 from corpusmill.transforms.settings.section import Section
 from corpusmill.transforms.settings.yaml_positions import Marked, Problem
 from corpusmill.transforms.sources.spec import SourceSpec
+from corpusmill.transforms.user_functions import CallsFunction
 
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 SECTIONS = ("name", "seed", "sources", "steps", "output", "expect", "schedule", "train", "privacy")
@@ -122,8 +124,8 @@ class Recipe(Head):
 
     @property
     def own_modules(self) -> set[str]:
-        """Modules of the transforms that are not ours but the user's own."""
-        return {m for s in self.steps if not (m := type(s.transform).__module__).startswith("corpusmill.")}
+        """Modules of the user's own that the steps need."""
+        return {module for step in self.steps for module in step.transform.modules()}
 
     def bound_steps(self) -> list[Step]:
         """The steps with the paths of their files taken from the recipe's folder."""
@@ -155,7 +157,7 @@ class Recipe(Head):
 def make_steps(transforms: Iterable[Transform], lines: Sequence[int] = ()) -> list[Step]:
     """Steps for these transforms, named uniquely in their order: `clean`, `noise`, `clean#2`."""
     steps: list[Step] = []
-    for i, (transform, name) in enumerate(zip(items := list(transforms), step_names([t.name for t in items]))):
+    for i, (transform, name) in enumerate(zip(items := list(transforms), step_names([t.step_name for t in items]))):
         steps.append(Step(name=name, transform=transform, line=lines[i] if lines else 0))
     return steps
 
@@ -241,7 +243,7 @@ def _read(marked: Marked, mistakes: Mistakes, base_dir: Path, overrides: list[st
     mistakes.unknown_sections(raw, SECTIONS)
     head = mistakes.validate(Head, {k: v for k, v in raw.items() if k in Head.model_fields}, (), "the recipe")
     sources = _sources(raw, mistakes)
-    steps = _steps(raw, mistakes, classes)
+    steps = _steps(raw, base_dir, mistakes, classes)
     expect = mistakes.section(Expect, raw, "expect")
     schedule = mistakes.section(Schedule, raw, "schedule")
     privacy = mistakes.section(PrivacySection, raw, "privacy")
@@ -289,6 +291,8 @@ def restored(data: dict[str, Any], base_dir: Path) -> Recipe:
         RecipeError: this corpusmill has another version of a step, or a step is a class of the user's own.
     """
     transforms = [load_transform(s["transform"], base_dir).model_validate(s["fields"]) for s in data["steps"]]
+    for module in {m for t in transforms for m in t.modules()}:
+        import_module(module, base_dir)
     rest = {k: v for k, v in data.items() if k != "steps"}
     return Recipe(**rest, steps=make_steps(transforms), base_dir=base_dir)
 
@@ -318,16 +322,26 @@ def _step_classes(raw: dict, mistakes: Mistakes, base_dir: Path) -> list[tuple[t
         else:
             try:
                 cls = load_transform(key, base_dir)
+                if issubclass(cls, CallsFunction) and ":" in key:
+                    fields = entry[key] if isinstance(entry, dict) else None
+                    entries[i] = {key: {"call": key, **fields} if isinstance(fields, dict) else {"call": key}}
             except RecipeError as error:
                 what, _, advice = str(error).partition("; ")
                 mistakes.add(("steps", i, key), what, advice, key=True)
         out.append((cls, key))
-    names = step_names([cls.name if cls else key.partition("@")[0] for cls, key in out])
+    names = step_names([_written_name(cls, key) for cls, key in out])
     return [(cls, name, key) for (cls, key), name in zip(out, names)]
 
 
+def _written_name(cls: type[Transform] | None, key: str) -> str:
+    """The name of a step, before its fields are known to be right."""
+    if cls is None:
+        return key.partition("@")[0]
+    return cls.model_construct(call=key).step_name if issubclass(cls, CallsFunction) and ":" in key else cls.name
+
+
 def _steps(
-    raw: dict, mistakes: Mistakes, classes: list[tuple[type[Transform] | None, str, str]]
+    raw: dict, base_dir: Path, mistakes: Mistakes, classes: list[tuple[type[Transform] | None, str, str]]
 ) -> list[tuple[int, Transform]]:
     steps = []
     for i, (cls, name, key) in enumerate(classes):
@@ -335,13 +349,25 @@ def _steps(
         fields = entry[key] if isinstance(entry, dict) and key in entry else None
         if cls is not None:
             step = mistakes.validate(cls, {} if fields is None else fields, ("steps", i, key), f"the step `{name}`")
-            if step is not None:
+            if step is not None and _importable(step, base_dir, mistakes, ("steps", i, key)):
                 steps.append((i, step))
             if issubclass(cls, Terminal) and i < len(classes) - 1:
                 behind = classes[i + 1][2]
                 what = f"`{name}` makes rows that are no documents, but the step `{behind}` follows"
                 mistakes.add(("steps", i, key), what, f"put `{name}` last", key=True)
     return steps
+
+
+def _importable(step: Transform, base_dir: Path, mistakes: Mistakes, place: tuple[str | int, ...]) -> bool:
+    """Imports the modules that a step needs; whether that went well."""
+    try:
+        for module in step.modules():
+            import_module(module, base_dir)
+    except RecipeError as error:
+        what, _, advice = str(error).partition("; ")
+        mistakes.add(place, what, advice, key=True)
+        return False
+    return True
 
 
 def _train(

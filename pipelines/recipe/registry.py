@@ -2,7 +2,8 @@
 
 A key is the name of a module in one of the folders of `transforms/` with '-' for '_' (`gopher-quality` is the class of
 that `name` in transforms/filters/gopher_quality.py), with a version if the recipe pins one (`gopher-quality@1`); or the
-import path of a user's own class (`my_filters:TooShouty`). Names are listed by reading files, not by importing them.
+import path of a user's own class (`my_filters:TooShouty`) or function of one text (`my_filters:no_ads`). Names are listed
+by reading files, not by importing them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import inspect
 import re
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from corpusmill import transforms
@@ -96,18 +98,34 @@ def _by_name(name: str) -> type[Transform]:
 def _by_import_path(path: str, folder: Path | None) -> type[Transform]:
     if not _IMPORT_PATH.match(path):
         raise RecipeError(f"`{path}` is no import path; write `package.module:Class`")
-    module_name, _, class_name = path.partition(":")
+    module_name, _, name = path.partition(":")
+    module = import_module(module_name, folder)
+    found = getattr(module, name, None)
+    if found is None:
+        known = [n for n, c in vars(module).items() if getattr(c, "__module__", "") == module.__name__]
+        raise RecipeError(f"`{module_name}` has no class or function `{name}`; {nearest(name, known)}".rstrip("; "))
+    if inspect.isfunction(found):
+        from corpusmill.transforms.user_functions import step_for
+
+        return _by_name(step_for(found, path))
+    return _checked(found, path)
+
+
+def import_module(name: str, folder: Path | None) -> ModuleType:
+    """A module of the user's own, from beside the recipe or installed; anew if its file was edited since it was imported.
+
+    Raises:
+        RecipeError: it cannot be imported.
+    """
     try:
-        with contextlib.nullcontext() if folder is None else user_modules.of(str(folder.resolve())):
-            module = importlib.import_module(module_name)
+        if folder is None:
+            return importlib.import_module(name)
+        with user_modules.of(str(folder.resolve())):
+            user_modules.forget_edited(str(folder.resolve()))
+            return importlib.import_module(name)
     except Exception as error:
         advice = "; is it installed, or beside the recipe?" if isinstance(error, ModuleNotFoundError) else ""
-        raise RecipeError(f"importing `{module_name}` failed: {type(error).__name__}: {error}{advice}") from error
-    cls = getattr(module, class_name, None)
-    if cls is None:
-        classes = [n for n, c in inspect.getmembers(module, inspect.isclass) if c.__module__ == module.__name__]
-        raise RecipeError(f"`{module_name}` has no class `{class_name}`; {nearest(class_name, classes)}".rstrip("; "))
-    return _checked(cls, path)
+        raise RecipeError(f"importing `{name}` failed: {type(error).__name__}: {error}{advice}") from error
 
 
 def _checked(cls: object, key: str) -> type[Transform]:

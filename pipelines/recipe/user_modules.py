@@ -81,6 +81,15 @@ def imported(folder: str) -> dict[str, ModuleType]:
     return found
 
 
+def forget_edited(folder: str) -> None:
+    """Let the modules of a folder be imported anew, if one of their files was edited since it was imported."""
+    mine = imported(folder)
+    if any(_digest(file) != digest for file, digest in map(known, mine)):
+        # all of them: one that was not edited holds what it took from one that was
+        for name in mine:
+            del sys.modules[name]
+
+
 def known(name: str) -> tuple[str, str]:
     """(file, digest) of an imported module, as at its import, or when this process first asked."""
     module = sys.modules[name]

@@ -52,6 +52,8 @@ class Carried:
         with _among(state["folder"]):
             _renew(state["folder"], state["modules"])
             self.job = pickle.loads(state["packed"])
+            for name in self.job.recipe.own_modules:  # those of functions, which a job names and does not hold
+                importlib.import_module(name)
             _verify(state["folder"], state["modules"])
         self.job.token = state["token"]
         _here[state["token"]] = self.job

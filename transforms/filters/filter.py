@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-import importlib.util
-import re
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from corpusmill.transforms.base import Filter, Stability, Verdict
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.filters.rules import Rules
 from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.user_functions import CallsFunction
 
-_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 
-
-class UserFilter(Filter):
+class UserFilter(CallsFunction, Filter):
     """Drop documents by a Python function of your own, named as `package.module:function`.
 
     The function takes a record batch, and `options` as keyword arguments, and returns one value a row: bool (True is
@@ -45,31 +39,16 @@ class UserFilter(Filter):
         'say in its class how far it reaches: `stability = "record"` if it looks at one document at a time',
     )
 
-    call: str = Field(description="the function, as package.module:function, importable where the recipe runs")
     min_score: float | None = Field(None, description="documents with a lower score are dropped")
     max_score: float | None = Field(None, description="documents with a higher score are dropped")
-    options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the function")
 
-    @model_validator(mode="after")
-    def _importable_name(self) -> UserFilter:
-        if not _PATH.fullmatch(self.call):
-            raise ValueError(f"call is {self.call!r}: write it as package.module:function")
-        return self
-
-    def files(self) -> list[str]:
-        """The module's file."""
-        module = self.call.split(":")[0]
-        try:
-            spec = importlib.util.find_spec(module)
-        except (ImportError, ValueError):
-            spec = None
-        if spec is None:
-            raise RecipeError(f"filter: no module `{module}`. Install it, or put its folder on PYTHONPATH.")
-        return [spec.origin] if spec.origin and spec.has_location else []
+    def values(self, batch: pa.RecordBatch) -> Any:
+        """What the function returns for a batch: one value a row."""
+        return self.function()(batch, **self.options)
 
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
         """Score: score."""
-        answer = _function(self.call)(batch, **self.options)
+        answer = self.values(batch)
         values = answer.combine_chunks() if isinstance(answer, pa.ChunkedArray) else answer
         values = values if isinstance(values, pa.Array) else pa.array(values)
         if len(values) != len(batch):
@@ -95,21 +74,3 @@ class UserFilter(Filter):
         rules.check("min_score", score, self.min_score)
         rules.check("max_score", score, self.max_score)
         return rules.verdict()
-
-
-@functools.cache
-def _find(call: str) -> Callable[..., Any]:
-    module, name = call.split(":")
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ImportError as error:
-        raise RecipeError(
-            f"filter: `{module}` cannot be imported ({error}). Install it, or mend PYTHONPATH."
-        ) from error
-    if not callable(found):
-        raise RecipeError(f"filter: module `{module}` has no function `{name}`.")
-    return found
-
-
-def _function(call: str) -> Callable[..., Any]:
-    return _find(call)

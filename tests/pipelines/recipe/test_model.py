@@ -272,7 +272,7 @@ def test_recipes_that_come_with_corpusmill_are_right(file: Path) -> None:
 @pytest.mark.parametrize(
     ("step", "said"),
     [
-        ("filter: {call: 'no_such_module:fn'}", "4:9: filter: no module `no_such_module`"),
+        ("filter: {call: 'no_such_module:fn'}", "4:9: importing `no_such_module` failed"),
         ("decontaminate: {sets: {gsm8k: none.parquet}}", "4:39: `sets.gsm8k`: there is no file or folder none.parquet"),
         ("pack: {tokenizer: none.json, length: 8}", "4:27: `tokenizer`: there is no file or folder none.json"),
     ],

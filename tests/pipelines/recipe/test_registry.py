@@ -102,7 +102,7 @@ def test_a_class_of_the_users_own_beside_the_recipe(own: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "what"),
     [
-        ("own_filters_here:Shoty", "no class `Shoty`; did you mean `Shouty`"),
+        ("own_filters_here:Shoty", "no class or function `Shoty`; did you mean `Shouty`"),
         ("own_filters_here:Half", "lacks the method `judge`, which every Filter"),
         ("own_filters_here:Other", "is no transform"),
         ("own_filters_here:Nameless", "needs a `name`"),
