@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -72,11 +73,11 @@ class Certification:
         if note not in self.assumptions:
             self.assumptions.append(note)
 
-    def require(self) -> None:
-        """Raises PrivacyError that lists every refusal."""
+    def require(self, what: str = "trained on") -> None:
+        """Raises PrivacyError that lists every refusal. what: is to be done with the data."""
         if self.refusals:
             lines = "\n  ".join(map(str, self.refusals))
-            raise PrivacyError(f"this data cannot be trained on privately (unit: {self.unit}):\n  {lines}")
+            raise PrivacyError(f"this data cannot be {what} privately (unit: {self.unit}):\n  {lines}")
 
 
 def dataset_of(path: str | Path) -> Path | None:
@@ -111,6 +112,46 @@ def manifest_of(home: Path, snapshot: int | None = None) -> tuple[dict[str, Any]
 def private_sources(manifest: dict[str, Any]) -> list[str]:
     """Names of the sources that the recipe of a manifest marks as private."""
     return [str(s["name"]) for s in manifest["recipe"]["sources"] if s.get("private")]
+
+
+def base_of(home: Path, recipe: dict[str, Any]) -> Path | None:
+    """The folder of the recipe that made the data set in `home`, as far as its relative output path tells; else None."""
+    output = Path(os.path.normpath(recipe.get("output", {}).get("path", "/")))
+    parts = home.absolute().parts
+    if output.is_absolute() or ".." in output.parts or parts[-len(output.parts) :] != output.parts:
+        return None
+    return Path(*parts[: -len(output.parts)])
+
+
+def private_paths(path: str, snapshot: int | None = None) -> list[str]:
+    """The private files behind what a run reads: paths or patterns of sources, absolute; those in object stores with their scheme.
+
+    path: a file, which is its own source; or a path in a dataset, whose recipe names its sources (all of them where it marks
+    none as private), and so on through the datasets that these were made from.
+    """
+    return sorted(_behind(Path(path).absolute(), snapshot, set()))
+
+
+def _behind(path: Path, snapshot: int | None, seen: set[Path]) -> set[str]:
+    home = dataset_of(path)
+    if home is None:
+        return {str(path)}
+    if home in seen:
+        return set()
+    seen.add(home)
+    manifest = manifest_of(home, snapshot)[0]
+    base, marked = base_of(home, manifest["recipe"]), private_sources(manifest)
+    sources: set[str] = set()
+    for source in manifest["recipe"]["sources"]:
+        if marked and str(source["name"]) not in marked:
+            continue
+        paths = source.get("path") or []
+        for one in [paths] if isinstance(paths, str) else paths:
+            if "://" in one:
+                sources.add(one)
+            elif base is not None or os.path.isabs(one):
+                sources |= _behind(Path(os.path.normpath((base or Path()) / one)), None, seen)
+    return sources
 
 
 def unguarded(manifest: dict[str, Any]) -> list[str]:

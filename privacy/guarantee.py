@@ -29,6 +29,10 @@ class Guarantee(BaseModel):
     accountant: str = Field(default="pld", description="how epsilon was composed")
     total: float = Field(description="epsilon of all that was released from the population until then")
     ledger: str = Field(description="digest of the ledger's first line: tells populations of one name apart")
+    lines: int = Field(default=0, description="lines of the ledger then; 0: not known")
+    head: str = Field(
+        default="", description="SHA-256 of the last of them: a ledger that was cut since does not contain it"
+    )
     runs: tuple[str, ...] = Field(description="public names of the runs in `epsilon`")
     certified: bool = Field(description="whether the steps that made the data keep units apart")
     assumptions: tuple[str, ...] = ()
@@ -52,6 +56,7 @@ def of_run(ledger: Ledger, run: str, certification: Certification, base: Sequenc
             certified = certified and before.certified
         elif (alone := before.model_copy(update={"also": ()})) not in also:
             also.append(alone)
+    lines, head = ledger.end()
     events = [event for line, event, _ in ledger.entries() if line.get("run") in mine]
     return Guarantee(
         population=budget["population"],
@@ -61,6 +66,8 @@ def of_run(ledger: Ledger, run: str, certification: Certification, base: Sequenc
         delta=budget["delta"],
         total=ledger.spent(),
         ledger=name,
+        lines=lines,
+        head=head,
         runs=tuple(mine),
         certified=certified,
         assumptions=tuple(certification.assumptions),

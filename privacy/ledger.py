@@ -1,7 +1,7 @@
 """The ledger of a population: what was spent of its privacy budget, by whom, as events that compose.
 
-A file of JSON lines beside the data set, one population each. Lines are only appended, each written whole, flushed to disk
-and chained to the one before by its SHA-256:
+A file of JSON lines beside the dataset, one population each. Lines are only appended, each flushed to disk before anybody acts
+on it:
 
     budget    the population, its unit and adjacency, epsilon and delta that may be spent in all
     reserve   a run may begin: the event of the whole run counts as spent from here on
@@ -11,6 +11,10 @@ and chained to the one before by its SHA-256:
 A reservation is on disk before the first step that spends it: a crash at any moment loses no spend, and at worst counts
 steps that never ran until the run is resumed and closed. A run that ends by an error before its first step closes at 0. Runs
 that were only made to tune parameters are runs like others.
+
+Each line holds its own SHA-256 (`digest`) and that of the line before it (`before`); the end is noted outside of the ledger
+(`corpusmill.privacy.anchors`). A `close` holds a token whose digest the reservation holds: only the process that has the run's
+secret can give budget back. Not noticed is who changes the ledger and all of its notes together.
 """
 
 from __future__ import annotations
@@ -18,16 +22,18 @@ from __future__ import annotations
 import contextlib
 import datetime
 import fcntl
-import hashlib
-import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from corpusmill.privacy import anchors
 from corpusmill.privacy.accounting import ADJACENCY, Event, epsilon
-from corpusmill.transforms.errors import BudgetError, DatasetError, PrivacyError, VerifyError
+from corpusmill.privacy.anchors import Note
+from corpusmill.privacy.ledger_lines import RESTORE, digest_of, parse, sealed
+from corpusmill.transforms.errors import BudgetError, CorpusmillError, DatasetError, PrivacyError, VerifyError
 
 NAME = "privacy.jsonl"
 
@@ -35,10 +41,15 @@ NAME = "privacy.jsonl"
 class Spend:
     """A reservation of one run."""
 
-    def __init__(self, ledger: Ledger, run: str, event: Event, fresh: bool = False) -> None:
-        """fresh: made just now, and not found where an earlier start of the run had left it."""
+    def __init__(self, ledger: Ledger, run: str, event: Event, token: str | None, fresh: bool = False) -> None:
+        """
+        Args:
+            token: what the reservation holds the digest of; None where the caller does not know it, who cannot close then.
+            fresh: made just now, and not found where an earlier start of the run had left it.
+        """
         self.ledger, self.run, self.event, self.fresh = ledger, run, event, fresh
         self.steps: int | None = None
+        self._token = token
 
     @property
     def closed(self) -> bool:
@@ -46,10 +57,19 @@ class Spend:
         return self.steps is not None
 
     def close(self, steps: int) -> None:
-        """The run is over after `steps` steps; nothing of it will run again."""
+        """The run is over after `steps` steps; nothing of it will run again.
+
+        Raises:
+            PrivacyError: more steps than were reserved, or the reservation is not this caller's.
+        """
         if not 0 <= steps <= self.event.count:
             raise PrivacyError(f"{self.run}: {steps} steps cannot be closed where {self.event.count} were reserved.")
-        self.ledger._append({"kind": "close", "run": self.run, "steps": steps})
+        line: dict[str, Any] = {"kind": "close", "run": self.run, "steps": steps}
+        if self.ledger.closes(self.run):
+            if self._token is None:
+                raise PrivacyError(f"{self.run}: only who holds the secret of the run can close it.")
+            line["token"] = self._token
+        self.ledger._append(line)
         self.steps = steps
 
 
@@ -57,17 +77,31 @@ class Ledger:
     """The ledger in one file. Every method reads what is on disk."""
 
     def __init__(self, path: str | Path) -> None:
-        """path: the file, or the data set's folder that it lies in."""
+        """path: the file, or the folder of the dataset that it lies in."""
         path = Path(path)
         self.path = path / NAME if path.is_dir() else path
+        self._tokens: dict[str, str] = {}
 
     @classmethod
     def create(
-        cls, path: str | Path, population: str, unit: str, epsilon: float, delta: float, units: int | None = None
+        cls,
+        path: str | Path,
+        population: str,
+        unit: str,
+        epsilon: float,
+        delta: float,
+        units: int | None = None,
+        sources: Iterable[str] = (),
     ) -> Ledger:
-        """A new ledger. unit: `document` or the user column; units: their public number, if there is one.
+        """A new ledger.
 
-        Raises PrivacyError where there is one already, or the budget is no budget.
+        Args:
+            unit: `document`, or the column of the user.
+            units: their public number, if there is one.
+            sources: paths or patterns of the private data, beside which the ledger's end is noted.
+
+        Raises:
+            PrivacyError: there is a ledger here, or was one; a source is accounted for in another; or the budget is no budget.
         """
         ledger = cls(path)
         if ledger.path.exists() and ledger.path.stat().st_size:
@@ -80,45 +114,99 @@ class Ledger:
             raise PrivacyError(
                 f"delta {delta:g} is above 1 / {units:,} units: one unit in {units:,} may be revealed whole."
             )
-        line = {"kind": "budget", "population": population, "unit": unit, "adjacency": ADJACENCY}
-        ledger._append(line | {"epsilon": epsilon, "delta": delta, "units": units}, first=True)
+        kept = anchors.local(sources)
+        ledger._never_before(population, kept)
+        line: dict[str, Any] = {"kind": "budget", "population": population, "unit": unit, "adjacency": ADJACENCY}
+        line |= {"epsilon": epsilon, "delta": delta, "units": units}
+        empty = Note("", population, str(ledger.path.absolute()), 0, "")
+        with _clear_errors(ledger.path):
+            # a note of no line first: where it stands alone, a crash came before the budget was written
+            anchors.write(anchors.head_of(ledger.path), empty)
+        ledger._append(line | ({"sources": kept} if kept else {}), first=True)
         return ledger
+
+    def _never_before(self, population: str, sources: Sequence[str]) -> None:
+        """Raise where the population has or had a ledger."""
+        head = anchors.read(anchors.head_of(self.path))
+        if head is not None and head.lines:
+            raise PrivacyError(
+                f"{self.path}: a ledger of {head.population} was here ({head.lines} lines) and is gone. {RESTORE}"
+            )
+        if known := anchors.models(self.path, population):
+            raise PrivacyError(
+                f"{self.path}: there is no ledger, but {known[-1]} was trained on {population}: what it cost would be forgotten. "
+                f"{RESTORE}"
+            )
+        for source in sources:
+            for note in anchors.beside(source):
+                here = Path(note.path) == self.path.absolute()
+                gone = here or not Path(note.path).exists()
+                todo = RESTORE if gone else f"Name it: `ledger: {note.path}`."
+                raise PrivacyError(
+                    f"{source}: is accounted for in {note.path} (population {note.population}, {note.lines} lines)"
+                    f"{', which is gone' if gone else ''}. A population has one budget: a second ledger would spend it "
+                    f"again. {todo}"
+                )
 
     @property
     def budget(self) -> dict[str, Any]:
         """The first line: population, unit, adjacency, epsilon, delta, units."""
         return self.lines()[0]
 
+    def end(self) -> tuple[int, str]:
+        """(number of lines, SHA-256 of the last one): what notes and checkpoints hold."""
+        digests = self._read()[1]
+        return len(digests), digests[-1]
+
+    def contains(self, lines: int, digest: str) -> bool:
+        """Whether the ledger had this end once, and has it still."""
+        digests = self._read()[1]
+        return lines <= len(digests) and digests[lines - 1] == digest
+
     def lines(self) -> list[dict[str, Any]]:
-        """All lines. Raises DatasetError if there is no ledger, VerifyError if a line was changed or taken out."""
+        """All lines.
+
+        Raises:
+            DatasetError: there is no ledger, or it cannot be read.
+            VerifyError: a line was changed or taken out, a `close` was forged, or a note of the ledger's end says otherwise.
+        """
+        return self._read()[0]
+
+    def _read(self) -> tuple[list[dict[str, Any]], list[str]]:
+        """(lines, SHA-256 of each), checked against each other and against the notes."""
+        head = anchors.read(anchors.head_of(self.path))  # before the ledger, which may grow meanwhile
         try:
             data = self.path.read_bytes()
         except FileNotFoundError:
-            raise DatasetError(
-                f"{self.path}: there is no privacy ledger. `corpusmill privacy plan` says what a budget buys; Ledger.create "
-                "writes one."
-            ) from None
-        return self._parse(data)
-
-    def _parse(self, data: bytes) -> list[dict[str, Any]]:
-        complete = data[: data.rfind(b"\n") + 1]  # behind it: a line that a crash cut short, which nobody acted on
-        lines, before = [], ""
-        for number, raw in enumerate(complete.splitlines(), 1):
-            try:
-                line = json.loads(raw)
-                good = line["before"] == before
-            except (ValueError, KeyError, TypeError):
-                good = False
-            if not good:
+            if head is not None and head.lines:
                 raise VerifyError(
-                    f"{self.path}:{number}: the line was changed, or one before it is missing. Restore the ledger from a "
-                    "backup: without it nobody can say what was spent."
-                )
-            lines.append(line)
-            before = hashlib.sha256(raw).hexdigest()
-        if not lines or lines[0].get("kind") != "budget":
-            raise DatasetError(f"{self.path}: is no privacy ledger: its first line is not a budget.")
-        return lines
+                    f"{self.path}: the ledger of {head.population} was here ({head.lines} lines) and is gone. {RESTORE}"
+                ) from None
+            raise DatasetError(
+                f"{self.path}: there is no privacy ledger. `corpusmill privacy plan` says what a budget buys; "
+                "`corpusmill privacy budget` writes one."
+            ) from None
+        except OSError as error:
+            raise DatasetError(f"{self.path}: the ledger cannot be read ({error.strerror}).") from error
+        lines, digests = parse(data, self.path)
+        if head is None and "digest" in lines[-1]:
+            raise VerifyError(
+                f"{self.path}: its note {anchors.head_of(self.path).name} is missing, so nobody can say whether lines were cut "
+                "off. Restore both files from one backup."
+            )
+        self._agree([head] if head is not None else [], digests)
+        return lines, digests
+
+    def _agree(self, notes: Iterable[Note], digests: list[str]) -> None:
+        for note in notes:
+            if why := anchors.contradiction(note, digests[0], digests):
+                raise VerifyError(f"{self.path}: {why}. {RESTORE}")
+
+    def _marks(self, lines: Sequence[dict[str, Any]], name: str) -> list[Note]:
+        """The notes of this ledger beside the sources that its lines name."""
+        sources = {source for line in lines for source in line.get("sources", ())}
+        notes = [anchors.read(anchors.mark_of(source, name)) for source in sorted(sources)]
+        return [note for note in notes if note is not None]
 
     def events(self) -> list[Event]:
         """What counts as spent: closed runs by the steps that ran, open ones whole."""
@@ -136,18 +224,37 @@ class Ledger:
                 out.append((line, event.times(closed.get(line.get("run"), event.count)), run_open))
         return out
 
+    def closes(self, run: str) -> bool:
+        """Whether closing a run takes the token of its reservation."""
+        return any(line.get("run") == run and "closes" in line for line in self.lines())
+
     def spent(self, accountant: str = "pld") -> float:
         """Epsilon of everything that counts, at the budget's delta."""
         return epsilon(self.events(), self.budget["delta"], accountant)
 
     def reserve(
-        self, run: str, event: Event, what: str, unit: str, by: str = "", at_most: float | None = None
+        self,
+        run: str,
+        event: Event,
+        what: str,
+        unit: str,
+        by: str = "",
+        at_most: float | None = None,
+        token: str | None = None,
+        sources: Iterable[str] = (),
     ) -> Spend:
         """Reserve the budget of a whole run before it touches data.
 
-        run: its secret's name; the same run may ask again and goes on with what it has. what: for readers of the ledger.
-        at_most: what the ledger may stand at afterwards, where that is less than its budget.
-        Raises BudgetError where less is left, PrivacyError where the unit is another one or the run is closed.
+        Args:
+            run: its secret's name; the same run may ask again and goes on with what it has.
+            what: for readers of the ledger.
+            at_most: what the ledger may stand at afterwards, where that is less than its budget.
+            token: what closes the reservation, from the run's secret (`Secret.token`). Without one, only this object closes it.
+            sources: paths or patterns of the data that the run reads.
+
+        Raises:
+            BudgetError: less is left.
+            PrivacyError: the unit is another one, the run is closed, or a source is accounted for in another ledger.
         """
         with self._locked():
             lines = self.lines()
@@ -159,20 +266,37 @@ class Ledger:
                 old = Event.model_validate(mine[0]["event"])
                 if old != event:
                     raise PrivacyError(f"the run {run} has reserved {old.short()}, and now asks for {event.short()}.")
-                return Spend(self, run, event)
+                return Spend(self, run, event, token or self._tokens.get(run))
             self._afford(event, at_most=at_most)
+            token = self._tokens.setdefault(run, token or secrets.token_hex(32))
             line = {"kind": "reserve", "run": run, "event": event.model_dump(), "what": what, "by": by}
-            self._append(line, locked=True)
-        return Spend(self, run, event, fresh=True)
+            self._append(line | {"closes": digest_of(token)} | self._new_sources(sources), locked=True)
+        return Spend(self, run, event, token, fresh=True)
 
-    def spend(self, events: Event | Sequence[Event], what: str, unit: str, by: str = "") -> None:
+    def spend(
+        self, events: Event | Sequence[Event], what: str, unit: str, by: str = "", sources: Iterable[str] = ()
+    ) -> None:
         """Spend at once, all events or none: call it before the mechanism looks at data. Raises as `reserve`."""
         events = [events] if isinstance(events, Event) else list(events)
         with self._locked():
             self._same_unit(unit)
             self._afford(*events)
+            more = self._new_sources(sources)
             for event in events:
-                self._append({"kind": "spend", "event": event.model_dump(), "what": what, "by": by}, locked=True)
+                self._append({"kind": "spend", "event": event.model_dump(), "what": what, "by": by} | more, locked=True)
+
+    def _new_sources(self, sources: Iterable[str]) -> dict[str, list[str]]:
+        """The field `sources` of a line. Raises PrivacyError where one is accounted for in another ledger."""
+        kept = anchors.local(sources)
+        name = self._read()[1][0]
+        for source in kept:
+            for note in anchors.beside(source):
+                if note.ledger != name:
+                    raise PrivacyError(
+                        f"{source}: is accounted for in {note.path} (population {note.population}), not in {self.path}. A "
+                        "population has one ledger: name that one."
+                    )
+        return {"sources": kept} if kept else {}
 
     def _same_unit(self, unit: str) -> None:
         kept = self.budget["unit"]
@@ -182,6 +306,8 @@ class Ledger:
             )
 
     def _afford(self, *events: Event, at_most: float | None = None) -> None:
+        lines, digests = self._read()
+        self._agree(self._marks(lines, digests[0]), digests)  # a copy of the ledger may have gone on
         budget = self.budget
         most = min(budget["epsilon"], math.inf if at_most is None else at_most)
         after = epsilon([*self.events(), *events], budget["delta"])
@@ -197,8 +323,9 @@ class Ledger:
     def _locked(self, create: bool = False) -> Iterator[None]:
         """One process at a time, on every machine that shares the file system's locks."""
         if not create and not self.path.exists():
-            self.lines()  # says that there is none
-        handle = os.open(self.path, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
+            self.lines()  # raises the error of a missing ledger
+        with _clear_errors(self.path):
+            handle = os.open(self.path, os.O_RDWR | (os.O_CREAT if create else 0), 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -206,18 +333,16 @@ class Ledger:
             os.close(handle)
 
     def _append(self, line: dict[str, Any], first: bool = False, locked: bool = False) -> None:
-        """Write one line behind the last whole one, and wait until it is on disk."""
-        with contextlib.nullcontext() if locked else self._locked(create=first):
+        """Write one line behind the last whole one, wait until it is on disk, and note the new end."""
+        with contextlib.nullcontext() if locked else self._locked(create=first), _clear_errors(self.path):
             data = self.path.read_bytes()
             end = data.rfind(b"\n") + 1
             if first == bool(end):
                 raise PrivacyError(f"{self.path}: another process has {'made' if first else 'removed'} the ledger.")
-            if not first:
-                self._parse(data)
-            last = data[:end].splitlines()[-1] if end else b""
+            before = "" if first else self._read()[1][-1]
             now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-            chained = line | {"at": now, "before": hashlib.sha256(last).hexdigest() if end else ""}
-            raw = json.dumps(chained, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+            raw = sealed(line | {"at": now, "before": before})
+            lines, digests = parse(data[:end] + raw, self.path)
             handle = os.open(self.path, os.O_RDWR)
             try:
                 os.ftruncate(handle, end)
@@ -225,8 +350,56 @@ class Ledger:
                 os.fsync(handle)
             finally:
                 os.close(handle)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            _sync(self.path.parent)
+            note = Note(digests[0], lines[0]["population"], str(self.path.absolute()), len(lines), digests[-1])
+            anchors.write(anchors.head_of(self.path), note)
+            anchors.place((source for line in lines for source in line.get("sources", ())), note)
+
+
+def faults(path: str | Path) -> list[str]:
+    """What is wrong with the ledger of a dataset: [] where all is well, or where there is and was none. For `verify`.
+
+    path: the ledger, or the dataset's folder. Beside what reading a ledger checks, the notes of its end beside private sources
+    must be there, where the sources still are.
+    """
+    ledger = Ledger(path)
+    if not ledger.path.exists() and not anchors.head_of(ledger.path).exists():
+        return []
+    try:
+        lines, digests = ledger._read()
+        notes = ledger._marks(lines, digests[0])
+        ledger._agree(notes, digests)
+    except CorpusmillError as error:
+        return [str(error)]
+    noted = {note.source for note in notes}
+    missing = {
+        source
+        for line in lines
+        for source in line.get("sources", ())
+        if source not in noted and anchors.folder_of(source).is_dir() and os.access(anchors.folder_of(source), os.W_OK)
+    }
+    return [
+        f"{ledger.path}: the note of its end beside {source} ({anchors.mark_of(source, digests[0]).name}) was removed. Compare "
+        "the ledger with a backup."
+        for source in sorted(missing)
+    ]
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _clear_errors(path: Path) -> Iterator[None]:
+    """Turns an OS error into a DatasetError that names the ledger."""
+    try:
+        yield
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: the ledger cannot be written ({error.strerror or error}). Nothing may be spent without it: give this "
+            "user the right to write the file and its folder, or free space."
+        ) from error

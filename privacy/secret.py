@@ -45,6 +45,11 @@ class Secret:
         """The public name of the run: says nothing about the key."""
         return hashlib.sha256(b"corpusmill private run\0" + self._key).hexdigest()[:32]
 
+    @property
+    def token(self) -> str:
+        """What closes the run's reservation in the ledger (`corpusmill.privacy.ledger`): nobody without the key has it."""
+        return hashlib.sha256(b"corpusmill close\0" + self._key).hexdigest()
+
     def seal(self, digest: str) -> str:
         """A digest of private data that tells nothing without the key: who knows all rows but one could try that one."""
         return hmac.new(self._key, b"seal\0" + digest.encode(), hashlib.sha256).hexdigest()

@@ -26,9 +26,10 @@ import torch
 from torch import Tensor, nn
 
 from corpusmill.privacy.accounting import sigma_for
-from corpusmill.privacy.certification import Certification, require
+from corpusmill.privacy.certification import Certification, private_paths, require
 from corpusmill.privacy.guarantee import Guarantee, of_run
 from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.ledger_lines import RESTORE
 from corpusmill.privacy.secret import Secret
 from corpusmill.privacy.settings import PrivacySettings
 from corpusmill.privacy.sgd import DpSettings, Private
@@ -44,7 +45,7 @@ from corpusmill.training.objectives import Objective, row_losses
 from corpusmill.training.parallel import Parallel
 from corpusmill.training.schedule import rate as rate_at
 from corpusmill.training.settings import TrainSettings
-from corpusmill.transforms.errors import PrivacyError, RecipeError
+from corpusmill.transforms.errors import PrivacyError, RecipeError, VerifyError
 from corpusmill.transforms.random import Keyed, draw_array
 from corpusmill.transforms.storage import write_atomic
 
@@ -81,13 +82,22 @@ def train(
         if objective_class(settings.objective.name).classes and not classes:
             certification.assume("the names of the classes are public")
         ledger = Ledger(privacy.ledger)
+        sources = private_paths(where, snapshot) if data is None else []
         secret = _secret(Path(settings.output), parallel)
         dp = _dp_settings(settings, privacy, ledger, secret)
         what = privacy.what + (" (not certified)" if certification.refusals else "")
         if parallel.rank == 0:
-            spend = ledger.reserve(secret.name, dp.event(), what, privacy.unit, at_most=privacy.epsilon)
+            spend = ledger.reserve(
+                secret.name,
+                dp.event(),
+                what,
+                privacy.unit,
+                at_most=privacy.epsilon,
+                token=secret.token,
+                sources=sources,
+            )
         parallel.barrier()
-        guarantee = of_run(ledger, secret.name, certification, _before(settings))
+        guarantee = of_run(ledger, secret.name, certification, _before(settings, ledger))
 
         # what is trained on
         vocabulary = build.vocabulary_of(settings)
@@ -132,6 +142,7 @@ def train(
         if last is not None:
             stored = checkpoint.read_state(last)
             private.restore(stored.get("privacy") or {})
+            _contained(ledger, Guarantee.model_validate(stored["guarantee"]), last)
             restore(last, parameters, optimizer, private.step)
         if len(data) < 2:
             raise PrivacyError("private training needs at least two rows.")
@@ -228,6 +239,15 @@ def _refuse(settings: TrainSettings) -> None:
         raise RecipeError("runtime: private training needs the bare model: compile: false, parallel: ddp.")
 
 
+def _contained(ledger: Ledger, guarantee: Guarantee, where: Path) -> None:
+    """Raise VerifyError where the ledger is not the one that a checkpoint was written under, or has lost lines since."""
+    if guarantee.lines and not ledger.contains(guarantee.lines, guarantee.head):
+        raise VerifyError(
+            f"{where}: was written when the ledger had {guarantee.lines} lines, and {ledger.path} does not contain them as they "
+            f"were: it was cut, edited or begun anew. {RESTORE}"
+        )
+
+
 def _row_means(objective: Objective, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     """The mean loss of each row over its own targets: [B]."""
     sums, counts = row_losses(objective.logits(model, batch), batch["labels"])
@@ -308,10 +328,18 @@ def _units(settings: TrainSettings, unit: str) -> Units:
     return Units.of(pa.array(rows.sources, pa.string()).take(pa.array(rows.source_of)))
 
 
-def _before(settings: TrainSettings) -> list[Guarantee]:
-    """The guarantees of the model that the run starts from, and of the text that it reads."""
+def _before(settings: TrainSettings, ledger: Ledger) -> list[Guarantee]:
+    """The guarantees of the model that the run starts from, and of the text that it reads.
+
+    Raises VerifyError where one of them was given under this ledger, which has lost lines since.
+    """
     known = provenance.of_settings(settings.model_dump(mode="json"))
-    return [Guarantee.model_validate(one) for one in known.guarantees]
+    guarantees = [Guarantee.model_validate(one) for one in known.guarantees]
+    budget = ledger.budget
+    for guarantee in guarantees:
+        if (guarantee.population, guarantee.unit) == (budget["population"], budget["unit"]):
+            _contained(ledger, guarantee, Path(settings.tune.base or settings.data.train))
+    return guarantees
 
 
 def _with_ids(table: Any) -> Any:

@@ -38,7 +38,7 @@ class PrivateCounts(beam.PTransform):
 
     by: columns, each a set of groups of its own, and `length`; null is a group. unit: as in
     `corpusmill.privacy.units.unit_of`. A unit counts in at most `max_groups` groups of a set. columns of public documents are
-    to be filtered out before.
+    to be filtered out before. sources: paths of the private data, beside which the ledger notes its end.
 
     Raises:
         BudgetError: the ledger has less left. PrivacyError: another unit than the ledger's, rows without one. RecipeError: no
@@ -55,6 +55,7 @@ class PrivateCounts(beam.PTransform):
         max_groups: int = 1,
         what: str = "counts by {by}",
         partitions: int = 16,
+        sources: Sequence[str] = (),
     ) -> None:
         super().__init__()
         if not by or len(set(by)) < len(by):
@@ -63,13 +64,15 @@ class PrivateCounts(beam.PTransform):
         self.threshold_delta = delta / 2 / len(by)
         check(self.sigma, self.threshold_delta, max_groups)
         self._ledger, self._by, self._unit, self._max_groups = ledger, tuple(by), unit, max_groups
+        self._sources = tuple(sources)
         self._what, self._partitions = what.format(by=", ".join(by)), partitions
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
         """Charge the ledger; pairs, counts, release."""
         register()
         if self._ledger is not None:
-            self._ledger.spend(cost(self.sigma, self.threshold_delta, len(self._by)), self._what, self._unit)
+            events = cost(self.sigma, self.threshold_delta, len(self._by))
+            self._ledger.spend(events, self._what, self._unit, sources=self._sources)
         key = secrets.token_bytes(32)
         keyed = beam.ParDo(_Pairs(self._by, self._unit, self._partitions)).with_output_types(tuple[int, pa.RecordBatch])
         counted = beam.ParDo(_Tally(key, self._max_groups)).with_output_types(pa.RecordBatch)

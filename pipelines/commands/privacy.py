@@ -29,9 +29,11 @@ def privacy() -> None:
 @click.option("--units", type=click.IntRange(1), metavar="N", help="Public number of privacy units.")
 def budget(ledger: str, population: str, unit: str, epsilon: float, delta: float, units: int | None) -> None:
     """Start a ledger with its budget, which never changes."""
+    from corpusmill.privacy.certification import dataset_of, private_paths
     from corpusmill.privacy.ledger import Ledger
 
-    path = Ledger.create(ledger, population, unit, epsilon, delta, units).path
+    sources = private_paths(ledger) if dataset_of(ledger) else []
+    path = Ledger.create(ledger, population, unit, epsilon, delta, units, sources).path
     say(f"{path} is written: epsilon {epsilon:g}, delta {delta:g}, unit {unit}.")
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.pipelines.dataset.snapshot import Dataset
-from corpusmill.privacy.certification import private_sources
+from corpusmill.pipelines.recipe.certify import of_snapshot
+from corpusmill.privacy.certification import private_paths, private_sources
 from corpusmill.privacy.ledger import Ledger
 from corpusmill.transforms.errors import DatasetError, RecipeError
 from corpusmill.transforms.storage import create_exclusive, fresh_name, is_local
@@ -36,6 +37,7 @@ def publish(
     """Count a snapshot's documents of private sources (of all sources if none is private), and write the release.
 
     Raises:
+        PrivacyError: a step of the snapshot, or of a dataset behind it, lets one unit change what is counted of others.
         BudgetError: the ledger cannot pay; nothing has been read then.
         RecipeError: epsilon or delta is out of range, or the documents lack a column of `by`.
         DatasetError: the snapshot holds packed rows, or lies in an object store.
@@ -61,11 +63,20 @@ def publish(
             f"--by {unknown[0]}: documents have no such column; they have {', '.join(names)}, and `length`"
         )
     budget = ledger.budget
+    certification = of_snapshot(Path(dataset.path), manifest["number"], budget["unit"])
+    certification.require("counted")
     hidden = private_sources(manifest)
     wanted = {"id", "source", "unit", "parent", budget["unit"], *by} | ({"text"} if LENGTH in by else set())
     columns = [name for name in names if name in wanted]
     transform = PrivateCounts(
-        ledger, epsilon, delta, by, budget["unit"], max_groups, f"counts of snapshot {manifest['number']} by {{by}}"
+        ledger,
+        epsilon,
+        delta,
+        by,
+        budget["unit"],
+        max_groups,
+        f"counts of snapshot {manifest['number']} by {{by}}",
+        sources=private_paths(dataset.path, manifest["number"]),
     )
     part = Path(dataset.path) / FOLDER / fresh_name()
     part.parent.mkdir(exist_ok=True)
@@ -90,6 +101,7 @@ def publish(
         "epsilon": epsilon,
         "delta": delta,
         "max_groups": max_groups,
+        "assumptions": certification.assumptions,
         "by": list(by),
         "counts": sorted(rows, key=lambda r: (by.index(r["by"]), -r["units"])),
     }

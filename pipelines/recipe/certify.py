@@ -21,6 +21,7 @@ from corpusmill.privacy.certification import (
     SAFE,
     Certification,
     Refusal,
+    base_of,
     dataset_of,
     learned_from,
     manifest_of,
@@ -128,14 +129,25 @@ def of_training(settings: TrainSettings) -> Certification | None:
     """
     if settings.privacy is None:
         return None
-    found = Certification(settings.privacy.unit)
     home = dataset_of(settings.data.train)
-    if home is not None:
-        manifest, found.data = manifest_of(home, settings.data.snapshot)
-        found.sources = private_sources(manifest) or [str(s["name"]) for s in manifest["recipe"]["sources"]]
-        _made(manifest, home, found, [])
+    if home is None:
+        found = Certification(settings.privacy.unit)
+    else:
+        found = of_snapshot(home, settings.data.snapshot, settings.privacy.unit)
     _training(settings, "training", Path(), found)
     return found
+
+
+def of_snapshot(home: Path, snapshot: int | None, unit: str) -> Certification:
+    """The certification of a snapshot, the newest without a number, by the recipe in its manifest and those behind it.
+
+    Raises DatasetError where a manifest cannot be read.
+    """
+    certification = Certification(unit)
+    manifest, certification.data = manifest_of(home, snapshot)
+    certification.sources = private_sources(manifest) or [str(s["name"]) for s in manifest["recipe"]["sources"]]
+    _made(manifest, home, certification, [])
+    return certification
 
 
 def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], found: Certification) -> None:
@@ -233,15 +245,6 @@ def _made(manifest: dict[str, Any], home: Path, found: Certification, seen: list
                 _made(before_it, behind, found, [home, *seen])
 
 
-def base_of(home: Path, recipe: dict[str, Any]) -> Path | None:
-    """The folder of the recipe that made the data set in `home`, as far as its relative output path tells; else None."""
-    output = Path(os.path.normpath(recipe.get("output", {}).get("path", "/")))
-    parts = home.absolute().parts
-    if output.is_absolute() or ".." in output.parts or parts[-len(output.parts) :] != output.parts:
-        return None
-    return Path(*parts[: -len(output.parts)])
-
-
 def _file(path: str, where: str, found: Certification, place: tuple[str | int, ...] = ()) -> None:
     """A file that decides what a step does: refused where it was made from private data, else an assumption."""
     hidden = learned_from(path)
@@ -319,4 +322,14 @@ def _training(settings: Any, name: str, base_dir: Path, found: Certification) ->
             judge_model(spec, where, found, ("train", section, field))
 
 
-__all__ = ["Certification", "Refusal", "base_of", "certify", "dataset_of", "guard", "of_recipe", "of_training"]
+__all__ = [
+    "Certification",
+    "Refusal",
+    "base_of",
+    "certify",
+    "dataset_of",
+    "guard",
+    "of_recipe",
+    "of_snapshot",
+    "of_training",
+]

@@ -134,7 +134,11 @@ def begin(recipe: Recipe) -> None:
     if section is None or path is None or (path.exists() and path.stat().st_size):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    Ledger.create(path, section.population, section.unit, section.epsilon, section.delta, section.units)
+    every = not any(source.private for source in recipe.sources)
+    private = [
+        str(p) if "://" in p else str(recipe.resolve(p)) for s in recipe.sources if s.private or every for p in s.paths
+    ]
+    Ledger.create(path, section.population, section.unit, section.epsilon, section.delta, section.units, private)
 
 
 def forecast(recipe: Recipe) -> str:

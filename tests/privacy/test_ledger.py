@@ -1,8 +1,10 @@
 """What is spent is on disk before it is spent, and nobody can spend more than there is."""
 
+import hashlib
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +13,9 @@ import time
 import pytest
 
 from corpusmill.privacy.accounting import Event, epsilon
-from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.anchors import head_of
+from corpusmill.privacy.ledger import Ledger, faults
+from corpusmill.privacy.ledger_lines import sealed
 from corpusmill.transforms.errors import BudgetError, DatasetError, PrivacyError, VerifyError
 
 RUN = Event(kind="poisson-gaussian", sigma=1.0, rate=0.01, count=500)
@@ -118,7 +122,9 @@ def test_processes_side_by_side_lose_nothing(ledger):
 SPENDER = """
 import sys
 from corpusmill.privacy.accounting import Event
-from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.anchors import head_of
+from corpusmill.privacy.ledger import Ledger, faults
+from corpusmill.privacy.ledger_lines import sealed
 ledger = Ledger(sys.argv[1])
 for i in range(10_000):
     event = Event(kind="approximate", epsilon=1e-4)
@@ -142,3 +148,180 @@ def test_kill_at_any_moment_loses_no_spend(ledger, after):
     written = sum(line["kind"] == "spend" for line in ledger.lines())
     assert written >= spent
     ledger.reserve("next", RUN, "goes on", "document")
+
+
+# damage and forgetting
+
+
+def _flips(data: bytes) -> list[bytes]:
+    """The data with one bit flipped, for every bit of it."""
+    return [data[:i] + bytes([data[i] ^ (1 << bit)]) + data[i + 1 :] for i in range(len(data)) for bit in range(8)]
+
+
+def test_every_flipped_bit_of_the_last_line_is_noticed(ledger):
+    ledger.reserve("run-1", RUN, "fine-tune", "document")
+    data = ledger.path.read_bytes()
+    begin = data.rindex(b"\n", 0, -1) + 1
+    head, last = data[:begin], data[begin:]
+    for flipped in _flips(last):
+        ledger.path.write_bytes(head + flipped)
+        with pytest.raises((VerifyError, DatasetError)):
+            ledger.spent()
+        assert faults(ledger.path)
+    ledger.path.write_bytes(data)
+    assert faults(ledger.path) == []
+
+
+def test_every_flipped_bit_of_a_fresh_budget_is_noticed(ledger):
+    data = ledger.path.read_bytes()
+    for flipped in _flips(data):
+        ledger.path.write_bytes(flipped)
+        with pytest.raises((VerifyError, DatasetError)):
+            assert ledger.budget["epsilon"] != 3.0
+    ledger.path.write_bytes(data)
+    for flipped in _flips(head_of(ledger.path).read_bytes()):
+        head_of(ledger.path).write_bytes(flipped)
+        with pytest.raises(VerifyError):
+            ledger.spent()
+
+
+def test_a_lost_line_end_is_no_torn_line_even_without_the_note(ledger):
+    ledger.reserve("run-1", RUN, "fine-tune", "document")
+    data = ledger.path.read_bytes()
+    ledger.path.write_bytes(data[:-1] + b"J")
+    head_of(ledger.path).unlink()
+    with pytest.raises(VerifyError, match=r"privacy\.jsonl:2"):
+        ledger.spent()
+
+
+def test_a_cut_tail_an_edited_line_and_a_missing_note_are_noticed(ledger):
+    for name in ("run-1", "run-2"):
+        ledger.reserve(name, RUN.times(10), "fine-tune", "document").close(10)
+    whole = ledger.path.read_bytes()
+    ledger.path.write_bytes(b"".join(whole.splitlines(keepends=True)[:-2]))
+    with pytest.raises(VerifyError, match="3 lines, and had 5"):
+        ledger.spent()
+    line = json.loads(whole.splitlines()[-1])
+    line["steps"] = 0
+    edited = sealed({k: v for k, v in line.items() if k != "digest"})  # with the digests recomputed
+    ledger.path.write_bytes(b"".join(whole.splitlines(keepends=True)[:-1]) + edited)
+    with pytest.raises(VerifyError, match="line 5 is not the one that was written"):
+        ledger.spent()
+    ledger.path.write_bytes(whole)
+    head_of(ledger.path).unlink()
+    with pytest.raises(VerifyError, match=r"privacy.jsonl.head is missing"):
+        ledger.reserve("run-3", RUN.times(10), "more", "document")
+
+
+def test_a_forged_close_is_refused(ledger):
+    ledger.reserve("run-1", RUN, "fine-tune", "document")
+    spent = ledger.spent()
+    for token in ({}, {"token": "00" * 32}):
+        with pytest.raises(VerifyError, match="without the token"):
+            ledger._append({"kind": "close", "run": "run-1", "steps": 0} | token)
+        before = json.loads(ledger.path.read_bytes().splitlines()[-1])
+        assert before["kind"] == "reserve"
+        data = ledger.path.read_bytes()
+        chain = {"before": hashlib.sha256(data.splitlines()[-1]).hexdigest(), "at": before["at"]}
+        ledger.path.write_bytes(data + sealed({"kind": "close", "run": "run-1", "steps": 0} | token | chain))
+        with pytest.raises(VerifyError, match="without the token"):
+            ledger.spent()
+        ledger.path.write_bytes(data)
+    assert ledger.spent() == spent
+    with pytest.raises(PrivacyError, match="only who holds the secret"):
+        Ledger(ledger.path).reserve("run-1", RUN, "fine-tune", "document").close(0)
+    Ledger(ledger.path).reserve("run-2", RUN.times(1), "one", "document", token="t" * 64)
+    Ledger(ledger.path).reserve("run-2", RUN.times(1), "one", "document", token="t" * 64).close(0)
+
+
+@pytest.fixture
+def source(tmp_path):
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "letters.jsonl").write_text('{"id": "1", "text": "dear"}\n')
+    return tmp_path / "raw" / "letters.jsonl"
+
+
+def test_a_deleted_ledger_is_not_begun_anew(tmp_path, source):
+    ledger = Ledger.create(tmp_path / "a.jsonl", "letters", "document", 3.0, 1e-6, sources=[str(source)])
+    ledger.reserve("run-1", RUN, "fine-tune", "document")
+    ledger.path.unlink()
+    assert "is gone" in faults(ledger.path)[0]
+    with pytest.raises(VerifyError, match="was here"):
+        ledger.spent()
+    with pytest.raises(PrivacyError, match=r"a ledger of letters was here \(2 lines\)"):
+        Ledger.create(ledger.path, "letters", "document", 3.0, 1e-6)
+    head_of(ledger.path).unlink()
+    with pytest.raises(PrivacyError, match="which is gone"):
+        Ledger.create(ledger.path, "letters", "document", 3.0, 1e-6, sources=[str(source)])
+
+
+def test_a_second_ledger_of_the_same_source_is_refused(tmp_path, source):
+    Ledger.create(tmp_path / "a.jsonl", "letters", "document", 3.0, 1e-6, sources=[str(source)])
+    for again in (source, source.parent, source.parent / "*.jsonl"):
+        with pytest.raises(PrivacyError, match=r"Name it: `ledger: .*a\.jsonl`"):
+            Ledger.create(tmp_path / "b.jsonl", "others", "document", 3.0, 1e-6, sources=[str(again)])
+    other = Ledger.create(tmp_path / "c.jsonl", "web", "document", 3.0, 1e-6)
+    for act in (
+        lambda: other.reserve("run-1", RUN, "fine-tune", "document", sources=[str(source)]),
+        lambda: other.spend(Event(kind="gaussian", sigma=8.0), "counts", "document", sources=[str(source)]),
+    ):
+        with pytest.raises(PrivacyError, match="A population has one ledger"):
+            act()
+    (source.parent / "mails.jsonl").write_text('{"id": "2", "text": "hello"}\n')
+    Ledger.create(tmp_path / "d.jsonl", "mails", "document", 3.0, 1e-6, sources=[str(source.parent / "mails.jsonl")])
+
+
+def test_two_copies_of_a_ledger_cannot_both_go_on(tmp_path, source):
+    (tmp_path / "a").mkdir()
+    ledger = Ledger.create(tmp_path / "a", "letters", "document", 3.0, 1e-6, sources=[str(source)])
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    ledger.reserve("run-1", RUN, "fine-tune", "document")
+    with pytest.raises(VerifyError, match="its end was cut off"):
+        Ledger(tmp_path / "b").reserve("run-2", RUN, "fine-tune", "document")
+    assert faults(tmp_path / "b")
+    assert faults(tmp_path / "a") == []
+    next(source.parent.glob(".corpusmill-ledger-*")).unlink()
+    assert "was removed" in faults(tmp_path / "a")[0]
+
+
+def test_a_ledger_is_not_begun_where_a_model_of_the_population_is(tmp_path):
+    step = tmp_path / "docs-model" / "checkpoints" / "step-00000001"
+    step.mkdir(parents=True)
+    (step / "state.json").write_text(json.dumps({"guarantee": {"population": "letters"}}))
+    (tmp_path / "docs").mkdir()
+    with pytest.raises(PrivacyError, match="would be forgotten"):
+        Ledger.create(tmp_path / "docs", "letters", "document", 3.0, 1e-6)
+    Ledger.create(tmp_path / "docs", "others", "document", 3.0, 1e-6)
+
+
+def test_a_ledger_of_an_earlier_version_is_read_and_goes_on(tmp_path):
+    budget = {"kind": "budget", "population": "p", "unit": "document", "adjacency": "add-or-remove", "epsilon": 3.0}
+    first = json.dumps(
+        budget | {"delta": 1e-6, "units": None, "at": "2025-01-01", "before": ""}, sort_keys=True
+    ).encode()
+    old = {"kind": "reserve", "run": "r", "event": RUN.model_dump(), "what": "w", "by": "", "at": "2025-01-01"}
+    second = json.dumps(old | {"before": hashlib.sha256(first).hexdigest()}, sort_keys=True).encode()
+    (tmp_path / "privacy.jsonl").write_bytes(first + b"\n" + second + b"\n")
+    ledger = Ledger(tmp_path)
+    assert ledger.spent() == pytest.approx(epsilon([RUN], 1e-6))
+    ledger.reserve("r", RUN, "w", "document").close(100)
+    assert ledger.spent() == pytest.approx(epsilon([RUN.times(100)], 1e-6))
+    assert faults(tmp_path) == []
+    ledger.path.write_bytes(ledger.path.read_bytes().replace(b'"steps": 100', b'"steps": 0'))
+    assert faults(tmp_path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everything")
+def test_a_read_only_ledger_is_one_clear_error(ledger):
+    ledger.path.chmod(0o444)
+    with pytest.raises(DatasetError, match="cannot be written"):
+        ledger.reserve("run-1", RUN, "fine-tune", "document")
+
+
+def test_a_ledger_that_the_system_refuses_is_one_clear_error(ledger, monkeypatch):
+    def refuse(*_):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("corpusmill.privacy.ledger.os.open", refuse)
+    with pytest.raises(DatasetError, match=r"cannot be written \(Read-only file system\)"):
+        ledger.reserve("run-1", RUN, "fine-tune", "document")

@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpusmill.privacy.accounting import epsilon
+from corpusmill.privacy.anchors import head_of
 from corpusmill.privacy.ledger import Ledger
 from corpusmill.privacy.secret import Secret
 from corpusmill.privacy.settings import PrivacySettings
 from corpusmill.training import build
 from corpusmill.training.private import train
 from corpusmill.training.settings import from_mapping
-from corpusmill.transforms.errors import BudgetError, PrivacyError, RecipeError
+from corpusmill.transforms.errors import BudgetError, PrivacyError, RecipeError, VerifyError
 from tests.training.conftest import sentences, tiny, tokenizer  # noqa: F401
 
 
@@ -68,10 +69,26 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit_and_is_charged_once(run, mon
     train(settings(), privacy(sigma=2.0, epsilon=None))
     assert len(Ledger(folder).entries()) == 1
     Ledger(folder).path.rename(folder / "old.jsonl")
+    with pytest.raises(PrivacyError, match="is gone"):
+        Ledger.create(folder, "letters", "user", 4.0, 1e-4)
+    head_of(folder / "privacy.jsonl").unlink()
+    next(folder.glob(".corpusmill-ledger-*")).unlink()
     Ledger.create(folder, "letters", "user", 4.0, 1e-4)
     train(settings(output=str(folder / "other")), privacy(sigma=2.0, epsilon=None))
     a, b = (build.load(folder / name).model.state_dict() for name in ("run", "other"))
     assert all(np.array_equal(a[name].numpy(), b[name].numpy()) for name in a)
+
+
+def test_a_run_does_not_go_on_over_a_ledger_that_lost_lines(run):
+    folder, settings, privacy = run
+    train(settings(), privacy(sigma=2.0, epsilon=None), stop_at=8)
+    ledger = Ledger(folder)
+    for note in (head_of(ledger.path), next(folder.glob(".corpusmill-ledger-*"))):  # an attacker who knows of the notes
+        note.unlink()
+    ledger.path.unlink()
+    Ledger.create(folder, "letters", "user", 4.0, 1e-4)
+    with pytest.raises(VerifyError, match="cut, edited or begun anew"):
+        train(settings(), privacy(sigma=2.0, epsilon=None))
 
 
 def test_sigterm_writes_a_checkpoint_from_which_the_run_goes_on(run, monkeypatch):

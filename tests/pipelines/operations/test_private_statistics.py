@@ -67,3 +67,27 @@ def test_what_cannot_be_paid_or_counted_is_refused_before_anything_is_read(datas
     assert releases(str(dataset), 1) == []
     elsewhere = corpusmill("privacy", "statistics", dataset, "--epsilon", "1", "--ledger", dataset / "none.jsonl")
     assert "there is no privacy ledger" in elsewhere.output
+
+
+def test_counts_demand_the_certification_of_the_snapshot(tmp_path):
+    """After `exact`, one user with 200 documents that equal those of 200 others decides which of these are counted."""
+    (tmp_path / "raw").mkdir()
+    mine = [
+        {"id": f"a{i:03}", "text": f"document {i} about a transfer", "user": "zoe", "label": "card"} for i in range(200)
+    ]
+    others = [{**row, "id": f"z{i:03}", "user": f"u{i:03}", "label": "transfer"} for i, row in enumerate(mine)]
+    (tmp_path / "raw" / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in mine + others))
+    columns = {name: name for name in ("id", "text", "user", "label")}
+    sources = [{"name": "calls", "path": "raw/*.jsonl", "columns": columns, "private": True}]
+    run(load(write_recipe(tmp_path, ["exact"], sources=sources)), workers=1)
+    out = tmp_path / "out"
+    made = corpusmill(
+        "privacy", "budget", out, "--population", "p", "--unit", "user", "--epsilon", 8, "--delta", 1e-6, "--units", 201
+    )
+    assert made.exit_code == 0, made.output
+    refused = corpusmill("privacy", "statistics", out, "--epsilon", "2", "--by", "label", "--workers", "1")
+    assert refused.exit_code == 1
+    assert "cannot be counted privately (unit: user)" in refused.output
+    assert "exact" in refused.output
+    assert not Ledger(out).entries()
+    assert releases(str(out), 1) == []
