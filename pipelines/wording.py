@@ -74,7 +74,8 @@ def say(text: str, err: bool = False, nl: bool = True, escape: bool = False) -> 
 
     Control, bidi and invisible characters are replaced by U+FFFD. Line breaks and tabs stay, and so do colours on a terminal
     that shows them; text of documents and names passes `printable` before, which takes colours out, too. Characters that the
-    terminal's encoding lacks are printed as other signs or as escapes, so that printing never fails.
+    terminal's encoding lacks are printed as other signs or as escapes, so that printing never fails. On standard error,
+    passwords and keys are masked: libraries put addresses into their messages.
 
     Args:
         err: print to standard error.
@@ -82,6 +83,11 @@ def say(text: str, err: bool = False, nl: bool = True, escape: bool = False) -> 
         escape: write `\\uXXXX` instead of U+FFFD, as JSON does.
     """
     import click
+
+    if err:
+        from corpusmill.transforms.secrets import mask
+
+        text = mask(text)
 
     def safe(part: str) -> str:
         return escaped(part) if escape else clean(part)

@@ -55,13 +55,13 @@ def init(path: str | None, source: str | None, kind: str | None) -> None:
         say(f"{path} is written. Next: edit it, then corpusmill check {typed} --{kind}")
         return
     from corpusmill.pipelines.recipe.starter import starter
+    from corpusmill.transforms import secrets
     from corpusmill.transforms.errors import RecipeError
-    from corpusmill.transforms.storage.paths import SECRET_ADVICE, has_secret, without_secret
 
     if source is not None and not source.strip():
         raise click.UsageError("--source is empty: name what to read, or omit the option")
-    if source and has_secret(source):
-        raise RecipeError(f"{without_secret(source)}: {SECRET_ADVICE}")
+    if source and secrets.has_secret(source):
+        raise RecipeError(f"{secrets.shown(source)}: {secrets.ADVICE}")
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(path).stem).strip("-") or "corpus"
     _write_new(path, starter(name, source))
     say(f"{path} is written. Next: corpusmill check {typed}, then corpusmill run {typed}")

@@ -18,6 +18,7 @@ from typing import Any
 
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.secrets import mask
 
 FILE = "history.jsonl"
 OUTCOMES = ("committed", "nothing-new", "failed")
@@ -56,7 +57,7 @@ def record(
         "seconds": round(time.perf_counter() - begin.clock, 3),
         "cpu_seconds": round(cpu_seconds() - begin.cpu, 3),
         "outcome": "failed" if manifest is None else "committed" if committed else "nothing-new",
-        "message": " ".join(error.split())[:_MESSAGE],
+        "message": mask(" ".join(error.split()))[:_MESSAGE],
     }
     if manifest is not None:
         entry |= {"snapshot": manifest["number"], "documents": manifest["documents"], "bytes": manifest["bytes"]}

@@ -14,7 +14,7 @@ import urllib.request
 import warnings
 from typing import Any
 
-from corpusmill.transforms.storage import masked
+from corpusmill.transforms.secrets import mask
 
 TIMEOUT = 10.0
 """Seconds that a server has to answer."""
@@ -35,7 +35,7 @@ def send(event: dict[str, Any]) -> bool:
         return False
     if not address.startswith(("http://", "https://")):
         warnings.warn(
-            f"OPENLINEAGE_URL: {masked(address)} is no http address; the event is in events.jsonl only", stacklevel=2
+            f"OPENLINEAGE_URL: {mask(address)} is no http address; the event is in events.jsonl only", stacklevel=2
         )
         return False
     headers = {"Content-Type": "application/json"}
@@ -49,7 +49,7 @@ def send(event: dict[str, Any]) -> bool:
     # URLError and HTTPError are OSErrors; an address that is none, and an answer that is not HTTP's, are not
     except (OSError, ValueError, http.client.HTTPException) as error:
         warnings.warn(
-            f"{masked(address)} did not take the lineage event: {masked(str(error)).strip()}. It is in events.jsonl; the "
+            f"{mask(address)} did not take the lineage event: {mask(str(error)).strip()}. It is in events.jsonl; the "
             "snapshot is committed.",
             stacklevel=2,
         )

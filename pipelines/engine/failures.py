@@ -6,6 +6,7 @@ from corpusmill.pipelines.dataset.system_errors import explain
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.transforms import errors
 from corpusmill.transforms.errors import CorpusmillError
+from corpusmill.transforms.secrets import mask
 
 _failures: dict[str, Exception] = {}
 
@@ -16,7 +17,7 @@ def remember_failure(job: Job, error: Exception) -> None:
     error = explain(error, job.dataset)
     _failures.setdefault(job.dataset, error)
     if isinstance(error, CorpusmillError):
-        job.store.note_failure(type(error).__name__, str(error))
+        job.store.note_failure(type(error).__name__, mask(str(error)))
 
 
 def take_failure(job: Job) -> Exception | None:

@@ -19,7 +19,7 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from corpusmill.pipelines.recipe import addresses, certify, privacy_section
 from corpusmill.pipelines.recipe.expect import Expect
-from corpusmill.pipelines.recipe.path_checks import check_files, check_input, check_output, check_secret
+from corpusmill.pipelines.recipe.path_checks import check_files, check_input, check_models, check_output
 from corpusmill.pipelines.recipe.privacy_section import PrivacySection
 from corpusmill.pipelines.recipe.registry import import_module
 from corpusmill.pipelines.recipe.registry import load as load_transform
@@ -240,6 +240,7 @@ def _read(marked: Marked, mistakes: Mistakes, base_dir: Path, overrides: list[st
     classes = _step_classes(raw, mistakes, base_dir)
     for override in overrides:
         apply_override(override, marked, mistakes, partial(addresses.locate, step_names=[c[1] for c in classes]))
+    mistakes.refuse_secrets()
     mistakes.unknown_sections(raw, SECTIONS)
     head = mistakes.validate(Head, {k: v for k, v in raw.items() if k in Head.model_fields}, (), "the recipe")
     sources = _sources(raw, mistakes)
@@ -258,15 +259,13 @@ def _read(marked: Marked, mistakes: Mistakes, base_dir: Path, overrides: list[st
             mistakes.add(
                 ("train",), "`train` reads a folder of this machine's disk, not an object store", advice, key=True
             )
-    for i, source in sources:
-        for j, path in enumerate(source.paths):
-            check_secret(path, ("sources", i, "path", j), mistakes)
     if check_paths:
         for i, source in sources:
             for j, path in enumerate(source.paths):
                 check_input(path, ("sources", i, "path", j), mistakes, base_dir)
         for i, step in steps:
             check_files(step, ("steps", i, classes[i][2]), mistakes, base_dir)
+            check_models(step, ("steps", i, classes[i][2]), mistakes, base_dir)
     if mistakes.problems or head is None:
         return None
     made = make_steps([t for _, t in steps], [marked.find(("steps", i), key=True).line for i, _ in steps])

@@ -8,22 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.transforms.base import Transform
-from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.errors import CorpusmillError, RecipeError
+from corpusmill.transforms.secrets import has_secret
 from corpusmill.transforms.settings.mistakes import Mistakes
 from corpusmill.transforms.settings.spelling import nearest
 from corpusmill.transforms.storage.local import matching
-from corpusmill.transforms.storage.paths import SECRET_ADVICE, glob_root, has_magic, has_secret, is_local, translate
+from corpusmill.transforms.storage.paths import glob_root, has_magic, is_local, translate
 
 
 def local(path: str, base_dir: Path) -> Path:
     """A local path of a recipe, made absolute from the recipe's folder."""
     return base_dir / os.path.expanduser(path.removeprefix("file://"))
-
-
-def check_secret(path: str, at: tuple[str | int, ...], mistakes: Mistakes, what: str = "path") -> None:
-    """A mistake at `at` if a URI carries credentials."""
-    if has_secret(path):
-        mistakes.add(at, f"`{what}`: {SECRET_ADVICE}")
 
 
 def check_input(path: str, at: tuple[str | int, ...], mistakes: Mistakes, base_dir: Path, what: str = "path") -> None:
@@ -64,6 +59,23 @@ def check_files(step: Transform, at: tuple[str | int, ...], mistakes: Mistakes, 
             mistakes.problems.append(replace(last, advice="`corpusmill tokenizer RECIPE` trains one"))
 
 
+def check_models(step: Transform, at: tuple[str | int, ...], mistakes: Mistakes, base_dir: Path) -> None:
+    """A mistake for each model of a step that is absent, damaged or named wrongly, at the field that names it. Loads none."""
+    names = [n for n in getattr(step, "specifications", ()) if getattr(step, n) is not None]
+    if not names:
+        return
+    import corpusmill.training.serving.openers  # noqa: F401  registers the kinds of models
+    from corpusmill.transforms.generate.model import digest_of
+
+    bound = step.resolved(str(base_dir))
+    for name in names:
+        try:
+            digest_of(getattr(bound, name))
+        except CorpusmillError as error:
+            if not has_secret(getattr(step, name)):  # which was noted before
+                mistakes.add((*at, name), f"`{name}`: {str(error).rstrip('.')}")
+
+
 def _place_of(value: str, fields: Any) -> tuple[str | int, ...]:
     """Where a value stands in a step's fields, which may be mappings and lists; () if it does not."""
     pairs = (
@@ -80,7 +92,6 @@ def _place_of(value: str, fields: Any) -> tuple[str | int, ...]:
 def check_output(path: str, inputs: list[str], mistakes: Mistakes, base_dir: Path) -> None:
     """A mistake if the output cannot be a folder, or if a source would read it."""
     at = ("output", "path")
-    check_secret(path, at, mistakes)
     if not is_local(path):
         if not path.partition("://")[2].partition("/")[2].strip("/"):
             mistakes.add(at, f"`path`: {path} is a whole bucket", "name a folder in it, as in s3://bucket/docs")

@@ -3,9 +3,10 @@
     api:http://localhost:8000/v1#MODEL             completions: the prompt is continued
     api+chat:http://localhost:8000/v1#MODEL        chat: the prompt is one user message
 
-Options behind the name as a query: `?revision=2&rate=5&parallel=8&retries=6&timeout=120&key=ENV_NAME`. The key is read from
-the environment variable of that name (OPENAI_API_KEY when left out), never from a recipe. `revision` enters the digest: raise
-it when the server serves other weights under the same name.
+Options behind the name as a query: `?revision=2&rate=5&parallel=8&retries=6&timeout=120&key=MY_API_KEY`. The key is read from
+the environment variable of that name (OPENAI_API_KEY when left out), never from a recipe. Only variables named like
+`NAME_API_KEY` or `NAME_TOKEN` are sent, and never to another server that the first one redirects to. `revision` enters the
+digest: raise it when the server serves other weights under the same name.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from urllib.parse import parse_qsl, urlsplit
 import numpy as np
 
 from corpusmill.training.serving.local_model import Usage
+from corpusmill.transforms import secrets
 from corpusmill.transforms.errors import CorpusmillError, RecipeError
 
 if TYPE_CHECKING:
@@ -34,6 +36,16 @@ if TYPE_CHECKING:
 
 AGAIN = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 _OPTIONS = {"revision": str, "rate": float, "parallel": int, "retries": int, "timeout": float, "key": str}
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A redirect ends the request as an error: it would send the key, and the documents, to another server."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+_OPENER = urllib.request.build_opener(_NoRedirect)
 
 
 class ApiError(CorpusmillError):
@@ -63,21 +75,29 @@ class Endpoint:
 
         Raises RecipeError.
         """
+        if secrets.has_secret(spec):
+            raise RecipeError(f"model {secrets.shown(spec)}: {secrets.REFUSED}; {secrets.KEY_REMEDY}")
         scheme, _, rest = spec.partition(":")
         url, _, behind = rest.partition("#")
         model, _, query = behind.partition("?")
         if urlsplit(url).scheme not in ("http", "https") or not model:
-            raise RecipeError(f"model {spec!r}: write it as api:http://HOST:PORT/v1#MODEL")
+            raise RecipeError(f"model {secrets.mask(spec)!r}: write it as api:http://HOST:PORT/v1#MODEL")
         options: dict[str, Any] = {}
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name not in _OPTIONS:
-                raise RecipeError(f"model {spec!r}: unknown option {name}; there are {', '.join(_OPTIONS)}")
+                raise RecipeError(
+                    f"model {secrets.mask(spec)!r}: unknown option {secrets.mask(name)}; there are {', '.join(_OPTIONS)}"
+                )
             try:
                 options[name] = _OPTIONS[name](value)
             except ValueError:
-                raise RecipeError(f"model {spec!r}: {name} is no {_OPTIONS[name].__name__}: {value}") from None
+                raise RecipeError(
+                    f"model {secrets.mask(spec)!r}: {name} is no {_OPTIONS[name].__name__}: {secrets.mask(value)}"
+                ) from None
+        if not secrets.sendable(options.get("key", cls.key)):
+            raise RecipeError(f"model {secrets.shown(spec)}: {secrets.REFUSED}; {secrets.KEY_REMEDY}")
         if options.get("parallel", 1) < 1 or options.get("retries", 0) < 0 or options.get("rate", 0.0) < 0:
-            raise RecipeError(f"model {spec!r}: parallel starts from 1, retries and rate from 0")
+            raise RecipeError(f"model {secrets.mask(spec)!r}: parallel starts from 1, retries and rate from 0")
         return cls(url.rstrip("/"), model, scheme == "api+chat", **options)
 
     @property
@@ -168,8 +188,9 @@ class TextApi:
 
     def _send(self, url: str, body: dict[str, Any], record: str) -> Any:
         headers = {"Content-Type": "application/json"}
-        if secret := os.environ.get(self.endpoint.key):
-            headers["Authorization"] = f"Bearer {secret}"
+        key = os.environ.get(self.endpoint.key, "").strip()
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
         data, wait = json.dumps(body, ensure_ascii=False).encode(), self.first_wait
         for attempt in range(self.endpoint.retries + 1):
             self._rate.wait()
@@ -177,10 +198,11 @@ class TextApi:
                 self.sent += 1
             try:
                 asked = urllib.request.Request(url, data, headers)
-                with urllib.request.urlopen(asked, timeout=self.endpoint.timeout) as answer:
+                with _OPENER.open(asked, timeout=self.endpoint.timeout) as answer:
                     return json.loads(answer.read())
             except urllib.error.HTTPError as error:
                 message, after = error.read(300).decode("utf-8", "replace"), error.headers.get("Retry-After")
+                message = secrets.mask(message.replace(key, "***") if key else message)
                 if error.code not in AGAIN:
                     raise ApiError(
                         f"{url}: refused document {record or '(unnamed)'} with {error.code}: {message}. Correct the model's "

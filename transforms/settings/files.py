@@ -79,6 +79,7 @@ class SettingsFile(Generic[Model]):
             return None, mistakes.ordered()
         for override in overrides:
             apply_override(override, marked, mistakes)
+        mistakes.refuse_secrets()
         settings = mistakes.validate(self.model, marked.value, (), self.noun)
         if settings is not None and self.check is not None:
             self.check(settings, mistakes)

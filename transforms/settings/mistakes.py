@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from corpusmill.transforms.secrets import REFUSED, mask, remedy, secrets_in
 from corpusmill.transforms.settings.explain import Complaint, explain, joined
 from corpusmill.transforms.settings.spelling import nearest
 from corpusmill.transforms.settings.yaml_positions import Marked, Path, Problem
@@ -27,9 +29,16 @@ class Mistakes:
         self.problems.append(Problem(self.marked.find(path, key), what, advice))
 
     def ordered(self) -> list[Problem]:
-        """All mistakes without repeats, in the order of their lines; those of the command line come last."""
+        """All mistakes without repeats, in the order of their lines; those of the command line come last. Secrets are masked."""
         own = self.marked.name
-        return sorted(dict.fromkeys(self.problems), key=lambda p: (p.spot.document != own, p.spot.line, p.spot.column))
+        problems = [replace(p, what=mask(p.what), advice=mask(p.advice)) for p in dict.fromkeys(self.problems)]
+        return sorted(problems, key=lambda p: (p.spot.document != own, p.spot.line, p.spot.column))
+
+    def refuse_secrets(self) -> None:
+        """Note every text of the file that has a password or key in an address."""
+        for path, text in secrets_in(self.marked.value):
+            field = next((part for part in reversed(path) if isinstance(part, str)), "")
+            self.add(path, f"`{field}`: {REFUSED}", remedy(text))
 
     def unknown_sections(self, raw: dict[str, Any], known: Iterable[str], owner: str = "a recipe") -> None:
         """Note each top-level key of `raw` that is not `known`. `owner` is what has the sections."""

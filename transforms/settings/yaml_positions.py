@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from corpusmill.transforms.display import printable
-from corpusmill.transforms.storage.paths import masked
+from corpusmill.transforms.secrets import mask
 
 MAX_BYTES = 1_000_000
 MAX_DEPTH = 50
@@ -64,7 +64,7 @@ class Problem:
         marked = source[begin - cut : begin - cut + self.spot.width]
         carets = "^" * max(1, sum(len(_blank(c)) for c in marked))
         advice = f" {self.advice}" if self.advice else ""
-        return f"{self.spot}: {self.what}\n{number}{printable(masked(source))}\n{blank}{lead}{carets}{advice}"
+        return f"{self.spot}: {self.what}\n{number}{printable(mask(source))}\n{blank}{lead}{carets}{advice}"
 
 
 @dataclass

@@ -30,13 +30,10 @@ from corpusmill.transforms.storage.paths import (
     absolute,
     glob_root,
     has_magic,
-    has_secret,
     is_local,
     join,
     local_path,
-    masked,
     translate,
-    without_secret,
 )
 
 T = TypeVar("T")
@@ -289,7 +286,6 @@ __all__ = [
     "glob_root",
     "has_file",
     "has_magic",
-    "has_secret",
     "is_dir",
     "is_local",
     "join",
@@ -298,7 +294,6 @@ __all__ = [
     "list_glob",
     "local_path",
     "makedirs",
-    "masked",
     "names_in",
     "open_input",
     "publish",
@@ -310,6 +305,5 @@ __all__ = [
     "sync_folders",
     "temporary_name",
     "walk",
-    "without_secret",
     "write_atomic",
 ]

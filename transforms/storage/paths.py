@@ -6,20 +6,11 @@ import os
 import re
 from typing import NamedTuple
 
+from corpusmill.transforms import secrets
 from corpusmill.transforms.errors import RecipeError
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
 _MAGIC = re.compile(r"[*?\[{]")
-_SECRET = re.compile(
-    r"^[a-z][a-z0-9+.-]+://(?:[^/@]*:[^/@]*@|.*[?&#][\w-]*(?:key|token|secret|signature)=)|^s3://[^/@]*@", re.IGNORECASE
-)
-
-
-_SHOWN = re.compile(
-    r"(?<=://)[^/@\s\"']*:[^/@\s\"']*(?=@)|(?<=key=)[^&\s\"']+|(?<=token=)[^&\s\"']+|(?<=secret=)[^&\s\"']+"
-    r"|(?<=signature=)[^&\s\"']+",
-    re.IGNORECASE,
-)
 
 
 class Entry(NamedTuple):
@@ -41,41 +32,9 @@ def scheme_of(uri: str) -> str:
     m = _SCHEME.match(uri)
     if m is None or m[1] == "file":
         return ""
-    if has_secret(uri):
-        raise RecipeError(f"{without_secret(uri)}: {SECRET_ADVICE}")
+    if secrets.has_secret(uri):
+        raise RecipeError(f"{secrets.shown(uri)}: {secrets.ADVICE}")
     return m[1]
-
-
-SECRET_ADVICE = (
-    "a name with credentials in it is not used, because it would stand in recipes, manifests and logs. "
-    "Give them by the store's own means: environment variables, a profile, or the role of the machine."
-)
-
-
-def has_secret(uri: str) -> bool:
-    """Whether a URI carries a user and password, or a signed query."""
-    return _SECRET.search(uri) is not None
-
-
-def without_secret(uri: str) -> str:
-    """A URI that can be shown.
-
-    >>> without_secret("s3://me:secret@bucket/a?token=1")
-    's3://***@bucket/a'
-    """
-    head, _, rest = uri.partition("://")
-    host, slash, path = rest.partition("/")
-    shown = f"***@{host.rpartition('@')[2]}" if "@" in host else host
-    return f"{head}://{shown}{slash}{re.split('[?#]', path)[0]}"
-
-
-def masked(text: str) -> str:
-    """A text whose URIs show no credentials, each character of them an asterisk.
-
-    >>> masked("path: s3://me:secret@bucket/a")
-    'path: s3://*********@bucket/a'
-    """
-    return _SHOWN.sub(lambda m: "*" * len(m[0]), text)
 
 
 def is_local(uri: str) -> bool:

@@ -12,8 +12,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any, BinaryIO
 
 from corpusmill.transforms.errors import StoreError
+from corpusmill.transforms.secrets import mask
 from corpusmill.transforms.storage.objects import AT_ONCE, Objects, client_module
-from corpusmill.transforms.storage.paths import Entry, bucket_and_key, masked
+from corpusmill.transforms.storage.paths import Entry, bucket_and_key
 
 _ONE_REQUEST = 4 << 30
 """Bytes up to which an object is written by one request; S3 takes 5 GB."""
@@ -68,7 +69,7 @@ class S3(Objects):
                     f"no credentials ({error})",
                     "set AWS_PROFILE or the AWS_ variables, or give the machine a role",
                 ) from None
-            text = masked(" ".join(str(error).split()))[:300]
+            text = mask(" ".join(str(error).split()))[:300]
             raise StoreError(
                 uri, f"the store failed ({code or name}: {text})", "try again; finished shards are kept"
             ) from error
@@ -79,7 +80,7 @@ class S3(Objects):
                 "correct AWS_ENDPOINT_URL_S3, or the proxy in between",
             ) from error
         except ValueError as error:  # of an endpoint that is no URL
-            raise StoreError(uri, f"no store to ask: {masked(str(error))}", "correct AWS_ENDPOINT_URL_S3") from error
+            raise StoreError(uri, f"no store to ask: {mask(str(error))}", "correct AWS_ENDPOINT_URL_S3") from error
 
     def get(self, uri: str, begin: int = 0, end: int | None = None) -> bytes:
         return self._get(uri, begin, end)[0]

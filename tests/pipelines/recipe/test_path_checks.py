@@ -5,7 +5,7 @@ import os
 import pytest
 
 from corpusmill.pipelines.recipe.model import load
-from corpusmill.pipelines.recipe.path_checks import check_input, check_output, check_secret
+from corpusmill.pipelines.recipe.path_checks import check_input, check_output
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.settings.mistakes import Mistakes
@@ -128,14 +128,6 @@ def test_an_output_beside_the_sources_is_right(folder, output, sources):
     assert of_output(output, sources, folder) == []
 
 
-def test_no_path_carries_a_secret(folder):
-    ((what, _),) = said(check_secret, "s3://me:secret@bucket/x", ("output",))
-    assert what.startswith("`path`: a name with credentials")
-    assert "secret" not in what
-    assert said(check_secret, "s3://bucket/x", ("output",)) == []
-    assert len(of_output("s3://bucket/x?token=1", [], folder)) == 1
-
-
 @pytest.mark.parametrize("name", ["corpus [2]", "corpus {a,b}", "what?", "star*"])
 def test_a_recipe_in_a_folder_whose_name_is_a_pattern(tmp_path, name):
     """The folder is that folder: its brackets are no pattern, those of the recipe's paths are."""
@@ -148,3 +140,24 @@ def test_a_recipe_in_a_folder_whose_name_is_a_pattern(tmp_path, name):
     with pytest.raises(RecipeError, match=r"no file matches raw/\*\.jsonl") as told:
         load(folder / "recipe.yaml", ["sources.raw.path=raw/*.jsonl"])
     assert f"looked in {folder}/raw" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("model", "what"),
+    [
+        ("api:http://h:1/v1#m?key=DB_PASSWORD", "only variables named like NAME_API_KEY or NAME_TOKEN are sent"),
+        ("api:http://h:1/v1#m?key=sk-live-1234567890", "put the key into an environment variable and name that"),
+        ("api:http://h:1/v1", "write it as api:http://HOST:PORT/v1#MODEL"),
+        ("api:http://me:hunter2@h:1/v1#m", "`model`: a name with credentials in it is not used"),
+        ("runs/none", "runs/none"),
+    ],
+)
+def test_a_model_that_cannot_be_asked_is_a_mistake_and_no_secret_is_shown(folder, model, what):
+    step = {"generate": {"model": model, "prompt": "rephrase"}}
+    (folder / "raw/a.jsonl").write_text('{"text": "a"}\n')
+    path = write_recipe(folder, [step], sources=[{"name": "raw", "path": "raw/a.jsonl"}])
+    with pytest.raises(RecipeError) as caught:
+        load(path)
+    assert what in str(caught.value)
+    assert str(caught.value).endswith("1 mistake in the recipe")
+    assert not any(secret in str(caught.value) for secret in ("hunter2", "sk-live", "1234567890"))

@@ -25,6 +25,8 @@ class Server:
     def __init__(self) -> None:
         self.seen: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.faults: list[int] = []
+        self.message = "no"
+        self.redirect = ""
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,9 +41,11 @@ class Server:
                 text = f"{prompt.upper()} {body['seed']}"
                 choice = {"text": text} if "prompt" in body else {"message": {"content": text}}
                 answer = {"choices": [choice], "usage": {"prompt_tokens": 3, "completion_tokens": 2}}
-                data = json.dumps(answer if status == 200 else {"error": "no"}).encode()
+                data = json.dumps(answer if status == 200 else {"error": outer.message}).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
+                if status == 307:
+                    self.send_header("Location", outer.redirect)
                 if status == 429:
                     self.send_header("Retry-After", "0")
                 self.end_headers()
@@ -74,8 +78,8 @@ def asked(count: int) -> list[Request]:
 
 
 def test_completions_and_chat_in_order(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MY_KEY", "secret-1")
-    model = api(server, "?key=MY_KEY")
+    monkeypatch.setenv("MY_API_KEY", "secret-1")
+    model = api(server, "?key=MY_API_KEY")
     assert model.complete(asked(9)) == [f"PROMPT {i} 数 {i + 1}" for i in range(9)]
     path, body, headers = server.seen[0]
     assert path == "/v1/completions"
@@ -150,3 +154,35 @@ def test_what_an_api_cannot_do(server: Server) -> None:
         api(server).classify(["a"])
     with pytest.raises(RecipeError, match="no likelihoods"):
         api(server).score(["a"])
+
+
+def test_a_redirect_is_refused_so_that_no_other_server_sees_the_key(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-1")
+    other = Server()
+    server.redirect, server.faults = f"{other.url}/completions", [307]
+    with pytest.raises(ApiError, match="with 307"):
+        api(server, "?retries=0").complete(asked(1))
+    other.http.shutdown()
+    assert other.seen == []
+
+
+@pytest.mark.parametrize("option", ["key=DB_PASSWORD", "key=sk-live-1234567890", "key="])
+def test_only_variables_named_like_keys_are_sent(server: Server, monkeypatch: pytest.MonkeyPatch, option: str) -> None:
+    monkeypatch.setenv("DB_PASSWORD", "hunter2")
+    with pytest.raises(RecipeError, match="only variables named like NAME_API_KEY or NAME_TOKEN are sent") as caught:
+        api(server, f"?{option}")
+    assert "sk-live" not in str(caught.value)
+    with pytest.raises(RecipeError) as caught:
+        open_api("api:http://me:hunter2@127.0.0.1:1/v1#m")
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_server_that_repeats_the_key_does_not_bring_it_into_messages(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "correct horse")
+    server.faults, server.message = [401], "wrong key: correct horse"
+    with pytest.raises(ApiError, match=r"wrong key: \*\*\*"):
+        api(server).complete(asked(1))
