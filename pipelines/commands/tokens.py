@@ -6,6 +6,7 @@ import click
 
 from corpusmill.pipelines.commands import DATASET, JSON, SET, SNAPSHOT, print_json
 from corpusmill.pipelines.wording import say, size, some
+from corpusmill.transforms.tokens.formats import CATALOGUES, TARGETS
 
 
 @click.command()
@@ -58,9 +59,7 @@ def tokenizer(
 @click.command()
 @DATASET
 @click.argument("out", metavar="OUT")
-@click.option(
-    "--to", required=True, type=click.Choice(["megatron", "mds", "nanogpt", "croissant"]), help="Format to write."
-)
+@click.option("--to", required=True, type=click.Choice(TARGETS), help="Format to write.")
 @click.option("--license", "licence", default="", metavar="SPDX", help="With croissant: the licence of the data.")
 @click.option("--description", default="", metavar="TEXT", help="With croissant: what the dataset is.")
 @SNAPSHOT
@@ -72,7 +71,7 @@ def export(
     from corpusmill.pipelines.dataset.snapshot import Dataset
     from corpusmill.pipelines.operations.export import export as write
 
-    if (licence or description) and to != "croissant":
+    if (licence or description) and to not in CATALOGUES:
         raise click.UsageError("--license and --description go with --to croissant")
     exported = write(Dataset(dataset), to, out, snapshot, licence, description)
     if as_json:

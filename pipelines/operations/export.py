@@ -7,7 +7,7 @@ one JSON-LD file that describes the snapshot's own shards, where they lie.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -19,12 +19,8 @@ from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError
 from corpusmill.transforms.shards import read_shard, shard_schema
-from corpusmill.transforms.tokens.formats import finish, write_shard
-from corpusmill.transforms.tokens.formats.croissant import croissant, write_croissant
+from corpusmill.transforms.tokens.formats import TARGETS, finish, load, write_shard
 from corpusmill.transforms.tokens.formats.files import File, Shard
-
-TARGETS = ("megatron", "mds", "nanogpt", "croissant")
-"""What `export` writes."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +46,11 @@ def export(
     manifest = dataset.manifest(number)
     if to not in TARGETS:
         raise DatasetError(f"--to {to}: there are {', '.join(TARGETS)}")
-    if to == "croissant":
-        return _croissant(dataset, manifest, out, license, description)
+    target = load(to)
+    if target.describe is not None:
+        return _describe(target.describe, to, dataset, manifest, out, license, description)
     names = [f["name"] for f in manifest["schema"]]
-    if to != "mds" and "input_ids" not in names:
+    if not target.documents and "input_ids" not in names:
         raise DatasetError(
             f"{dataset.path}: snapshot {manifest['number']} holds text, and {to} holds tokens; end the recipe with `pack`"
         )
@@ -77,12 +74,21 @@ def _files(shards: list[Shard]) -> Iterator[File]:
         yield from shard.files
 
 
-def _croissant(dataset: Dataset, manifest: dict[str, Any], out: str, license: str, description: str) -> Exported:
+def _describe(
+    write: Callable[..., File],
+    to: str,
+    dataset: Dataset,
+    manifest: dict[str, Any],
+    out: str,
+    license: str,
+    description: str,
+) -> Exported:
+    """Metadata of the snapshot's own files, for catalogues."""
     if not license:
-        raise DatasetError("croissant names the licence of the data: give it with --license, as in --license CC-BY-4.0")
+        raise DatasetError(f"{to} names the licence of the data: give it with --license, as in --license CC-BY-4.0")
     if not manifest["files"]:
         raise DatasetError(f"{dataset.path}: snapshot {manifest['number']} is empty: there is nothing to describe")
-    path = os.path.join(out, "croissant.json") if os.path.isdir(out) or not out.endswith(".json") else out
+    path = os.path.join(out, f"{to}.json") if os.path.isdir(out) or not out.endswith(".json") else out
     folder = os.path.dirname(os.path.abspath(path))
     files = []
     for f in manifest["files"]:
@@ -93,14 +99,14 @@ def _croissant(dataset: Dataset, manifest: dict[str, Any], out: str, license: st
         files.append(File(place, f["size"], f["sha256"]))
     if any(f.path.startswith("..") for f in files):
         raise DatasetError(
-            f"{path}: croissant names files below its own folder; write it into {dataset.path} or a folder above it"
+            f"{path}: {to} names files below its own folder; write it into {dataset.path} or a folder above it"
         )
     schema: pa.Schema = shard_schema(os.path.join(dataset.path, manifest["files"][0]["path"]))
     packed = packing(manifest)
     what = f"rows of tokens from {packed['packed']:,} documents" if packed else "documents"
-    said = description or f"{manifest['documents']:,} {what}, made by corpusmill, recipe {manifest['recipe_digest']}"
+    text = description or f"{manifest['documents']:,} {what}, made by corpusmill, recipe {manifest['recipe_digest']}"
     form = manifest["recipe"]["output"]["format"]
     published = date.fromisoformat(str(manifest["created"])[:10])
     version = f"{manifest['number']}.0.0"
-    made = croissant(manifest["name"], said, schema, files, form, license, published, version)
-    return Exported((write_croissant(path, made),), manifest["documents"], packed["tokens"] if packed else 0)
+    written = write(path, manifest["name"], text, schema, files, form, license, published, version)
+    return Exported((written,), manifest["documents"], packed["tokens"] if packed else 0)

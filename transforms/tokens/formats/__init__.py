@@ -1,4 +1,4 @@
-"""Training shards in the formats that trainers read.
+"""Training shards in the formats that trainers read, and metadata that catalogues read.
 
 | format | files of a shard | read with |
 |---|---|---|
@@ -7,53 +7,70 @@
 | mds | .00000.mds, and index.json for the dataset | `streaming.StreamingDataset` |
 | megatron | .bin, .idx | `--data-path stem` |
 | nanogpt | .bin | `np.memmap(path, np.uint16)` |
+| croissant | one JSON-LD file that describes the snapshot's own shards | dataset catalogues |
+
+A format is one module with a dict `FORMATS` of `ExportFormat`s, and one line in `MODULES`. Importing this package imports none
+of them.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterable
-from typing import Literal
+from typing import TYPE_CHECKING
 
-import pyarrow as pa
+if TYPE_CHECKING:
+    import pyarrow as pa
 
-from corpusmill.transforms.errors import RecipeError
-from corpusmill.transforms.tokens.formats.files import File, Shard
+    from corpusmill.transforms.tokens.formats.files import ExportFormat, File, Shard
 
-Format = Literal["arrow", "parquet", "mds", "megatron", "nanogpt"]
-FORMATS: tuple[str, ...] = ("arrow", "parquet", "mds", "megatron", "nanogpt")
+MODULES = {
+    "arrow": "columnar",
+    "parquet": "columnar",
+    "megatron": "megatron",
+    "mds": "mosaic",
+    "nanogpt": "nanogpt",
+    "croissant": "croissant",
+}
+"""Every format and its module."""
+SNAPSHOTS = ("arrow", "parquet")
+"""The formats that snapshots have already: `output.format` of a recipe."""
+CATALOGUES = ("croissant",)
+"""The formats that describe a snapshot's own files and write no shards."""
+TARGETS = tuple(name for name in MODULES if name not in SNAPSHOTS)
+"""What `corpusmill export --to` takes."""
+FORMATS = tuple(name for name in MODULES if name not in CATALOGUES)
+"""What `write_shard` takes."""
 
-__all__ = ["FORMATS", "File", "Format", "Shard", "finish", "write_shard"]
+
+def load(name: str) -> ExportFormat:
+    """The format of that name.
+
+    Raises:
+        RecipeError: there is none.
+    """
+    if name not in MODULES:
+        from corpusmill.transforms.errors import RecipeError
+
+        raise RecipeError(f"output.format: {name!r} is none of {', '.join(MODULES)}")
+    formats: dict[str, ExportFormat] = importlib.import_module(f"{__name__}.{MODULES[name]}").FORMATS
+    return formats[name]
 
 
 def write_shard(form: str, batches: Iterable[pa.RecordBatch], stem: str, schema: pa.Schema) -> Shard:
-    """Write one shard: `stem` is its path without a suffix. Files appear when they are whole.
+    """Write one shard; files appear when they are whole.
+
+    Args:
+        form: the name of a format that has shards.
+        batches: rows of `schema`.
+        stem: the path of the shard without a suffix.
 
     Raises:
-        RecipeError: no such format, or columns that it cannot hold.
+        RecipeError: there is no such format, or it cannot hold the columns.
     """
-    if form in ("arrow", "parquet"):
-        from corpusmill.transforms.tokens.formats.columnar import write_columnar
-
-        return write_columnar(batches, stem, schema, "arrow" if form == "arrow" else "parquet")
-    if form == "mds":
-        from corpusmill.transforms.tokens.formats.mosaic import write_mds
-
-        return write_mds(batches, stem, schema)
-    if form == "megatron":
-        from corpusmill.transforms.tokens.formats.megatron import write_megatron
-
-        return write_megatron(batches, stem, schema)
-    if form == "nanogpt":
-        from corpusmill.transforms.tokens.formats.nanogpt import write_nanogpt
-
-        return write_nanogpt(batches, stem, schema)
-    raise RecipeError(f"output.format: {form!r} is none of {', '.join(FORMATS)}")
+    return load(form).write(batches, stem, schema)
 
 
 def finish(form: str, directory: str, shards: Iterable[Shard]) -> tuple[File, ...]:
-    """Write what a dataset needs beside its shards; only mds has such a file, index.json."""
-    if form != "mds":
-        return ()
-    from corpusmill.transforms.tokens.formats.mosaic import write_index
-
-    return (write_index(directory, shards),)
+    """Write the files that a dataset needs beside its shards, and return them."""
+    return load(form).finish(directory, shards)

@@ -6,13 +6,14 @@ Arrow IPC is not compressed, so that a reader maps the file and touches only the
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Literal
 
 import pyarrow as pa
 
 from corpusmill.transforms.errors import EngineError
 from corpusmill.transforms.shards import SUFFIX, ShardWriter
-from corpusmill.transforms.tokens.formats.files import File, Shard, token_rows
+from corpusmill.transforms.tokens.formats.files import ExportFormat, File, Shard, token_rows
 
 
 def write_columnar(
@@ -27,3 +28,9 @@ def write_columnar(
     if writer.written is None:
         raise EngineError(f"{path}: the writer closed without a file")
     return Shard((File(path, writer.written.size, writer.written.sha256),), writer.written.rows, tokens)
+
+
+FORMATS = {
+    "arrow": ExportFormat(write_columnar, documents=True, media="application/vnd.apache.arrow.file"),
+    "parquet": ExportFormat(partial(write_columnar, form="parquet"), documents=True, media="application/x-parquet"),
+}

@@ -15,15 +15,9 @@ from typing import Any
 import pyarrow as pa
 
 from corpusmill.transforms.errors import RecipeError
-from corpusmill.transforms.tokens.formats.files import File, sinks
+from corpusmill.transforms.tokens.formats import load
+from corpusmill.transforms.tokens.formats.files import ExportFormat, File, sinks
 
-MEDIA = {
-    "parquet": "application/x-parquet",
-    "arrow": "application/vnd.apache.arrow.file",
-    "mds": "application/octet-stream",
-    "megatron": "application/octet-stream",
-    "nanogpt": "application/octet-stream",
-}
 _OWN = (
     "arrayShape citeAs column conformsTo containedIn equivalentProperty extract field fileProperty fileObject fileSet format "
     "includes isArray isLiveDataset jsonPath key md5 parentField path recordSet references regex repeated replace samplingRate "
@@ -102,8 +96,7 @@ def croissant(
     Raises:
         RecipeError: the format is unknown, or there are no files.
     """
-    if form not in MEDIA:
-        raise RecipeError(f"output.format: {form!r} is none of {', '.join(MEDIA)}")
+    media = load(form).media
     if not files:
         raise RecipeError(f"croissant: the dataset {name!r} has no files to describe")
     objects = [
@@ -113,7 +106,7 @@ def croissant(
             "name": file.path,
             "contentUrl": file.path,
             "contentSize": f"{file.size} B",
-            "encodingFormat": MEDIA[form],
+            "encodingFormat": media,
             "sha256": file.sha256,
         }
         for file in files
@@ -123,7 +116,7 @@ def croissant(
         "@id": "shards",
         "name": "shards",
         "description": f"all {len(files)} files",
-        "encodingFormat": MEDIA[form],
+        "encodingFormat": media,
         # one by one: beside them may lie the shards of other snapshots
         "includes": [file.path for file in files],
     }
@@ -154,3 +147,11 @@ def write_croissant(path: str, metadata: dict[str, Any]) -> File:
     with sinks(path) as (sink,):
         sink.write(json.dumps(metadata, indent=1, ensure_ascii=False).encode())
         return sink.publish()
+
+
+def describe(path: str, *about: Any) -> File:
+    """Write the metadata of `croissant(*about)` to `path`."""
+    return write_croissant(path, croissant(*about))
+
+
+FORMATS = {"croissant": ExportFormat(describe=describe, documents=True, media="application/ld+json")}

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +34,26 @@ class Shard:
     rows: int
     tokens: int
     index: tuple[dict[str, Any], ...] = field(default=())
+
+
+def _no_shards(batches: Iterable[pa.RecordBatch], stem: str, schema: pa.Schema) -> Shard:
+    raise RecipeError("this format describes a dataset and has no shards; name one of formats.FORMATS")
+
+
+@dataclass(frozen=True)
+class ExportFormat:
+    """One format of `MODULES`.
+
+    write: (batches, stem, schema) -> the shard; finish: (directory, shards) -> files beside the shards; describe: of a
+    catalogue, (path, name, description, schema, files, form, license, published, version) -> the metadata file; documents:
+    whether text can be written, or rows of tokens only; media: media type of the files.
+    """
+
+    write: Callable[[Iterable[pa.RecordBatch], str, pa.Schema], Shard] = _no_shards
+    finish: Callable[[str, Iterable[Shard]], tuple[File, ...]] = lambda directory, shards: ()
+    describe: Callable[..., File] | None = None
+    documents: bool = False
+    media: str = "application/octet-stream"
 
 
 class Sink:

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.transforms.errors import RecipeError
-from corpusmill.transforms.tokens.formats.files import Shard, sinks, token_rows
+from corpusmill.transforms.tokens.formats.files import ExportFormat, Shard, sinks, token_rows
 
 MAGIC = b"MMIDIDX\x00\x00"
 CODES = {"int32": 4, "uint16": 8}
@@ -54,3 +54,6 @@ def _dtype(schema: pa.Schema) -> np.dtype:
             f"output.format: megatron needs input_ids of uint16 or int32, got {kind}; end the steps with `pack`"
         )
     return np.dtype(name).newbyteorder("<")
+
+
+FORMATS = {"megatron": ExportFormat(write_megatron)}

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.transforms.errors import RecipeError
-from corpusmill.transforms.tokens.formats.files import File, Shard, sinks, token_rows
+from corpusmill.transforms.tokens.formats.files import ExportFormat, File, Shard, sinks, token_rows
 
 SIZE_LIMIT = 1 << 26
 """Bytes after which a new shard file begins, as in mosaicml-streaming; offsets in it are 32 bits wide."""
@@ -156,3 +156,6 @@ def write_index(directory: str, shards: Iterable[Shard]) -> File:
     with sinks(os.path.join(directory, "index.json")) as (sink,):
         sink.write(json.dumps({"version": 2, "shards": listed}, sort_keys=True).encode())
         return sink.publish()
+
+
+FORMATS = {"mds": ExportFormat(write_mds, lambda directory, shards: (write_index(directory, shards),), documents=True)}

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import pyarrow as pa
 
 from corpusmill.transforms.errors import RecipeError
-from corpusmill.transforms.tokens.formats.files import Shard, sinks, token_rows
+from corpusmill.transforms.tokens.formats.files import ExportFormat, Shard, sinks, token_rows
 
 
 def write_nanogpt(batches: Iterable[pa.RecordBatch], stem: str, schema: pa.Schema) -> Shard:
@@ -34,3 +34,6 @@ def write_nanogpt(batches: Iterable[pa.RecordBatch], stem: str, schema: pa.Schem
             rows += len(lengths)
             total += int(lengths.sum())
         return Shard((sink.publish(),), rows, total)
+
+
+FORMATS = {"nanogpt": ExportFormat(write_nanogpt)}

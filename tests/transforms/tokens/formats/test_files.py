@@ -1,6 +1,7 @@
-"""Files appear whole or not at all."""
+"""The table of formats; files appear whole or not at all."""
 
 import hashlib
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.tokens import formats
 from corpusmill.transforms.tokens.formats import FORMATS, finish, write_shard
 from corpusmill.transforms.tokens.formats.files import sinks, token_rows
 from corpusmill.transforms.tokens.pack import Pack
@@ -62,7 +64,7 @@ def test_documents_are_no_token_rows(form: str, documents: pa.RecordBatch, tmp_p
 
 
 def test_an_unknown_format(step: Pack, tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="'tfrecord' is none of arrow, parquet, mds, megatron, nanogpt"):
+    with pytest.raises(RecipeError, match="'tfrecord' is none of arrow, parquet, megatron, mds, nanogpt, croissant"):
         write_shard("tfrecord", [], str(tmp_path / "x"), step.row_schema())
 
 
@@ -74,3 +76,17 @@ def test_token_rows_of_lists_of_any_length() -> None:
     assert (tokens.tolist(), sizes.tolist()) == ([3], [0, 1])
     fixed = pa.array([[1, 2], [3, 4]], pa.list_(pa.uint16(), 2))
     assert token_rows(pa.record_batch({"input_ids": fixed}).slice(1))[0].tolist() == [3, 4]
+
+
+def test_the_table_and_the_modules_name_the_same_formats() -> None:
+    folder = Path(formats.__file__).parent
+    modules = {p.stem for p in folder.glob("*.py")} - {"__init__", "files"}
+    assert set(formats.MODULES.values()) == modules
+    for module in modules:
+        named = {name for name, where in formats.MODULES.items() if where == module}
+        assert named == set(importlib.import_module(f"{formats.__name__}.{module}").FORMATS)
+
+
+def test_a_catalogue_has_no_shards(step: Pack, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="has no shards"):
+        write_shard("croissant", [], str(tmp_path / "x"), step.row_schema())
