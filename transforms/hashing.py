@@ -2,7 +2,7 @@
 
 Kernels take the two buffers of a string array (int32 offsets, uint8 data) and release the GIL. The 128-bit hash is
 MurmurHash3_x64_128 of Austin Appleby (public domain, github.com/aappleby/smhasher), checked against the `mmh3` package
-in the tests; results are golden: a change of one bit is a change of every document id.
+in the tests. Results are golden: document ids depend on every bit.
 """
 
 from __future__ import annotations

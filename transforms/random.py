@@ -1,8 +1,8 @@
-"""Random draws that depend on nothing but (recipe seed, step name, document id, counter).
+"""Random draws that depend only on (recipe seed, step name, document id, counter).
 
 A counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"): draw number c of a document
-is `mix64(key ^ mix64(c + 1))`, so the same document gets the same draws in any shard, worker, order and retry, and two
-documents, steps, epochs or seeds are independent.
+is `mix64(key ^ mix64(c + 1))`, so a document gets the same draws in any shard, worker, order and retry, and the draws of
+two documents, steps, epochs or seeds are independent.
 
 Kernels take the keys (uint64 [n]) and call `draw`, `uniform` and `below` with a counter of their own.
 """
@@ -54,7 +54,7 @@ def uniform_array(keys: np.ndarray, counter: int = 0) -> np.ndarray:
 
 
 def at_epochs(keys: np.ndarray, epochs: pa.Array) -> np.ndarray:
-    """`keys` of documents of which some are repeats: those of an epoch above 0 become streams of their own."""
+    """`keys` with a stream of its own for each repeat, which has an epoch above 0."""
     number = epochs.fill_null(0).to_numpy(zero_copy_only=False)
     later = number > 0
     if not later.any():
@@ -83,7 +83,7 @@ class Keyed:
     def keys(self, ids: pa.Array | pa.RecordBatch) -> np.ndarray:
         """One key a document, uint64 [n], from its id (a string array, or a batch with a column `id`).
 
-        In a batch whose documents were repeated, the column `epoch` int32 enters, too; epoch 0 and null change nothing.
+        If a batch has the int32 column `epoch`, repeats get keys of their own; epoch 0 and null change nothing.
         """
         if isinstance(ids, pa.RecordBatch):
             keys = self.keys(ids.column("id"))

@@ -38,7 +38,7 @@ _JAMO = ((0x1160, 0x11FF),)
 @functools.cache
 def tables() -> tuple[np.ndarray, np.ndarray]:
     """(flags uint16, lower int32), both [0x110000]: the flags of each code point and its simple lower case."""
-    # the version of Python too: how its patterns and its lower case see a character is its own
+    # with the version of Python, whose patterns and lower case the tables come from
     name = f"unicode-{unicodedata.unidata_version}-{sys.hexversion:x}-{kernel_digest()}"
     content = cache_files.read(name)
     packed = _packed(*_tables()) if content is None else np.frombuffer(content, np.int32)
@@ -54,7 +54,7 @@ def tables() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _packed(flags: np.ndarray, lower: np.ndarray) -> np.ndarray:
-    """Tables as int32: the number of runs of equal flags, their begins, their flags; points with another lower case, that."""
+    """Tables as int32: number of runs of equal flags, their begins, their flags; code points with a lower case, the lower cases."""
     begins = np.append(0, np.flatnonzero(flags[1:] != flags[:-1]) + 1)
     points = np.flatnonzero(lower != np.arange(0x110000))
     return np.concatenate([[len(begins)], begins, flags[begins], points, lower[points]]).astype(np.int32)
@@ -62,7 +62,7 @@ def _packed(flags: np.ndarray, lower: np.ndarray) -> np.ndarray:
 
 def _tables() -> tuple[np.ndarray, np.ndarray]:
     flags = np.zeros(0x110000, np.uint16)
-    # nothing is assigned between plane 3 and the tags, nor behind the variation selectors but for private use
+    # nothing is assigned between plane 3 and the tags; behind the variation selectors there is only private use
     points = _points((0, 0xD800), (0xE000, 0x40000), (0xE0000, 0xE01F0))
     everything = _string(points)
 
@@ -75,14 +75,14 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
     mark(r"\d+", DIGIT)
     mark(r"\s+", SPACE)
     lower = np.arange(0x110000, dtype=np.int32)
-    # cased letters, marks and punctuation end below 0x20000, but for tags and variation selectors; Han, Hangul and Tangut
+    # cased letters, marks and punctuation lie below 0x20000, except tags and variation selectors; Han, Hangul and Tangut
     # have none
     few = _points((0, 0x3400), (0xA000, 0xAC00), (0xD7A4, 0xD800), (0xE000, 0x17000), (0x18D00, 0x20000))
     few = np.concatenate([few, points[points >= 0xE0000]])
     chars = _string(few)
     for c, category in zip(few.tolist(), map(unicodedata.category, chars)):
         if category[0] == "M":
-            # variation selectors and enclosing marks stand on symbols: alone they are no word
+            # variation selectors and enclosing marks belong to symbols, which are no words
             joins = category != "Me" and not 0xFE00 <= c <= 0xFE0F and c < 0xE0000
             flags[c] = (int(flags[c]) & ~WORD) | (MARK if joins else 0) | NFC_CHECK
         elif category[0] == "P":
@@ -94,7 +94,7 @@ def _tables() -> tuple[np.ndarray, np.ndarray]:
                 if small != char and len(small) == 1:
                     lower[c] = ord(small)
                     flags[c] |= UPPER
-    # what is part of a normal string is normal itself: characters are looked at one by one where their block is not
+    # parts of a normalised string are normalised: characters are checked one by one only in other blocks
     for i in range(0, len(everything), 64):
         block = everything[i : i + 64]
         if not unicodedata.is_normalized("NFC", block):
@@ -207,7 +207,7 @@ def _flagged(offsets: Any, data: Any, flags: Any, nfc: bool) -> Any:
                 i += 8
                 continue
             b = data[i]
-            # most text never comes to the table: below U+0300 and from U+4000 to U+9FFF, NFC composes and changes nothing
+            # most text needs no table: NFC changes nothing below U+0300 and from U+4000 to U+9FFF
             if b < 0x80:
                 i += 1
             elif nfc and b < 0xCC:
@@ -223,12 +223,12 @@ def _flagged(offsets: Any, data: Any, flags: Any, nfc: bool) -> Any:
 
 
 def needs_nfc(offsets: np.ndarray, data: np.ndarray, flags: np.ndarray) -> np.ndarray:
-    """bool [n]: rows with a character that NFC may change or compose; flags: of `tables`."""
-    found: np.ndarray = _flagged(offsets, data, flags, True)
-    return found
+    """bool [n]: rows with a character that NFC may change or compose. flags: those of `tables`."""
+    rows: np.ndarray = _flagged(offsets, data, flags, True)
+    return rows
 
 
 def needs_check(offsets: np.ndarray, data: np.ndarray, flags: np.ndarray) -> np.ndarray:
-    """bool [n]: rows with a character beyond ASCII whose flags, of any table, have NFC_CHECK."""
-    found: np.ndarray = _flagged(offsets, data, flags, False)
-    return found
+    """bool [n]: rows with a character beyond ASCII that has NFC_CHECK in `flags`, which may be another table."""
+    rows: np.ndarray = _flagged(offsets, data, flags, False)
+    return rows

@@ -1,12 +1,11 @@
-"""The words of `corpusmill.transforms.unicode.next_word`, faster where text is plain: most words are a few ASCII bytes
-between others.
+"""The words of `corpusmill.transforms.unicode.next_word`, with a fast path for ASCII text.
 
-`hash_words` takes a text in two turns: 64 bytes at once are lower-cased and told apart by one mask of bits, whose changes are
-where words begin and end (Langdale and Lemire 2019, "Parsing gigabytes of JSON per second", section 3.1); then each word is
-hashed by eight bytes, without a branch for most. What has a byte beyond ASCII is left to `next_hashed`, which goes from word
-to word: eight bytes are classified at once in one 64-bit number (SIMD within a register: Lamport 1975, "Multiple byte
-processing with full-word instructions"); a Chinese character that no combining mark can follow is a word without a look at
-the tables. All other words, and where a word ends that touches other characters, are left to `next_word`.
+`hash_words` makes two passes over a text. The first lower-cases 64 bytes at a time and classifies them in one bit mask; words
+begin and end where its bits change (Langdale and Lemire 2019, "Parsing gigabytes of JSON per second", section 3.1). The second
+hashes each word eight bytes at a time, mostly without branches. Runs with a byte beyond ASCII go to `next_hashed`, which goes
+from word to word and classifies eight bytes in one 64-bit number (SIMD within a register: Lamport 1975, "Multiple byte
+processing with full-word instructions"). A Chinese character that no combining mark can follow is a word without a look at the
+tables. `next_word` handles all other words, and words whose end touches a character beyond ASCII.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ _MULTIPLIER = U(0xBF58476D1CE4E5B9)
 
 @intrinsic
 def _fold64(typingctx: Any, data: Any, at: Any, folded: Any, to: Any) -> Any:
-    """data[at : at + 64], with A to Z in lower case, to folded[to : to + 64]; a mask of the bytes that are 0-9, A-Z, a-z, _
-    or beyond ASCII, the first in bit 0. uint8 arrays; the caller guarantees that the bytes exist."""
+    """Copy data[at : at + 64] to folded[to : to + 64] with A to Z in lower case. Returns a mask of the bytes that are 0-9, A-Z,
+    a-z, _ or beyond ASCII, the first in bit 0. uint8 arrays; the caller guarantees that the bytes exist."""
     from llvmlite import ir
     from numba import types
 
@@ -53,17 +52,17 @@ def _fold64(typingctx: Any, data: Any, at: Any, folded: Any, to: Any) -> Any:
         upper = between(x, "A", 26)
         small = builder.or_(x, builder.select(upper, each(0x20), each(0)))
         builder.store(small, pointer(args[2], sig.args[2], args[3]), align=1)
-        found = builder.or_(between(small, "a", 26), between(x, "0", 10))
-        found = builder.or_(found, builder.icmp_unsigned("==", x, each(ord("_"))))
-        found = builder.or_(found, builder.icmp_unsigned(">=", x, each(0x80)))
-        return builder.bitcast(found, ir.IntType(64))
+        inside = builder.or_(between(small, "a", 26), between(x, "0", 10))
+        inside = builder.or_(inside, builder.icmp_unsigned("==", x, each(ord("_"))))
+        inside = builder.or_(inside, builder.icmp_unsigned(">=", x, each(0x80)))
+        return builder.bitcast(inside, ir.IntType(64))
 
     return types.uint64(data, types.int64, folded, types.int64), codegen
 
 
 @njit(inline="always")
 def _step(h: Any, eight: Any) -> Any:
-    """The hash of a word, taken on by eight bytes of it; by the last, fewer than eight and perhaps none, filled with 0."""
+    """The hash `h` of a word, continued by its next eight bytes; the last ones are filled up with 0."""
     h = (h ^ eight) * GOLDEN
     h = (h ^ (h >> U(32))) * _MULTIPLIER
     return h ^ (h >> U(29))
@@ -71,8 +70,10 @@ def _step(h: Any, eight: Any) -> Any:
 
 @njit(inline="always")
 def next_hashed(data: Any, i: int, stop: int, flags: Any, lower: Any) -> tuple[int, int, Any]:
-    """(start, end, hash) of the first word in data[i:stop], as `next_word` but for another, well mixed hash; (stop, stop,
-    0) if none. Text in NFC: then no character but A to Z has an ASCII lower case."""
+    """(start, end, hash) of the first word in data[i:stop]; (stop, stop, 0) if there is none.
+
+    As `next_word`, with another, well mixed hash. The text must be in NFC: then only A to Z have an ASCII lower case.
+    """
     while i < stop and data[i] < 0x80 and not flags[data[i]] & 1:
         i += 1
     if i == stop:
@@ -97,7 +98,7 @@ def next_hashed(data: Any, i: int, stop: int, flags: Any, lower: Any) -> tuple[i
                 at += 8
                 continue
             elif (x >> bits) & U(0x80):
-                break  # a character follows that may belong to the word
+                break  # the next character may belong to the word
             return i, at + np.int64(bits >> U(3)), _step(h, eight & ((U(1) << bits) - U(1)))
     elif b >= 0xE5 and b <= 0xE8 and i + 3 < stop:
         c = data[i + 3]
@@ -127,7 +128,7 @@ def next_hashed(data: Any, i: int, stop: int, flags: Any, lower: Any) -> tuple[i
 
 @njit(inline="always")
 def hash_each(data: Any, i: int, stop: int, flags: Any, lower: Any, words: Any, count: int) -> int:
-    """Append the hashes of the words in data[i:stop], of `next_hashed`, to words[:count]; their number then."""
+    """Append the hashes of the words in data[i:stop] (`next_hashed`) to words[:count]; returns the new count."""
     while True:
         begin, i, word = next_hashed(data, i, stop, flags, lower)
         if begin == stop:
@@ -138,7 +139,7 @@ def hash_each(data: Any, i: int, stop: int, flags: Any, lower: Any, words: Any, 
 
 @njit(inline="always")
 def scratch(offsets: Any) -> tuple[Any, Any, Any]:
-    """What `hash_words` needs for the longest of some texts: (folded uint8, edges int32, words uint64)."""
+    """Buffers of `hash_words` for the longest of the texts: (folded uint8, edges int32, words uint64)."""
     longest = 0
     for row in range(len(offsets) - 1):
         longest = max(longest, offsets[row + 1] - offsets[row])
@@ -147,10 +148,13 @@ def scratch(offsets: Any) -> tuple[Any, Any, Any]:
 
 @njit(inline="always")
 def word_edges(data: Any, start: int, stop: int, folded: Any, edges: Any) -> int:
-    """Where runs of word characters and of anything beyond ASCII begin and end in data[start:stop], from `start` on: begin, end,
-    begin, ... to `edges`, their number returned; the text with A to Z in lower case to `folded`. Both of `scratch`."""
+    """Find the runs of word characters and of characters beyond ASCII in data[start:stop].
+
+    Writes begin, end, begin, ... relative to `start` to `edges` and returns their number; writes the text with A to Z in lower
+    case to `folded`. Both buffers are those of `scratch`.
+    """
     size = np.int64(stop) - np.int64(start)
-    # behind the text, its last bytes with zeros behind them
+    # the last, incomplete block is copied to the end of `folded` and filled up with zeros
     tail = size - size % 64
     last = len(folded) - 64
     for i in range(64):
@@ -173,7 +177,7 @@ def word_edges(data: Any, start: int, stop: int, folded: Any, edges: Any) -> int
 
 @njit(inline="always")
 def hash_run(folded: Any, begin: int, end: int) -> tuple[Any, bool]:
-    """(hash as of `next_hashed`, whether it is one word of ASCII: the hash means nothing if not) of a run of `word_edges`."""
+    """(hash as of `next_hashed`, whether the run of `word_edges` is one ASCII word). The hash is valid only if it is."""
     at = begin
     high = h = U(0)
     x = load64(folded, at)
@@ -188,7 +192,7 @@ def hash_run(folded: Any, begin: int, end: int) -> tuple[Any, bool]:
 
 @njit(inline="always")
 def hash_words(data: Any, start: int, stop: int, flags: Any, lower: Any, folded: Any, edges: Any, words: Any) -> int:
-    """The hashes of the words in data[start:stop], as of `next_hashed`, to `words`; how many. folded, edges: `scratch`."""
+    """Write the hashes of the words in data[start:stop] (`next_hashed`) to `words`; returns their number. Buffers: `scratch`."""
     n = word_edges(data, start, stop, folded, edges)
     count = 0
     for k in range(0, n, 2):

@@ -12,7 +12,7 @@ from corpusmill.transforms.kernels.njit import intrinsic, njit
 U = np.uint64
 ONES = U(0x0101010101010101)
 HIGH_BITS = U(0x8080808080808080)
-"""Of eight bytes, those that are set in characters beyond ASCII."""
+"""The bit of each of eight bytes that is set beyond ASCII."""
 
 
 @intrinsic
@@ -57,7 +57,7 @@ def find_byte(data: Any, start: int, stop: int, byte: int) -> int:
     i = start
     while i + 8 <= stop:
         x = load64(data, i) ^ (ONES * U(byte))
-        zero = (x - ONES) & ~x & HIGH_BITS  # its lowest bit is right, which is the one looked at
+        zero = (x - ONES) & ~x & HIGH_BITS  # only the lowest set bit is exact, and only it is used
         if zero:
             return i + np.int64(trailing_zeros(zero) >> U(3))
         i += 8

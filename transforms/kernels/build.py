@@ -1,8 +1,9 @@
-"""From a Python function to an object file that needs no numba: compiled by it, linked with what it asks of its runtime.
+"""Turns a Python function into an object file that runs without numba: numba compiles it, and the parts of numba's runtime
+that it needs are linked in.
 
 The object has one function, `int32 entry(int64 *arguments, int64 *results)`. A number is one slot; an array is its address,
-shape and strides (bytes); an array that comes back has its owner's address in front. The owner is a block of memory with a
-count of references, as numba's; `release`, the object's other function, takes one reference from it.
+shape and strides (bytes); a returned array has its owner's address in front. The owner is a reference-counted block of memory,
+as in numba; `release`, the object's other function, drops one reference.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ _I64, _I32, _POINTER = ir.IntType(64), ir.IntType(32), ir.IntType(8).as_pointer(
 _HEADER = 64
 _SCALARS = {"i": types.int64, "u": types.uint64, "f": types.float64, "b": types.boolean}
 
-# numba's functions that make a Python object of an error's values; after an error nothing is taken from the object file
-_TELLING = re.compile(r"^(define [^\n]*__excinfo_unwrap_args[^\n]*\{\n).*?^\}", re.MULTILINE | re.DOTALL)
+# numba's functions that build the Python value of an error; after an error nothing is read from the object file
+_ERROR_VALUES = re.compile(r"^(define [^\n]*__excinfo_unwrap_args[^\n]*\{\n).*?^\}", re.MULTILINE | re.DOTALL)
 
 
 class UnfitError(Exception):
-    """The function takes, gives or calls what only numba's own loader knows."""
+    """The function needs something that only numba's own loader offers."""
 
 
 class _Compiler(_FunctionCompiler):  # type: ignore[misc]  # numba has no types
-    """Machine code for other machine code only."""
+    """Compiles without wrappers for Python callers."""
 
     def _customize_flags(self, flags: Any) -> Any:
         flags.no_cpython_wrapper = flags.no_cfunc_wrapper = flags.no_compile = True
@@ -53,7 +54,7 @@ def type_of(key: Any) -> Any:
 
 
 def _take(context: Any, builder: Any, slots: Any, at: int, ty: Any) -> tuple[Any, int]:
-    """The value of type `ty` in the slots from `at` on, and the slot behind it."""
+    """(the value of type `ty` in the slots from `at` on, the next slot)."""
 
     def slot(i: int) -> Any:
         return builder.load(builder.gep(slots, [_I64(i)]))
@@ -75,7 +76,7 @@ def _take(context: Any, builder: Any, slots: Any, at: int, ty: Any) -> tuple[Any
 
 
 def _give(context: Any, builder: Any, slots: Any, at: int, ty: Any, value: Any) -> tuple[Any, int]:
-    """Put a value of type `ty` in the slots from `at` on: (its description, the slot behind it)."""
+    """Put a value of type `ty` in the slots from `at` on; returns (its description, the next slot)."""
 
     def put(i: int, x: Any) -> None:
         builder.store(x, builder.gep(slots, [_I64(i)]))
@@ -85,8 +86,8 @@ def _give(context: Any, builder: Any, slots: Any, at: int, ty: Any, value: Any) 
     if isinstance(ty, types.BaseTuple):
         parts = []
         for i, part in enumerate(ty):
-            told, at = _give(context, builder, slots, at, part, builder.extract_value(value, i))
-            parts.append(told)
+            description, at = _give(context, builder, slots, at, part, builder.extract_value(value, i))
+            parts.append(description)
         return parts, at
     if isinstance(ty, types.Array):
         array = context.make_array(ty)(context, builder, value=value)
@@ -109,10 +110,10 @@ def _give(context: Any, builder: Any, slots: Any, at: int, ty: Any, value: Any) 
 
 
 def _runtime(triple: str, layout: str, release: str, wanted: set[str]) -> Any:
-    """The functions `wanted` of numba's runtime, and `release`, as LLVM IR: memory with a count of references."""
+    """The functions `wanted` of numba's runtime, and `release`, as LLVM IR: reference-counted memory."""
     module = ir.Module("runtime")
     module.triple, module.data_layout = triple, layout
-    # the count, two of numba's fields that serve nothing here, the data's address and size; then the data
+    # reference count, two fields of numba that are not used here, address and size of the data; then the data
     owner = ir.LiteralStructType([_I64, _POINTER, _POINTER, _POINTER, _I64]).as_pointer()
     none, void = ir.Constant(_POINTER, None), ir.VoidType()
 
@@ -120,8 +121,8 @@ def _runtime(triple: str, layout: str, release: str, wanted: set[str]) -> Any:
         return ir.Function(module, ir.FunctionType(result, arguments), name)
 
     def begin(name: str, result: Any, *arguments: Any) -> tuple[Any, Any]:
-        made = declare(name, result, *arguments)
-        return ir.IRBuilder(made.append_basic_block()), made.args
+        defined = declare(name, result, *arguments)
+        return ir.IRBuilder(defined.append_basic_block()), defined.args
 
     malloc, free = declare("malloc", _POINTER, _I64), declare("free", void, _POINTER)
     for name, more in ("NRT_MemInfo_alloc", ()), ("NRT_MemInfo_alloc_aligned", (_I32,)):
@@ -177,11 +178,13 @@ def _check(module: Any) -> None:
 
 
 def build(function: Callable[..., Any], key: tuple[Any, ...], name: str) -> tuple[bytes, Any]:
-    """(object file, description of what comes back) of `function` for arguments of types `key`; (b"", why) if it is unfit.
+    """Compile `function` for arguments of the signature `key`.
 
-    The object's functions are `name` and `name` + ".release".
+    Returns:
+        (object file with the functions `name` and `name`.release, description of the result); (b"", reason) if the function
+        needs numba.
     """
-    # who makes it takes its lock and then the compiler's; in the other order, two threads could wait for each other
+    # the target context locks itself and then the compiler; in the other order, two threads could deadlock
     _ = registry.cpu_target.target_context
     try:
         with global_compiler_lock:
@@ -210,13 +213,13 @@ def _build(function: Callable[..., Any], key: tuple[Any, ...], name: str) -> tup
     status, result = context.call_conv.call_function(builder, callee, described.restype, described.argtypes, values)
     with cgutils.if_unlikely(builder, status.is_error):
         builder.ret(_I32(1))
-    told, used = _give(context, builder, entry.args[1], 0, described.restype, result)
+    description, used = _give(context, builder, entry.args[1], 0, described.restype, result)
     if used > RESULTS:
         raise UnfitError(f"it returns {described.restype}")
     builder.ret(_I32(0))
     library.add_ir_module(module)
     library.finalize()
-    linked = binding.parse_assembly(_TELLING.sub(r"\1  unreachable\n}", library.get_llvm_str()))
+    linked = binding.parse_assembly(_ERROR_VALUES.sub(r"\1  unreachable\n}", library.get_llvm_str()))
     wanted = {each.name for each in linked.functions if each.is_declaration}
     runtime = _runtime(linked.triple, linked.data_layout, f"{name}.release", wanted)
     linked.link_in(binding.parse_assembly(str(runtime)))
@@ -224,4 +227,4 @@ def _build(function: Callable[..., Any], key: tuple[Any, ...], name: str) -> tup
         if not each.is_declaration and each.name not in (name, f"{name}.release"):
             each.linkage = "internal"
     _check(linked)
-    return library.codegen._tm.emit_object(linked), told
+    return library.codegen._tm.emit_object(linked), description

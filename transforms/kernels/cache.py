@@ -1,7 +1,7 @@
-"""Compiled kernels on disk, and in this process without numba: an object file each, loaded by LLVM.
+"""Compiled kernels on disk, one object file each, which LLVM loads without numba.
 
-`import numba` and what it loads with the first of its own cached kernels cost 0.6 to 1 CPU s, more than a nightly refresh does;
-LLVM's loader costs 0.05. What the machine code depends on (processor, versions, sources, settings) is in the file's name.
+`import numba` and the first of its own cached kernels cost 0.6 to 1 CPU s, more than a nightly refresh; LLVM's loader costs
+0.05. The file's name holds all that machine code depends on: processor, versions, sources, settings.
 """
 
 from __future__ import annotations
@@ -38,19 +38,20 @@ def _engine() -> Any:
 
 
 @functools.cache
-def _circumstances() -> str:
+def _environment() -> str:
+    """Digest of what machine code depends on beside its own source."""
     binding = _binding()
-    # as numba has it: a processor that is asked for by name stands for all that have what it has
+    # as in numba: NUMBA_CPU_NAME stands for all processors with the same features
     processor = os.environ.get("NUMBA_CPU_NAME") or binding.get_host_cpu_name()
     features = "" if processor == "generic" else binding.get_host_cpu_features().flatten()
     settings = sorted(f"{k}={v}" for k, v in os.environ.items() if k.startswith("NUMBA_") and k != "NUMBA_CACHE_DIR")
-    told = [version("numba"), version("llvmlite"), processor, features, *settings, kernel_digest()]
-    return hashlib.sha256("\0".join(told).encode()).hexdigest()[:16]
+    parts = [version("numba"), version("llvmlite"), processor, features, *settings, kernel_digest()]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
 def read(name: str) -> tuple[bytes, Any] | None:
-    """(object file, description of what comes back) as `write` was given them, if it was."""
-    content = cache_files.read(f"{name}-{_circumstances()}.o")
+    """(object file, description of the result) that `write` kept under this name, or None."""
+    content = cache_files.read(f"{name}-{_environment()}.o")
     if content is None:
         return None
     result, _, code = content.partition(b"\n")
@@ -58,12 +59,12 @@ def read(name: str) -> tuple[bytes, Any] | None:
 
 
 def write(name: str, code: bytes, result: Any) -> None:
-    """Keep an object file for the processes to come."""
-    cache_files.write(f"{name}-{_circumstances()}.o", json.dumps(result).encode() + b"\n" + code)
+    """Keep an object file for later processes."""
+    cache_files.write(f"{name}-{_environment()}.o", json.dumps(result).encode() + b"\n" + code)
 
 
 def load(name: str, code: bytes) -> tuple[Any, Any]:
-    """The functions `name`, which lets go of the interpreter's lock, and `name`.release of an object file."""
+    """The functions `name` (which releases the GIL) and `name`.release of an object file."""
     with _lock:
         engine = _engine()
         engine.add_object_file(_binding().ObjectFileRef.from_data(code))

@@ -1,4 +1,4 @@
-"""Files that save work, in the folder of compiled kernels: read only as they were written, whole and unchanged."""
+"""Files in the folder of compiled kernels, with a digest: a damaged file reads as missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _DIGEST = 32
 
 
 def read(name: str) -> bytes | None:
-    """What `write` was given for this name; None if there is no such file, or another one."""
+    """The content that `write` kept under this name; None if the file is missing or damaged."""
     try:
         content = (_folder() / name).read_bytes()
     except OSError:
@@ -26,7 +26,7 @@ def read(name: str) -> bytes | None:
 
 
 def write(name: str, content: bytes) -> None:
-    """Keep `content`; where the folder cannot be written, nothing is kept. `name` says all that the content depends on."""
+    """Keep `content`. `name` must hold all that it depends on. Does nothing where the folder cannot be written."""
     folder = _folder()
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -1,14 +1,14 @@
-"""`njit` of numba for this project, without numba where the machine code is there already.
+"""numba's `njit`, which does not import numba where machine code is cached already.
 
     from corpusmill.transforms.kernels.njit import njit
 
     @njit(inline="always")              # a helper of other kernels
     @njit(nogil=True, cache=True)       # a kernel, called from Python
 
-A kernel is compiled by numba when it is first called with arguments of some types, kept as an object file
-(`corpusmill.transforms.kernels.cache`), and called through it from then on, in this process and in later ones; those never import
-numba. Kernels and helpers may call each other, and numba's own functions may call them. What an object file cannot do
-(arguments that are neither arrays nor numbers; an error inside) numba does.
+numba compiles a kernel when it is first called with arguments of some types. The machine code is kept as an object file
+(`corpusmill.transforms.kernels.cache`); this process and later ones call it, and later ones never import numba. Kernels and
+helpers may call each other, and numba's own functions may call them. numba itself handles what an object file cannot do:
+arguments that are neither arrays nor numbers, and errors inside a kernel.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _compiling = threading.RLock()
 
 
 class Intrinsic:
-    """A function that writes its own machine code, known to numba from the moment that anything asks for it."""
+    """A function that writes its own machine code. It is registered with numba when something first asks for its type."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        functools.update_wrapper(self, function)  # type: ignore[arg-type]  # no function itself
+        functools.update_wrapper(self, function)  # type: ignore[arg-type]  # this object is not a function
         self._function = function
 
     @functools.cached_property
@@ -39,14 +39,14 @@ class Intrinsic:
         from numba.core.registry import cpu_target
         from numba.extending import intrinsic
 
-        made = intrinsic(self._function)
+        registered = intrinsic(self._function)
         cpu_target.typing_context.refresh()
         cpu_target.target_context.refresh()
-        return cpu_target.typing_context.resolve_value_type(made)
+        return cpu_target.typing_context.resolve_value_type(registered)
 
 
 def intrinsic(function: Callable[..., Any]) -> Any:
-    """numba's `intrinsic`; numba and llvmlite are for the function to import, when it is called."""
+    """numba's `intrinsic`. The function imports numba and llvmlite itself, when it is called."""
     return Intrinsic(function)
 
 
@@ -54,8 +54,12 @@ _SCALARS = {int: "i", np.int64: "i", np.uint64: "u", float: "f", np.float64: "f"
 
 
 def signature(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
-    """What decides which machine code serves arguments: ("<i4", dimensions, layout, writeable) of an array, a letter of a
-    number; None if there is an argument of another kind."""
+    """The key by which machine code for `args` is chosen.
+
+    Returns:
+        For each array (dtype such as "<i4", dimensions, layout, writeable), for each number a letter of `_SCALARS`. None if
+        some argument is of another kind.
+    """
     key: list[Any] = []
     for a in args:
         if type(a) is np.ndarray:
@@ -73,10 +77,10 @@ def signature(args: tuple[Any, ...]) -> tuple[Any, ...] | None:
 
 
 class _Memory:
-    """Memory that a kernel gave back, as numpy asks for it; gone with the last array over it."""
+    """Keeps a kernel's buffer alive while NumPy arrays view it."""
 
     def __init__(self, release: Any, owner: int, args: Any, interface: dict[str, Any]) -> None:
-        # without an owner it is that of an argument
+        # without an owner, the buffer belongs to an argument
         self._release, self._owner, self._args = release, owner, None if owner else args
         self.__array_interface__ = interface
 
@@ -86,7 +90,7 @@ class _Memory:
 
 
 RESULTS = 64
-"""Slots for what a kernel gives back."""
+"""Slots for the result of a kernel."""
 _Results = ctypes.c_int64 * RESULTS
 
 
@@ -100,7 +104,7 @@ class _Entry:
         self._result = result
 
     def __call__(self, args: tuple[Any, ...]) -> tuple[bool, Any]:
-        """(whether it came to its end, what it returns)."""
+        """(whether the kernel returned without an error, its result)."""
         slots: list[int] = []
         for a in args:
             if type(a) is np.ndarray:
@@ -114,20 +118,21 @@ class _Entry:
             return False, None
         return True, self._value(self._result, iter(out), args)
 
-    def _value(self, told: Any, out: Any, args: Any) -> Any:
-        if told is None:
+    def _value(self, description: Any, out: Any, args: Any) -> Any:
+        """The result as a Python value, read from the slots `out` by its description."""
+        if description is None:
             return None
-        if isinstance(told, list):
-            return tuple([self._value(t, out, args) for t in told])
-        if told == "i":
+        if isinstance(description, list):
+            return tuple([self._value(t, out, args) for t in description])
+        if description == "i":
             return next(out)
-        if told == "u":
+        if description == "u":
             return next(out) & 0xFFFFFFFFFFFFFFFF
-        if told == "f":
+        if description == "f":
             return struct.unpack("d", struct.pack("q", next(out)))[0]
-        if told == "b":
+        if description == "b":
             return bool(next(out))
-        dtype, _, ndim = told.partition("*")
+        dtype, _, ndim = description.partition("*")
         n = int(ndim)
         owner, data = next(out), next(out)
         shape = tuple([next(out) for _ in range(n)])
@@ -140,8 +145,10 @@ _PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
 
 
 def _source_of(function: Callable[..., Any]) -> str | None:
-    """What a function's machine code depends on besides `kernel_digest`: the content of its file, where it is not of this
-    package. None for one that is not told by its source: of a notebook, or with variables of a function around it."""
+    """What machine code depends on beside `kernel_digest`: the digest of the function's file, "" inside this package.
+
+    None where the source does not determine the function: in a notebook, or where it captures variables of another function.
+    """
     path = function.__code__.co_filename
     if function.__closure__:
         return None
@@ -155,18 +162,18 @@ def _source_of(function: Callable[..., Any]) -> str | None:
 
 
 class Kernel:
-    """A function of arrays and numbers as machine code; for numba, one of its own."""
+    """A function of arrays and numbers as machine code. numba takes it for one of its own functions."""
 
     def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
         functools.update_wrapper(self, function)
-        # numba reads these where it puts a function inside another
+        # numba reads these where it inlines the function
         self.py_func, self.targetoptions = function, options
         self._entries: dict[Any, Any] = {}
         self._arguments = function.__code__.co_argcount
 
     @functools.cached_property
     def dispatcher(self) -> Any:
-        """numba's function."""
+        """The function as numba compiles it."""
         import numba
 
         from corpusmill.transforms.kernels.numba_index import by_signature
@@ -178,7 +185,7 @@ class Kernel:
 
     @property
     def native(self) -> bool:
-        """Whether it was called, and each time an object file served."""
+        """Whether it was called, and an object file served every call."""
         return bool(self._entries) and all(isinstance(e, _Entry) for e in self._entries.values())
 
     @property
@@ -193,7 +200,7 @@ class Kernel:
                 done, value = entry(args)
                 if done:
                     return value
-        # also after an error inside, which numba tells by its name
+        # also after an error inside the kernel, so that numba raises it
         return self.dispatcher(*args, **kwargs)
 
     def _entry(self, key: tuple[Any, ...]) -> Any:
@@ -211,17 +218,17 @@ class Kernel:
 def _entry(function: Callable[..., Any], key: tuple[Any, ...], name: str, keep: bool) -> Any:
     from corpusmill.transforms.kernels import cache as kernel_cache
 
-    made = kernel_cache.read(name) if keep else None
-    if made is None:
+    built = kernel_cache.read(name) if keep else None
+    if built is None:
         try:
             from corpusmill.transforms.kernels.build import build
 
-            made = build(function, key, name)
-        except Exception as reason:  # whatever stops it, numba does it or tells why it cannot
+            built = build(function, key, name)
+        except Exception as reason:  # numba takes over, or raises an error that says why it cannot
             return reason
         if keep:
-            kernel_cache.write(name, *made)
-    code, result = made
+            kernel_cache.write(name, *built)
+    code, result = built
     return _Entry(name, code, result) if code else result
 
 

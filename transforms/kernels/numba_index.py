@@ -1,9 +1,8 @@
-"""numba's own cache of a kernel, for several processes at a time.
+"""Makes numba's own cache safe for several processes at a time.
 
-numba (0.68) numbers the machine code of a function's signatures, and an index says whose is which. Two processes that compile
-different signatures at one moment take the same number, and the index names, for good, the code of the other one. Here code lies
-under a name that follows from its signature: whatever becomes of the index, a file holds what it is named for. An entry that one
-of the two loses is compiled again.
+numba (0.68) numbers the machine code of a function's signatures in an index. Two processes that compile different signatures at
+the same time take the same number, and one entry of the index then names the code of the other for good. Here a file is named by
+its signature, so it holds the right code whatever the index says. An entry that is lost is compiled again.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ class Index(IndexDataCacheFile):  # type: ignore[misc]  # numba has no types
 
     def save(self, key: Any, data: Any) -> None:
         """Keep the code of a signature."""
-        told = hashlib.sha256(repr((self._source_stamp, key)).encode()).digest()
-        name = self._data_name(int.from_bytes(told[:8], "big"))
+        digest = hashlib.sha256(repr((self._source_stamp, key)).encode()).digest()
+        name = self._data_name(int.from_bytes(digest[:8], "big"))
         self._save_data(name, data)
         self._save_index({**self._load_index(), key: name})
 
 
 def by_signature(function: Any) -> Any:
-    """numba's function, with a cache of this kind where it has one."""
+    """`function` with this kind of cache, where it has a cache."""
     file = getattr(function._cache, "_cache_file", None)
     if file is not None:
         file.__class__ = Index
