@@ -1,10 +1,10 @@
-"""The kinds of transform. A transform is a frozen pydantic model: its fields are the recipe's YAML, the command
-line, the JSON schema and the fingerprint; its behaviour is a pure function of (batch, keyed random generator).
+"""The kinds of transform. A transform is a frozen pydantic model. Its fields are the step's fields in a recipe, in the JSON
+schema and in the fingerprint. Its behaviour is a pure function of (batch, keyed random generator).
 
     Map      batch -> batch, the same rows
     Filter   batch -> a verdict per row: kept (perhaps edited), or the rule that drops it and the value that broke it
     Expand   batch -> batch with more rows, which name their parent
-    Group    needs keys from other shards: says which keys it emits, and what it decides from all rows of one key
+    Group    batch -> keys; rows of equal key meet from all shards -> decisions about documents, which go back to the shards
     Terminal all documents of a shard -> rows of another shape, as the last step (packed tokens)
 
 The same objects work on plain batches, so a Beam user writes `batches | beam.Map(Noise(delete=0.05))`.
@@ -42,8 +42,8 @@ Data = TypeVar("Data")
 
 
 class Transform(BaseModel, abc.ABC):
-    """Base of every transform. Subclasses set `name` (the recipe's key, which is also their module's file name with
-    hyphens for underscores), `version` (raised by any change that changes results) and `stability`."""
+    """Base of every transform. Subclasses set `name` (the recipe's key, which is their module's file name with hyphens for
+    underscores), `version` (raised by every change of results) and `stability`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -93,8 +93,8 @@ class Transform(BaseModel, abc.ABC):
         return answer
 
     def fingerprint(self) -> str:
-        """Hexadecimal digest of (name, version, fields): equal for equal results, on any machine. Of files that the fields
-        name, the content counts and not the path.
+        """Hexadecimal digest of (name, version, fields), equal on any machine for equal results. Files that the fields name
+        enter by their content and not by their path.
 
         Raises:
             RecipeError: a file that a field names cannot be read.
@@ -115,11 +115,11 @@ class Transform(BaseModel, abc.ABC):
         return [] if module.startswith("corpusmill.") else [module]
 
     def files(self) -> list[str]:
-        """Paths of local files in the fields, whose content decides the result."""
+        """Paths of local files in the fields on whose content the result depends."""
         return []
 
     def resolved(self, folder: str) -> Self:
-        """The transform with its files' paths taken from `folder`, where they are relative."""
+        """The transform with relative paths of its files taken from `folder`."""
         paths = {path: os.path.join(folder, os.path.expanduser(path)) for path in self.files()}
         return type(self).model_validate(_replace(self.model_dump(), paths)) if paths else self
 
@@ -159,27 +159,27 @@ class Map(Transform):
 
     @abc.abstractmethod
     def map(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:
-        """The batch with changed or added columns. Works on a batch without rows, whose schema is then the answer."""
+        """The batch with changed or added columns. Must work on a batch without rows: the result then has the schema."""
 
 
 class Expand(Transform):
-    """Batch to batch with more rows. Rows that are added carry their own `id`, and `parent` and `derived_by`; an original
-    carries null in both. Originals may be left out (`keep_originals: false`), and count then as dropped by this step."""
+    """Batch to batch with more rows. Added rows have their own `id`, and `parent` and `derived_by`, which are null for
+    originals. Originals may be left out (`keep_originals: false`) and then count as dropped by this step."""
 
     @abc.abstractmethod
     def expand(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:
-        """The batch with the derived rows behind or among the originals. Works on a batch without rows."""
+        """The batch with the derived rows behind or among the originals. Must work on a batch without rows."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a filter says of n rows.
+    """The verdict of a filter on n rows.
 
     reasons: names of the rules; codes: int16 [n], -1 for a kept row, else the index of the rule that drops it;
     values: float64 [n], the value that broke the rule (nan for a kept row); scores: every score by name, [n] each.
-    batch: the same n rows in the same order with changed or added columns, for filters that also edit what they keep
-    (line rules cut lines, language identification adds a column); None if the rows stay as they are. Rows that are
-    dropped may hold anything there: whoever records a dropped document takes it from the batch that was judged.
+    batch: the same n rows in the same order with changed or added columns, from filters that edit what they keep (line rules
+    cut lines, language identification adds a column); None if the rows stay as they are. Dropped rows may hold anything there:
+    a dropped document is recorded from the batch that was judged.
     """
 
     reasons: tuple[str, ...]
@@ -208,7 +208,7 @@ class Filter(Transform):
 
     @abc.abstractmethod
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
-        """The verdict on each row. Works on a batch without rows, for which `Verdict.batch` has the edited schema."""
+        """The verdict on each row. Must work on a batch without rows; `Verdict.batch` then has the edited schema."""
 
 
 @dataclass(frozen=True)
@@ -227,9 +227,12 @@ class Decided:
 
 @dataclass(frozen=True)
 class Routed:
-    """Where rows go. batch: m rows, in which a row of the input may stand several times (its epochs) or not at all; to:
-    uint32 [m], the number of a shard; order: uint64 [m], by which a shard's rows are sorted; applied: which rows of the
-    input are gone altogether (its `batch` is not looked at)."""
+    """Where rows go.
+
+    batch: m rows, among which a row of the input may occur several times (its epochs) or not at all; to: uint32 [m], numbers
+    of shards; order: uint64 [m], by which a shard's rows are sorted; applied: the rows of the input that are dropped (its
+    `batch` is not used).
+    """
 
     batch: pa.RecordBatch
     to: np.ndarray
@@ -241,7 +244,7 @@ class Routed:
 
 @dataclass(frozen=True)
 class Applied:
-    """What becomes of a batch: the rows that stay, and which rows of the input were dropped, why, and for whom.
+    """A batch after decisions were carried out: the rows that stay, and the rows that were dropped.
 
     dropped: int64 positions in the input batch; reasons, values, survivors (ids or None): one entry a dropped row.
     """
@@ -251,6 +254,20 @@ class Applied:
     reasons: list[str]
     values: list[float]
     survivors: list[str | None]
+
+    @classmethod
+    def without(
+        cls,
+        batch: pa.RecordBatch,
+        dropped: np.ndarray,
+        reasons: list[str],
+        values: list[float],
+        survivors: list[str | None] | None = None,
+    ) -> Applied:
+        """`batch` without the rows at the positions `dropped`, for the given reasons."""
+        kept = np.ones(batch.num_rows, np.bool_)
+        kept[dropped] = False
+        return cls(batch.filter(pa.array(kept)), dropped, reasons, values, survivors or [None] * len(dropped))
 
 
 class Group(Transform):
@@ -275,7 +292,7 @@ class Group(Transform):
     """Rounds whose decisions go whole to every batch of a shard. Decisions of other rounds go to the batch that holds the
     row."""
     moves: ClassVar[bool] = False
-    """Whether rows leave their shard: `route` then says where each goes, in place of `apply`."""
+    """Whether rows leave their shard. The engine then calls `route` in place of `apply`."""
 
     @abc.abstractmethod
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
@@ -324,7 +341,7 @@ class Group(Transform):
 
 
 class Account(Protocol):
-    """What became of a shard's documents in a terminal step: documents = those used + those dropped, by reason."""
+    """The account of a shard's documents in a terminal step: documents = used + dropped, by reason."""
 
     documents: int
     rows: int
@@ -332,7 +349,7 @@ class Account(Protocol):
 
     @property
     def used(self) -> int:
-        """Documents that stand in rows, whole or in part."""
+        """Documents that are in rows, whole or in part."""
 
     def check(self, where: str) -> None:
         """Raises ConservationError unless every document is used or dropped."""
@@ -345,10 +362,10 @@ class Account(Protocol):
 
 
 class Terminal(Transform):
-    """All documents of a shard to rows of another shape, which are no documents; only as the last step of a recipe.
+    """Turns all documents of a shard into rows that are no documents. Only the last step of a recipe may be terminal.
 
-    Packing tokens is the case: a row holds several documents, a long document several rows, so no batch can be turned
-    into rows on its own. The rows name the documents that they are made of, in a column `documents`.
+    Packing tokens is an example: a row holds several documents and a long document fills several rows, so no batch can be
+    packed on its own. The column `documents` names the documents in a row.
     """
 
     @abc.abstractmethod
@@ -357,7 +374,7 @@ class Terminal(Transform):
 
     @abc.abstractmethod
     def finish(self, batches: Iterable[pa.RecordBatch], rng: Keyed, account: Account) -> Iterator[pa.RecordBatch]:
-        """Rows from all documents of a shard; at least one batch, if only an empty one. Fills `account` on the way."""
+        """Rows of all documents of a shard, in at least one batch, which may be empty. Fills `account` on the way."""
 
 
 def kind_of(transform: Transform) -> str:

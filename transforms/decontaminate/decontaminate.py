@@ -47,7 +47,7 @@ class Decontaminate(Filter):
         description="Columns of the sets that hold text; by default the first of text, question, problem, prompt and others.",
     )
     ngram: int = Field(13, ge=1, le=1000, description="Words that a document and an item must share in a row.")
-    min_words: int = Field(5, ge=1, description="Items of fewer words are not looked for: they are found everywhere.")
+    min_words: int = Field(5, ge=1, description="Items of fewer words are not looked for: they are matches everywhere.")
     action: Literal["drop", "cut", "tag"] = Field("drop", description="What becomes of a document with a match.")
 
     @field_validator("sets")
@@ -67,8 +67,8 @@ class Decontaminate(Filter):
         sets = _load(_stamped(self.sets), self.columns, self.ngram, self.min_words)
         n = batch.num_rows
         texts = batch.column("text")
-        found = find_matches(texts, sets.grams)
-        rows, items, spans = sets.expanded(found)
+        matches = find_matches(texts, sets.grams)
+        rows, items, spans = sets.expanded(matches)
         pairs = np.unique(np.stack([rows, items], axis=1), axis=0) if len(rows) else np.zeros((0, 2), np.int64)
         counts = np.zeros((len(self.sets), n), np.int64)
         np.add.at(counts, (sets.set_of[pairs[:, 1]], pairs[:, 0]), 1)
@@ -91,13 +91,13 @@ class Decontaminate(Filter):
             values[dropped] = counts[codes[dropped], np.flatnonzero(dropped)]
         return Verdict(tuple(self.sets), codes, values, scores, edited)
 
-    def report(self, found: pa.Table) -> pa.Table:
+    def report(self, matches: pa.Table) -> pa.Table:
         """The table per set: set, items, items_skipped (too short to be looked for), items_hit, documents, ids (of those that
         hold one), from a table with `id` and `contaminated_by`: the side table of `keep_scores`, or tagged documents."""
         sets = _load(_stamped(self.sets), self.columns, self.ngram, self.min_words)
         pairs = [
             (document, *name.split(":", 1))
-            for document, names in zip(found.column("id").to_pylist(), found.column("contaminated_by").to_pylist())
+            for document, names in zip(matches.column("id").to_pylist(), matches.column("contaminated_by").to_pylist())
             for name in (names.split("\n") if isinstance(names, str) else names or [])
             if name
         ]
@@ -134,13 +134,13 @@ class _Sets:
                 todo = "give a set with longer items, or lower `min_words`"
                 raise BadFileError(path, f"no item in it has {min(min_words, ngram)} words", todo)
 
-    def expanded(self, found: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def expanded(self, matches: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """One line for every item that a match belongs to: rows, items int64 [m], spans int64 [m, 4]."""
-        entries = found[:, 1]
+        entries = matches[:, 1]
         widths = self.grams.first[entries + 1] - self.grams.first[entries]
-        every = np.repeat(np.arange(len(found)), widths)
+        every = np.repeat(np.arange(len(matches)), widths)
         nth = np.arange(len(every)) - np.repeat(np.cumsum(widths) - widths, widths)
-        return found[every, 0], self.grams.items[self.grams.first[entries[every]] + nth], found[every, 2:]
+        return matches[every, 0], self.grams.items[self.grams.first[entries[every]] + nth], matches[every, 2:]
 
 
 def _stamped(sets: dict[str, str]) -> tuple[tuple[str, str, int, int], ...]:

@@ -1,7 +1,7 @@
-"""From rows of equal band key to pairs worth comparing: linear in the size of a band.
+"""Turns rows of equal band key into pairs worth comparing, in time linear in the size of a band.
 
-Equal documents (equal content) are tied to the first of them once, in their first band, and only that one is compared. A
-band of up to `ALL` different documents gives all their pairs; in a larger one each is paired with the next `NEXT` in the
+Equal documents (equal content) are linked once, in their first band, to the first of them, and only that one is compared. A
+band of up to `ALL` different documents gives all pairs. In a larger band each document is paired with the next `NEXT` in the
 order of their content, whose upper bits are their next band, and with the first. Documents that are truly similar share
 several bands and meet in the smaller ones too.
 """
@@ -89,11 +89,17 @@ def band_pairs(keys: pa.Table) -> pa.Table:
 
 
 def components(links: Iterable[pa.Table], shard_rows: np.ndarray) -> pa.Table:
-    """From all pairs: for each document of any pair its component of their graph, and which document it is equal to.
+    """The component of the graph of all pairs that each document belongs to, and the document that it is equal to.
 
-    Args: links: tables of `LINKS`, gone through once; shard_rows: int64 [shards]. Returns `LINKS`, rows by shard and row.
-    What is first, of a component or of equal documents, is what stands first in the run. Memory: 18 bytes for each document
-    of the run, whatever the pairs.
+    The first of a component, or of equal documents, is the one that comes first in the run. Takes 18 bytes of memory for each
+    document of the run, however many pairs there are.
+
+    Args:
+        links: tables of `LINKS`, iterated once.
+        shard_rows: int64 [shards], documents of each shard.
+
+    Returns:
+        `LINKS`, sorted by shard and row.
     """
     begins = np.concatenate([[0], np.cumsum(shard_rows)]).astype(np.int64)
     n = int(begins[-1])

@@ -1,4 +1,4 @@
-"""Carrying out decisions: drop documents, or cut byte ranges out of their text."""
+"""Carries out decisions: drops documents, or cuts byte ranges out of their text."""
 
 from __future__ import annotations
 
@@ -17,17 +17,13 @@ from corpusmill.transforms.unicode import SPACE, decode, tables
 def drop(batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table, reason: str, value: str) -> Applied:
     """Drop the rows that `decisions` names; it has a column `survivor` and the column named by `value`."""
     at = np.searchsorted(rows, column(decisions, "row")).astype(np.int64)
-    kept = np.ones(len(rows), np.bool_)
-    kept[at] = False
     values = [float("nan") if v is None else float(v) for v in decisions.column(value).to_pylist()]
-    return Applied(
-        batch.filter(pa.array(kept)), at, [reason] * len(at), values, decisions.column("survivor").to_pylist()
-    )
+    return Applied.without(batch, at, [reason] * len(at), values, decisions.column("survivor").to_pylist())
 
 
 @njit(nogil=True, cache=True)
 def _cut(offsets: Any, data: Any, at: Any, begin: Any, end: Any, flags: Any, new: Any, out: Any, gone: Any) -> Any:
-    """Copy each text without its ranges (sorted by row and begin); bool [n]: cut, and nothing but white space is left."""
+    """Copy each text without its ranges (sorted by row and begin). Returns bool [n]: texts of which only white space is left."""
     n = len(offsets) - 1
     blank = np.zeros(n, np.bool_)
     r = 0
@@ -43,7 +39,7 @@ def _cut(offsets: Any, data: Any, at: Any, begin: Any, end: Any, flags: Any, new
                 e = max(e, end[r])
                 r += 1
             b, e = start + max(b, 0), min(start + e, stop)
-            # inwards to whole code points
+            # shrink the range to whole code points
             while b < e and (data[b] & 0xC0) == 0x80:
                 b += 1
             while e > b and e < stop and (data[e] & 0xC0) == 0x80:
@@ -77,7 +73,7 @@ def cut(
 ) -> Applied:
     """Cut ranges of bytes out of the texts of the rows that `decisions` names, and drop the documents of which nothing is left.
 
-    decisions: `row`, `begin` and `end` (bytes of the text, any order, may overlap), `survivor`. Ranges are drawn in to whole
+    decisions: `row`, `begin` and `end` (bytes of the text, any order, may overlap), `survivor`. Ranges shrink to whole
     code points. A document that loses more than `max_fraction` of its bytes, or all but white space, is dropped: its value
     is the share of its bytes in the ranges, its survivor the one named with its first range. keep_text: cut nothing.
     """

@@ -1,7 +1,7 @@
-"""Rows of equal key, found without sorting the rest: most keys of a corpus occur once.
+"""Finds rows of equal key without sorting the rest: most keys of a corpus occur once.
 
-A two-bit table (seen, seen again) indexed by the key's upper bits leaves the keys that may repeat; only those are sorted,
-by buckets of their upper bits. Linear in the number of rows, and in the size of a hot key up to a logarithm.
+A two-bit table (seen, seen again), indexed by the key's upper bits, picks the keys that may repeat. Only those are sorted, in
+buckets of their upper bits. The time is linear in the number of rows, and for a frequent key linear up to a logarithm.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def column(table: pa.Table | pa.RecordBatch, name: str) -> np.ndarray:
 
 
 def places(table: pa.Table) -> np.ndarray:
-    """(shard, row) of each row as one number, shard in the upper half: uint64 [n]. Only routes, never decides."""
+    """(shard, row) of each row as one number, shard in the upper half: uint64 [n]. For routing only, never for decisions."""
     return (column(table, "shard").astype(np.uint64) << U(32)) | column(table, "row")
 
 
@@ -116,7 +116,7 @@ def _sort(picked: Any, key: Any, second: Any, third: Any, bits: int) -> Any:
                     rows[j] = rows[j - 1]
                     j -= 1
                 rows[j] = row
-        else:  # a hot key
+        else:  # a frequent key: heap sort
             for root in range(count // 2 - 1, -1, -1):
                 _sift(rows, root, first, count, key, second, third)
             for last in range(count - 1, 0, -1):
@@ -156,8 +156,12 @@ def _bits(n: int, low: int, high: int) -> int:
 def repeated(key: np.ndarray, second: np.ndarray, third: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The rows whose key occurs more than once.
 
-    Args: three uint64 [n]; hashes in `key`. Returns (rows int64 [m], sorted by (key, second, third) up to the order of
-    the keys among themselves; runs int64 [groups+1], where each group of equal keys begins in `rows`).
+    Args:
+        key, second, third: uint64 [n]; `key` holds hashes.
+
+    Returns:
+        rows int64 [m], sorted by (key, second, third) but for the order of the keys; runs int64 [groups + 1], where each
+        group of equal keys begins in `rows`.
 
     >>> key = np.array([7, 5, 7, 1], np.uint64)
     >>> rows, runs = repeated(key, np.array([2, 0, 1, 0], np.uint64), key)

@@ -1,15 +1,14 @@
-"""Which document of a cluster survives: an order of documents by content and by the history of their dataset, never by the
-order in which a run comes to them.
+"""Chooses the survivor of a cluster by content and by the history of the dataset, never by the order in which a run reads.
 
-    first      what came to the dataset first
+    first      the document that came to the dataset first
     longest    the most bytes of text
     newest     the greatest `created`
     priority   the greatest `priority`
 
 Files may have these columns in different types, so each value is ordered as what it is: numbers before texts; dates and times
 as their text in ISO 8601, which sorts with texts of that form. A document without a value comes last. Ties go to what came
-first, then to the smallest id in byte order, then to a hash of (text, source). What came first is known by refreshes: all files
-of a dataset's first snapshot came at once, what later ones add came later. So an incumbent stays when its near-duplicate
+first, then to the smallest id in byte order, then to a hash of (text, source). Arrival counts refreshes: all files of a dataset's
+first snapshot arrived together, later snapshots add later arrivals. So a published document stays when its near-duplicate
 arrives, and its shard is not written again.
 """
 
@@ -40,13 +39,13 @@ WITHIN_UNITS = f"use `bound-units: {{distinct: true}}`, which deduplicates withi
 
 
 def order_fingerprint(step: str, keep: Keep) -> str:
-    """A step's fingerprint, from that of its fields: work whose `rank` is in the form of before is not mixed with its own."""
+    """A step's fingerprint from that of its fields; it changed with the form of `rank`, so that old and new keys never meet."""
     return step if keep in ("first", "longest") else hashlib.sha256(f"{step} rank_text".encode()).hexdigest()[:32]
 
 
 def order_columns(batch: pa.RecordBatch, keep: Keep, step: str) -> dict[str, pa.Array]:
-    """What decides the order of a batch's documents: `rank` (not with `first`), `rank_text` (with a column of the user's), `id`,
-    and `tie` uint64. Their types are the same for every batch.
+    """The columns that order a batch's documents: `rank` (not with `first`), `rank_text` (with a column of the user's), `id`, and
+    `tie` uint64. Their types are the same for every batch.
 
     Raises RecipeError when the column that `keep` needs is not there.
     """
@@ -72,7 +71,7 @@ def order_columns(batch: pa.RecordBatch, keep: Keep, step: str) -> dict[str, pa.
 
 
 def _number_or_text(values: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """A column as (double, string): in the one its values, or those of its kind; in the other nulls."""
+    """A column as (double, string): its values are in the one that fits its type, and the other holds nulls."""
     t = plain_type(values.type)
     if pa.types.is_timestamp(t):
         whole = as_type(values, t).cast(pa.timestamp(t.unit))  # with a time zone or without: the same instant
@@ -83,8 +82,8 @@ def _number_or_text(values: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 
 def order_ranks(table: pa.Table) -> np.ndarray:
-    """Dense order of rows that carry `order_columns`, and perhaps `arrival` (`Group.decide`): uint64 [n], 0 survives all
-    others. Equal rows get different numbers, in the order of the table."""
+    """Ranks of rows with `order_columns` and perhaps `arrival` (`Group.decide`): uint64 [n]; the row of rank 0 survives.
+    Equal rows get different ranks, in the order of the table."""
     columns = [name for name in ("rank", "rank_text", "arrival", "id", "tie") if name in table.column_names]
     keys = [(name, "descending" if name.startswith("rank") else "ascending") for name in columns]
     chosen = table.select(columns).combine_chunks()
@@ -95,6 +94,6 @@ def order_ranks(table: pa.Table) -> np.ndarray:
 
 
 def document_ranks(table: pa.Table, place: np.ndarray) -> np.ndarray:
-    """`order_ranks` of documents that have several rows: uint64 [n], the same number for rows of one place."""
+    """`order_ranks` of documents that have several rows: uint64 [n], the same rank for all rows of one place."""
     _, first, inverse = np.unique(place, return_index=True, return_inverse=True)
     return order_ranks(table.take(pa.array(first)))[inverse]

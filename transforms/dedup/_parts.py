@@ -1,4 +1,4 @@
-"""Parts of documents (lines, paragraphs) that repeat across the corpus: what both transforms share."""
+"""The base of `lines` and `paragraphs`, which cut parts of documents that repeat across the corpus."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _parts(
                 continue
             end = min(i + 1, stop)
             if blocks:
-                # on to the first blank line, and over the blank lines behind it
+                # up to the first blank line, and past the blank lines behind it
                 after = False
                 while end < stop:
                     j = find_byte(data, end, stop, 10)
@@ -101,8 +101,8 @@ def _parts(
 
 
 class Parts(Group):
-    """Base of `lines` and `paragraphs`; in round 0 each part sends 12 bytes, in round 1 those that repeat send their
-    document's order, too."""
+    """Base of `lines` and `paragraphs`. In round 0 each part sends 12 bytes; in round 1 repeated parts also send the order of
+    their documents."""
 
     version: ClassVar[int] = 2
     rounds: ClassVar[int] = 2
@@ -132,7 +132,9 @@ class Parts(Group):
 
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         if rnd == 0:
-            order_columns(batch.slice(0, 0), self.keep, self.name)  # a missing column is an error now, not a pass later
+            order_columns(
+                batch.slice(0, 0), self.keep, self.name
+            )  # raise for a missing column now, not in a later pass
             hashes, document, _, _ = self._parts(batch)
             return pa.record_batch({"key": np.ascontiguousarray(hashes[:, 0]), "row": rows.astype(np.uint32)[document]})
         decisions = decisions_or_empty(decisions, _SEEN)

@@ -1,4 +1,4 @@
-"""Shingles: the hashed n-grams of a document's words, which stand for the document in MinHash and in Jaccard.
+"""Shingles: the hashed n-grams of a document's words, over which MinHash and the Jaccard similarity are defined.
 
 Words are those of `corpusmill.transforms.unicode` over NFC text, lower-cased: in scripts written without spaces each character is a
 word, so that shingles are character n-grams there. A document of fewer than n words is one shingle, all of it; one
@@ -24,7 +24,7 @@ _SHORT = U(0x8CB92BA72F3D8DD7)
 
 
 def nfc(texts: pa.Array) -> pa.Array:
-    """`texts` with the rows that are not in NFC brought there; the same array where all are."""
+    """`texts` in NFC; the same array if they are already."""
     offsets, data = string_buffers(texts)
     maybe = np.flatnonzero(needs_nfc(offsets, data, tables()[0]))
     rows = [row for row in maybe.tolist() if not unicodedata.is_normalized("NFC", texts[row].as_py())]
@@ -38,7 +38,8 @@ def nfc(texts: pa.Array) -> pa.Array:
 
 @njit(inline="always")
 def shingle(words: Any, count: int, n: int, out: Any) -> tuple[int, Any]:
-    """Hash the shingles of words[:count] (hashes) into `out`, uint64 of at least count + 1: (their number, hash of all words).
+    """Hash the shingles of words[:count] (hashes) into `out`, uint64 of at least count + 1. Returns (their number, hash of all
+    words).
 
     A shingle is a polynomial over its words' hashes modulo 2^64, rolled from word to word, and mixed.
     """
@@ -46,30 +47,30 @@ def shingle(words: Any, count: int, n: int, out: Any) -> tuple[int, Any]:
     for _ in range(n):
         top *= _BASE
     rolled = U(0)
-    whole = U(n)
+    words_hash = U(n)
     for k in range(min(n, count)):
-        whole = (whole + words[k]) * _BASE
-        whole ^= whole >> U(31)
+        words_hash = (words_hash + words[k]) * _BASE
+        words_hash ^= words_hash >> U(31)
         rolled = rolled * _BASE + words[k]
     if count == 0:
-        return 0, whole
+        return 0, words_hash
     if count < n:
-        out[0] = mix64(whole ^ _SHORT)
-        return 1, whole
+        out[0] = mix64(words_hash ^ _SHORT)
+        return 1, words_hash
     out[0] = mix64(rolled)
     for k in range(n, count):
-        whole = (whole + words[k]) * _BASE
-        whole ^= whole >> U(31)
+        words_hash = (words_hash + words[k]) * _BASE
+        words_hash ^= words_hash >> U(31)
         rolled = rolled * _BASE + words[k] - words[k - n] * top
         out[k - n + 1] = mix64(rolled)
-    return count - n + 1, whole
+    return count - n + 1, words_hash
 
 
 @njit(inline="always")
 def ordered_set(values: Any, count: int, table: Any, out: Any, begin: int) -> int:
-    """The distinct values[:count] (uint64 hashes), cut to their upper 32 bits, in rising order to out[begin:]; how many.
+    """Write the distinct upper 32 bits of values[:count] (uint64 hashes) to out[begin:] in rising order. Returns their number.
 
-    A hash table addressed by the upper bits, in which probing keeps the order (Amble and Knuth 1974): linear time.
+    Uses a hash table addressed by the upper bits, whose probing keeps the order (Amble and Knuth 1974): linear time.
     table: int64 scratch of at least 4 * count + 64.
     """
     bits = 1

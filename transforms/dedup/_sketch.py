@@ -42,7 +42,7 @@ def fill_sketch(shingles: Any, count: int, slots: Any) -> None:
             missing += 1
     i = 1
     while missing > 0 and i < t:
-        # shingles are mixed already: another odd multiplier a round gives other upper bits
+        # shingles are mixed already: a different odd multiplier in each round gives different upper bits
         multiplier, base = mix64(U(i) * GOLDEN) | U(1), U(i) << U(48)
         for k in range(count):
             h = shingles[k] * multiplier
@@ -62,17 +62,19 @@ def fill_sketch(shingles: Any, count: int, slots: Any) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _sketches(offsets: Any, data: Any, n: int, flags: Any, lower: Any, slots: Any, whole: Any, counts: Any) -> None:
+def _sketches(
+    offsets: Any, data: Any, n: int, flags: Any, lower: Any, slots: Any, words_hash: Any, counts: Any
+) -> None:
     folded, edges, words = scratch(offsets)
     shingles = np.empty_like(words)
     for row in range(len(offsets) - 1):
         start, stop = offsets[row], offsets[row + 1]
         count = hash_words(data, start, stop, flags, lower, folded, edges, words)
-        counts[row], whole[row] = shingle(words, count, n, shingles)
+        counts[row], words_hash[row] = shingle(words, count, n, shingles)
         if counts[row]:
             fill_sketch(shingles, counts[row], slots[row])
         else:
-            whole[row] = murmur128(data, start, stop, U(n))[0]
+            words_hash[row] = murmur128(data, start, stop, U(n))[0]
 
 
 def sketch(texts: pa.Array, slots: int, ngram: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -84,20 +86,22 @@ def sketch(texts: pa.Array, slots: int, ngram: int) -> tuple[np.ndarray, np.ndar
     offsets, data = string_buffers(texts)
     flags, lower = tables()
     out = np.empty((len(texts), slots), np.uint64)
-    whole, counts = np.empty(len(texts), np.uint64), np.empty(len(texts), np.int64)
-    _sketches(offsets, data, ngram, flags, lower, out, whole, counts)
-    return out, whole, counts
+    words_hash, counts = np.empty(len(texts), np.uint64), np.empty(len(texts), np.int64)
+    _sketches(offsets, data, ngram, flags, lower, out, words_hash, counts)
+    return out, words_hash, counts
 
 
 @njit(nogil=True, cache=True)
-def band_keys(slots: Any, whole: Any, counts: Any, bands: int, rows: int) -> tuple[Any, Any, Any]:
-    """(key, content, document) uint64, uint64, int64 [m]: one row a band of each document.
+def band_keys(slots: Any, words_hash: Any, counts: Any, bands: int, band_slots: int) -> tuple[Any, Any, Any]:
+    """(key, content, document) uint64, uint64, int64 [m]: one row for each band of each document.
 
-    key: hash of (band, its slots). content: bits 48..63 of the next band's key, by which documents of a hot band are
-    laid side by side with those that share more; 47 bits of the hash of the words, by which equal documents are known;
-    and 1 in the first band only. A document without words has one row, keyed by its bytes.
+    slots, words_hash, counts: of `sketch`; band_slots: slots in a band.
+
+    key: hash of (band, its slots). content: bits 48..63 of the next band's key, so that
+    documents of a hot band that share more bands lie side by side; 47 bits of the hash of the words, which find equal
+    documents; and 1 in the first band only. A document without words has one row, keyed by its bytes.
     """
-    n = len(whole)
+    n = len(words_hash)
     total = 0
     for d in range(n):
         total += bands if counts[d] else 1
@@ -107,14 +111,14 @@ def band_keys(slots: Any, whole: Any, counts: Any, bands: int, rows: int) -> tup
     own = np.empty(bands, np.uint64)
     m = 0
     for d in range(n):
-        words = (mix64(whole[d]) >> U(16)) & ~U(1)
+        words = (mix64(words_hash[d]) >> U(16)) & ~U(1)
         if counts[d] == 0:
-            key[m], content[m], document[m] = mix64(whole[d] ^ GOLDEN), words | U(1), d
+            key[m], content[m], document[m] = mix64(words_hash[d] ^ GOLDEN), words | U(1), d
             m += 1
             continue
         for b in range(bands):
             h = U(b) * GOLDEN
-            for r in range(b * rows, b * rows + rows):
+            for r in range(b * band_slots, (b + 1) * band_slots):
                 h = (h ^ slots[d, r]) * U(0xD6E8FEB86659FD93)
                 h ^= h >> U(32)
             own[b] = mix64(h)

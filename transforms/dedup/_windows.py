@@ -1,4 +1,4 @@
-"""Which windows of runs that share a fingerprint occur before: byte for byte."""
+"""Finds the windows, among runs that share a fingerprint, that occurred before, byte for byte."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cutting a text's windows into runs that equal windows of any other text also fall into.
+"""Groups the windows of a text into runs, so that equal windows of any texts fall into runs of equal key.
 
 Source: winnowing, Schleimer, Wilkerson, Aiken 2003, "Winnowing: local algorithms for document fingerprinting", SIGMOD.
 A window is `size` bytes; its fingerprint is the least hash of its substrings of k = ceil(size / 2) bytes. Equal windows have
@@ -19,7 +19,7 @@ _BASE = U(0xD6E8FEB86659FD93)
 
 
 def byte_table() -> np.ndarray:
-    """uint64 [256]: a random value a byte, for rolling hashes."""
+    """uint64 [256]: a random value for each byte, for rolling hashes."""
     return mix64_array(np.arange(1, 257, dtype=np.uint64) * GOLDEN)
 
 
@@ -114,7 +114,7 @@ def runs(offsets: Any, data: Any, size: int, table: Any) -> tuple[Any, Any, Any,
 
 @njit(nogil=True, cache=True)
 def contexts(offsets: Any, data: Any, document: Any, begin: Any, stop: Any, which: Any) -> tuple[Any, Any]:
-    """(offsets int64 [n+1], bytes) of text[begin:stop] of each run where `which`, of nothing where not."""
+    """(offsets int64 [n+1], bytes): text[begin:stop] of each run in `which`, and nothing for the others."""
     n = len(document)
     at = np.zeros(n + 1, np.int64)
     for i in range(n):

@@ -39,12 +39,13 @@ class Minhash(Group):
     Source: Broder 1997, "On the resemblance and containment of documents"; sketches by Dahlgaard, Knudsen, Thorup 2017;
     shingles as in Lee et al. 2022, "Deduplicating training data makes language models better", section 4.2.
 
-    Round 0 sends one 20-byte row a band; documents that share a band are candidates, equal documents are tied at once. (With 24
-    bands of 7 slots a pair at similarity 0.8 is found with probability 0.9965, one at 0.5 compared with 0.17; with 32 of 8 it is
-    0.9972 and 0.12, for a third more to send.) The components of their graph are gathered, and each meets in round 1 with its
-    shingles, where the pairs are compared: J = |A and B| / |A or B|. Clusters are the components of the confirmed pairs, so a
-    chain of similar documents is one cluster; one document of each survives (`keep`). Equal means equal words in equal order:
-    case, punctuation and white space do not count. Documents without any word are equal only byte for byte.
+    Round 0 sends one 20-byte row for each band. Documents that share a band are candidates; equal documents are linked at once.
+    (With 24 bands of 7 slots, a pair of similarity 0.8 is found with probability 0.9965, and one of 0.5 is compared with 0.17;
+    with 32 of 8 it is 0.9972 and 0.12, for a third more to send.) The components of the graph of candidates are gathered. In
+    round 1 the documents of a component meet with their shingles and are compared: J = |A and B| / |A or B|. Clusters are the
+    components of the confirmed pairs, so a chain of similar documents is one cluster; `keep` chooses its survivor.
+    Equal means equal words in equal order: case, punctuation and white space do not count. Documents without words are equal only
+    byte for byte.
 
     Side table `pairs`: id_a < id_b, jaccard (null without `verify`), survivor of their cluster. In candidate components of
     more than 64 documents the pairs are those that span the clusters, else all that reach the threshold.
@@ -77,24 +78,26 @@ class Minhash(Group):
 
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         if rnd == 0:
-            order_columns(batch.slice(0, 0), self.keep, self.name)  # a missing column is an error now, not a pass later
+            order_columns(
+                batch.slice(0, 0), self.keep, self.name
+            )  # raise for a missing column now, not in a later pass
             slots, words, counts = sketch(batch.column("text"), self.bands * self.rows, self.ngram)
             key, content, document = band_keys(slots, words, counts, self.bands, self.rows)
             return pa.record_batch({"key": key, "row": rows.astype(np.uint32)[document], "content": content})
-        found = candidates(decisions_or_empty(decisions, NAMED_LINKS))
-        chosen = batch.take(pa.array(np.searchsorted(rows, found.row)))
+        documents = candidates(decisions_or_empty(decisions, NAMED_LINKS))
+        chosen = batch.take(pa.array(np.searchsorted(rows, documents.row)))
         if self.verify:
-            # a document that is not compared sends none: its text is seen as absent
-            shingles = shingle_sets(pc.if_else(pa.array(found.compared), chosen.column("text"), ""), self.ngram)
+            # a document that is not compared sends no shingles: its text counts as empty
+            shingles = shingle_sets(pc.if_else(pa.array(documents.compared), chosen.column("text"), ""), self.ngram)
         else:
-            shingles = pa.ListArray.from_arrays(np.zeros(len(found.row) + 1, np.int32), pa.array([], pa.uint32()))
+            shingles = pa.ListArray.from_arrays(np.zeros(len(documents.row) + 1, np.int32), pa.array([], pa.uint32()))
         return pa.record_batch(
             {
-                "key": found.component,
-                "row": found.row,
-                "name": found.name,
-                "shown_by": found.shown_by,
-                "partners": found.partners,
+                "key": documents.component,
+                "row": documents.row,
+                "name": documents.name,
+                "shown_by": documents.shown_by,
+                "partners": documents.partners,
                 "shingles": shingles,
                 **order_columns(chosen, self.keep, self.name),
             }

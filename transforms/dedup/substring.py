@@ -80,7 +80,9 @@ class Substring(Group):
 
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         if rnd == 0:
-            order_columns(batch.slice(0, 0), self.keep, self.name)  # a missing column is an error now, not a pass later
+            order_columns(
+                batch.slice(0, 0), self.keep, self.name
+            )  # raise for a missing column now, not in a later pass
             key, document, begin, _, span = self._runs(batch.column("text"))
             return pa.record_batch(
                 {"key": key, "row": rows.astype(np.uint32)[document], "begin": begin.astype(np.uint32), "span": span}

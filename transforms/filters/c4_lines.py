@@ -68,7 +68,7 @@ class C4Lines(Filter):
         return [self.bad_words] if self.bad_words else []
 
     def fingerprint(self) -> str:
-        """With a list that is looked for within sentences, unlike that of work which found it between other characters only."""
+        """It changed, with `bad_words`, when they began to match within sentences of scripts without spaces."""
         step = super().fingerprint()
         if not self.bad_words or self.scripts_without_spaces == "as-is":
             return step
@@ -114,8 +114,8 @@ class C4Lines(Filter):
         if not self.bad_words:
             return None
         pattern = _bad_pattern(self.bad_words, self.scripts_without_spaces == "adapt")
-        found = pc.match_substring_regex(text, pattern, ignore_case=True)
-        return found.fill_null(False).to_numpy(zero_copy_only=False).astype(np.int64)
+        matches = pc.match_substring_regex(text, pattern, ignore_case=True)
+        return matches.fill_null(False).to_numpy(zero_copy_only=False).astype(np.int64)
 
 
 @functools.cache
@@ -166,8 +166,8 @@ def _cut(
     offsets: Any, data: Any, flags: Any, mark: Any, alone: int, pairs: Any, starts: Any, phrases: Any, citations: Any,
     as_code: bool, min_words: int, longest: int, out: Any, ends: Any, counts: Any,
 ) -> None:  # fmt: skip
-    """The rows without the lines that the rules cut, into (ends, out); and of each row, into counts [n, 5]: whether it has
-    lorem ipsum, whether it has a curly bracket, sentences left, lines, lines left."""
+    """Write the rows without the cut lines to (ends, out), and to counts [n, 5] of each row: whether it has lorem ipsum,
+    whether it has a curly bracket, sentences left, lines, lines left."""
     n_phrases = len(starts) - 1
     o = 0
     for row in range(len(offsets) - 1):
@@ -225,18 +225,18 @@ def _cut(
                 ended = words >= min_words
             if as_code and not ended:
                 continue
-            found = 0
+            matches = 0
             for k in range(line, w):
                 p = match_at(out, k, w, pairs, starts, phrases, 0, n_phrases)
                 if p >= 0:
-                    found |= 1 if p == 0 else 2 if p == 1 else 4
+                    matches |= 1 if p == 0 else 2 if p == 1 else 4
                 if as_code and out[k] == 123:
-                    found |= 8
+                    matches |= 8
             # in the order of the code: lorem ipsum, javascript, bracket, policy
-            lorem |= found & 1
-            if as_code and found & 11 == 8:
+            lorem |= matches & 1
+            if as_code and matches & 11 == 8:
                 curly = 1
-            if not ended or found & 6:
+            if not ended or matches & 6:
                 continue
             sentences += count_sentences(out, line, w, flags, mark)
             kept += 1

@@ -1,4 +1,4 @@
-"""Drops documents that another owner keeps, by the list that a joint deduplication gave."""
+"""Drops documents that another owner keeps, by the list of a joint deduplication."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ ELSEWHERE = "elsewhere"
 
 
 class KeptElsewhere(Filter):
-    """Drop documents whose id is in the list at `path`: an owner before this one, or this one, has one like it.
+    """Drop documents whose id is in the list at `path`: another owner, or this one, keeps a document like it.
 
     `corpusmill secure dedup JOB --config party.yaml --apply RECIPE` makes the list, adds what later jobs find, and runs the
     recipe; any other run obeys the list as it is, so what it names stays out. The reason says who keeps the document:
     `kept-by-OWNER`. Put the step behind all that add documents, and before `pack`: the ids of the list are those of the
-    documents that the joint deduplication was given. The list is a Parquet file of `id` and `kept_by` (null: untold).
+    documents that the joint deduplication was given. The list is a Parquet file of `id` and `kept_by` (null: not known).
     Raises BadFileError for a file that is no such list.
 
     >>> import tempfile, pyarrow as pa
@@ -52,21 +52,21 @@ class KeptElsewhere(Filter):
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
         """The value is 1 for a document that is dropped."""
         ids, owners, names = _load(self.path, *_stamp(self.path))
-        found = pc.index_in(batch.column("id").cast(pa.string()), ids)
-        gone = pc.is_valid(found).to_numpy(zero_copy_only=False)
+        matches = pc.index_in(batch.column("id").cast(pa.string()), ids)
+        gone = pc.is_valid(matches).to_numpy(zero_copy_only=False)
         codes = np.full(batch.num_rows, -1, np.int16)
-        codes[gone] = owners[pc.fill_null(found, 0).to_numpy(zero_copy_only=False)[gone]]
+        codes[gone] = owners[pc.fill_null(matches, 0).to_numpy(zero_copy_only=False)[gone]]
         return Verdict(names, codes, np.where(gone, 1.0, np.nan))
 
 
-def add_to_list(path: str, found: pa.Table) -> int:
-    """Add `id` and `kept_by` of a joint deduplication to a list, which is made if it is not there; its rows afterwards.
+def add_to_list(path: str, matches: pa.Table) -> int:
+    """Add `id` and `kept_by` of a joint deduplication to the list at `path`, or make it. Returns the number of its rows.
 
-    Of an id that is in both, what the list says stays. The file appears whole or not at all.
+    The list wins for an id that is in both. The file appears whole or not at all.
     """
     import pyarrow.parquet as pq
 
-    parts = [found.select(["id", "kept_by"]).cast(_SCHEMA)]
+    parts = [matches.select(["id", "kept_by"]).cast(_SCHEMA)]
     if os.path.exists(path):
         parts.insert(0, _read(path))
     joined = pa.concat_tables(parts).combine_chunks()

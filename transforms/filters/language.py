@@ -38,7 +38,7 @@ LABELS = frozenset(
 )
 UNKNOWN = "und"
 NOTHING: tuple[Any, Any] = ((), ())
-_FEW = 12  # letters; those of scripts without spaces count twice
+_FEW = 12  # letters; letters of scripts without spaces count twice
 
 
 class Language(Filter):
@@ -86,7 +86,7 @@ class Language(Filter):
         predict, lock = _model()
         codes: list[str] = []
         score = np.zeros(len(batch))
-        with lock:  # the model is not known to be safe for threads, and does not release the interpreter anyway
+        with lock:  # nobody promises that the model is safe for threads, and it does not release the GIL anyway
             for i, snippet in enumerate(snippets.to_pylist()):
                 labels, probabilities = predict(snippet) if snippet else NOTHING
                 codes.append(labels[0][9:] if labels else UNKNOWN)
@@ -116,7 +116,7 @@ def _model() -> tuple[Any, threading.Lock]:
 
 
 def line_of_prose(texts: pa.Array, chars: int) -> pa.Array:
-    """What the model sees of each text: at most `chars` characters without line feeds; empty if it has no letter."""
+    """The part of each text that the model sees: at most `chars` characters without line feeds; empty without letters."""
     flags, lower = tables()
     offsets, data = string_buffers(texts)
     lengths = np.minimum(np.diff(offsets).astype(np.int64) * 2, 4 * chars)
@@ -185,7 +185,7 @@ def _prose(offsets: Any, data: Any, flags: Any, lower: Any, limit: int, out: Any
                 if attempt == 0:
                     k = _skip(data, i, stop)
                     if k > i:
-                        if data[i] == 58:  # the address began with the word before it
+                        if data[i] == 58:  # the address begins with the previous word
                             size -= char_count(out, word, o)
                             o = word
                         i = k

@@ -1,4 +1,4 @@
-"""What the filters' kernels share: words as rules count them, lines, sentence ends, and repeated hashes.
+"""Helpers of the filters' kernels: words as rules count them, lines, sentence ends, and repeated hashes.
 
 **Words of a rule.** Papers on web text count what white space separates, so "don't" and "3.5%" are one word each, and "="
 is a word without a letter. Here too, with one addition for `scripts_without_spaces: adapt`: a character of a script

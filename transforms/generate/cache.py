@@ -1,4 +1,4 @@
-"""Answers of models by what was asked: a request that was answered once is never sent again, not even after `kill -9`.
+"""Keeps the answers of models, so that a request is never sent twice, not even after `kill -9`.
 
 One SQLite file: several processes and threads may use it, each answer is committed before the next is asked for, and looking
 one up reads one page. An entry is (digest of the payload, id of the record, answer); the record's id is there so that a
@@ -44,7 +44,7 @@ class RequestCache:
         try:
             self._db = sqlite3.connect(path, timeout=120, check_same_thread=False, isolation_level=None)
             self._db.execute("PRAGMA synchronous = NORMAL")
-            self._db.execute("PRAGMA secure_delete = ON")  # what is forgotten leaves the file, too
+            self._db.execute("PRAGMA secure_delete = ON")  # forgotten entries are overwritten in the file
             self._db.execute(
                 "CREATE TABLE IF NOT EXISTS answers (payload BLOB PRIMARY KEY, record TEXT, answer TEXT) WITHOUT ROWID"
             )
@@ -75,7 +75,7 @@ class RequestCache:
 
     @contextlib.contextmanager
     def _whole(self) -> Iterator[None]:
-        """What is changed in this block is changed whole, or not at all."""
+        """Makes the changes of this block all or none."""
         with self._mutex:
             self._db.execute("BEGIN IMMEDIATE")
             try:
@@ -92,7 +92,7 @@ class RequestCache:
             self._db.executemany("INSERT OR IGNORE INTO answers VALUES (?, ?, ?)", list(entries))
 
     def _count(self, asked: int = 0, found: int = 0) -> None:
-        with self._counting:  # an addition of two threads at once would lose one of them
+        with self._counting:  # two threads could add at the same time
             self.asked, self.found = self.asked + asked, self.found + found
 
     def complete(self, model: Model, requests: Sequence[Request]) -> list[str]:
@@ -105,7 +105,7 @@ class RequestCache:
                 new.setdefault(payload, request)
         self._count(found=len(requests) - len(new))
         pending = list(new.items())
-        each = getattr(model, "complete_each", None)  # answers that are paid for one by one are kept one by one
+        each = getattr(model, "complete_each", None)  # each answer is kept as soon as it is paid for
         if each is not None and pending:
 
             def keep(place: int, answer: str) -> None:

@@ -1,4 +1,4 @@
-"""What a confidence is worth: temperature scaling on held-out labels, and thresholds with a promised precision."""
+"""Calibrates confidences on held-out labels: temperature scaling, and thresholds for a least precision."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a generated text must pass, in this order; the first failure is its reason, so that every loss is explained.
+"""The checks of a generated text, in this order. The first failure is the reason of its refusal.
 
     length       fewer than min_chars or more than max_chars characters
     schema       no match of the regular expression `pattern`, or no JSON object with the `json_keys`

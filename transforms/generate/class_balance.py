@@ -1,4 +1,4 @@
-"""Equally many pseudo-labelled documents of each class, the most confident ones."""
+"""Keeps equally many pseudo-labelled documents of each class, the most confident ones."""
 
 from __future__ import annotations
 
@@ -65,7 +65,5 @@ class ClassBalance(Group):
 
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
         place = np.searchsorted(rows, decisions.column("row").to_numpy()).astype(np.int64)
-        stays = np.ones(batch.num_rows, np.bool_)
-        stays[place] = False
         values = decisions.column("confidence").to_pylist()
-        return Applied(batch.filter(pa.array(stays)), place, ["rank"] * len(place), values, [None] * len(place))
+        return Applied.without(batch, place, ["rank"] * len(place), values)

@@ -1,4 +1,4 @@
-"""Documents written by a model: prompted by real ones, checked, and derived with their whole origin on record."""
+"""Documents that a model writes from real ones, checked and recorded with their origin."""
 
 from __future__ import annotations
 
@@ -110,25 +110,25 @@ class Generate(ModelStep, Expand):
         return self
 
     def files(self) -> list[str]:
-        """Seed tasks and texts not to be repeated: their content is part of the fingerprint."""
+        """Seed tasks and the texts that must not be repeated."""
         return [*([self.tasks] if self.tasks else []), *self.against]
 
     def expand(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:
         asked = self._asked(batch)
         rows = batch.take(pa.array(asked)).to_pylist()
         keys = rng.keys(batch)[asked]
-        found = _Found(self, batch.take(pa.array(asked)), rows) if len(rows) else None
+        attempts = _Attempts(self, batch.take(pa.array(asked)), rows) if len(rows) else None
         for number in range(1, self.tries + 1):
-            if found is None or not len(open_places := found.lacking()):
+            if attempts is None or not len(open_places := attempts.lacking()):
                 break
             drawn = draw_array(keys[open_places], number)
             written = self._write([rows[i] for i in open_places], drawn)
-            found.judge(open_places, number, [p for p, _ in written], [t for _, t in written])
-        made = found.made if found else []
-        return self._rows(batch, asked, made, rng)
+            attempts.judge(open_places, number, [p for p, _ in written], [t for _, t in written])
+        texts = attempts.texts if attempts else []
+        return self._rows(batch, asked, texts, rng)
 
     def _asked(self, batch: pa.RecordBatch) -> np.ndarray:
-        """Rows that the model is asked about, int64."""
+        """Rows for which the model is asked, int64."""
         asked = np.ones(batch.num_rows, np.bool_)
         names = batch.schema.names
         if "parent" in names:
@@ -160,7 +160,7 @@ class Generate(ModelStep, Expand):
         return prompts.fill(self.template, row)
 
     def form(self) -> dict[str, Any]:
-        """The prompt's form, as `derived_by` says it."""
+        """The prompt's form, for `derived_by`."""
         of = {
             "template": ("template",),
             "continue": ("words", "keep_prompt"),
@@ -169,25 +169,25 @@ class Generate(ModelStep, Expand):
         }
         return {"kind": self.prompt, **{name: getattr(self, name) for name in of[self.prompt]}}
 
-    def _rows(self, batch: pa.RecordBatch, asked: np.ndarray, made: list[_Made], rng: Keyed) -> pa.RecordBatch:
-        """The originals, each followed by what was made of it."""
-        made = sorted(made, key=lambda m: (m.place, m.number))
+    def _rows(self, batch: pa.RecordBatch, asked: np.ndarray, written: list[_Text], rng: Keyed) -> pa.RecordBatch:
+        """The originals, each followed by the texts derived from it."""
+        written = sorted(written, key=lambda m: (m.place, m.number))
         places = np.concatenate(
-            [np.arange(batch.num_rows), asked[[m.place for m in made]] if made else np.zeros(0, np.int64)]
+            [np.arange(batch.num_rows), asked[[m.place for m in written]] if written else np.zeros(0, np.int64)]
         )
         order = np.argsort(places, kind="stable")
-        n, new = batch.num_rows, len(made)
+        n, new = batch.num_rows, len(written)
         derived = np.arange(n + new) >= n
         out = batch.take(pa.array(places.astype(np.int64)))
         named = repeats(out)
         ids = out.column("id").to_pylist()
         lineage: list[str | None] = [None] * n
         model = digest_of(self.model)
-        for i, one in enumerate(made, n):
+        for i, one in enumerate(written, n):
             ids[i] = derived_ids(named.slice(i, 1), f"{self.name}\0{rng.base}\0{model}", one.number)[0].as_py()
             lineage.append(json.dumps(self._about(one, model, rng), ensure_ascii=False, sort_keys=True))
         texts = pa.concat_arrays(
-            [batch.column("text"), pa.array([m.text for m in made], batch.schema.field("text").type)]
+            [batch.column("text"), pa.array([m.text for m in written], batch.schema.field("text").type)]
         )
         parents = pc.if_else(pa.array(derived), out.column("id"), _kept(out, "parent"))
         marks: list[tuple[str, pa.Array]] = [
@@ -198,20 +198,20 @@ class Generate(ModelStep, Expand):
             ("origin", pc.if_else(pa.array(derived), SYNTHETIC, pc.fill_null(_kept(out, "origin"), REAL))),
         ]
         if self.refused == "mark":
-            marks.append(("refused", pa.array([*[None] * n, *[m.reason or None for m in made]], pa.string())))
+            marks.append(("refused", pa.array([*[None] * n, *[m.reason or None for m in written]], pa.string())))
         for name, values in marks:
             out = set_column(out, name, values)
         return out.take(pa.array(order))
 
-    def _about(self, one: _Made, model: str, rng: Keyed) -> dict[str, Any]:
-        """What `derived_by` says."""
-        said = {"transform": self.name, "version": self.version, "model": model, "prompt": self.form()}
-        said |= {
+    def _about(self, one: _Text, model: str, rng: Keyed) -> dict[str, Any]:
+        """The content of `derived_by`."""
+        origin = {"transform": self.name, "version": self.version, "model": model, "prompt": self.form()}
+        origin |= {
             "prompt_sha256": hashlib.sha256(one.prompt.encode()).hexdigest(),
             "try": one.number,
             "round": self.round,
         }
-        return said | {"seed": rng.seed, "scores": one.scores}
+        return origin | {"seed": rng.seed, "scores": one.scores}
 
 
 def _kept(batch: pa.RecordBatch, name: str) -> pa.Array:
@@ -220,8 +220,8 @@ def _kept(batch: pa.RecordBatch, name: str) -> pa.Array:
     return pa.nulls(batch.num_rows, pa.string())
 
 
-class _Made:
-    """A text that was written: for which asked row, at which try, what it scored, and why it is refused ("" if it is not)."""
+class _Text:
+    """A text that the model wrote: the place of its parent, the number of the try, its scores, and why it is refused, or ""."""
 
     __slots__ = ("number", "place", "prompt", "reason", "scores", "text")
 
@@ -230,11 +230,11 @@ class _Made:
         self.reason, self.scores = "", {}  # type: str, dict[str, float | None]
 
 
-class _Found:
-    """What was made for the asked rows of a batch so far, and how many more each needs."""
+class _Attempts:
+    """The texts written so far for the parents in a batch, and the parents that need more."""
 
     def __init__(self, step: Generate, parents: pa.RecordBatch, rows: list[dict[str, Any]]) -> None:
-        self.step, self.rows, self.made = step, rows, []  # type: Generate, list[dict[str, Any]], list[_Made]
+        self.step, self.rows, self.texts = step, rows, []  # type: Generate, list[dict[str, Any]], list[_Text]
         texts = pc.fill_null(parents.column("text"), "")
         self.distinct = checks.distinct(texts)[0]
         self.sets = _sets(texts)
@@ -245,10 +245,10 @@ class _Found:
         return np.array([i for i, a in enumerate(self.accepted) if len(a) < self.step.copies], np.int64)
 
     def judge(self, places: np.ndarray, number: int, asked: list[str], written: list[str]) -> None:
-        """Run the checks in order on one try of each row in `places`; a text that failed one is not put to the next."""
+        """Run the checks in order on one try of each row in `places`; a text that fails one is not checked further."""
         step = self.step
-        made = [_Made(int(i), number, p, t) for i, p, t in zip(places, asked, written)]
-        open_ = list(made)
+        tried = [_Text(int(i), number, p, t) for i, p, t in zip(places, asked, written)]
+        open_ = list(tried)
 
         def refuse(reason: str, passes: np.ndarray, score: str = "", values: np.ndarray | None = None) -> None:
             nonlocal open_
@@ -291,7 +291,7 @@ class _Found:
                 one.reason = "near-accepted"
             else:
                 self.accepted[one.place].append(own)
-        self.made += made if step.refused == "mark" else [one for one in made if not one.reason]
+        self.texts += tried if step.refused == "mark" else [one for one in tried if not one.reason]
 
 
 def _sets(texts: pa.Array) -> list[np.ndarray]:

@@ -1,7 +1,7 @@
-"""What a step asks of a model, and how it finds one: requests, the interface, and openers by scheme.
+"""The interface between steps and models: requests, the protocol of a model, and openers by scheme.
 
-`transforms` knows no model. Whoever runs the steps registers openers; `pipelines` registers those of `training`, and a user
-may register one of their own. A specification is `scheme:rest`, or a path, whose scheme is the empty string.
+`transforms` has no models. The program that runs steps registers openers: `pipelines` registers those of `training`, and users
+may register their own. A specification is `scheme:rest`, or a path, whose scheme is the empty string.
 
     register("mine", "my_package.models:open_mine")    # open_mine(spec: str) -> Model; open_mine.digest(spec) -> str
 """
@@ -44,12 +44,12 @@ class Request:
 
     def payload(self, model: str) -> bytes:
         """Digest of all that decides the answer of the model with digest `model`; the record's id is not part of it."""
-        said = [model, "complete", self.prompt, self.key, asdict(self.sampling)]
-        return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).digest()
+        request = [model, "complete", self.prompt, self.key, asdict(self.sampling)]
+        return hashlib.sha256(json.dumps(request, ensure_ascii=False).encode()).digest()
 
 
 class Model(Protocol):
-    """What steps can ask. A model that cannot do one of these raises RecipeError, which says what it is."""
+    """The calls that steps make. A model that cannot answer one raises RecipeError, which says what kind of model it is."""
 
     digest: str
     classes: list[str]
@@ -99,8 +99,8 @@ def digest_of(spec: str) -> str:
     Raises:
         RecipeError, DatasetError: there is no such model.
     """
-    found: str = _opener(spec).digest(spec)
-    return found
+    digest: str = _opener(spec).digest(spec)
+    return digest
 
 
 def open_model(spec: str) -> Model:

@@ -1,4 +1,4 @@
-"""What a model is asked: a template over a document's columns, its beginning, a rephrasing, or instructions as examples.
+"""Prompts: a template over a document's columns, its beginning, a rephrasing, or instructions as examples.
 
 template    the text in `template`, with `{text}` and other columns of the document in braces
 continue    the first `words` words of the document: a base model goes on in its manner
@@ -36,16 +36,16 @@ def fields(template: str) -> tuple[str, ...]:
 
     Raises RecipeError for anything but names in braces.
     """
-    found = []
+    names = []
     try:
         for _, name, spec, conversion in string.Formatter().parse(template):
             if name is not None:
                 if not name.isidentifier() or spec or conversion:
                     raise ValueError(f"{{{name}}} is no column name")
-                found.append(name)
+                names.append(name)
     except ValueError as error:
         raise RecipeError(f"template: {error}; write columns as {{text}} and a brace as {{{{") from None
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(names))
 
 
 def fill(template: str, document: Mapping[str, Any]) -> str:

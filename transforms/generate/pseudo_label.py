@@ -1,4 +1,4 @@
-"""Labels from a teacher: the step that labels unlabelled documents, and drops those that it is not sure of."""
+"""Labels unlabelled documents with a teacher, and drops those that it is not sure of."""
 
 from __future__ import annotations
 

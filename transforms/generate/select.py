@@ -1,4 +1,4 @@
-"""Which pseudo-labels are trained on, in which shares of the classes, and whether the student is kept."""
+"""Selects pseudo-labels to train on, the shares of their classes, and whether to keep the student."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all steps that ask a model share: its digest in the fingerprint, its path relative to the recipe."""
+"""The base of all steps that ask a model: the model's digest is in the fingerprint, its path is relative to the recipe."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class ModelStep(Transform):
     specifications: ClassVar[tuple[str, ...]] = ("model",)
 
     def fingerprint(self) -> str:
-        """As of any transform; of a model its digest counts and not its path."""
+        """As for any transform, with the digest of a model instead of its path."""
         digests = {n: f"model:{digest_of(v)}" for n in self.specifications if (v := getattr(self, n)) is not None}
         return Transform.fingerprint(self.model_copy(update=digests))
 
     def resolved(self, folder: str) -> Self:
         """With the paths of files and of local models taken from `folder`, where they are relative."""
         out = super().resolved(folder)
-        found = {n: _at(folder, v) for n in self.specifications if (v := getattr(out, n)) is not None}
-        return out.model_copy(update=found)
+        paths = {n: _at(folder, v) for n in self.specifications if (v := getattr(out, n)) is not None}
+        return out.model_copy(update=paths)
 
 
 def _at(folder: str, spec: str) -> str:

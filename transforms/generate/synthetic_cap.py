@@ -42,20 +42,20 @@ class SyntheticCap(Group):
 
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         sizes = self._sizes(batch)
-        made = is_synthetic(batch)
+        synthetic = is_synthetic(batch)
         order = draw_array(Keyed(self.seed, self.name).keys(batch), 0)
         group = np.zeros(batch.num_rows, np.uint64)
         if "label" in batch.schema.names:
             group = hash64(pc.fill_null(batch.column("label").cast(pa.string()), ""))
-        keep = np.flatnonzero(made)
+        keep = np.flatnonzero(synthetic)
         real = batch.num_rows > len(keep)
         tail = [0] * real
         return pa.record_batch(
             {
                 "key": pa.array(np.zeros(len(keep) + real, np.uint64)),
-                "row": pa.array(np.append(rows[keep], rows[np.flatnonzero(~made)[:1]]), pa.uint32()),
+                "row": pa.array(np.append(rows[keep], rows[np.flatnonzero(~synthetic)[:1]]), pa.uint32()),
                 "kind": pa.array([_SYNTHETIC] * len(keep) + [_REAL] * real, pa.uint8()),
-                "size": pa.array(np.append(sizes[keep], [sizes[~made].sum()] * real).astype(np.int64)),
+                "size": pa.array(np.append(sizes[keep], [sizes[~synthetic].sum()] * real).astype(np.int64)),
                 "order": pa.array(np.append(order[keep], tail).astype(np.uint64)),
                 "group": pa.array(np.append(group[keep], tail).astype(np.uint64)),
             }
@@ -69,18 +69,15 @@ class SyntheticCap(Group):
         return np.diff(load_tokenizer(self.tokenizer).encode(batch.column("text"))[0]).astype(np.int64)
 
     def decide(self, rnd: int, keys: pa.Table) -> Decided:
-        made = keys.filter(pc.equal(keys["kind"], _SYNTHETIC))
+        synthetic = keys.filter(pc.equal(keys["kind"], _SYNTHETIC))
         real = int(pc.sum(keys.filter(pc.equal(keys["kind"], _REAL))["size"]).as_py() or 0)
-        size, order, group = (made[n].to_numpy() for n in ("size", "order", "group"))
+        size, order, group = (synthetic[n].to_numpy() for n in ("size", "order", "group"))
         dropped = ~within(size, group, order, int(real * self.max_share / (1 - self.max_share)))
-        return Decided(made.select(["shard", "row"]).filter(pa.array(dropped)))
+        return Decided(synthetic.select(["shard", "row"]).filter(pa.array(dropped)))
 
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
-        gone = np.isin(rows, decisions.column("row").to_numpy())
-        lost = np.flatnonzero(gone)
-        return Applied(
-            batch.filter(pa.array(~gone)), lost, ["cap"] * len(lost), [self.max_share] * len(lost), [None] * len(lost)
-        )
+        lost = np.flatnonzero(np.isin(rows, decisions.column("row").to_numpy()))
+        return Applied.without(batch, lost, ["cap"] * len(lost), [self.max_share] * len(lost))
 
 
 def is_synthetic(batch: pa.RecordBatch) -> np.ndarray:

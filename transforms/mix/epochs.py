@@ -1,6 +1,6 @@
-"""How often each domain of a corpus is read: from sizes and asked shares to expected epochs.
+"""Computes how often each domain of a corpus is read, from its size and asked share.
 
-A **share** is the part of the mixture that a domain shall be; an **epoch** is one pass over it. Domain d of size n_d with
+A **share** is the part of the mixture that a domain should be; an **epoch** is one pass over it. Domain d of size n_d with
 share p_d of a budget B is read e_d = B p_d / n_d times, at most `max_epochs`; what a capped domain leaves over goes to the
 others in proportion to their shares.
 """

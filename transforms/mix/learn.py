@@ -81,7 +81,7 @@ def fit(mixtures: np.ndarray, losses: np.ndarray, seed: int = 1, simulated: int 
 
     points = _around(x, seed, simulated)
     weights = _best(points, predict(points), best)
-    for reach in (0.5, 0.3, 0.2, 0.1, 0.05):  # once more, nearer to what was found
+    for reach in (0.5, 0.3, 0.2, 0.1, 0.05):  # once more, near the best so far
         near = (1 - reach) * weights + reach * points
         weights = _best(near, predict(near), best)
     baseline = float(np.sqrt(((r * m / (m - 1)) ** 2).mean()))

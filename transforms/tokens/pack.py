@@ -1,7 +1,7 @@
-"""Documents to rows of a fixed number of tokens: the last step of a recipe that makes training shards.
+"""Packs documents into rows of a fixed number of tokens: the last step of a recipe that makes training shards.
 
-Pack is a Terminal: a row holds several documents and a long document several rows. It takes
-all documents of a shard and gives rows, which are derived: `documents` names what each row is made of. The contract:
+Pack is a Terminal: a row may hold several documents, and a long document fills several rows. It takes all documents of a shard
+and gives rows; `documents` names the pieces of each row. The contract:
 
 - `pack(batches, rng, report)` is called once a shard, behind every other step; it yields batches of `row_schema()`.
 - `report` is complete when the iterator is exhausted. Every document is then packed or dropped (`report.check`):
@@ -170,11 +170,11 @@ class Pack(Terminal):
         if not len(document):
             return
         ids, values = _one(about["id"]), _one(about["group"])
-        # repeats of a document are drawn apart, and rows of different repeats have different names
+        # each repeat of a document has its own draws, and its rows have their own names
         epochs = _one(about["epoch"])
         keys = at_epochs(rng.keys(ids), epochs)
         hashes = np.stack([at_epochs(half, epochs) for half in hash128(ids).T], axis=1)
-        # documents in the order of their draws: what follows does not depend on how they came
+        # documents in the order of their draws, so that rows do not depend on the order of input
         document = document[np.argsort(keys[document], kind="stable")]
         groups = values.dictionary_encode(null_encoding="encode").indices.to_numpy()[document].astype(np.int64)
         best = self.strategy == "best-fit"
@@ -184,7 +184,7 @@ class Pack(Terminal):
         kept = used >= self.min_fill * self.length
         stays = kept[row]
         report.place(about, which, size, stays, sizes)
-        # drop rows, and close the gaps in their numbers
+        # drop rows and renumber the rest
         row = (np.cumsum(kept) - 1)[row[stays]]
         which, offset, size, used = which[stays], offset[stays], size[stays], used[kept]
         report.fill(used, self.length)
@@ -251,7 +251,7 @@ def _none(schema: pa.Schema) -> pa.RecordBatch:
 
 
 def _about(batch: pa.RecordBatch, separate: str | None) -> pa.RecordBatch:
-    """What is kept of a document beside its tokens: id, source, bytes, the value that separates rows, and its epoch."""
+    """The columns kept beside a document's tokens: id, source, bytes, the value that separates rows, and its epoch."""
     n, names = batch.num_rows, batch.schema.names
     source = batch.column("source") if "source" in names else pa.nulls(n, pa.string())
     size = pc.binary_length(batch.column("text")).cast(pa.int64()) if "text" in names else pa.nulls(n, pa.int64())

@@ -1,4 +1,4 @@
-"""The accounting of packing: every document packed or dropped, every token in a row or lost, and what packing cost."""
+"""Accounts for packing: every document is packed or dropped, every token is in a row or lost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LEDGER = pa.schema(
 
 @dataclass
 class PackReport:
-    """What became of a shard's documents and tokens; `Pack.pack` fills it.
+    """The account of a shard's documents and tokens. `Pack.pack` fills it.
 
     documents: rows in. packed: documents with at least one token in a row. cut: packed documents that lie in more than one
     piece. shortened: packed documents that lost a piece to `min_fill`. tokens: in rows, with bos and eos, without padding.
@@ -65,8 +65,8 @@ class PackReport:
         return pa.Table.from_batches(self.gone, LEDGER)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form, with the shares; what packing cost and what it used. Without the encoder: any gives the same ids,
-        and which one is installed must not show in what is published."""
+        """JSON-able form with the shares. The encoder is left out: every encoder gives the same ids, and published files must not
+        depend on which one is installed."""
         plain = {k: v for k, v in self.__dict__.items() if k not in ("gone", "encoder")}
         return {
             **plain,

@@ -1,4 +1,4 @@
-"""Kernels of packing: which piece of a document goes to which row, and the rows filled.
+"""Kernels that assign pieces of documents to rows, and fill the rows.
 
 Best-fit-decreasing over pieces of at most `length` tokens (Ding et al. 2024, "Fewer truncations improve language
 modeling", section 3): documents longer than a row are cut into full rows and a rest, pieces go longest first into the
@@ -38,7 +38,7 @@ def wrap(offsets: np.ndarray, ids: np.ndarray, bos: int, eos: int, dtype: np.dty
     out = np.empty(int(offsets[-1] - offsets[0]) + full * ((bos >= 0) + (eos >= 0)), dtype)
     ends = np.zeros(len(offsets), np.int64)
     ids = np.asarray(ids, np.uint32)[:]
-    ids.flags.writeable = False  # as Arrow's own buffers are: one kernel, not two
+    ids.flags.writeable = False  # writeable or not as Arrow's buffers are, so that one kernel serves both
     _wrap(np.asarray(offsets, np.int64)[:], ids, bos, eos, ends, out)
     return ends, out
 
@@ -167,7 +167,7 @@ def place(sizes: np.ndarray, keys: np.ndarray, groups: np.ndarray, length: int, 
     which, offset, size, row = (np.concatenate(column) for column in zip(*parts))
     if not best and len(parts) == 1:
         return which, offset, size, row
-    # best-fit makes its rows longest document first, and groups come one by one: order rows by their least draw
+    # best-fit makes rows from the longest documents on, group by group: order rows by their least draw
     draws = _draws(keys[which], offset)
     least = np.full(rows, 2**64 - 1, np.uint64)
     np.minimum.at(least, row, draws)

@@ -123,11 +123,11 @@ class Tokenizer:
         Raises:
             RecipeError: the tokenizer has no such token.
         """
-        found = self.special.get(token, self._vocab.get(token))
-        if found is None:
+        number = self.special.get(token, self._vocab.get(token))
+        if number is None:
             have = ", ".join(self.special) or "none"
             raise RecipeError(f"{field}: {token!r} is no token of {self.path}; its special tokens are: {have}")
-        return int(found)
+        return int(number)
 
 
 def load_tokenizer(path: str, special_in_text: bool = False) -> Tokenizer:

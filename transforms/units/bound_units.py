@@ -113,9 +113,5 @@ class BoundUnits(Group):
 
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
         at = np.searchsorted(rows, decisions.column("row").to_numpy()).astype(np.int64)
-        kept = np.ones(len(rows), np.bool_)
-        kept[at] = False
         reasons = [REASONS[r] for r in decisions.column("reason").to_pylist()]
-        return Applied(
-            batch.filter(pa.array(kept)), at, reasons, decisions.column("value").to_pylist(), [None] * len(at)
-        )
+        return Applied.without(batch, at, reasons, decisions.column("value").to_pylist())

@@ -54,15 +54,15 @@ def _data_type(kind: pa.DataType) -> str:
 
 def _field(field: pa.Field, where: str, source: dict[str, Any], column: str) -> dict[str, Any]:
     kind, name = field.type, f"{where}/{field.name}"
-    made: dict[str, Any] = {"@type": "cr:Field", "@id": name, "name": name}
+    metadata: dict[str, Any] = {"@type": "cr:Field", "@id": name, "name": name}
     if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind) or pa.types.is_large_list(kind):
         shape = kind.list_size if pa.types.is_fixed_size_list(kind) else -1
-        made |= {"isArray": True, "arrayShape": str(shape)}
+        metadata |= {"isArray": True, "arrayShape": str(shape)}
         kind = kind.value_type
-    made["source"] = {**source, "extract": {"column": column}}
+    metadata["source"] = {**source, "extract": {"column": column}}
     if pa.types.is_struct(kind):
         inner = [kind.field(i) for i in range(kind.num_fields)]
-        made["subField"] = [
+        metadata["subField"] = [
             {
                 "@type": "cr:Field",
                 "@id": f"{name}/{part.name}",
@@ -73,8 +73,8 @@ def _field(field: pa.Field, where: str, source: dict[str, Any], column: str) -> 
             for part in inner
         ]
     else:
-        made["dataType"] = _data_type(kind)
-    return made
+        metadata["dataType"] = _data_type(kind)
+    return metadata
 
 
 def croissant(
@@ -117,10 +117,10 @@ def croissant(
         "name": "shards",
         "description": f"all {len(files)} files",
         "encodingFormat": media,
-        # one by one: beside them may lie the shards of other snapshots
+        # one by one, since shards of other snapshots may lie beside them
         "includes": [file.path for file in files],
     }
-    made: dict[str, Any] = {
+    metadata: dict[str, Any] = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "conformsTo": "http://mlcommons.org/croissant/1.1",
@@ -131,15 +131,15 @@ def croissant(
         "datePublished": published.isoformat(),
     }
     if creator:
-        made["creator"] = {"@type": "sc:Organization", "name": creator}
+        metadata["creator"] = {"@type": "sc:Organization", "name": creator}
     if url:
-        made["url"] = url
-    made["distribution"] = [*objects, shards]
+        metadata["url"] = url
+    metadata["distribution"] = [*objects, shards]
     if form == "parquet":
         source = {"fileSet": {"@id": "shards"}}
         fields = [_field(field, "rows", source, field.name) for field in schema]
-        made["recordSet"] = [{"@type": "cr:RecordSet", "@id": "rows", "name": "rows", "field": fields}]
-    return made
+        metadata["recordSet"] = [{"@type": "cr:RecordSet", "@id": "rows", "name": "rows", "field": fields}]
+    return metadata
 
 
 def write_croissant(path: str, metadata: dict[str, Any]) -> File:
