@@ -14,6 +14,7 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,6 +26,7 @@ from corpusmill.transforms.generate.prompts import beginning
 from corpusmill.transforms.kernels.njit import Kernel
 from corpusmill.transforms.noise.denoise import Denoise
 from corpusmill.transforms.noise.unigrams import count_words
+from corpusmill.transforms.select._linear import train
 from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
 PARAGRAPHS = [
@@ -53,6 +55,7 @@ STEPS: list[Any] = [
     "paragraphs",
     "lines",
     {"substring": {"min_bytes": 40}},
+    {"quality": {"model": "scorer.safetensors"}},
     {"select": {"like": "held-out.jsonl", "share": 0.5}},
     *({"noise": {"replace": 0.2, "delete": 0.1, "words": words}} for words in ("document", "words.txt")),
     {"aeda": {"copies": 1}},
@@ -85,6 +88,8 @@ def write_files(folder: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows), folder / "rows.parquet")
     batches = pa.Table.from_pylist(rows).to_batches()
     train_tokenizer(batches, str(folder / "tokenizer.json"), vocab_size=300)
+    texts = pa.array([row["text"] for row in rows])
+    train(texts, np.arange(48) % 2, ("like", "unlike"), 2, 64, 1).save(str(folder / "scorer.safetensors"))
     large = json.loads((folder / "tokenizer.json").read_text())
     large["model"]["vocab"] |= {f"token {i}": i for i in range(len(large["model"]["vocab"]), 70_000)}
     (folder / "large.json").write_text(json.dumps(large))

@@ -1,4 +1,6 @@
-"""Selection of documents by learned decisions: steps that compare documents with a target.
+"""Selection of documents by learned decisions.
 
-`select` resamples documents towards a target text (DSIR). `_ngrams` counts and scores hashed word n-grams.
+`quality` scores documents with a trained classifier, `top` keeps the highest values of any numeric column, and `select`
+resamples documents towards a target text (DSIR). `_linear` is the classifier: training, probabilities and its file;
+`_ngrams` counts and weighs hashed word n-grams.
 """

@@ -16,7 +16,7 @@ from corpusmill.transforms.words import hash_words, scratch
 
 
 @njit(inline="always")
-def _bucket(words: Any, start: int, length: int, buckets: int) -> int:
+def bucket_of(words: Any, start: int, length: int, buckets: int) -> int:
     """The bucket of the n-gram words[start:start + length]. Orders differ by their seed, so "a" and "a a" do not meet."""
     h = U(length)
     for k in range(start, start + length):
@@ -31,7 +31,7 @@ def _count(offsets: Any, data: Any, flags: Any, lower: Any, order: int, counts: 
         n = hash_words(data, offsets[row], offsets[row + 1], flags, lower, folded, edges, words)
         for length in range(1, order + 1):
             for start in range(n - length + 1):
-                counts[_bucket(words, start, length, len(counts))] += 1
+                counts[bucket_of(words, start, length, len(counts))] += 1
 
 
 @njit(nogil=True, cache=True)
@@ -43,7 +43,7 @@ def _sum(offsets: Any, data: Any, flags: Any, lower: Any, order: int, weights: A
         count = 0
         for length in range(1, order + 1):
             for start in range(n - length + 1):
-                total += weights[_bucket(words, start, length, len(weights))]
+                total += weights[bucket_of(words, start, length, len(weights))]
                 count += 1
         sums[row] = total
         grams[row] = count
