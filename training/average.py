@@ -30,6 +30,7 @@ from corpusmill.privacy.secure import average
 from corpusmill.privacy.secure.average import Averaged, Statement
 from corpusmill.privacy.secure.node import Node
 from corpusmill.training import build, checkpoint
+from corpusmill.training.output_lock import held
 from corpusmill.training.settings import TrainSettings
 from corpusmill.training.vocabulary import Vocabulary
 from corpusmill.transforms.errors import DatasetError, RecipeError
@@ -46,6 +47,12 @@ def part(node: Node) -> dict[str, Any]:
     if not party.model:
         raise RecipeError(f"{party.name}: an average needs `model`, this owner's run, in the party's settings.")
     output = party.results(job.job) / f"{job.job}.model"
+    with held(output):
+        return _part(node, output)
+
+
+def _part(node: Node, output: Path) -> dict[str, Any]:
+    job, party = node.job, node.party
     last = checkpoint.newest(output)
     if last is not None and checkpoint.read_state(last).get("average", {}).get("session") != job.session:
         raise RecipeError(f"{output}: holds another run. Name another `output` in the settings of {party.name}.")

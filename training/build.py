@@ -161,6 +161,7 @@ def load(path: str | Path) -> Loaded:
     folder = checkpoint.find(path)
     state = checkpoint.read_state(folder)
     settings = TrainSettings.model_validate(state["train"])
+    checkpoint.verify(folder, "tokenizer.json")
     vocabulary = Vocabulary(folder / "tokenizer.json")
     base = settings.tune.base
     if base and settings.tune.method != "full" and state["digests"]["base"] != base_digest(base):

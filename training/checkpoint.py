@@ -3,10 +3,12 @@
     OUTPUT/checkpoints/step-00000500/
         model.safetensors       the parameters that train (all of them, the adapters, or the prompt)
         optimizer.safetensors   AdamW's two means of each of them, NAME.exp_avg and NAME.exp_avg_sq
-        state.json              step, epoch, digests of data, tokenizer and settings, best loss, model shape
+        state.json              step, epoch, digests of data, tokenizer and settings, best loss, model shape;
+                                SHA-256 of the other files, and of itself
         tokenizer.json          so that the folder serves on its own
 
-A folder is written beside its place under another name, flushed to disk, and renamed: a crash leaves the last one intact.
+A folder is written beside its place under another name, flushed to disk, and renamed: a crash leaves the last one intact. What is
+read from it is compared with its checksum first: a flipped bit in weights or optimizer state would otherwise train on unseen.
 """
 
 from __future__ import annotations
@@ -82,11 +84,10 @@ def write(
         part.mkdir(parents=True)
         save_file(model, part / "model.safetensors")
         save_file(optimizer, part / "optimizer.safetensors")
-        (part / "state.json").write_text(
-            json.dumps({"format": FORMAT, **state}, indent=1, sort_keys=True), encoding="utf-8"
-        )
         if tokenizer is not None:
             (part / "tokenizer.json").write_bytes(tokenizer)
+        sums = {file.name: _sha256(file) for file in part.iterdir()}
+        (part / "state.json").write_text(sealed({"format": FORMAT, **state, "files": sums}), encoding="utf-8")
         for file in [*part.iterdir(), part]:
             _flush(file)
         if target.exists():  # written by a run that was told to start over
@@ -117,6 +118,37 @@ def _flush(path: Path) -> None:
         os.close(handle)
 
 
+def _sha256(file: Path) -> str:
+    with file.open("rb") as f:
+        return hashlib.file_digest(f, "sha256").hexdigest()
+
+
+def sealed(state: dict[str, Any]) -> str:
+    """The text of state.json: a state with its own SHA-256 as `digest`."""
+    return json.dumps(state | {"digest": _digest(state)}, indent=1, sort_keys=True)
+
+
+def _digest(state: dict[str, Any]) -> str:
+    rest = {name: value for name, value in state.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _todo(folder: Path) -> str:
+    return f"restore it from a copy, or delete {folder}, and the checkpoint before it is the newest"
+
+
+def verify(folder: Path, name: str) -> None:
+    """Compare a file of a checkpoint with its checksum in state.json. Folders and checkpoints without checksums pass.
+
+    Raises BadFileError for a file that is not what was written.
+    """
+    if not (folder / "state.json").exists():  # an exported folder
+        return
+    expected = read_state(folder).get("files", {}).get(name)
+    if expected is not None and _sha256(folder / name) != expected:
+        raise BadFileError(str(folder / name), "is not what was written: its SHA-256 is another one", _todo(folder))
+
+
 def weights_digest(folder: Path) -> str:
     """SHA-256 of the weights files in a folder, without those of an optimizer."""
     seen = hashlib.sha256()
@@ -128,8 +160,11 @@ def weights_digest(folder: Path) -> str:
 
 
 def read_state(path: Path) -> dict[str, Any]:
-    """`state.json` of a checkpoint."""
-    file, todo = str(path / "state.json"), f"delete {path}, and the checkpoint before it is the newest"
+    """`state.json` of a checkpoint, compared with its own checksum.
+
+    Raises BadFileError for one that is damaged, DatasetError for one of another format.
+    """
+    file, todo = str(path / "state.json"), _todo(path)
     try:
         state = json.loads(Path(file).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -140,19 +175,22 @@ def read_state(path: Path) -> dict[str, Any]:
         raise DatasetError(
             f"{path}: has format {state.get('format')}, this version reads {FORMAT}. Use the version that wrote it."
         )
+    if {"digest", "files"} & set(state) and state.get("digest") != _digest(state):  # earlier versions have neither
+        raise BadFileError(file, "is not what was written: its SHA-256 is another one", todo)
     return state
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file, on the CPU."""
+    """The tensors of a safetensors file of a checkpoint, compared with its checksum, on the CPU. Raises BadFileError."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        return load_file(file)
+        tensors = load_file(file)
     except (OSError, SafetensorError) as error:
-        todo = f"delete {file.parent}, and the checkpoint before it is the newest"
-        raise BadFileError(str(file), f"is not a whole safetensors file ({error})", todo) from error
+        raise BadFileError(str(file), f"is not a whole safetensors file ({error})", _todo(file.parent)) from error
+    verify(file.parent, file.name)
+    return tensors
 
 
 def check_same(

@@ -28,6 +28,7 @@ from corpusmill.training.evaluate import measure
 from corpusmill.training.metrics import Metrics
 from corpusmill.training.objectives import IGNORE, NO_TARGETS, Batch
 from corpusmill.training.order import Order
+from corpusmill.training.output_lock import held
 from corpusmill.training.parallel import Parallel, fill, whole
 from corpusmill.training.schedule import rate
 from corpusmill.training.settings import TrainSettings
@@ -44,7 +45,12 @@ def train(
 
     Under torchrun every process calls it. Returns {step, loss (of the last step), checkpoint, stopped,
     best_step, parameters}, and the last evaluation as `validation`.
-    Raises RecipeError, DatasetError, and TrainingError when the loss is not finite or the disk is full.
+
+    Raises:
+        RecipeError: the settings, the data and the base do not fit together.
+        DatasetError: there are no rows, or the newest checkpoint is of other data or damaged.
+        LockedError: another process trains into the same folder.
+        TrainingError: the loss is not finite, or the checkpoint could not be written.
     """
     if settings.privacy is not None:
         raise RecipeError(
@@ -52,7 +58,8 @@ def train(
         )
     parallel = Parallel(settings.runtime)
     try:
-        return _train(settings, parallel, stop_at, data, validation)
+        with held(settings.output, parallel.rank):
+            return _train(settings, parallel, stop_at, data, validation)
     finally:
         parallel.close()
 

@@ -42,6 +42,7 @@ from corpusmill.training.loop import gathered, on_sigterm, restore
 from corpusmill.training.metrics import Metrics
 from corpusmill.training.objective_table import objective_class
 from corpusmill.training.objectives import Objective, row_losses
+from corpusmill.training.output_lock import held
 from corpusmill.training.parallel import Parallel
 from corpusmill.training.schedule import rate as rate_at
 from corpusmill.training.settings import TrainSettings
@@ -75,7 +76,9 @@ def train(
     _refuse(settings)
     parallel = Parallel(settings.runtime)
     spend, begun = None, False
+    lock = contextlib.ExitStack()
     try:
+        lock.enter_context(held(settings.output, parallel.rank))
         # what it rests on, and what it may cost, before data is touched
         where, snapshot = ("rows at hand", None) if data is not None else (settings.data.train, settings.data.snapshot)
         certification = require(where, snapshot, privacy.unit, certification, privacy.allow_uncertified)
@@ -216,6 +219,7 @@ def train(
             (Path(settings.output) / SECRET).unlink(missing_ok=True)
         raise
     finally:
+        lock.close()
         parallel.close()
 
 

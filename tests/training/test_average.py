@@ -77,9 +77,9 @@ def test_a_run_that_changed_under_way_or_a_base_that_did_is_refused(joined, runs
     other.write_text(text)
     state = checkpoint.find(tmp_path / "mine") / "state.json"
     kept = state.read_text()
-    state.write_text(kept.replace('"step": 2', '"step": 3'))
+    state.write_text(checkpoint.sealed(json.loads(kept.replace('"step": 2', '"step": 3'))))
     assert "is not what north began the job with" in str(parties.run({"north": part})["north"])
-    state.write_text(kept.replace(json.loads(kept)["digests"]["base"], "0" * 64))
+    state.write_text(checkpoint.sealed(json.loads(kept.replace(json.loads(kept)["digests"]["base"], "0" * 64))))
     fresh = joined(job(), models={"north": tmp_path / "mine"}, folder="q")
     assert "trained on another base" in str(fresh.run({"north": part})["north"])
     (state.parent / "tokenizer.json").unlink()
@@ -93,7 +93,7 @@ def private(folder, run, population, epsilon, **more):
     path = checkpoint.find(folder / population) / "state.json"
     fields = {**OF, "epsilon": epsilon, "total": epsilon + 1, "ledger": population[0].encode().hex() * 16, **more}
     own = Guarantee(population=population, runs=("r",), **fields)
-    path.write_text(json.dumps({**json.loads(path.read_text()), "guarantee": own.model_dump(mode="json")}))
+    path.write_text(checkpoint.sealed({**json.loads(path.read_text()), "guarantee": own.model_dump(mode="json")}))
     return folder / population
 
 

@@ -88,6 +88,37 @@ def test_damage(make) -> None:
         train(settings)
 
 
+def test_a_flipped_bit_in_any_file_is_refused(make) -> None:
+    """Weights and optimizer state have no redundancy of their own: most flips give another number that trains on."""
+    settings = make(steps=2)
+    train(settings)
+    folder = checkpoint.find(settings.output)
+    longer = settings.model_copy(update={"steps": 4, "allow_other_settings": True})
+    for file in sorted(folder.iterdir()):
+        whole = file.read_bytes()
+        for share in (0.02, 0.3, 0.5, 0.7, 0.9, 0.999):
+            at = int(share * len(whole))
+            file.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+            if file.name == "tokenizer.json":
+                with pytest.raises(BadFileError, match="is not what was written"):
+                    build.load(settings.output)
+                continue
+            with pytest.raises((BadFileError, DatasetError)) as caught:
+                train(longer)
+            assert str(folder) in str(caught.value)
+        file.write_bytes(whole)
+    assert train(longer)["step"] == 4
+
+
+def test_a_checkpoint_of_an_earlier_version_has_no_checksums_and_resumes(make) -> None:
+    settings = make(steps=2)
+    train(settings)
+    file = checkpoint.find(settings.output) / "state.json"
+    state = json.loads(file.read_text())
+    file.write_text(json.dumps({name: value for name, value in state.items() if name not in ("files", "digest")}))
+    assert train(settings.model_copy(update={"steps": 3, "allow_other_settings": True}))["step"] == 3
+
+
 def test_no_pickle(make) -> None:
     settings = make(steps=1)
     train(settings)

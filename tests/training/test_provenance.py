@@ -75,7 +75,7 @@ def test_models_that_wrote_in_the_data_of_a_run_count(tmp_path):
     settings = ran(tmp_path / "gone", text)
     state = json.loads((checkpoint.find(settings) / "state.json").read_text())
     state["train"]["data"]["snapshot"] = 1
-    (checkpoint.find(settings) / "state.json").write_text(json.dumps(state))
+    (checkpoint.find(settings) / "state.json").write_text(checkpoint.sealed(state))
     assert "cannot be read any more" in judged(settings)[0][0]
 
 
@@ -112,7 +112,7 @@ def known(run: str, home: Path, guarantee: dict[str, Any] | None = None) -> None
     path = checkpoint.find(run) / "state.json"
     state = json.loads(path.read_text())
     state["train"]["data"] |= {"train": str(home), "snapshot": 1}
-    path.write_text(json.dumps(state | ({"guarantee": guarantee} if guarantee else {})))
+    path.write_text(checkpoint.sealed(state | ({"guarantee": guarantee} if guarantee else {})))
 
 
 def test_an_exported_folder_is_judged_as_the_run_is(run, tmp_path):

@@ -224,7 +224,9 @@ def test_bases_that_do_not_fit(make, tmp_path: Path, base) -> None:
     )
     train(moved.model_copy(update={"tune": moved.tune.model_copy(update={"method": "full"})}))
     state = checkpoint.find(tuned.output) / "state.json"
-    state.write_text(state.read_text().replace(str(base["decoder"]), str(tmp_path / "w")))
+    state.write_text(
+        checkpoint.sealed(json.loads(state.read_text().replace(str(base["decoder"]), str(tmp_path / "w"))))
+    )
     with pytest.raises(DatasetError, match="another base"):
         build.load(tuned.output)
 

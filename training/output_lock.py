@@ -1,0 +1,43 @@
+"""One run at a time writes an output folder: two at once would delete each other's checkpoints and lose metrics."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from corpusmill.transforms.errors import LockedError
+
+NAME = ".lock"
+
+
+@contextlib.contextmanager
+def held(output: str | Path, rank: int = 0) -> Iterator[None]:
+    """Hold the lock of an output folder, which is made where there is none. Only the first process of a run takes it.
+
+    The operating system frees the lock when its holder dies. Raises LockedError, naming the holder, where another run has it.
+    """
+    if rank:
+        yield
+        return
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(handle, 4096, 0).decode(errors="replace").strip() or "another process"
+            raise LockedError(
+                f"{output}: {holder} trains into this folder. Wait for it to end, or stop it; or name another `output`."
+            ) from None
+        os.ftruncate(handle, 0)
+        started = time.strftime("%Y-%m-%d %H:%M:%S")
+        os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()} since {started}".encode(), 0)
+        yield
+    finally:
+        os.close(handle)
