@@ -50,7 +50,7 @@ def card(value: bytes) -> str | None:
 
 def iban(value: bytes) -> str | None:
     """An IBAN: the length of its country, and 1 modulo 97 (ISO 7064 MOD 97-10). Longer matches are cut at that length."""
-    n = value.replace(b" ", b"").decode()
+    n = re.sub(rb"[^0-9A-Z]", b"", value).decode()
     length = IBAN_LENGTHS.get(n[:2], 0)
     if not length or len(n) < length:
         return None
@@ -68,12 +68,24 @@ def ipv4(value: bytes) -> str | None:
 
 
 def ipv6(value: bytes) -> str | None:
-    """An address of a host: not the unspecified or loopback ones."""
+    """An address of an allocated range: global, private, link-local, multicast, or an IPv4 address within IPv6.
+
+    Source: IANA's registry of the IPv6 address space. The unspecified and the loopback address are refused.
+    """
     try:
         address = ipaddress.IPv6Address(value.decode())
     except ValueError:
         return None
-    return None if address.is_unspecified or address.is_loopback else str(address)
+    first = int(address) >> 112
+    allocated = (
+        0x2000 <= first <= 0x3FFF
+        or 0xFC00 <= first <= 0xFDFF
+        or 0xFE80 <= first <= 0xFEBF
+        or (0xFF00 <= first <= 0xFF7F and first & 0xF)
+        or int(address) >> 96 == 0x64FF9B
+        or address.ipv4_mapped is not None
+    )
+    return str(address) if allocated else None
 
 
 def _is_date(year: int, month: int, day: int) -> bool:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from corpusmill.transforms.arrow import string_buffers
 from corpusmill.transforms.errors import MissingDependencyError
-from corpusmill.transforms.redact.detect import Found
+from corpusmill.transforms.redact.rules import Match
 
 
 @functools.lru_cache(maxsize=1)
@@ -24,7 +24,7 @@ def _analyzer() -> Any:
     return AnalyzerEngine()
 
 
-def detect_names(texts: pa.Array, language: str, min_score: float) -> list[Found]:
+def detect_names(texts: pa.Array, language: str, min_score: float) -> list[Match]:
     """The names in all rows, in order. Slow: a model reads every document.
 
     Raises MissingDependencyError, which names the command, without Presidio.
@@ -45,6 +45,6 @@ def detect_names(texts: pa.Array, language: str, min_score: float) -> list[Found
             if r.start >= last:
                 begin = int(offsets[row])
                 value = " ".join(text[r.start : r.end].casefold().split())
-                out.append(Found(row, begin + int(where[r.start]), begin + int(where[r.end]), "person", value))
+                out.append(Match(row, begin + int(where[r.start]), begin + int(where[r.end]), "person", value))
                 last = r.end
     return out

@@ -1,9 +1,10 @@
-"""Redaction of personal values."""
+"""The step `redact`."""
 
 from __future__ import annotations
 
 import hashlib
 import os
+from importlib.metadata import version
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -14,9 +15,10 @@ from corpusmill.transforms.arrow import set_column
 from corpusmill.transforms.base import Map, Stability
 from corpusmill.transforms.errors import SourceError
 from corpusmill.transforms.random import Keyed
-from corpusmill.transforms.redact.detect import TYPES, Found, detect
+from corpusmill.transforms.redact.detect import TYPES, detect, without_overlaps
 from corpusmill.transforms.redact.keys import pseudonym, read_key
 from corpusmill.transforms.redact.names import detect_names
+from corpusmill.transforms.redact.rules import Match
 from corpusmill.transforms.redact.splice import splice
 
 
@@ -37,7 +39,7 @@ class Redact(Map):
     """
 
     name: ClassVar[str] = "redact"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     stability: ClassVar[Stability] = "record"
 
     types: tuple[str, ...] = Field(TYPES, description=f"What to replace, of {', '.join(TYPES)}.")
@@ -63,16 +65,18 @@ class Redact(Map):
         return types
 
     def fingerprint(self) -> str:
-        """As of every transform, with a hash of the key where there is one: another key gives other results."""
+        """The fingerprint of every step, with the version of `phonenumbers` and a hash of the key: both change results."""
         plain = self.model_copy(update={"key_file": None})
         digest = super(Redact, plain).fingerprint()
+        if "phone" in self.types:
+            digest = hashlib.sha256(f"{digest}\0phonenumbers {version('phonenumbers')}".encode()).hexdigest()[:32]
         if self.replace_by == "tag":
             return digest
         key = read_key(self.key_variable, self.key_file)
         return hashlib.sha256(f"{digest}\0{pseudonym(key, 'fingerprint', digest)}".encode()).hexdigest()[:32]
 
     def resolved(self, folder: str) -> Self:
-        """With the path of the key's file taken from `folder`. It is no part of `files`: nobody shall read the key but this."""
+        """A copy whose `key_file` is resolved against `folder`. `files` leaves it out, so that nothing else reads the key."""
         if self.key_file is None:
             return self
         return self.model_copy(update={"key_file": os.path.join(folder, os.path.expanduser(self.key_file))})
@@ -86,23 +90,16 @@ class Redact(Map):
                     f"redact: no column {column!r} among {', '.join(batch.schema.names)}. Correct `columns`."
                 )
             texts = batch.column(column)
-            found = detect(texts, self.types)
+            matches = detect(texts, self.types)
             if self.names:
-                found = _merged(found, detect_names(texts, self.language, self.min_score))
-            if found:
-                spans = np.array([(f.row, f.start, f.stop) for f in found], np.int64)
-                by = pa.array([self._stand_in(key, f) for f in found], pa.string())
+                matches = without_overlaps([*matches, *detect_names(texts, self.language, self.min_score)])
+            if matches:
+                spans = np.array([(m.row, m.start, m.stop) for m in matches], np.int64)
+                by = pa.array([self._stand_in(key, m) for m in matches], pa.string())
                 batch = set_column(batch, column, splice(texts, spans, by))
-                counts += np.bincount([f.row for f in found], minlength=batch.num_rows).astype(np.int32)
+                counts += np.bincount([m.row for m in matches], minlength=batch.num_rows).astype(np.int32)
         return set_column(batch, "redacted", pa.array(counts)) if self.count else batch
 
-    def _stand_in(self, key: bytes, found: Found) -> str:
-        name = found.type.upper()
-        return f"<{name}_{pseudonym(key, found.type, found.value)}>" if key else f"<{name}>"
-
-
-def _merged(found: list[Found], names: list[Found]) -> list[Found]:
-    """Both lists in order; a name that overlaps another value gives way."""
-    taken = [f for n in names for f in found if f.start < n.stop and n.start < f.stop]
-    blocked = {(n.start, n.stop) for n in names for f in taken if f.start < n.stop and n.start < f.stop}
-    return sorted([*found, *(n for n in names if (n.start, n.stop) not in blocked)], key=lambda f: f.start)
+    def _stand_in(self, key: bytes, match: Match) -> str:
+        name = match.type.upper()
+        return f"<{name}_{pseudonym(key, match.type, match.value)}>" if key else f"<{name}>"

@@ -7,11 +7,23 @@ from hypothesis import strategies as st
 
 from corpusmill.transforms.redact.detect import TYPES, detect
 from tests.transforms.redact.fixture import CLEAN, fixture
+from tests.transforms.redact.labelled import labelled, score
 
 
 def found(text: str) -> list[tuple[str, str]]:
     data = text.encode()
-    return [(f.type, data[f.start : f.stop].decode()) for f in detect(pa.array([text]))]
+    return [(m.type, data[m.start : m.stop].decode()) for m in detect(pa.array([text]))]
+
+
+@pytest.mark.parametrize("part", ["tuning", "held_out"])
+def test_recall_and_precision_by_type_on_real_kinds_of_text(part: str) -> None:
+    documents = labelled(part)
+    assert sum(len(d.values) for d in documents) >= 1_500
+    figures, missed, wrong = score(documents)
+    for kind, (recall, precision, count) in figures.items():
+        assert count >= 200
+        assert recall >= 0.99, (kind, recall, [m for m in missed if m[0] == kind][:9])
+        assert precision >= 0.99, (kind, precision, [w for w in wrong if w[0] == kind][:9])
 
 
 def test_recall_and_precision_by_type() -> None:
@@ -69,6 +81,43 @@ def test_look_alikes_are_left(text: str) -> None:
 )
 def test_places(text: str, values: list) -> None:
     assert found(text) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        (
+            "ana@company.md, juan@empresa.com.py, info@studio.zip",
+            ["ana@company.md", "juan@empresa.com.py", "info@studio.zip"],
+        ),
+        (
+            "_office@example.org jörg.m@example.org иван@почта.рф",
+            ["_office@example.org", "jörg.m@example.org", "иван@почта.рф"],
+        ),
+        ("почтаann@example.org请", ["ann@example.org"]),
+        ("write to ann@example.org.Then wait", ["ann@example.org"]),
+        ('<a ip="192.0.2.7" version="1.2.3.4">', ["192.0.2.7"]),
+        ("192.0.2.1-192.0.2.9, 198.51.100.1–198.51.100.7", ["192.0.2.1", "192.0.2.9", "198.51.100.1", "198.51.100.7"]),
+        ("ip.src==192.0.2.7 and lib==1.2.3.4", ["192.0.2.7"]),
+        ("connect from unknown[2001:db8::1]", ["2001:db8::1"]),
+        ("030 123456, 030 123457", ["030 123456", "030 123457"]),
+        ("415-555-2671 24 hours", ["415-555-2671"]),
+        ("01\u00a042\u00a068\u00a053\u00a000", ["01\u00a042\u00a068\u00a053\u00a000"]),
+        ("4111\u00a01111\u00a01111\u00a01111", ["4111\u00a01111\u00a01111\u00a01111"]),
+        ("lottery 05 12 23 34 45, tel 05 12 23 34 45", ["05 12 23 34 45"]),
+        ("xs[1::2] df.iloc[0::100] a[10::] 12::30 16::9", []),
+        ("Posted 01-12-2020, log 04-05-2006 07:08:09; born 07 08 1990; 01.02.03.04.05; +10.25 12.50 13", []),
+        ("clauses 4.2.1.3 and 4.2.1.4, § 3.1.2.4, Chrome/120.1.2.3, tool-1.2.3.4.tar.gz", []),
+        ("logo@2x.png script@v2.py git@github.com:a/b.git W@x.T q@k.transpose(0)", []),
+    ],
+)
+def test_kinds_that_are_easily_confused(text: str, values: list[str]) -> None:
+    assert [value for _, value in found(text)] == values
+
+
+def test_many_values_in_one_document_are_all_found() -> None:
+    text = "".join(f"user{i}@example{i}.org 10.{i % 250}.1.7\n" for i in range(20_000))
+    assert len(found(text)) == 40_000
 
 
 def test_canonical_values_do_not_depend_on_the_format() -> None:
