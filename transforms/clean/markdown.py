@@ -30,7 +30,7 @@ def strip_markdown(texts: pa.Array) -> pa.Array:
     total = int(offsets[-1]) - int(offsets[0])
     longest = int(np.diff(offsets).max()) if len(texts) else 0
     out, ends = np.empty(total + 1, np.uint8), np.zeros(len(texts) + 1, np.int32)
-    _strip(offsets, data, _MARKS, np.zeros(longest + 1, np.int32), out, ends)
+    _strip(offsets, data, _MARKS, np.zeros((5, longest + 2), np.int32), out, ends)
     return nulls_of(texts, string_array(ends, out[: ends[-1]]))
 
 
@@ -49,20 +49,56 @@ def _run(data: Any, i: int, stop: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def _closing(data: Any, i: int, stop: int, left: int, right: int) -> int:
-    """Position of the bracket `right` that closes the bracket `left` at data[i], or -1."""
+def _pair(data: Any, i: int, stop: int, left: int, right: int, base: int, pairs: Any, open_: Any) -> None:
+    """Pair the brackets of data[i:stop] in one pass, so that the brackets of a line are never searched one by one.
+
+    pairs[p - base]: the position of the bracket that closes the one at p, or -1 if none does; 0 where p was not seen.
+    `open_` is a stack, long enough for all brackets.
+    """
     depth = 0
     while i < stop:
         if data[i] == 92:
             i += 1
         elif data[i] == left:
+            pairs[i - base] = -1
+            open_[depth] = i
             depth += 1
-        elif data[i] == right:
+        elif data[i] == right and depth:
             depth -= 1
-            if depth == 0:
-                return i
+            pairs[open_[depth] - base] = i
         i += 1
-    return -1
+
+
+@njit(nogil=True, cache=True)
+def _closing(data: Any, i: int, stop: int, left: int, right: int, base: int, pairs: Any, open_: Any) -> int:
+    """Position of the bracket `right` that closes the bracket `left` at data[i], or -1."""
+    if pairs[i - base] == 0:
+        _pair(data, i, stop, left, right, base, pairs, open_)
+    return pairs[i - base]
+
+
+@njit(nogil=True, cache=True)
+def _last_ticks(data: Any, i: int, stop: int, base: int, last: Any) -> None:
+    """last[n]: the place behind `base` of the last run of n back ticks in data[i:stop], plus 1."""
+    while i < stop:
+        if data[i] == 96:
+            behind = _run(data, i, stop)
+            last[behind - i] = i - base + 1
+            i = behind
+        else:
+            i += 1
+
+
+@njit(nogil=True, cache=True)
+def _clear_ticks(data: Any, i: int, stop: int, last: Any) -> None:
+    """Undo `_last_ticks`."""
+    while i < stop:
+        if data[i] == 96:
+            behind = _run(data, i, stop)
+            last[behind - i] = 0
+            i = behind
+        else:
+            i += 1
 
 
 @njit(nogil=True, cache=True)
@@ -89,13 +125,22 @@ def _only(data: Any, i: int, stop: int) -> bool:
 
 
 @njit(nogil=True, cache=True)
-def _strip(offsets: Any, data: Any, marks: Any, skip: Any, out: Any, ends: Any) -> None:
-    """`skip` [longest row + 1], zero: for a position of the line, the position to go on at."""
+def _strip(offsets: Any, data: Any, marks: Any, scratch: Any, out: Any, ends: Any) -> None:
+    """scratch int32 [5, longest row + 2], zero.
+
+    Time is linear in the text: what a search for a closing mark finds, or fails to find, is kept for the rest of its line.
+    """
+    skip = scratch[0]  # for a position of the line, how far to go on behind it
+    squares, rounds, open_ = scratch[1], scratch[2], scratch[3]  # brackets in pairs, and a stack
+    ticks = scratch[4]  # the last run of back ticks of each length
+    closers = np.full((3, 4), -1, np.int64)  # where the last search for each run of * _ ~ stopped
+    closes = np.empty((3, 4), np.bool_)  # and whether it found one
     o = 0
     for row in range(len(offsets) - 1):
         i: Any = np.int64(offsets[row])
         stop: Any = np.int64(offsets[row + 1])
         begin = i
+        first_tick: Any = i
         fence = 0  # length of the fence that is open
         mark = np.uint8(0)  # its character
         comment = False
@@ -142,6 +187,7 @@ def _strip(offsets: Any, data: Any, marks: Any, skip: Any, out: Any, ends: Any) 
                     o += 1
                 continue
             indent = k
+            paired = False
             while k < solid and data[k] == 62:  # quotes
                 k += 1
                 if k < solid and data[k] == 32:
@@ -170,9 +216,12 @@ def _strip(offsets: Any, data: Any, marks: Any, skip: Any, out: Any, ends: Any) 
                 if j + 1 < solid and (data[j] == 46 or data[j] == 41) and data[j + 1] == 32:
                     k = indent = j + 2
             elif k < solid and data[k] == 91:
-                j = _closing(data, k, solid, 91, 93)
+                j = _closing(data, k, solid, 91, 93, a, squares, open_)
                 if j > 0 and j + 1 < solid and data[j + 1] == 58:
+                    for x in range(a, end + 1):
+                        squares[x - a] = 0
                     continue
+                paired = True
             if indent == k and k > a and data[a] != 62:
                 # indentation of plain lines stays; that in front of a mark went with it
                 j = k - 1
@@ -184,7 +233,8 @@ def _strip(offsets: Any, data: Any, marks: Any, skip: Any, out: Any, ends: Any) 
                         o += 1
             line = o
             base = a
-            whole = k == solid
+            blank = k == solid
+            counted = False
             while k < solid:
                 if comment:
                     if k + 2 < solid and data[k] == 45 and data[k + 1] == 45 and data[k + 2] == 62:
@@ -213,7 +263,10 @@ def _strip(offsets: Any, data: Any, marks: Any, skip: Any, out: Any, ends: Any) 
                     continue
                 if b == 96:
                     behind = _run(data, k, solid)
-                    j = behind
+                    if not counted:
+                        _last_ticks(data, k, solid, base, ticks)
+                        counted, first_tick = True, np.int64(k)
+                    j = behind if ticks[behind - k] > behind - base else solid
                     while j < solid:
                         if data[j] == 96:
                             e = _run(data, j, solid)
@@ -260,9 +313,13 @@ def _strip(offsets: Any, data: Any, marks: Any, skip: Any, out: Any, ends: Any) 
                             continue
                 elif b == 91 or (b == 33 and k + 1 < solid and data[k + 1] == 91):
                     at = k + (b == 33)
-                    j = _closing(data, at, solid, 91, 93)
+                    paired = True
+                    j = _closing(data, at, solid, 91, 93, base, squares, open_)
                     if j > 0 and j + 1 < solid and (data[j + 1] == 40 or data[j + 1] == 91):
-                        e = _closing(data, j + 1, solid, data[j + 1], data[j + 1] + (1 if data[j + 1] == 40 else 2))
+                        if data[j + 1] == 40:
+                            e = _closing(data, j + 1, solid, 40, 41, base, rounds, open_)
+                        else:
+                            e = _closing(data, j + 1, solid, 91, 93, base, squares, open_)
                         if e > 0:
                             skip[j - base] = e + 1 - j
                             k = at + 1
@@ -272,18 +329,23 @@ def _strip(offsets: Any, data: Any, marks: Any, skip: Any, out: Any, ends: Any) 
                     size = behind - k
                     opens = behind < solid and data[behind] > 32 and not (k > a and _alnum(data[k - 1]))
                     if opens and size <= 3 and (b != 126 or size == 2):
-                        j = behind
-                        while j < solid:
-                            if data[j] == 96:  # no mark closes within code
-                                break
-                            if data[j] == b:
-                                e = _run(data, j, solid)
-                                if e - j == size and data[j - 1] > 32 and not (e < solid and _alnum(data[e])):
+                        kind = 0 if b == 42 else (1 if b == 95 else 2)
+                        if closers[kind, size] < behind:
+                            j = behind
+                            while j < solid:
+                                if data[j] == 96:  # no mark closes within code
                                     break
-                                j = e
-                            else:
-                                j += 1
-                        if j < solid and data[j] == b:
+                                if data[j] == b:
+                                    e = _run(data, j, solid)
+                                    if e - j == size and data[j - 1] > 32 and not (e < solid and _alnum(data[e])):
+                                        break
+                                    j = e
+                                else:
+                                    j += 1
+                            closers[kind, size] = j
+                            closes[kind, size] = j < solid and data[j] == b
+                        j = closers[kind, size]
+                        if closes[kind, size]:
                             skip[j - base] = size
                             k = behind
                             continue
@@ -295,9 +357,14 @@ def _strip(offsets: Any, data: Any, marks: Any, skip: Any, out: Any, ends: Any) 
                 out[o] = b
                 o += 1
                 k += 1
+            if counted:
+                _clear_ticks(data, first_tick, solid, ticks)
             for x in range(a, end + 1):
                 skip[x - base] = 0
-            if (o == line and not whole) or (comment and o == line):
+            if paired:
+                for x in range(a, end + 1):
+                    squares[x - base] = rounds[x - base] = 0
+            if (o == line and not blank) or (comment and o == line):
                 continue  # a line of marks only
             if end < stop:
                 out[o] = 10

@@ -54,3 +54,11 @@ def test_any_text_gives_valid_text_that_does_not_depend_on_its_neighbours(texts)
 
 def test_empty_batch():
     assert strip_markdown(pa.array([], pa.string())).to_pylist() == []
+
+
+def test_unmatched_marks_are_text_and_cost_one_pass() -> None:
+    """A million of each: a search from every mark to the end of its line would take hours."""
+    for mark in ("*a ", "_a ", "~~a ", "[", "[](", "![", "`a ``", "[a][", "\\[", "<a "):
+        text = mark * (1_000_000 // len(mark))
+        assert len(strip_markdown(pa.array([text]))[0].as_py()) > 0
+    assert strip_markdown(pa.array(["*a *b *c d* [x [y](z) `q"])).to_pylist() == ["a b c d [x y `q"]
