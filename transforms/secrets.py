@@ -28,8 +28,8 @@ _NOT_SENT = re.compile(
 # user and password of an address: all up to the last @, unless what follows the colon is a port
 _LOGIN = re.compile(r"(?<=://)(?:[^\s/@:\"'<>]+:(?!\d+(?:/|$))[^\s\"'<>]*|:[^\s/@\"'<>]+|[^\s/@:\"'<>]+)(?=@)")
 _PARAMETER = re.compile(
-    r"(?<![\w%])(?P<name>[\w.%-]*(?:key|key_?id|token|secret|signature|password|passwd|pwd|credentials?)|sig|auth|authorization)="
-    r"(?P<value>[^&\s\"'<>#]+)",
+    r"(?<=[?&#;])(?P<name>[\w.%-]*(?:key|key_?id|token|secret|signature|password|passwd|pwd|credentials?)|sig|auth|authorization)="
+    r"(?P<value>[^&;,`\s\"'<>#]+)",
     re.IGNORECASE,
 )
 _KEYS = re.compile(
@@ -71,8 +71,8 @@ def has_secret(text: str) -> bool:
 def mask(text: str) -> str:
     """`text` with an asterisk for each character of a secret, so that columns stay where they are.
 
-    >>> mask("path: s3://me:secret@bucket/a"), mask("?sig=abc&sv=1"), mask("key=OPENAI_API_KEY")
-    ('path: s3://*********@bucket/a', '?sig=***&sv=1', 'key=OPENAI_API_KEY')
+    >>> mask("path: s3://me:secret@bucket/a"), mask("?sig=abc&sv=1"), mask("?key=OPENAI_API_KEY")
+    ('path: s3://*********@bucket/a', '?sig=***&sv=1', '?key=OPENAI_API_KEY')
     """
     text = _LOGIN.sub(_stars, text)
     text = _PARAMETER.sub(lambda m: m[0] if sendable(m["value"]) else f"{m['name']}={'*' * len(m['value'])}", text)

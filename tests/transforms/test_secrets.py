@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from corpusmill.transforms.secrets import has_secret, mask, secrets_in, sendable, shown
+from corpusmill.transforms.secrets import KEY_REMEDY, REMEDY, has_secret, mask, secrets_in, sendable, shown
 
 SECRET = [
     "api:http://me:hunter2pass@127.0.0.1:5111/v1#m?retries=0",
@@ -77,3 +77,8 @@ def test_only_variables_named_like_keys_of_models_are_sent(variable: str, may: b
 def test_secrets_are_found_wherever_they_are_nested() -> None:
     value = {"a": [{"b": "s3://me:x@h"}, "plain"], "c": {"d": "https://h?sig=1"}, "e": 3, "f": None}
     assert list(secrets_in(value)) == [(("a", 0, "b"), "s3://me:x@h"), (("c", "d"), "https://h?sig=1")]
+
+
+@pytest.mark.parametrize("text", [KEY_REMEDY, REMEDY, "--set steps.pack.end_token=5", "h?key=MY_API_KEY`; and", "a skirt sk-x"])
+def test_text_without_a_secret_is_left_as_it_is(text: str) -> None:
+    assert mask(text) == text
