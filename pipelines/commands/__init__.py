@@ -23,11 +23,25 @@ DATASET = click.argument("dataset", metavar="DIR")
 SET = click.option(
     "--set", "overrides", metavar="A.B=C", multiple=True, help="Override a field of the recipe; repeatable."
 )
+NO_USER_CODE = click.option(
+    "--no-user-code",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=lambda context, option, given: _refuse_user_code(context) if given else None,
+    help="Refuse a recipe that names Python modules; `check` and `plan` import them, too.",
+)
 JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 WORKERS = click.option("--workers", type=click.IntRange(1), metavar="N", help="Workers; default: all cores.")
 SNAPSHOT = click.option(
     "--snapshot", type=click.IntRange(1), metavar="N", help="Number of a snapshot; default: the newest."
 )
+
+
+def _refuse_user_code(context: click.Context) -> None:
+    from corpusmill.pipelines.recipe import user_modules
+
+    context.with_resource(user_modules.refused())
 
 
 class Finite(click.FloatRange):

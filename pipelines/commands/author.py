@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpusmill.pipelines.commands import JSON, RECIPE, SET, print_json
+from corpusmill.pipelines.commands import JSON, NO_USER_CODE, RECIPE, SET, print_json
 from corpusmill.pipelines.wording import say
 
 if TYPE_CHECKING:
@@ -89,9 +89,14 @@ def _write_new(path: str, text: str) -> None:
 @RECIPE
 @SET
 @kinds
+@NO_USER_CODE
 @JSON
 def check(recipe: str, overrides: tuple[str, ...], kind: str | None, as_json: bool) -> None:
-    """Report every mistake of RECIPE, or of another settings file, at once and with its line. Runs nothing."""
+    """Report every mistake of RECIPE, or of another settings file, at once and with its line. Runs no step.
+
+    Modules of your own that the recipe names are imported. Before you check a stranger's recipe, read them, or give
+    --no-user-code.
+    """
     from corpusmill.transforms.settings.mistakes import render
 
     if kind is not None:

@@ -8,6 +8,7 @@ import click
 
 from corpusmill.pipelines.commands import (
     JSON,
+    NO_USER_CODE,
     NOTHING_NEW,
     RECIPE,
     SET,
@@ -35,6 +36,7 @@ AS_NEW = click.option(
 @click.option("--price", type=Finite(0), metavar="X", help="Price of a CPU hour; estimates cost on --workers.")
 @click.option("--for", "size", metavar="SIZE", help="Estimate for this much source, for example 1TB.")
 @AS_NEW
+@NO_USER_CODE
 @JSON
 def plan(
     recipe: str,
@@ -47,7 +49,10 @@ def plan(
     as_new: bool,
     as_json: bool,
 ) -> None:
-    """Say what `run` would do and why, what it would reuse, and its documents, bytes and memory. Runs nothing."""
+    """Say what `run` would do and why, what it would reuse, and its documents, bytes and memory. Runs no step.
+
+    Modules of your own that the recipe names are imported, unless --no-user-code refuses them.
+    """
     from corpusmill.pipelines.recipe.model import load
     from corpusmill.pipelines.report.plan import render, render_what_if
     from corpusmill.pipelines.runners import base
@@ -98,6 +103,7 @@ def plan(
     "--arrivals", metavar="DIR", help="Use the arrival order of DIR's files, to make its newest snapshot again."
 )
 @AS_NEW
+@NO_USER_CODE
 @JSON
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM OPTIONS]")
 def run(

@@ -210,7 +210,7 @@ def _sources(recipe: Recipe, found: Certification, assume: bool) -> bool:
 
 def _made(manifest: dict[str, Any], home: Path, found: Certification, seen: list[Path]) -> None:
     """Judge the steps of the recipe in a manifest, the models that wrote in the data set, and the data sets behind it."""
-    from corpusmill.pipelines.recipe.registry import load
+    from corpusmill.pipelines.recipe.registry import built_in
 
     recipe, where = manifest["recipe"], f"{home}, its recipe"
     base = base_of(home, recipe)
@@ -219,9 +219,13 @@ def _made(manifest: dict[str, Any], home: Path, found: Certification, seen: list
         key, name = str(step["transform"]).partition("@")[0], f"{home.name}: {step['name']}"
         cls: type[Transform] = Transform
         try:
-            cls = load(key, base or home)
+            if (known := built_in(key)) is None:  # a dataset is data: code that it names is not imported
+                raise RecipeError(f"`{key}` is a class of the user's own")
+            cls = known
             transform = cls.model_validate(step["fields"]).resolved(str(base or home))
-        except (RecipeError, ValueError):  # the class is gone, or does not take these fields any more
+            if transform.modules():
+                raise RecipeError(f"`{key}` calls a function of the user's own")
+        except (RecipeError, ValueError):  # or the class does not take these fields any more
             found.steps.append((name, "cross"))
             found.refusals.append(Refusal(where, str(step["name"]), "cross", *cls.refusal))
             continue

@@ -115,8 +115,12 @@ def import_module(name: str, folder: Path | None) -> ModuleType:
     """A module of the user's own, from beside the recipe or installed; anew if its file was edited since it was imported.
 
     Raises:
-        RecipeError: it cannot be imported.
+        RecipeError: it cannot be imported, or must not be (`user_modules.refused`).
     """
+    if user_modules.are_refused():
+        raise RecipeError(
+            f"the recipe runs the module `{name}`, which --no-user-code refuses; read the module, then leave the option out"
+        )
     try:
         if folder is None:
             return importlib.import_module(name)

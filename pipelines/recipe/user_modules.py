@@ -15,16 +15,33 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 _lock = threading.RLock()
+_refused: ContextVar[bool] = ContextVar("corpusmill_user_code_refused", default=False)
 _folders: dict[str, dict[str, ModuleType]] = {}
 """Folders that were put on Python's path here, and their modules whose names another folder's have now."""
 _read: dict[tuple[str, str], tuple[Any, str]] = {}
 """(name, file) of a module -> the specification that it was imported by, and the digest of what was read from its file then,
 as far as we know."""
+
+
+@contextlib.contextmanager
+def refused() -> Iterator[None]:
+    """Within, no module that a recipe names is imported: a mistake says so instead. For recipes from strangers."""
+    token = _refused.set(True)
+    try:
+        yield
+    finally:
+        _refused.reset(token)
+
+
+def are_refused() -> bool:
+    """Whether modules that a recipe names must not be imported."""
+    return _refused.get()
 
 
 @contextlib.contextmanager

@@ -79,6 +79,8 @@ def test_secrets_are_found_wherever_they_are_nested() -> None:
     assert list(secrets_in(value)) == [(("a", 0, "b"), "s3://me:x@h"), (("c", "d"), "https://h?sig=1")]
 
 
-@pytest.mark.parametrize("text", [KEY_REMEDY, REMEDY, "--set steps.pack.end_token=5", "h?key=MY_API_KEY`; and", "a skirt sk-x"])
+@pytest.mark.parametrize(
+    "text", [KEY_REMEDY, REMEDY, "--set steps.pack.end_token=5", "h?key=MY_API_KEY`; and", "a skirt sk-x"]
+)
 def test_text_without_a_secret_is_left_as_it_is(text: str) -> None:
     assert mask(text) == text

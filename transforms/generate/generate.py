@@ -95,6 +95,10 @@ class Generate(ModelStep, Expand):
     )
     skip_splits: tuple[str, ...] = Field(EVALUATION_SPLITS, description="values of `split` that are not asked about")
 
+    def modules(self) -> list[str]:
+        """The verifier's module."""
+        return [self.verifier.partition(":")[0]] if self.verifier else []
+
     @field_validator("template")
     @classmethod
     def _fields(cls, value: str) -> str:

@@ -110,3 +110,22 @@ def test_other_settings_files_are_written_checked_and_described(tmp_path, monkey
     wrong = invoke("check", f"{kind}.yaml", f"--{kind}", "--set", "nmae=x")
     assert (wrong.exit_code, "has no field `nmae`" in wrong.stderr) == (78, True)
     assert invoke("init", f"--{kind}", "--source", "x").exit_code == 2
+
+
+@pytest.mark.parametrize("step", ["mine:Mine", {"filter": {"call": "mine:keep"}}, "mine:keep"])
+@pytest.mark.parametrize("verb", ["check", "plan", "run"])
+def test_no_user_code_refuses_every_module_of_a_recipe_without_importing_it(tmp_path, verb, step):
+    write_shards(tmp_path / "raw", rows(3), 1)
+    (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nkeep = Mine = 1\n")
+    path = write_recipe(tmp_path, [step])
+    done = invoke(verb, path, "--no-user-code")
+    assert done.exit_code == 78
+    assert "the recipe runs the module `mine`, which --no-user-code refuses" in done.stderr
+    assert not (tmp_path / "ran").exists()
+    invoke("check", path)
+    assert (tmp_path / "ran").exists()  # the option lasts for its command only
+
+
+def test_no_user_code_lets_recipes_of_built_in_steps_through(tmp_path):
+    write_shards(tmp_path / "raw", rows(3), 1)
+    assert invoke("check", write_recipe(tmp_path, ["clean", "exact"]), "--no-user-code").exit_code == 0

@@ -150,3 +150,17 @@ def test_a_run_whose_path_holds_a_colon_is_judged_like_others(tmp_path):
     found = Certification("document")
     judge_model(str(tmp_path / "at 10:30"), "a step", found)
     assert "private source calls" in found.refusals[0].reason
+
+
+def test_code_that_a_dataset_names_is_not_imported(tmp_path):
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef keep(text): return True\n")
+    for name, step in {
+        "class": {"name": "own", "transform": "evil:Own@1", "fields": {}},
+        "function": {"name": "own", "transform": "filter@1", "fields": {"call": "evil:keep"}},
+        "unfit": {"name": "own", "transform": "clean@1", "fields": {"no_such_field": 1}},
+    }.items():
+        dataset(tmp_path / name, True, [step])
+        (tmp_path / name / "data.jsonl").write_text('{"text": "x"}\n')
+        refusals = certify(recipe(tmp_path, "[clean: {}]", path=f"{name}/data.jsonl")).refusals
+        assert [(r.step, r.stability) for r in refusals] == [("own", "cross")]
+    assert not (tmp_path / "ran").exists()
