@@ -95,6 +95,8 @@ class Handler(BaseHTTPRequestHandler):
         about, data = self.bucket.about(name, entry), entry[0]
         if query.get("alt") != "media":
             return self._say(200, about)
+        if query.get("ifGenerationMatch", about["generation"]) != about["generation"]:
+            return self._stored(None)
         headers = {
             "x-goog-generation": about["generation"],
             "x-goog-metageneration": "1",

@@ -32,7 +32,8 @@ def open_job(recipe: Recipe, before: list[dict[str, Any]] | None = None) -> Job:
     listed = []
     for spec in recipe.sources:
         files = list_files(spec, str(recipe.base_dir), cache)
-        seen.update({f"{f.path}|{f.size}|{f.stamp}": f.digest for f in files})
+        keys = [f"{f.path}|{f.size}|{f.stamp}" for f in files]
+        seen.update({key: cache[key] for key in keys if key in cache})
         inputs += [
             {"source": spec.name, "path": _shown(f.path, str(recipe.base_dir)), "size": f.size, "digest": f.digest}
             for f in files

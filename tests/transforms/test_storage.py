@@ -13,21 +13,6 @@ from corpusmill.transforms.storage.objects import forget_clients
 from corpusmill.transforms.storage.objects import objects as store_of
 from corpusmill.transforms.storage.probe import probe
 from corpusmill.transforms.storage.ranged import FIRST, MOST, Ranged
-from tests import google_storage, objects
-
-
-@pytest.fixture(scope="module")
-def s3():
-    pytest.importorskip("moto", reason="moto is not installed")
-    with objects.serving() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def gs():
-    pytest.importorskip("google.cloud.storage", reason="google-cloud-storage is not installed")
-    with google_storage.serving() as bucket:
-        yield bucket
 
 
 @pytest.fixture(params=["local", "memory", "s3", "gs"])

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from corpusmill.transforms import storage
 from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.sources.files import compression_of
 from corpusmill.transforms.sources.limits import Budget
+from corpusmill.transforms.sources.opened import fault, open_file
 
-FAULTS = (pa.ArrowException, OSError, ValueError, EOFError, lzma.LZMAError, zlib.error)
+FAULTS = (pa.ArrowException, OSError, ValueError, EOFError, MemoryError, lzma.LZMAError, zlib.error)
 
 
 class Stream(Protocol):
@@ -23,6 +23,20 @@ class Stream(Protocol):
 
     def read(self, n: int) -> bytes:
         """At most n bytes, and none only at the end."""
+
+
+class _UpTo:
+    """The first bytes of a file, up to the size at which it was listed: others may append to it."""
+
+    closed = False
+
+    def __init__(self, f: Any, size: int) -> None:
+        self._f, self._left = f, size
+
+    def read(self, n: int = -1) -> bytes:
+        data: bytes = self._f.read(self._left if n < 0 else min(n, self._left))
+        self._left -= len(data)
+        return data
 
 
 class _Xz:
@@ -61,9 +75,7 @@ class _Checked:
         try:
             data: bytes = self._stream.read(n)
         except FAULTS as error:
-            kind = f"{self._codec} data" if self._codec else "file"
-            what = f"is truncated or corrupt {kind} ({(str(error) or type(error).__name__).splitlines()[0][:200]})"
-            raise BadFileError(self._path, what) from error
+            raise fault(self._path, error, f"is truncated or corrupt {self._codec or 'file'} data") from error
         if self._budget is not None:
             self._budget.spend(len(data))
         return data
@@ -73,22 +85,19 @@ class _Checked:
 def open_stream(path: str, budget: Budget, begin: int = 0) -> Iterator[Stream]:
     """The decoded bytes of a file from byte `begin` on (plain files only), decompressed as its extension says."""
     codec = compression_of(path)
-    try:
-        f: Any = storage.open_input(path)
-    except OSError as error:
-        raise BadFileError(path, f"cannot be read ({error.strerror or error})") from error
-    with f:
+    with open_file(path) as f:
         if not codec:
             f.seek(begin)
-            yield _Checked(f, path, "", None)
+            yield _Checked(_UpTo(f, budget.size - begin), path, "", None)
             return
+        source = _UpTo(f, budget.size)
         if budget.size == 0:
             raise BadFileError(path, f"is truncated or corrupt {codec} data (it is empty)")
         if codec == "xz":
-            yield _Checked(_Xz(f), path, codec, budget)
+            yield _Checked(_Xz(source), path, codec, budget)
             return
         try:
-            stream = pa.CompressedInputStream(pa.PythonFile(f, "r"), codec)
+            stream = pa.CompressedInputStream(pa.PythonFile(source, "r"), codec)
         except FAULTS as error:
-            raise BadFileError(path, f"is truncated or corrupt {codec} data ({error})") from error
+            raise fault(path, error, f"is truncated or corrupt {codec} data") from error
         yield _Checked(stream, path, codec, budget)

@@ -12,7 +12,8 @@ from corpusmill.transforms.sources.formats import COMPRESSIONS
 @dataclass(frozen=True, order=True)
 class FileRef:
     """A file of a source. path: absolute path or URI; name: its path below the folder the recipe names, which is what a
-    document may show; digest: 32 hexadecimal digits that change when the content does."""
+    document may show; digest: 32 hexadecimal digits that change when the content does; stamp: that of the file system or
+    store, or empty if the digest is not one of the content."""
 
     path: str
     name: str
@@ -25,7 +26,8 @@ class FileRef:
 @dataclass(frozen=True, order=True)
 class Part:
     """A file or a range of one. begin, end: row groups (Parquet), record batches (Arrow file), bytes (plain JSONL: the lines
-    that begin there), else 0 and the size; whole: the range is the file."""
+    that begin there), else 0 and the size; whole: the range is the file; stamp: that of the file's
+    listing, or empty if the digest is not one of content."""
 
     path: str
     name: str
@@ -34,6 +36,7 @@ class Part:
     begin: int
     end: int
     whole: bool
+    stamp: str = ""
 
 
 def compression_of(path: str) -> str:

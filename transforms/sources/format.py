@@ -43,6 +43,8 @@ class Format(abc.ABC):
     """To be raised when the same bytes are read differently: stored results of older versions are then not used."""
     by_bytes: ClassVar[bool] = False
     """Whether ranges are bytes of the file, and not row groups or record batches."""
+    grows: ClassVar[bool] = False
+    """Whether a file that others append to can be read up to the size at which it was listed."""
     shows_names: ClassVar[bool] = False
     """Whether documents show the name of their file, so that the name is part of the content."""
     small: ClassVar[bool] = False

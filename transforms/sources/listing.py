@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import time
 
 from corpusmill.transforms import storage
-from corpusmill.transforms.errors import SourceError
+from corpusmill.transforms.errors import ChangedFileError, SourceError
 from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.files import FileRef
-from corpusmill.transforms.sources.opened import open_file
+from corpusmill.transforms.sources.opened import faults_of, open_file
 from corpusmill.transforms.sources.spec import SourceSpec
+from corpusmill.transforms.storage.local import last_change
+
+SETTLED = 0.05
+"""Seconds after which a change to a local file is sure to show in its times: clocks of file systems tick slower."""
 
 
-def content_digest(path: str) -> str:
-    """SHA-256 of a file's bytes, cut to 32 hexadecimal digits (1.7 GB per CPU second where the processor helps)."""
-    return storage.sha256_of(path)[:32]
+def content_digest(path: str, size: int) -> str:
+    """SHA-256 of a file's first `size` bytes, cut to 32 hexadecimal digits (1.7 GB per CPU second where the processor helps).
+
+    Raises:
+        ChangedFileError: the file is shorter.
+    """
+    with faults_of(path, "cannot be read"), storage.open_input(path) as f:
+        digest, left = hashlib.sha256(), size
+        while left:
+            chunk = f.read(min(left, 1 << 20))
+            if not chunk:
+                raise ChangedFileError(path, "became shorter while it was listed")
+            digest.update(chunk)
+            left -= len(chunk)
+    return digest.hexdigest()[:32]
 
 
 def _digests(entries: list[storage.Entry], cache: dict[str, str]) -> dict[str, str]:
@@ -23,21 +41,30 @@ def _digests(entries: list[storage.Entry], cache: dict[str, str]) -> dict[str, s
 
     def one(entry: storage.Entry) -> str:
         known = storage.known_sha256(entry.uri)
-        return known[:32] if known else content_digest(entry.uri)
+        return known[:32] if known else content_digest(entry.uri, entry.size)
 
     keys = {e.uri: f"{e.uri}|{e.size}|{e.stamp}" for e in entries}
     new = [e for e in entries if keys[e.uri] not in cache]
-    near = new[0].uri if new else ""
-    cache.update(zip([keys[e.uri] for e in new], storage.each(one, new, near), strict=True))
-    return {uri: cache[key] for uri, key in keys.items()}
+    begun = time.time()
+    fresh = dict(zip([e.uri for e in new], storage.each(one, new, new[0].uri if new else ""), strict=True))
+    digests = {uri: fresh.get(uri) or cache[key] for uri, key in keys.items()}
+    for entry in new:
+        # a file that was written a moment ago may be written again without a change of its times
+        if not storage.is_local(entry.uri) or begun - last_change(entry) > SETTLED:
+            cache[keys[entry.uri]] = fresh[entry.uri]
+    return digests
 
 
 def _belongs_to(spec: SourceSpec, path: str, pattern: str) -> str:
     """The format that lists a path itself, or an empty string."""
+    scheme = formats.by_scheme(path)
+    if scheme:
+        return scheme
     for form in formats.known().values():
-        named = form.name == spec.format and (form.markers or not form.needs_path)
+        if form.name == spec.format and (form.markers or not form.needs_path):
+            return form.name
         marked = spec.format == "auto" and any(storage.exists(storage.join(pattern, m)) for m in form.markers)
-        if named or formats.by_scheme(path) == form.name or (marked and storage.is_dir(pattern)):
+        if marked and storage.is_dir(pattern):
             return form.name
     return ""
 

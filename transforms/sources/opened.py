@@ -15,7 +15,13 @@ from typing import BinaryIO
 import pyarrow as pa
 
 from corpusmill.transforms import storage
-from corpusmill.transforms.errors import BadFileError, CorpusmillError, StoreError, UnreadableFileError
+from corpusmill.transforms.errors import (
+    BadFileError,
+    ChangedFileError,
+    CorpusmillError,
+    StoreError,
+    UnreadableFileError,
+)
 
 _ERRNO = re.compile(r"\[errno (\d+)\]", re.IGNORECASE)
 _ALLOCATION = re.compile(r"size (\d+) failed")
@@ -61,6 +67,8 @@ def faults_of(path: str, what: str) -> Iterator[None]:
     """In this block, errors of Arrow, of codecs and of the system become BadFileError or UnreadableFileError."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise ChangedFileError(path, "is gone since it was listed") from error
     except (CorpusmillError, GeneratorExit) as error:
         if not isinstance(error, StoreError):
             raise

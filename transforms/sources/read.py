@@ -17,6 +17,7 @@ from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.files import Part
 from corpusmill.transforms.sources.format import Format
+from corpusmill.transforms.sources.identity import check_unchanged, unchanged
 from corpusmill.transforms.sources.limits import Budget
 from corpusmill.transforms.sources.rows import Documents, decoded_bytes, pieces, shifted, together
 from corpusmill.transforms.sources.schema import conform, unify
@@ -97,6 +98,7 @@ def schema_of(split: Split, spec: SourceSpec) -> pa.Schema | None:
                 return None
             schemas.append(Documents(spec, part.path, own, Budget(part.path, part.size, 1)).schema(own))
         except BadFileError:
+            check_unchanged(part, form.grows)
             if spec.on_bad_file == "error":
                 raise
         if form.small and schemas:  # every file has the same
@@ -111,7 +113,11 @@ def read_split(
     documents go to `bad`; a file that cannot be read raises BadFileError, or goes to `bad` under `on_bad_file: skip`."""
     form = formats.load(split.format)
     bad.reads(split.parts)
-    parts = (b for p in split.parts for b in _part(form, p, spec, bad, batch_bytes, batch_rows))
+    parts = (
+        batch
+        for part in split.parts
+        for batch in unchanged(part, _part(form, part, spec, bad, batch_bytes, batch_rows), form.grows)
+    )
     if form.inferred:
         with Spool() as spool:
             for batch in parts:

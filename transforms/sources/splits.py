@@ -59,7 +59,7 @@ class Split:
 
 
 def _whole(f: FileRef) -> Part:
-    return Part(f.path, f.name, f.size, f.digest, 0, f.size, True)
+    return Part(f.path, f.name, f.size, f.digest, 0, f.size, True, f.stamp)
 
 
 def _ranges(f: FileRef, target: int) -> list[Part]:
@@ -67,7 +67,7 @@ def _ranges(f: FileRef, target: int) -> list[Part]:
     ranges = formats.load(f.format).ranges(f.path, f.size, target)
     if len(ranges) < 2:
         return [_whole(f)]
-    return [Part(f.path, f.name, f.size, f.digest, begin, end, False) for begin, end in ranges]
+    return [Part(f.path, f.name, f.size, f.digest, begin, end, False, f.stamp) for begin, end in ranges]
 
 
 def _grouped(files: Iterable[FileRef], target: int) -> list[tuple[Part, ...]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from corpusmill.transforms.errors import StoreError
-from corpusmill.transforms.storage.objects import Objects, client_module
+from corpusmill.transforms.storage.objects import Objects, changed, client_module
 from corpusmill.transforms.storage.paths import Entry, bucket_and_key
 
 
@@ -31,13 +31,13 @@ class Gcs(Objects):
         self._any_error = (errors.GoogleAPIError, OSError, broken.DataCorruption, broken.InvalidResponse)
         self._no_credentials = auth.GoogleAuthError
         self._scheme, self._name = scheme, bucket
-        with self._told(f"{scheme}://{bucket}"):
+        with self._errors(f"{scheme}://{bucket}"):
             emulated = os.environ.get("STORAGE_EMULATOR_HOST")
             client = storage.Client.create_anonymous_client() if emulated else storage.Client(project=None)
             self._client, self._bucket = client, client.bucket(bucket)
 
     @contextlib.contextmanager
-    def _told(self, uri: str) -> Iterator[None]:
+    def _errors(self, uri: str) -> Iterator[None]:
         """Turn the client's errors into ours."""
         try:
             yield
@@ -64,16 +64,27 @@ class Gcs(Objects):
             raise FileNotFoundError(2, "the name of a bucket, not of an object in it", uri)
         return self._bucket.blob(key)
 
-    def get(self, uri: str, begin: int = 0, end: int | None = None) -> bytes:
+    def get(self, uri: str, begin: int = 0, end: int | None = None, version: str = "") -> bytes:
         if end is not None and end <= begin:
             return b""
-        with self._told(uri):
-            data: bytes = self._blob(uri).download_as_bytes(start=begin or None, end=None if end is None else end - 1)
+        condition = {"if_generation_match": int(version)} if version else {}
+        with self._errors(uri):
+            try:
+                data: bytes = self._blob(uri).download_as_bytes(
+                    start=begin or None, end=None if end is None else end - 1, **condition
+                )
+            except self._failed as error:
+                raise changed(uri) from error
         return data
+
+    def tail(self, uri: str, n: int) -> tuple[bytes, int, str]:
+        blob = self._reloaded(uri)
+        size, version = int(blob.size), str(blob.generation)
+        return self.get(uri, max(0, size - n), size, version), size, version
 
     def get_versioned(self, uri: str) -> tuple[bytes, str]:
         blob = self._blob(uri)
-        with self._told(uri):
+        with self._errors(uri):
             data: bytes = blob.download_as_bytes()
         return data, str(blob.generation)
 
@@ -82,7 +93,7 @@ class Gcs(Objects):
 
     def _reloaded(self, uri: str) -> Any:
         blob = self._blob(uri)
-        with self._told(uri):
+        with self._errors(uri):
             blob.reload()
         return blob
 
@@ -107,7 +118,7 @@ class Gcs(Objects):
         # content-addressed objects are written without a condition: writing one again gives the same object
         source = io.BytesIO(data) if isinstance(data, bytes) else data
         size = source.seek(0, io.SEEK_END)
-        with self._told(uri):
+        with self._errors(uri):
             try:
                 blob.upload_from_file(source, rewind=True, size=size, checksum="auto", retry=self._retry, **condition)
             except self._failed:
@@ -115,26 +126,26 @@ class Gcs(Objects):
         return str(blob.generation)
 
     def remove(self, uri: str) -> None:
-        with contextlib.suppress(FileNotFoundError), self._told(uri):
+        with contextlib.suppress(FileNotFoundError), self._errors(uri):
             self._blob(uri).delete(retry=self._retry)
 
     def copy(self, source: str, target: str) -> None:
         bucket, key = bucket_and_key(target)
         old, new = self._blob(source), self._client.bucket(bucket).blob(key)
-        with self._told(f"{source} -> {target}"):
+        with self._errors(f"{source} -> {target}"):
             token, _, _ = new.rewrite(old, retry=self._retry)
             while token is not None:
                 token, _, _ = new.rewrite(old, token=token, retry=self._retry)
 
     def below(self, uri: str) -> Iterator[Entry]:
-        with self._told(uri):
+        with self._errors(uri):
             for blob in self._client.list_blobs(self._bucket, prefix=_prefix(uri)):
                 if not blob.name.endswith("/"):  # a marker that consoles make for an empty folder
                     yield self._entry(blob)
 
     def names_in(self, uri: str) -> list[str]:
         prefix = _prefix(uri)
-        with self._told(uri):
+        with self._errors(uri):
             found = self._client.list_blobs(self._bucket, prefix=prefix, delimiter="/")
             names = [blob.name for blob in found] + list(found.prefixes)
         return sorted(n.rstrip("/").rpartition("/")[2] for n in names if n != prefix)

@@ -22,8 +22,17 @@ TEMPORARY = ".tmp-"
 
 def stat(path: str) -> Entry:
     """Size and stamp of one file; raises FileNotFoundError."""
-    s = os.stat(path)
-    return Entry(path, s.st_size, str(s.st_mtime_ns), s.st_mtime)
+    return _entry(path, os.stat(path))
+
+
+def _entry(path: str, s: os.stat_result) -> Entry:
+    """The stamp holds what tools that copy sizes and times (`cp -p`, `rsync -t`, `tar`) cannot set: ctime and inode."""
+    return Entry(path, s.st_size, f"{s.st_mtime_ns}.{s.st_ctime_ns}.{s.st_ino}", s.st_mtime)
+
+
+def last_change(entry: Entry) -> float:
+    """When a file or its times were last changed, in seconds by the disk's clock."""
+    return max(int(ns) for ns in entry.stamp.split(".")[:2]) / 1e9
 
 
 def walk(folder: str) -> Iterator[Entry]:
@@ -46,7 +55,7 @@ def walk(folder: str) -> Iterator[Entry]:
             if stat_module.S_ISDIR(s.st_mode):
                 yield from visit(entry.path)
             elif stat_module.S_ISREG(s.st_mode):  # sockets, pipes and devices are no documents
-                yield Entry(entry.path, s.st_size, str(s.st_mtime_ns), s.st_mtime)
+                yield _entry(entry.path, s)
 
     yield from visit(folder)
 
@@ -81,8 +90,7 @@ def _files_in(folder: str) -> Iterator[Entry]:
     with os.scandir(folder) as it:
         for entry in it:
             if not entry.name.startswith(".") and entry.is_file():
-                s = entry.stat()
-                yield Entry(os.path.join(folder, entry.name), s.st_size, str(s.st_mtime_ns), s.st_mtime)
+                yield _entry(os.path.join(folder, entry.name), entry.stat())
 
 
 def names_in(folder: str) -> list[str]:
@@ -99,8 +107,7 @@ def below(folder: str) -> Iterator[Entry]:
         for name in names:
             path = os.path.join(inside, name)
             with contextlib.suppress(FileNotFoundError):
-                s = os.lstat(path)
-                yield Entry(path, s.st_size, str(s.st_mtime_ns), s.st_mtime)
+                yield _entry(path, os.lstat(path))
 
 
 def freed(paths: list[str]) -> int:

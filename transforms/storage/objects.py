@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, BinaryIO, TypeVar
 
-from corpusmill.transforms.errors import MissingDependencyError
+from corpusmill.transforms.errors import MissingDependencyError, StoreError
 from corpusmill.transforms.storage.paths import Entry, bucket_and_key, scheme_of
 
 T = TypeVar("T")
@@ -30,13 +30,22 @@ AT_ONCE = 16
 """Requests under way at a time: their latency, not their bytes, is what small objects cost."""
 
 
+def changed(uri: str) -> StoreError:
+    """The error of an object that is not of the version that was asked for."""
+    return StoreError(uri, "the object changed while it was read", "run the same command again when nothing writes it")
+
+
 class Objects(abc.ABC):
     """A bucket. Every method raises StoreError for a fault of the store, and FileNotFoundError for an object that is not
     there; the client behind it takes its credentials from the environment, a profile or the machine, and nowhere else."""
 
     @abc.abstractmethod
-    def get(self, uri: str, begin: int = 0, end: int | None = None) -> bytes:
-        """The bytes of an object from `begin` to before `end`."""
+    def get(self, uri: str, begin: int = 0, end: int | None = None, version: str = "") -> bytes:
+        """The bytes of an object from `begin` to before `end`, of this version if one is given.
+
+        Raises:
+            StoreError: the object is of another version (where the store can tell).
+        """
 
     @abc.abstractmethod
     def get_versioned(self, uri: str) -> tuple[bytes, str]:
@@ -46,10 +55,10 @@ class Objects(abc.ABC):
     def head(self, uri: str) -> Entry:
         """Size, stamp and time of an object."""
 
-    def tail(self, uri: str, n: int) -> tuple[bytes, int]:
-        """The last n bytes of an object (all of a smaller one), and its size."""
+    def tail(self, uri: str, n: int) -> tuple[bytes, int, str]:
+        """The last n bytes of an object (all of a smaller one), its size, and the version that `get` takes."""
         size = self.head(uri).size
-        return self.get(uri, max(0, size - n), size), size
+        return self.get(uri, max(0, size - n), size), size, ""
 
     @abc.abstractmethod
     def age(self, uri: str) -> float:
@@ -118,8 +127,8 @@ def objects(uri: str) -> Objects:
 def _store(scheme: str, bucket: str, process: int) -> Objects:
     del process  # connections do not survive a fork
     module, _, name = _CLIENTS.get(scheme, "corpusmill.transforms.storage.other:Other").partition(":")
-    made: Objects = getattr(importlib.import_module(module), name)(scheme, bucket)
-    return made
+    store: Objects = getattr(importlib.import_module(module), name)(scheme, bucket)
+    return store
 
 
 def forget_clients() -> None:
@@ -154,12 +163,12 @@ def _pool(process: int) -> ThreadPoolExecutor:
 
 def at_once(function: Callable[[T], R], items: Iterable[T]) -> list[R]:
     """`function` of each item, several at a time; the first error is raised when all have ended."""
-    found: Sequence[T] = list(items)
-    if len(found) < 2 or threading.current_thread().name.startswith("store"):
-        return [function(item) for item in found]
+    sequence: Sequence[T] = list(items)
+    if len(sequence) < 2 or threading.current_thread().name.startswith("store"):
+        return [function(item) for item in sequence]
     with _pool_lock:
         pool = _pool(os.getpid())
-    futures = [pool.submit(function, item) for item in found]
+    futures = [pool.submit(function, item) for item in sequence]
     errors = [e for f in futures if (e := f.exception()) is not None]
     if errors:
         raise errors[0]

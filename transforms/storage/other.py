@@ -34,7 +34,7 @@ class Other(Objects):
     def _path(self, uri: str) -> str:
         return str(self._fs._strip_protocol(uri))
 
-    def get(self, uri: str, begin: int = 0, end: int | None = None) -> bytes:
+    def get(self, uri: str, begin: int = 0, end: int | None = None, version: str = "") -> bytes:
         return bytes(self._fs.cat_file(self._path(uri), begin or None, end))
 
     def get_versioned(self, uri: str) -> tuple[bytes, str]:

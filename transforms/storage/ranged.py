@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+from corpusmill.transforms.errors import StoreError
 from corpusmill.transforms.storage.objects import Objects
 
 FIRST, MOST = 64 << 10, 8 << 20
@@ -17,13 +18,13 @@ class Ranged(io.RawIOBase):
     """Reads an object from its store.
 
     Opening it is one request, which brings its end, where Parquet and Arrow have their index; a scan from front to back is one
-    for each 8 MB, a jump one for what is read.
+    for each 8 MB, a jump one for what is read. All reads are of the version that was opened, where the store can say so.
     """
 
     def __init__(self, store: Objects, uri: str) -> None:
         super().__init__()
         self._store, self.uri = store, uri
-        self._window, self.size = store.tail(uri, FIRST)
+        self._window, self.size, self._version = store.tail(uri, FIRST)
         self._begin, self._at, self._step = self.size - len(self._window), 0, FIRST
 
     def readable(self) -> bool:
@@ -60,9 +61,9 @@ class Ranged(io.RawIOBase):
         follows = bool(self._window) and held <= wanted <= held + NEAR
         self._step = min(2 * self._step, MOST) if follows else FIRST
         fetch = max(end, min(wanted + self._step, self.size))
-        data = self._store.get(self.uri, wanted, fetch)
+        data = self._store.get(self.uri, wanted, fetch, self._version)
         if len(data) != fetch - wanted:
-            raise OSError(f"{self.uri}: {len(data)} bytes came for {wanted} to {fetch}")
+            raise StoreError(self.uri, f"{len(data)} bytes came for {wanted} to {fetch}", "run the same command again")
         self._begin, self._window = wanted, data
         return head + data[: end - wanted]
 
@@ -80,4 +81,4 @@ class Ranged(io.RawIOBase):
         """Fetch a range that will be read in many pieces."""
         held = self._begin + len(self._window)
         if begin < self._begin or end > held:
-            self._begin, self._window = begin, self._store.get(self.uri, begin, min(end, self.size))
+            self._begin, self._window = begin, self._store.get(self.uri, begin, min(end, self.size), self._version)

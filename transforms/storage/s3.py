@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from corpusmill.transforms.errors import StoreError
 from corpusmill.transforms.secrets import mask
-from corpusmill.transforms.storage.objects import AT_ONCE, Objects, client_module
+from corpusmill.transforms.storage.objects import AT_ONCE, Objects, changed, client_module
 from corpusmill.transforms.storage.paths import Entry, bucket_and_key
 
 _ONE_REQUEST = 4 << 30
@@ -44,11 +44,11 @@ class S3(Objects):
             exceptions.FlexibleChecksumError,
         )
         self._scheme, self._bucket = scheme, bucket
-        with self._told(f"{scheme}://{bucket}"):
+        with self._errors(f"{scheme}://{bucket}"):
             self._client = boto3.session.Session().client("s3", config=config)
 
     @contextlib.contextmanager
-    def _told(self, uri: str) -> Iterator[None]:
+    def _errors(self, uri: str) -> Iterator[None]:
         """Turn the client's errors into ours."""
         try:
             yield
@@ -82,18 +82,24 @@ class S3(Objects):
         except ValueError as error:  # of an endpoint that is no URL
             raise StoreError(uri, f"no store to ask: {mask(str(error))}", "correct AWS_ENDPOINT_URL_S3") from error
 
-    def get(self, uri: str, begin: int = 0, end: int | None = None) -> bytes:
-        return self._get(uri, begin, end)[0]
+    def get(self, uri: str, begin: int = 0, end: int | None = None, version: str = "") -> bytes:
+        return self._get(uri, begin, end, version)[0]
 
     def get_versioned(self, uri: str) -> tuple[bytes, str]:
-        return self._get(uri, 0, None)
+        return self._get(uri, 0, None, "")
 
-    def _get(self, uri: str, begin: int, end: int | None) -> tuple[bytes, str]:
+    def _get(self, uri: str, begin: int, end: int | None, version: str) -> tuple[bytes, str]:
         if end is not None and end <= begin:
             return b"", ""
         wanted = {} if not begin and end is None else {"Range": f"bytes={begin}-{'' if end is None else end - 1}"}
-        with self._told(uri):
-            data, answer = self._read(uri, **wanted)
+        wanted |= {"IfMatch": version} if version else {}
+        with self._errors(uri):
+            try:
+                data, answer = self._read(uri, **wanted)
+            except self._client_error as error:
+                if _code(error) in _FAILED:
+                    raise changed(uri) from error
+                raise
             return data, answer["ETag"]
 
     def _read(self, uri: str, **wanted: str) -> tuple[bytes, dict[str, Any]]:
@@ -109,16 +115,16 @@ class S3(Objects):
                 if tries == _READS:
                     raise
 
-    def tail(self, uri: str, n: int) -> tuple[bytes, int]:
-        with self._told(uri):
+    def tail(self, uri: str, n: int) -> tuple[bytes, int, str]:
+        with self._errors(uri):
             try:
                 data, answer = self._read(uri, Range=f"bytes=-{n}")
             except self._client_error as error:
                 if _code(error) in ("InvalidRange", "416"):  # an empty object has no last bytes
-                    return b"", 0
+                    return b"", 0, ""
                 raise
         span = answer.get("ContentRange", "")
-        return data, int(span.rpartition("/")[2]) if span else len(data)
+        return data, int(span.rpartition("/")[2]) if span else len(data), answer["ETag"]
 
     def head(self, uri: str) -> Entry:
         return self._head(uri)[0]
@@ -130,7 +136,7 @@ class S3(Objects):
         return float((now - answer["LastModified"]).total_seconds())
 
     def _head(self, uri: str, **more: str) -> tuple[Entry, dict[str, Any]]:
-        with self._told(uri):
+        with self._errors(uri):
             answer: dict[str, Any] = self._client.head_object(**self._place(uri), **more)
             return _entry(uri, answer["ContentLength"], answer), answer
 
@@ -150,14 +156,14 @@ class S3(Objects):
             fields["ChecksumSHA256"] = base64.b64encode(bytes.fromhex(sha256)).decode()
         if not isinstance(data, bytes) and data.seek(0, io.SEEK_END) > _ONE_REQUEST:
             data.seek(0)
-            with self._told(uri):
+            with self._errors(uri):
                 self._client.upload_fileobj(data, *bucket_and_key(uri))
             return ""
         for _ in range(10):
             if not isinstance(data, bytes):
                 data.seek(0)
             try:
-                with self._told(uri):
+                with self._errors(uri):
                     try:
                         return str(self._client.put_object(**self._place(uri), Body=data, **fields)["ETag"])
                     except self._client_error as error:
@@ -173,12 +179,12 @@ class S3(Objects):
         raise StoreError(uri, "the store reports conflicting writes again and again", "run the same command again")
 
     def remove(self, uri: str) -> None:
-        with contextlib.suppress(FileNotFoundError), self._told(uri):
+        with contextlib.suppress(FileNotFoundError), self._errors(uri):
             self._client.delete_object(**self._place(uri))
 
     def copy(self, source: str, target: str) -> None:
         bucket, key = bucket_and_key(source)
-        with self._told(f"{source} -> {target}"):
+        with self._errors(f"{source} -> {target}"):
             self._client.copy({"Bucket": bucket, "Key": key}, *bucket_and_key(target))
 
     def below(self, uri: str) -> Iterator[Entry]:
@@ -197,7 +203,7 @@ class S3(Objects):
     def _pages(self, uri: str, more: dict[str, str]) -> Iterator[dict[str, Any]]:
         bucket, key = bucket_and_key(uri)
         prefix = f"{key.rstrip('/')}/" if key else ""
-        with self._told(uri):
+        with self._errors(uri):
             yield from self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **more)
 
     def _place(self, uri: str) -> dict[str, str]:

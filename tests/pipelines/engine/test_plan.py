@@ -40,11 +40,12 @@ def test_a_plan_says_what_changed(tmp_path):
 
 
 def test_files_that_did_not_change_are_not_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "SETTLED", -1e9)  # as if the files were old
     write_shards(tmp_path / "raw", rows(50), 2)
     recipe = write_recipe(tmp_path, STEPS)
     run(load(recipe))
     (fresh,) = write_shards(tmp_path / "raw", rows(5, seed=3), 1, first=7)
     read = []
-    monkeypatch.setattr(listing, "content_digest", lambda path: read.append(path) or "0" * 32)
+    monkeypatch.setattr(listing, "content_digest", lambda path, size: read.append(path) or "0" * 32)
     make(load(recipe), 1)
     assert read == [str(fresh)]

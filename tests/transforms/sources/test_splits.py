@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 
 from corpusmill.transforms.errors import SourceError
+from corpusmill.transforms.sources import listing
 from corpusmill.transforms.sources.listing import list_files
 from corpusmill.transforms.sources.spec import SourceSpec
 from corpusmill.transforms.sources.splits import make_splits
@@ -20,7 +21,8 @@ def test_a_pattern_without_files_is_an_error_that_names_it(tmp_path):
         list_files(_spec("raw/*.parquet"), str(tmp_path))
 
 
-def test_listing_collapses_duplicates_and_uses_the_cache(tmp_path):
+def test_listing_collapses_duplicates_and_uses_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "SETTLED", -1e9)  # as if the file were old
     (tmp_path / "a.txt").write_text("one")
     spec = SourceSpec(name="s", path=["a.txt", "*.txt", "."])
     cache: dict[str, str] = {}

@@ -89,7 +89,7 @@ def streamed_ref(spec: SourceSpec, path: str) -> FileRef:
                 "To go on: check the name, the network and your access, or save it to a folder with `save_to_disk`."
             ) from error
     digest = digest_of(name, stamp, spec.config, spec.hf_split, spec.limit)
-    return FileRef(path, name, "hf", 0, stamp, digest)
+    return FileRef(path, name, "hf", 0, "", digest)
 
 
 class HuggingFace(Format):

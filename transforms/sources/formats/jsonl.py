@@ -276,6 +276,7 @@ class Jsonl(Format):
     extensions = (".jsonl", ".ndjson", ".json")
     magic = (b"{",)
     by_bytes = True
+    grows = True
     inferred = True
     lenient = True
     fails_whole = False  # but for its start, a plain file is good line by line

@@ -197,18 +197,13 @@ class MachineDocs(Format):
                 kind = _kind(root, name)
                 if kind in spec.kinds and 0 < entry.size <= MAX_FILE and not os.path.islink(entry.uri):
                     name = f"{kind}/{labels.get(root, 'site-packages')}/{name}"
-                    digest = digest_of(name, entry.size, entry.stamp)
-                    out[entry.uri] = FileRef(entry.uri, name, "machine-docs", entry.size, entry.stamp, digest)
+                    digest = digest_of(name, entry.size, entry.stamp.partition(".")[0])
+                    out[entry.uri] = FileRef(entry.uri, name, "machine-docs", entry.size, "", digest)
         chosen = sorted(out.values(), key=lambda f: digest_of(f.name))[: spec.limit] if spec.limit else out.values()
         return sorted(chosen)
 
     def read(self, part: Part, spec: SourceSpec, budget: Budget, bad: BadRows, rows: int) -> Rows:
-        """The documents of one file: none, one, or (docstrings) many. A package that is upgraded meanwhile takes files away: they
-        are quarantined, for nobody chose them by name."""
-        if not os.path.exists(part.path):
-            bad.saw(1)
-            bad.add(part.path, 0, "bad-file", "gone since the machine's files were listed")
-            return
+        """The documents of one file: none, one, or (docstrings) many."""
         kind, _, rest = part.name.partition("/")
         chunks, size = [], 0
         with open_stream(part.path, budget) as stream:

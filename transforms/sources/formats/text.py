@@ -51,6 +51,7 @@ class Text(Format):
     name = "text"
     extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".html", ".htm", ".adoc", ".org", ".tex")
     by_bytes = True
+    grows = True
     shows_names = True
     small = True
 
