@@ -58,14 +58,19 @@ def train(
         )
     parallel = Parallel(settings.runtime)
     try:
-        with held(settings.output, parallel.rank):
-            return _train(settings, parallel, stop_at, data, validation)
+        with contextlib.ExitStack() as lock:
+            return _train(settings, parallel, lock, stop_at, data, validation)
     finally:
         parallel.close()
 
 
 def _train(
-    settings: TrainSettings, parallel: Parallel, stop_at: int | None, data: Rows | None, validation: Rows | None
+    settings: TrainSettings,
+    parallel: Parallel,
+    lock: contextlib.ExitStack,
+    stop_at: int | None,
+    data: Rows | None,
+    validation: Rows | None,
 ) -> dict[str, Any]:
     # what is trained on
     vocabulary = build.vocabulary_of(settings)
@@ -102,6 +107,7 @@ def _train(
     if settings.objective.states_of:
         digests["states_of"] = build.base_digest(settings.objective.states_of)
     state: dict[str, Any] = {"step": 0, "targets": 0, "best": None, "best_step": 0, "bad": 0}
+    lock.enter_context(held(settings.output, parallel.rank))
     last = checkpoint.to_resume(settings.output, settings.resume)
     if last is not None:
         stored = checkpoint.read_state(last)

@@ -78,7 +78,6 @@ def train(
     spend, begun = None, False
     lock = contextlib.ExitStack()
     try:
-        lock.enter_context(held(settings.output, parallel.rank))
         # what it rests on, and what it may cost, before data is touched
         where, snapshot = ("rows at hand", None) if data is not None else (settings.data.train, settings.data.snapshot)
         certification = require(where, snapshot, privacy.unit, certification, privacy.allow_uncertified)
@@ -86,6 +85,7 @@ def train(
             certification.assume("the names of the classes are public")
         ledger = Ledger(privacy.ledger)
         sources = private_paths(where, snapshot) if data is None else []
+        lock.enter_context(held(settings.output, parallel.rank))
         secret = _secret(Path(settings.output), parallel)
         dp = _dp_settings(settings, privacy, ledger, secret)
         what = privacy.what + (" (not certified)" if certification.refusals else "")
