@@ -23,8 +23,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.transforms.dedup._shingles import nfc, shingle_sets
+from corpusmill.transforms.dedup._shingles import shingle_sets
 from corpusmill.transforms.errors import BadFileError, DatasetError, RecipeError
+from corpusmill.transforms.normal_forms import normalize
 from corpusmill.transforms.storage import write_atomic
 
 WEIGHTS, ABOUT = "model.safetensors", "linear.json"
@@ -40,7 +41,7 @@ Features = tuple[np.ndarray, np.ndarray]
 
 def features(texts: Sequence[str]) -> Features:
     """(offsets int64 [n + 1], ids uint64): the distinct words, word pairs and runs of three characters of each text."""
-    array = nfc(pa.array(list(texts), pa.string()))
+    array = normalize(pa.array(list(texts), pa.string()), "NFC")
     parts = []
     for n in (1, 2):
         lists = shingle_sets(array, n)

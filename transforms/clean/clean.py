@@ -12,8 +12,8 @@ from corpusmill.transforms.base import Map, Stability
 from corpusmill.transforms.clean.html import strip_html
 from corpusmill.transforms.clean.markdown import strip_markdown
 from corpusmill.transforms.clean.mojibake import repair
-from corpusmill.transforms.clean.unicode_form import normalize
 from corpusmill.transforms.clean.whitespace import tidy
+from corpusmill.transforms.normal_forms import normalize
 from corpusmill.transforms.random import Keyed
 
 
@@ -21,7 +21,8 @@ class Clean(Map):
     """Repair the encoding, strip markup, and bring characters, control characters and white space into one form.
 
     In this order: mojibake (`corpusmill.transforms.clean.mojibake`), markup (`html`, `markdown`), control characters and
-    white space (`whitespace`), Unicode form (`unicode_form`). A text that needs nothing passes through untouched. Cleaning twice
+    white space (`whitespace`), Unicode form (`corpusmill.transforms.normal_forms`). A text that needs nothing passes through
+    untouched. Cleaning twice
     changes nothing, unless the result looks like markup or mojibake again.
 
     >>> batch = pa.record_batch({"id": ["a"], "text": ["cafe\\u0301  \\r\\n\\r\\n\\r\\n\\r\\n\\r\\nschÃ¶n\\x07"]})
@@ -42,6 +43,10 @@ class Clean(Map):
     whitespace: bool = Field(True, description="one kind of line end, no trailing white space, few blank lines")
     collapse_spaces: bool = Field(False, description="also one space for many, and no indentation (bad for code)")
     max_blank_lines: int = Field(2, ge=0, description="blank lines in a row that `whitespace` leaves")
+
+    def libraries(self) -> tuple[str, ...]:
+        """Unicode's tables, ftfy and resiliparse, as far as the fields ask for them."""
+        return ("unicode", *["ftfy"] * self.mojibake, *["resiliparse"] * (self.markup == "html"))
 
     def map(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:
         before = text = batch.column("text")

@@ -7,33 +7,20 @@ without words has none.
 
 from __future__ import annotations
 
-import unicodedata
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.transforms.arrow import replace_rows, string_buffers
+from corpusmill.transforms.arrow import string_buffers
 from corpusmill.transforms.hashing import U, mix64
 from corpusmill.transforms.kernels.njit import njit
-from corpusmill.transforms.unicode import needs_nfc, tables
+from corpusmill.transforms.normal_forms import normalize
+from corpusmill.transforms.unicode import tables
 from corpusmill.transforms.words import hash_words, scratch
 
 _BASE = U(0xD6E8FEB86659FD93)
 _SHORT = U(0x8CB92BA72F3D8DD7)
-
-
-def nfc(texts: pa.Array) -> pa.Array:
-    """`texts` in NFC; the same array if they are already."""
-    offsets, data = string_buffers(texts)
-    maybe = np.flatnonzero(needs_nfc(offsets, data, tables()[0]))
-    rows = [row for row in maybe.tolist() if not unicodedata.is_normalized("NFC", texts[row].as_py())]
-    if not rows:
-        return texts
-    mask = np.zeros(len(texts), np.bool_)
-    mask[rows] = True
-    changed = [unicodedata.normalize("NFC", texts[row].as_py()) for row in rows]
-    return replace_rows(texts, mask, changed)
 
 
 @njit(inline="always")
@@ -119,7 +106,7 @@ def shingle_sets(texts: pa.Array, n: int) -> pa.Array:
     >>> [len(x) for x in shingle_sets(pa.array(["to be or not to be or not", "人之初性本善", ""]), 3).to_pylist()]
     [4, 4, 0]
     """
-    texts = nfc(texts)
+    texts = normalize(texts, "NFC")
     offsets, data = string_buffers(texts)
     flags, lower = tables()
     begins = np.zeros(len(texts) + 1, np.int32)

@@ -17,9 +17,10 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.transforms.arrow import string_buffers
-from corpusmill.transforms.dedup._shingles import nfc, shingle
+from corpusmill.transforms.dedup._shingles import shingle
 from corpusmill.transforms.hashing import GOLDEN, U, mix64, murmur128
 from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.normal_forms import normalize
 from corpusmill.transforms.unicode import tables
 from corpusmill.transforms.words import hash_words, scratch
 
@@ -82,7 +83,7 @@ def sketch(texts: pa.Array, slots: int, ngram: int) -> tuple[np.ndarray, np.ndar
 
     A text without words has 0 shingles, no sketch (its slots are arbitrary), and the hash of its bytes.
     """
-    texts = nfc(texts)
+    texts = normalize(texts, "NFC")
     offsets, data = string_buffers(texts)
     flags, lower = tables()
     out = np.empty((len(texts), slots), np.uint64)

@@ -21,9 +21,9 @@ from corpusmill.transforms.dedup._order import (
     order_fingerprint,
     order_ranks,
 )
-from corpusmill.transforms.dedup._shingles import nfc
 from corpusmill.transforms.hashing import U, hash128, murmur128
 from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.normal_forms import normalize
 from corpusmill.transforms.unicode import SPACE, decode, tables
 from corpusmill.transforms.words import hash_each
 
@@ -106,7 +106,7 @@ class Exact(Group):
         """128-bit hash of each normalised text: uint64 [n, 2]."""
         if self.normalize == "none":
             return hash128(texts)
-        offsets, data = string_buffers(nfc(texts))
+        offsets, data = string_buffers(normalize(texts, "NFC"))
         flags, lower = tables()
         out = np.empty((len(texts), 2), np.uint64)
         _hash_folded(offsets, data, flags, lower, _kinds(), self.normalize == "words", out)

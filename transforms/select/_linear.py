@@ -16,10 +16,10 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.transforms.arrow import string_buffers
-from corpusmill.transforms.dedup._shingles import nfc
 from corpusmill.transforms.errors import BadFileError, MissingDependencyError
 from corpusmill.transforms.hashing import hash64, mix64_array
 from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.normal_forms import normalize
 from corpusmill.transforms.select._ngrams import bucket_of
 from corpusmill.transforms.storage.local import write_atomic
 from corpusmill.transforms.unicode import tables
@@ -118,7 +118,7 @@ class Scorer:
 
     def logits(self, texts: pa.Array) -> np.ndarray:
         """float64 [n, labels]. Null and wordless texts get the bias."""
-        offsets, data = string_buffers(nfc(texts.fill_null("")))
+        offsets, data = string_buffers(normalize(texts.fill_null(""), "NFC"))
         out = np.empty((len(texts), len(self.labels)), np.float64)
         _predict(offsets, data, *tables(), self.order, self.weights, self.bias, out)
         return out
@@ -204,7 +204,7 @@ def train(texts: pa.Array, labels: np.ndarray, names: tuple[str, ...], order: in
         epochs: passes over the documents.
     """
     hashes, held = hash64(texts.fill_null("")), held_out(texts)
-    offsets, data = string_buffers(nfc(texts.fill_null("")))
+    offsets, data = string_buffers(normalize(texts.fill_null(""), "NFC"))
     counts = np.bincount(labels[~held], minlength=len(names))
     shares = counts.sum() / (len(names) * np.maximum(counts, 1))
     weights = np.zeros((buckets, len(names)), np.float32)

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.transforms.arrow import string_buffers
-from corpusmill.transforms.dedup._shingles import nfc
 from corpusmill.transforms.hashing import GOLDEN, U, mix64
 from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.normal_forms import normalize
 from corpusmill.transforms.unicode import tables
 from corpusmill.transforms.words import hash_words, scratch
 
@@ -51,7 +51,7 @@ def _sum(offsets: Any, data: Any, flags: Any, lower: Any, order: int, weights: A
 
 def ngram_counts(texts: pa.Array, order: int, buckets: int) -> np.ndarray:
     """How many n-grams of 1 to `order` words fall into each bucket, over all texts: uint64 [buckets]. Null counts as empty."""
-    offsets, data = string_buffers(nfc(texts.fill_null("")))
+    offsets, data = string_buffers(normalize(texts.fill_null(""), "NFC"))
     counts = np.zeros(buckets, np.uint64)
     _count(offsets, data, *tables(), order, counts)
     return counts
@@ -59,7 +59,7 @@ def ngram_counts(texts: pa.Array, order: int, buckets: int) -> np.ndarray:
 
 def ngram_sums(texts: pa.Array, order: int, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each text: the sum of `weights` (float64 [buckets]) over its n-grams, float64 [n], and their number, int64 [n]."""
-    offsets, data = string_buffers(nfc(texts.fill_null("")))
+    offsets, data = string_buffers(normalize(texts.fill_null(""), "NFC"))
     sums, grams = np.zeros(len(texts), np.float64), np.zeros(len(texts), np.int64)
     _sum(offsets, data, *tables(), order, weights, sums, grams)
     return sums, grams

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corpusmill.transforms.dedup._shingles import nfc, shingle_sets
+from corpusmill.transforms.dedup._shingles import shingle_sets
 
 
 def sets(texts: list[str], n: int = 5) -> list[list[int]]:
@@ -61,12 +61,6 @@ def test_golden() -> None:
 
 
 GOLDEN = [[909587030, 2835003241], [1862786779, 2964369117]]
-
-
-def test_nfc_touches_only_what_needs_it() -> None:
-    plain = pa.array(["a", "ä", "中", None, ""])
-    assert nfc(plain) is plain
-    assert nfc(pa.array(["a\u0308", "x", "\u1100\u1161"])).to_pylist() == ["ä", "x", "가"]
 
 
 def test_slices_and_no_rows() -> None:
