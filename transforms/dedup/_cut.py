@@ -11,7 +11,7 @@ from corpusmill.transforms.arrow import nulls_of, set_column, string_array, stri
 from corpusmill.transforms.base import Applied
 from corpusmill.transforms.dedup._grouping import column
 from corpusmill.transforms.kernels.njit import njit
-from corpusmill.transforms.unicode import SPACE, decode, tables
+from corpusmill.transforms.unicode import ALONE, MARK, SPACE, WORD, decode, previous, tables
 
 
 def drop(batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table, reason: str, value: str) -> Applied:
@@ -21,8 +21,48 @@ def drop(batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table, reason: s
     return Applied.without(batch, at, [reason] * len(at), values, decisions.column("survivor").to_pylist())
 
 
+@njit(inline="always")
+def _joined(c: int, d: int, flags: Any) -> bool:
+    """Whether the code points `c` and `d` belong to one word where `d` follows `c`."""
+    if not flags[c] & (WORD | MARK):
+        return False
+    return bool(flags[d] & MARK) or bool(flags[d] & WORD and not (flags[c] | flags[d]) & ALONE)
+
+
+@njit(inline="always")
+def _in_word(data: Any, start: int, stop: int, i: int, flags: Any) -> bool:
+    """Whether position `i` of data[start:stop] lies within a word."""
+    if i <= start or i >= stop:
+        return False
+    c, _ = previous(data, start, i)
+    d, _ = decode(data, i, stop)
+    return _joined(c, d, flags)
+
+
 @njit(nogil=True, cache=True)
-def _cut(offsets: Any, data: Any, at: Any, begin: Any, end: Any, flags: Any, new: Any, out: Any, gone: Any) -> Any:
+def _whole_words(data: Any, start: int, stop: int, b: int, e: int, flags: Any) -> tuple[int, int]:
+    """data[b:e] without the words that it holds in part, and without one character where the rest would join two words."""
+    while b < e and _in_word(data, start, stop, b, flags):
+        _, b = decode(data, b, stop)
+    while e > b and _in_word(data, start, stop, e, flags):
+        _, e = previous(data, start, e)
+    if start < b < e < stop:
+        c, _ = previous(data, start, b)
+        d, _ = decode(data, e, stop)
+        if _joined(c, d, flags):
+            first, after = decode(data, b, stop)
+            last, before = previous(data, start, e)
+            if flags[last] & SPACE and not flags[first] & SPACE:
+                e = before
+            else:
+                b = after
+    return b, e
+
+
+@njit(nogil=True, cache=True)
+def _cut(
+    offsets: Any, data: Any, at: Any, begin: Any, end: Any, flags: Any, new: Any, out: Any, gone: Any, whole_words: bool
+) -> Any:
     """Copy each text without its ranges (sorted by row and begin). Returns bool [n]: texts of which only white space is left."""
     n = len(offsets) - 1
     blank = np.zeros(n, np.bool_)
@@ -44,6 +84,8 @@ def _cut(offsets: Any, data: Any, at: Any, begin: Any, end: Any, flags: Any, new
                 b += 1
             while e > b and e < stop and (data[e] & 0xC0) == 0x80:
                 e -= 1
+            if whole_words:
+                b, e = _whole_words(data, start, stop, b, e, flags)
             if e > b:
                 out[w : w + b - i] = data[i:b]
                 w += b - i
@@ -70,12 +112,14 @@ def cut(
     reason: str,
     max_fraction: float = 1.0,
     keep_text: bool = False,
+    whole_words: bool = False,
 ) -> Applied:
     """Cut ranges of bytes out of the texts of the rows that `decisions` names, and drop the documents of which nothing is left.
 
     decisions: `row`, `begin` and `end` (bytes of the text, any order, may overlap), `survivor`. Ranges shrink to whole
     code points. A document that loses more than `max_fraction` of its bytes, or all but white space, is dropped: its value
     is the share of its bytes in the ranges, its survivor the one named with its first range. keep_text: cut nothing.
+    whole_words: words that a range covers in part stay, and the words around a range are not joined.
     """
     none = np.zeros(0, np.int64)
     if decisions.num_rows == 0:
@@ -88,7 +132,7 @@ def cut(
     new = np.zeros(len(batch) + 1, np.int32)
     out = np.empty(max(int(offsets[-1] - offsets[0]), 8), np.uint8)
     gone = np.zeros(len(batch), np.int64)
-    blank = _cut(offsets, data, at, begin, end, tables()[0], new, out, gone)
+    blank = _cut(offsets, data, at, begin, end, tables()[0], new, out, gone, whole_words)
     share = gone / np.maximum(np.diff(offsets), 1)
     away = (gone > 0) & (blank | (share > max_fraction)) if not keep_text else share > max_fraction
     dropped = np.flatnonzero(away)

@@ -5,8 +5,9 @@
     newest     the greatest `created`
     priority   the greatest `priority`
 
-Files may have these columns in different types, so each value is ordered as what it is: numbers before texts; dates and times
-as their text in ISO 8601, which sorts with texts of that form. A document without a value comes last. Ties go to what came
+Files may have these columns in different types, so each value is ordered as what it is: numbers before texts. Dates and times,
+and for `newest` texts of that form, are ordered as instants: their text in ISO 8601, in UTC. A time without a zone is taken
+for UTC, a date for its midnight. A document without a value comes last. Ties go to what came
 first, then to the smallest id in byte order, then to a hash of (text, source). Arrival counts refreshes: all files of a dataset's
 first snapshot arrived together, later snapshots add later arrivals. So a published document stays when its near-duplicate
 arrives, and its shard is not written again.
@@ -15,6 +16,8 @@ arrives, and its shard is not written again.
 from __future__ import annotations
 
 import hashlib
+import re
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import numpy as np
@@ -25,6 +28,11 @@ from corpusmill.transforms.base import USE_PUBLIC
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import hash64, mix64_array
 from corpusmill.transforms.sources.schema import as_type, plain_type
+
+_ISO = re.compile(
+    r"^\s*([0-9]{4}-[0-9]{2}-[0-9]{2})"
+    r"(?:[Tt ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?\s*(?:[Zz]|([+-])([0-9]{2}):?([0-9]{2})?)?)?\s*$"
+)
 
 Keep = Literal["first", "longest", "newest", "priority"]
 KEEP_HELP = (
@@ -39,8 +47,9 @@ WITHIN_UNITS = f"use `bound-units: {{distinct: true}}`, which deduplicates withi
 
 
 def order_fingerprint(step: str, keep: Keep) -> str:
-    """A step's fingerprint from that of its fields; it changed with the form of `rank`, so that old and new keys never meet."""
-    return step if keep in ("first", "longest") else hashlib.sha256(f"{step} rank_text".encode()).hexdigest()[:32]
+    """A step's fingerprint from that of its fields; it changes with the form of `rank`, so that old and new keys never meet."""
+    form = {"newest": "rank_instant", "priority": "rank_text"}.get(keep)
+    return step if form is None else hashlib.sha256(f"{step} {form}".encode()).hexdigest()[:32]
 
 
 def order_columns(batch: pa.RecordBatch, keep: Keep, step: str) -> dict[str, pa.Array]:
@@ -59,7 +68,9 @@ def order_columns(batch: pa.RecordBatch, keep: Keep, step: str) -> dict[str, pa.
                 f"{step}: `keep: {keep}` needs a column `{role}`, which the documents do not have. "
                 f"Map it at the source (`columns: {{{role}: YOUR_COLUMN}}`), or choose `keep: first` or `keep: longest`."
             )
-        columns["rank"], columns["rank_text"] = _number_or_text(batch.column(role))
+        columns["rank"], columns["rank_text"] = _number_or_text(batch, role, f"{step}.keep")
+        if keep == "newest":
+            columns["rank_text"] = _instants(columns["rank_text"])
     columns["id"] = batch.column("id")
     tie = hash64(batch.column("text"))
     if batch.schema.get_field_index("source") >= 0:
@@ -70,15 +81,50 @@ def order_columns(batch: pa.RecordBatch, keep: Keep, step: str) -> dict[str, pa.
     return columns
 
 
-def _number_or_text(values: pa.Array) -> tuple[pa.Array, pa.Array]:
+def _number_or_text(batch: pa.RecordBatch, name: str, where: str) -> tuple[pa.Array, pa.Array]:
     """A column as (double, string): its values are in the one that fits its type, and the other holds nulls."""
+    values = batch.column(name)
     t = plain_type(values.type)
+    if pa.types.is_nested(t) or pa.types.is_binary(t):
+        raise RecipeError(
+            f"{where}: the column `{name}` holds {t}, which has no order; give numbers, text, dates or times"
+        )
     if pa.types.is_timestamp(t):
-        whole = as_type(values, t).cast(pa.timestamp(t.unit))  # with a time zone or without: the same instant
-        return pa.nulls(len(values), pa.float64()), pc.strftime(whole, format="%Y-%m-%dT%H:%M:%S")
+        moments = as_type(values, t).cast(pa.timestamp(t.unit))  # with a time zone or without: the same instant
+        # the fraction as texts have it: without zeros behind
+        text = pc.strftime(moments, format="%Y-%m-%dT%H:%M:%S")
+        text = pc.replace_substring_regex(pc.replace_substring_regex(text, r"(\.[0-9]*?)0+$", r"\1"), r"\.$", "")
+        return pa.nulls(len(values), pa.float64()), text
     if pa.types.is_integer(t) or pa.types.is_floating(t) or pa.types.is_boolean(t) or pa.types.is_decimal(t):
         return as_type(values, t).cast(pa.float64(), safe=False), pa.nulls(len(values), pa.string())
     return pa.nulls(len(values), pa.float64()), as_type(values, pa.string())
+
+
+def _instants(texts: pa.Array) -> pa.Array:
+    """`texts` with dates and times of ISO 8601 in one form, which sorts as the instants do; other texts as they are.
+
+    >>> _instants(pa.array(["2020-01-01T10:00:00+09:00", "2020-01-01 02:00:00.50Z", "2020-01-01", "late"])).to_pylist()
+    ['2020-01-01T01:00:00', '2020-01-01T02:00:00.5', '2020-01-01T00:00:00', 'late']
+    """
+    if not pc.any(pc.match_substring_regex(texts, _ISO.pattern)).as_py():
+        return texts
+    return pa.array([None if t is None else _instant(t) for t in texts.to_pylist()], pa.string())
+
+
+def _instant(text: str) -> str:
+    match = _ISO.match(text)
+    if match is None:
+        return text
+    day, hour, minute, second, fraction, sign, hours, minutes = match.groups()
+    try:
+        moment = datetime.fromisoformat(f"{day}T{hour or '00'}:{minute or '00'}:{second or '00'}")
+        if sign is not None:
+            offset = timedelta(hours=int(hours), minutes=int(minutes or 0))
+            moment = moment + offset if sign == "-" else moment - offset
+    except (ValueError, OverflowError):  # such as a 13th month
+        return text
+    fraction = (fraction or "").rstrip("0")
+    return moment.isoformat() + (f".{fraction}" if fraction else "")
 
 
 def order_ranks(table: pa.Table) -> np.ndarray:

@@ -36,8 +36,9 @@ class Substring(Group):
     Source: Lee et al. 2022, "Deduplicating training data makes language models better", section 4.1 (ExactSubstr).
     Every byte that lies in a window of `min_bytes` bytes equal to an earlier window of any document, or of its own, is
     repeated: what a suffix array of the whole corpus finds, byte for byte. Earlier means in an earlier document by
-    `keep`, or before it in the same one; with `keep_first: false` every occurrence goes. Ranges are drawn in to whole
-    code points. Documents left without text are dropped, and those of which more than `max_fraction` is repeated.
+    `keep`, or before it in the same one; with `keep_first: false` every occurrence goes. Cuts shrink to whole words
+    (`whole_words`) and code points. Documents left without text are dropped, and those of which more than `max_fraction` is
+    repeated.
 
     Round 0 sends 24 bytes a run of windows of one fingerprint (see `winnow`); runs whose fingerprint occurs once are done
     with. In round 1 the others meet: runs over the same bytes are ranges at once, and where runs differ each kind brings
@@ -54,10 +55,15 @@ class Substring(Group):
         "a text repeated by one unit is cut out of the documents of others",
         f"leave it out; or {USE_PUBLIC}",
     )
+    version: ClassVar[int] = 2
     rounds: ClassVar[int] = 2
 
     min_bytes: int = Field(default=100, ge=8, le=65536, description="Shorter repeated spans are left alone.")
     keep_first: bool = Field(default=True, description="Leave the first occurrence of a span in place.")
+    whole_words: bool = Field(
+        default=True,
+        description="Words that a span covers in part stay, and a cut joins no two words; if false, cuts are exact.",
+    )
     cut: bool = Field(default=True, description="Cut repeated spans out; if false, documents are only dropped.")
     max_fraction: float = Field(
         default=1.0, ge=0, le=1, description="Documents of which a greater share of the bytes is repeated are dropped."
@@ -160,4 +166,6 @@ class Substring(Group):
         return Decided(pa.table([*columns, first.astype(np.uint32), last.astype(np.uint32), survivors], schema=_CUT))
 
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
-        return cut(batch, rows, decisions, "repeated-spans", self.max_fraction, keep_text=not self.cut)
+        return cut(
+            batch, rows, decisions, "repeated-spans", self.max_fraction, not self.cut, self.whole_words and self.cut
+        )

@@ -95,3 +95,38 @@ def test_of_equal_rank_what_came_first_survives() -> None:
 def test_only_what_ranks_by_a_column_has_another_fingerprint() -> None:
     assert order_fingerprint("a", "first") == order_fingerprint("a", "longest") == "a"
     assert len({order_fingerprint(step, "newest") for step in ("a", "b")} - {"a", "b"}) == 2
+
+
+def test_the_newest_is_the_latest_instant() -> None:
+    times = [
+        "2020-01-01T10:00:00+09:00",
+        "2020-01-01T02:00:00Z",
+        "2020-01-01T03:00:00+02:00",
+        "2020-01-01 01:59:59.9",
+        "2019-12-31T21:30-0500",
+        "2020-01-01",
+        "soon",
+        "2020-13-01T00:00:00Z",
+        None,
+    ]
+    batch = pa.record_batch({"id": [str(i) for i in range(9)], "text": ["x"] * 9, "created": times})
+    ranks = order_ranks(pa.table(order_columns(batch, "newest", "exact")))
+    # texts that are no time stay texts, and sort behind digits
+    assert np.argsort(ranks).tolist() == [6, 7, 4, 1, 3, 0, 2, 5, 8]
+    moments = pa.array([datetime.datetime.fromisoformat(t) for t in times[:2]], pa.timestamp("us", "UTC"))
+    typed = pa.record_batch({"id": ["0", "1"], "text": ["x"] * 2, "created": moments})
+    texts = batch.slice(0, 2)
+    assert order_columns(typed, "newest", "exact")["rank_text"].to_pylist() == [
+        "2020-01-01T01:00:00",
+        "2020-01-01T02:00:00",
+    ]
+    assert order_columns(texts, "newest", "exact")["rank_text"].to_pylist() == [
+        "2020-01-01T01:00:00",
+        "2020-01-01T02:00:00",
+    ]
+
+
+def test_an_order_of_lists_is_refused() -> None:
+    batch = pa.record_batch({"id": ["a"], "text": ["x"], "priority": [[1]]})
+    with pytest.raises(RecipeError, match=r"exact\.keep: the column `priority` holds list<item: int64>"):
+        order_columns(batch, "priority", "exact")

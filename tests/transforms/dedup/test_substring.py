@@ -6,6 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from corpusmill.transforms.dedup.substring import Substring
+from corpusmill.transforms.unicode import next_word, tables
 from tests.transforms.dedup.harness import cut, documents, run
 
 
@@ -68,7 +69,7 @@ def test_equal_to_a_suffix_array(alphabet: str, keep_first: bool) -> None:
     for seed in range(12):
         rng = random.Random(f"{seed}{alphabet}")
         texts, size = corpus(rng, alphabet), rng.choice([8, 9, 20, 33, 50])
-        step = Substring(min_bytes=size, keep_first=keep_first)
+        step = Substring(min_bytes=size, keep_first=keep_first, whole_words=False)
         want = expected(texts, size, keep_first)
         assert run(step, cut(documents(texts))).texts == want
         got = run(step, cut(documents(texts), 3, 4, seed), 5, shuffle=seed)
@@ -78,8 +79,8 @@ def test_equal_to_a_suffix_array(alphabet: str, keep_first: bool) -> None:
 def test_a_span_of_exactly_min_bytes_and_one_byte_less() -> None:
     span = "".join(random.Random(1).choices("abcdefghijklmnopqrstuvwxyz", k=100))
     texts = [f"1{span}2", f"3{span}4"]
-    assert run(Substring(), cut(documents(texts))).texts["d00001"] == "34"
-    assert run(Substring(min_bytes=101), cut(documents(texts))).texts["d00001"] == texts[1]
+    assert run(Substring(whole_words=False), cut(documents(texts))).texts["d00001"] == "34"
+    assert run(Substring(min_bytes=101, whole_words=False), cut(documents(texts))).texts["d00001"] == texts[1]
 
 
 def test_whole_copies_are_dropped_with_their_survivor() -> None:
@@ -106,7 +107,7 @@ def test_hot_spans_are_linear() -> None:
     sent = []
     for n in (1000, 10_000):
         table = documents([f"{span}{i:07d}" for i in range(n)])
-        got = run(Substring(), cut(table, 2), 3)
+        got = run(Substring(whole_words=False), cut(table, 2), 3)
         assert got.texts["d00001"] == "1"
         sent.append(sum(got.sent))
     assert sent[1] < 11 * sent[0]
@@ -121,5 +122,46 @@ def test_survivor_by_longest() -> None:
 def test_slices() -> None:
     span = noise(6, 20)
     batch = documents(["x" * 99, span, span + "y"]).to_batches()[0]
-    got = run(Substring(), [[batch.slice(1, 1)], [batch.slice(2, 1)]])
+    got = run(Substring(whole_words=False), [[batch.slice(1, 1)], [batch.slice(2, 1)]])
     assert pa.concat_tables(got.shards)["text"].to_pylist() == [span, "y"]
+
+
+SPAN = " ".join(f"word{i}" for i in range(60))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "left"),
+    [
+        ("Alice wrote {} yesterday.", "Bob copied {} this morning.", "Bob copied this morning."),
+        ("Ann tried {} twice.", "Bob copied {} today.", "Bob copied today."),  # the span begins within `copied`
+        ("Ann tried {} once.", "Bob copied {} only.", "Bob copied only."),  # and ends within `only`
+        ("Ten lines:\n{}\n- so.", "She wrote\n{}\nand left.", "She wrote\nand left."),
+        ("old({})new", "foo({})bar", "foo(bar"),
+        ("读者们看{}再说", "作者们写{}完了", "作者们写完了"),
+        ("{}", "before {}", "before "),
+    ],
+)
+def test_cuts_leave_whole_words_and_join_none(first: str, second: str, left: str) -> None:
+    got = run(Substring(), cut(documents([first.format(SPAN), second.format(SPAN)])))
+    assert got.texts["d00001"] == left
+
+
+@pytest.mark.parametrize("alphabet", ["abc ", "ab汉 é\u0301-"])
+def test_no_word_is_new(alphabet: str) -> None:
+    """Words that are left are words of the text as it was."""
+    flags, lower = tables()
+
+    def words(text: str) -> list[str]:
+        data, found, i = np.frombuffer(text.encode() + b" ", np.uint8), [], 0
+        while True:
+            with np.errstate(over="ignore"):
+                begin, i, _ = next_word.py_func(data, i, len(data) - 1, flags, lower)
+            if begin == len(data) - 1:
+                return found
+            found.append(bytes(data[begin:i]).decode())
+
+    for seed in range(20):
+        texts = corpus(random.Random(f"{seed}{alphabet}"), alphabet)
+        got = run(Substring(min_bytes=9), cut(documents(texts)))
+        for number, text in enumerate(texts):
+            assert set(words(got.texts.get(f"d{number:05d}", ""))) <= set(words(text))
