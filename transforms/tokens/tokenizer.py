@@ -6,8 +6,9 @@ gigatoken is used: the fastest, and it reads Arrow's buffers without a Python ob
 and `Tokenizer.reason` and a warning say why. The ids are the same either way, the speed is not.
 
 Special tokens written out in a document are text like any other, so that no document can forge a boundary; with
-`special_in_text` they become the special ids, as a chat template needs. `truncation`, `padding` and the template of
-`post_processor` in the file are not applied: what is cut or added is decided where rows are made.
+`special_in_text` they become the special ids, as a chat template needs. `truncation`, `padding`, `dropout` and the template of
+`post_processor` in the file are not applied: what is cut or added is decided where rows are made, and the same text always has
+the same ids.
 """
 
 from __future__ import annotations
@@ -64,13 +65,14 @@ class Tokenizer:
         self._vocab = {} if isinstance(vocab, list) else vocab
         self.vocab_size = 1 + max([-1, *ids, *(int(t["id"]) for t in added)])
         self.dtype = token_dtype(self.vocab_size)
-        self._json = json.dumps(_plain(config, special_in_text), ensure_ascii=False)
+        plain = _plain(config, special_in_text)
+        self._json = json.dumps(plain, ensure_ascii=False)
         self.engine, self.reason = "tokenizers", ""
         self._fast: Any = None
         if engine != "tokenizers":
-            self._fast, self.reason = _gigatoken(self._json)
+            self._fast, self.reason = _gigatoken(self._json, plain.get("added_tokens") or [])
             if self._fast is not None and "tokenizers" in _installed():
-                probe = PROBE + " ".join(self.special)
+                probe = PROBE + " ".join(self.special) + _around(plain.get("added_tokens") or [])
                 if (
                     np.asarray(self._fast.encode(probe)).tolist()
                     != self._hf.encode(probe, add_special_tokens=False).ids
@@ -169,8 +171,10 @@ def _parse(path: str, data: bytes) -> dict[str, Any]:
 
 
 def _plain(config: dict[str, Any], special_in_text: bool) -> dict[str, Any]:
-    """The file without what would cut, pad or wrap, and without special tokens if those are text."""
+    """The file without what would cut, pad, wrap or draw at random, and without special tokens if those are text."""
     plain = copy.copy(config) | {"truncation": None, "padding": None, "post_processor": None}
+    if config["model"].get("dropout"):  # merges left out at random, which is for training only
+        plain["model"] = config["model"] | {"dropout": None}
     if not special_in_text:
         plain["added_tokens"] = [t for t in config.get("added_tokens") or [] if not t.get("special")]
     return plain
@@ -180,8 +184,20 @@ def _installed() -> set[str]:
     return {name for name in ("gigatoken", "tokenizers") if importlib.util.find_spec(name)}
 
 
-def _gigatoken(text: str) -> tuple[Any, str]:
-    """(gigatoken's encoder, "") or (None, the reason why not)."""
+def _around(added: list[dict[str, Any]]) -> str:
+    """The added tokens within words, between spaces and beside each other."""
+    return "".join(f" {t['content']} a{t['content']}b{t['content']}{t['content']}\n{t['content']}." for t in added)
+
+
+def _gigatoken(text: str, added: list[dict[str, Any]]) -> tuple[Any, str]:
+    """(gigatoken's encoder, "") or (None, the reason why not). added: the file's added tokens.
+
+    Where an added token depends on the characters around it, no probe covers all of them.
+    """
+    for token in added:
+        for flag in ("single_word", "lstrip", "rstrip"):
+            if token.get(flag):
+                return None, f"gigatoken does not know `{flag}`, which the added token {token['content']!r} has"
     try:
         import gigatoken
     except ImportError as error:

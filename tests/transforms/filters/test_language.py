@@ -99,3 +99,9 @@ def test_real_documents():
     pairs = [(a, b.split("-")[0]) for a, b in zip(got, rows.column("lang").to_pylist())]
     assert sum(a == b for a, b in pairs) > 0.94 * len(pairs)
     assert sum(a == b for a, b in pairs if b == "zh") > 0.94 * sum(b == "zh" for _, b in pairs)
+
+
+@pytest.mark.parametrize("column", ["id", "text", "source", "parent", "derived_by"])
+def test_a_column_that_documents_are_known_by_is_not_overwritten(column):
+    with pytest.raises(ValidationError, match=f"`{column}` is what documents are known by"):
+        Language(column=column)

@@ -161,7 +161,7 @@ def test_an_encoder_with_other_ids_is_not_trusted(tokenizer_path: str, monkeypat
         def encode(self, text: str) -> np.ndarray:
             return np.array([1, 2, 3], np.uint32)
 
-    monkeypatch.setattr(module, "_gigatoken", lambda text: (Wrong(), ""))
+    monkeypatch.setattr(module, "_gigatoken", lambda text, added: (Wrong(), ""))
     with pytest.warns(UserWarning, match="other ids"):
         assert Tokenizer(tokenizer_path).engine == "tokenizers"
 
@@ -221,3 +221,39 @@ def test_loading_a_good_file_warns_of_nothing(tokenizer_path: str) -> None:
 def test_ids_are_16_bits_wide_where_they_fit() -> None:
     assert token_dtype(65_536) == np.uint16
     assert token_dtype(65_537) == np.int32
+
+
+def test_dropout_in_the_file_is_not_applied(tokenizer_path: str, tmp_path: Path) -> None:
+    config = json.loads(Path(tokenizer_path).read_text())
+    config["model"]["dropout"] = 0.5
+    path = tmp_path / "dropout.json"
+    path.write_text(json.dumps(config))
+    texts = ["the documents that are read and dropped again " * 5] * 20
+    for engine in engines():
+        assert rows(Tokenizer(str(path), engine=engine).encode(pa.array(texts))) == reference(tokenizer_path, texts)
+
+
+@pytest.mark.parametrize("flag", [None, "single_word", "lstrip", "rstrip", "normalized"])
+@pytest.mark.parametrize("special", [False, True])
+def test_added_tokens_have_the_ids_of_hf_whatever_is_around_them(
+    flag: str | None, special: bool, tokenizer_path: str, tmp_path: Path
+) -> None:
+    from tokenizers import AddedToken
+    from tokenizers import Tokenizer as Reference
+
+    hf = Reference.from_file(tokenizer_path)
+    token = AddedToken("shard", **({flag: True} if flag else {}), special=special)
+    hf.add_special_tokens([token]) if special else hf.add_tokens([token])
+    path = str(tmp_path / "added.json")
+    hf.save(path)
+    around = ["", " ", "a", "é", "汉", "_", "1", "-", "\n", "\u00a0", "\u0301"]
+    texts = [f"{left}shard{right}" for left in around for right in around]
+    for special_in_text in (False, True):
+        hf.encode_special_tokens = not special_in_text
+        expected = [e.ids for e in hf.encode_batch(texts, add_special_tokens=False)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tokenizer = Tokenizer(path, special_in_text)
+        assert rows(tokenizer.encode(pa.array(texts))) == expected, tokenizer.engine
+        if flag in ("single_word", "lstrip", "rstrip") and (special_in_text or not special):
+            assert flag in tokenizer.reason
