@@ -15,8 +15,10 @@ from __future__ import annotations
 import abc
 import functools
 import hashlib
+import importlib.metadata
 import json
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -93,16 +95,23 @@ class Transform(BaseModel, abc.ABC):
         return answer
 
     def fingerprint(self) -> str:
-        """Hexadecimal digest of (name, version, fields), equal on any machine for equal results. Files that the fields name
-        enter by their content and not by their path.
+        """Hexadecimal digest of (name, version, fields, library versions), equal on any machine for equal results. Files that the
+        fields name enter by their content and not by their path.
 
         Raises:
             RecipeError: a file that a field names cannot be read.
         """
         digests = {path: f"sha256:{file_digest(path)}" for path in self.files()}
         fields = _replace(self.model_dump(mode="json"), digests)
-        data = {"name": self.name, "version": self.version, "fields": fields}
+        data: dict[str, Any] = {"name": self.name, "version": self.version, "fields": fields}
+        if versions := {name: _version(name) for name in self.libraries()}:
+            data["libraries"] = versions
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
+
+    def libraries(self) -> tuple[str, ...]:
+        """What results depend on beside code, fields and files: "unicode" (the tables of Python's `unicodedata`, behind words,
+        case and normal forms) and distributions whose versions change results. Another version is another fingerprint."""
+        return ("unicode",)
 
     @property
     def step_name(self) -> str:
@@ -133,6 +142,16 @@ def _replace(value: Any, by: dict[str, str]) -> Any:
     if isinstance(value, list | tuple):
         return [_replace(v, by) for v in value]
     return value
+
+
+@functools.cache
+def _version(library: str) -> str:
+    if library == "unicode":
+        return unicodedata.unidata_version
+    try:
+        return importlib.metadata.version(library)
+    except importlib.metadata.PackageNotFoundError:
+        return ""  # the step itself says that it is missing
 
 
 def file_digest(path: str) -> str:

