@@ -16,7 +16,7 @@ def render(rows: list[dict[str, Any]]) -> str:
     cells: list[list[Cell | str]] = []
     for row in rows:
         amount = size if row["unit"] == "bytes" else count
-        short = row["planned_share"] < row["asked_share"] * 0.999
+        short = _is_short(row)
         cells.append(
             [
                 row["domain"],
@@ -31,6 +31,11 @@ def render(rows: list[dict[str, Any]]) -> str:
             ]
         )
     text = table([f"mixture by {rows[0]['unit']}", *right], cells)
-    if any(row["planned_share"] < row["asked_share"] * 0.999 for row in rows):
+    if any(map(_is_short, rows)):
         text += "\nSome domains are planned below the asked share, because `max_epochs` limits their repeats."
     return text
+
+
+def _is_short(row: dict[str, Any]) -> bool:
+    """Whether a domain that has documents is planned below its asked share."""
+    return bool(row["documents"] and row["planned_share"] < row["asked_share"] * 0.999)

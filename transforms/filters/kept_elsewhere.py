@@ -49,6 +49,9 @@ class KeptElsewhere(Filter):
         """The list."""
         return [self.path]
 
+    def libraries(self) -> tuple[str, ...]:
+        return ()
+
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
         """The value is 1 for a document that is dropped."""
         ids, owners, names = _load(self.path, *_stamp(self.path))

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpusmill.transforms.base import Applied, Decided, Group, Stability
+from corpusmill.transforms.columns import labels, numbers
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.generate.select import balanced
 from corpusmill.transforms.hashing import hash64
@@ -33,6 +34,9 @@ class ClassBalance(Group):
     share: float = Field(0.2, gt=0, le=1, description="share of the pseudo-labelled documents that is kept at most")
     seed: int = Field(1, ge=0, description="of the order among equals")
 
+    def libraries(self) -> tuple[str, ...]:
+        return ()
+
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         n, names = batch.num_rows, batch.schema.names
         for name in ("label", "confidence"):
@@ -40,10 +44,11 @@ class ClassBalance(Group):
                 raise RecipeError(
                     f"class-balance: documents have no column `{name}`; put the step `pseudo-label` before"
                 )
-        confidence = (
-            batch.column("confidence").cast(pa.float64()) if "confidence" in names else pa.nulls(n, pa.float64())
-        )
-        label = batch.column("label").cast(pa.string()) if "label" in names else pa.nulls(n, pa.string())
+        confidence, label = pa.nulls(n, pa.float64()), pa.nulls(n, pa.string())
+        if "confidence" in names:
+            confidence = numbers(batch, "confidence", "class-balance")
+        if "label" in names:
+            label = labels(batch, "label", "class-balance")
         counts = np.flatnonzero(pc.and_(confidence.is_valid(), label.is_valid()).to_numpy(zero_copy_only=False))
         at = pa.array(counts)
         return pa.record_batch(

@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from corpusmill.transforms.arrow import set_column
 from corpusmill.transforms.base import Expand, Stability
+from corpusmill.transforms.columns import labels, texts
 from corpusmill.transforms.dedup._shingles import shingle_sets
 from corpusmill.transforms.document import derived_ids
 from corpusmill.transforms.generate import checks, prompts
@@ -138,7 +139,7 @@ class Generate(ModelStep, Expand):
         if "parent" in names:
             asked &= batch.column("parent").is_null().to_numpy(zero_copy_only=False)
         if "split" in names and self.skip_splits:
-            split = pc.utf8_lower(batch.column("split").cast(pa.string()))
+            split = pc.utf8_lower(labels(batch, "split", "generate.skip_splits"))
             skipped = pc.is_in(split, pa.array([s.lower() for s in self.skip_splits], pa.string()))
             asked &= ~skipped.fill_null(False).to_numpy(zero_copy_only=False)
         if self.prompt != "instruct":
@@ -220,7 +221,7 @@ class Generate(ModelStep, Expand):
 
 def _kept(batch: pa.RecordBatch, name: str) -> pa.Array:
     if name in batch.schema.names:
-        return batch.column(name).cast(pa.string())
+        return texts(batch, name, "generate")
     return pa.nulls(batch.num_rows, pa.string())
 
 

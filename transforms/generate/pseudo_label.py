@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 
 from corpusmill.transforms.arrow import set_column
 from corpusmill.transforms.base import Filter, Stability, Verdict
+from corpusmill.transforms.columns import labels
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.generate.calibrate import fit_temperature, predict, threshold
 from corpusmill.transforms.generate.model import digest_of, open_model
@@ -73,7 +74,7 @@ class PseudoLabel(ModelStep, Filter):
 
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
         n = batch.num_rows
-        before = batch.column("label").cast(pa.string()) if "label" in batch.schema.names else pa.nulls(n, pa.string())
+        before = labels(batch, "label", "pseudo-label") if "label" in batch.schema.names else pa.nulls(n, pa.string())
         asked = np.flatnonzero(before.is_null().to_numpy(zero_copy_only=False))
         teacher = open_model(self.model)
         temperature, limit = self.calibration()

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from corpusmill.transforms.arrow import string_buffers
 from corpusmill.transforms.base import Applied, Decided, Group, Stability
+from corpusmill.transforms.columns import labels, texts
 from corpusmill.transforms.hashing import hash64
 from corpusmill.transforms.random import Keyed, draw_array
 
@@ -46,7 +47,7 @@ class SyntheticCap(Group):
         order = draw_array(Keyed(self.seed, self.name).keys(batch), 0)
         group = np.zeros(batch.num_rows, np.uint64)
         if "label" in batch.schema.names:
-            group = hash64(pc.fill_null(batch.column("label").cast(pa.string()), ""))
+            group = hash64(pc.fill_null(labels(batch, "label", "synthetic-cap"), ""))
         keep = np.flatnonzero(synthetic)
         real = batch.num_rows > len(keep)
         tail = [0] * real
@@ -84,7 +85,7 @@ def is_synthetic(batch: pa.RecordBatch) -> np.ndarray:
     """bool [n]: documents that a model wrote."""
     names = batch.schema.names
     if "origin" in names:
-        column = pc.equal(batch.column("origin").cast(pa.string()), "synthetic").fill_null(False)
+        column = pc.equal(texts(batch, "origin", "synthetic-cap"), "synthetic").fill_null(False)
     elif "parent" in names:
         column = batch.column("parent").is_valid()
     else:

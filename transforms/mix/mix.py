@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from corpusmill.transforms.arrow import empty_batch
 from corpusmill.transforms.base import Applied, Decided, Group, Routed, Stability
+from corpusmill.transforms.columns import labels, token_lists, whole_numbers
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import GOLDEN, U, mix64_array
 from corpusmill.transforms.mix.epochs import spread, tempered, uniform
@@ -71,7 +72,7 @@ class Mix(Group):
     asked and planned shares and epochs of each domain; the funnel counts what was written (`corpusmill show`).
 
     Raises:
-        RecipeError: `weights` and the domains differ; no document has the column; tokens are asked of text without tokens.
+        RecipeError: `weights` leaves a domain unnamed; no document has the column; tokens are asked of text without tokens.
 
     >>> Mix(weights={"web": 3, "code": 1}).shares(["code", "web"], np.array([10, 10]))
     array([0.25, 0.75])
@@ -94,7 +95,9 @@ class Mix(Group):
         "of `input_ids`, as the step `tokenize` makes them).",
     )
     weights: dict[str, float] | None = Field(
-        None, description="Share of each domain, scaled to sum 1; every domain must be named, 0 leaves one out."
+        None,
+        description="Share of each domain, scaled to sum 1; every domain must be named, 0 leaves one out. "
+        "The share of a domain without documents goes to the others.",
     )
     temperature: float = Field(
         1.0, gt=0, le=1000, description="Shares in proportion to size^(1/temperature): 1 natural, more is flatter."
@@ -123,25 +126,24 @@ class Mix(Group):
             raise ValueError("`weights`: shares are numbers from 0, and one at least is above 0")
         return self
 
+    def libraries(self) -> tuple[str, ...]:
+        return ()
+
     def shares(self, domains: list[str], sizes: np.ndarray) -> np.ndarray:
         """Asked shares float64 [d] of domains of `sizes`.
 
         Raises:
-            RecipeError: `weights` names other domains.
+            RecipeError: `weights` does not name one of them.
         """
         if self.weights is None:
             return uniform(sizes) if self.unimax else tempered(sizes, self.temperature, self.cap)
-        for what, names in (
-            ("does not name the domain", [d for d in domains if d not in self.weights]),
-            ("names a domain without documents:", [d for d in self.weights if d not in domains]),
-        ):
-            if names:
-                raise RecipeError(
-                    f"mix.weights {what} {', '.join(map(repr, names[:5]))}; the domains (values of `{self.by}`) are: "
-                    f"{', '.join(domains[:20])}. Give each a weight, 0 to leave it out."
-                )
+        if names := [d for d in domains if d not in self.weights]:
+            raise RecipeError(
+                f"mix.weights does not name the domain {', '.join(map(repr, names[:5]))}; the domains (values of `{self.by}`) "
+                f"are: {', '.join(domains[:20])}. Give each a weight, 0 to leave it out."
+            )
         p = np.array([self.weights[d] for d in domains], np.float64)
-        return p / p.sum()
+        return p / p.sum() if p.any() else p
 
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         if not batch.num_rows:
@@ -185,9 +187,12 @@ class Mix(Group):
         sums = keys.group_by("domain", use_threads=False).aggregate(
             [(c, "sum") for c in ("documents", "bytes", "size")]
         )
-        sums = sums.sort_by("domain")
-        domains = sums["domain"].to_pylist()
-        documents, text, sizes = (sums[f"{c}_sum"].to_numpy() for c in ("documents", "bytes", "size"))
+        # a domain that is named and empty today gives nothing; its share goes to the others
+        domains = sorted({*sums["domain"].to_pylist(), *(self.weights or {})})
+        place = pc.index_in(sums["domain"].combine_chunks(), pa.array(domains, pa.string())).to_numpy()
+        documents, text, sizes = np.zeros((3, len(domains)), np.int64)
+        for total, name in ((documents, "documents"), (text, "bytes"), (sizes, "size")):
+            total[place] = sums[f"{name}_sum"].to_numpy()
         shares = self.shares(domains, sizes)
         epochs = self.epochs(sizes, shares)
         shards = self.shards or max(1, -(-int((epochs * text).sum()) // self.shard_bytes))
@@ -198,7 +203,7 @@ class Mix(Group):
         # a shard gets decisions about its own domains only
         pairs = keys.select(["shard", "domain"]).group_by(["shard", "domain"], use_threads=False).aggregate([])
         pairs = pairs.sort_by([("shard", "ascending"), ("domain", "ascending")])
-        which = pc.index_in(pairs["domain"], sums["domain"]).to_numpy()
+        which = pc.index_in(pairs["domain"], pa.array(domains, pa.string())).to_numpy()
         columns = [
             pairs["shard"],
             np.zeros(len(which), np.uint32),
@@ -259,15 +264,12 @@ class Mix(Group):
     def _domains(self, batch: pa.RecordBatch) -> pa.Array:
         if self.by not in batch.schema.names:
             return pa.array([NO_DOMAIN] * batch.num_rows, pa.string())
-        column = batch.column(self.by)
-        if pa.types.is_nested(column.type):
-            raise RecipeError(f"mix.by: the column `{self.by}` holds {column.type}, which names no domain")
-        return column.cast(pa.string()).fill_null(NO_DOMAIN)
+        return labels(batch, self.by, "mix.by").fill_null(NO_DOMAIN)
 
     def _evaluation(self, batch: pa.RecordBatch) -> np.ndarray:
         if "split" not in batch.schema.names or not self.skip_splits:
             return np.zeros(batch.num_rows, np.bool_)
-        split = pc.utf8_lower(batch.column("split").cast(pa.string()))
+        split = pc.utf8_lower(labels(batch, "split", "mix.skip_splits"))
         hit = pc.is_in(split, pa.array([s.lower() for s in self.skip_splits], pa.string()))
         return hit.to_numpy(zero_copy_only=False).astype(np.bool_)
 
@@ -278,9 +280,9 @@ class Mix(Group):
         if self.unit == "bytes":
             sizes = pc.binary_length(batch.column("text"))
         elif "n_tokens" in batch.schema.names:
-            sizes = batch.column("n_tokens")
+            sizes = whole_numbers(batch, "n_tokens", "mix.unit")
         elif "input_ids" in batch.schema.names:
-            sizes = pc.list_value_length(batch.column("input_ids"))
+            sizes = pc.list_value_length(token_lists(batch, "input_ids", "mix.unit"))
         else:
             raise RecipeError(
                 "mix.unit: documents have no tokens to count, neither `n_tokens` nor `input_ids`; put `tokenize` before "

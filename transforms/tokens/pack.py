@@ -22,6 +22,7 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from corpusmill.transforms.base import Account, Stability, Terminal
+from corpusmill.transforms.columns import labels, token_lists
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import hash128, hex128
 from corpusmill.transforms.random import EPOCH, Keyed, at_epochs
@@ -85,6 +86,9 @@ class Pack(Terminal):
             raise ValueError(f"rows have a column {value!r} of their own, or none; name a column such as user or lang")
         return value
 
+    def libraries(self) -> tuple[str, ...]:
+        return ()
+
     def reach(self, is_unit: Callable[[str], bool]) -> tuple[Stability, str]:
         if self.separate is not None and is_unit(self.separate):
             return "unit", "all documents of a unit lie in one shard when they are packed, and in one window of it"
@@ -143,11 +147,7 @@ class Pack(Terminal):
     def _ids(self, batch: pa.RecordBatch, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
         if "input_ids" not in batch.schema.names:
             return tokenizer.encode(batch.column("text"))
-        column = (
-            batch.column("input_ids").fill_null([])
-            if batch.column("input_ids").null_count
-            else batch.column("input_ids")
-        )
+        column = token_lists(batch, "input_ids", "pack")
         values = column.flatten().to_numpy(zero_copy_only=False)
         if len(values) and not 0 <= int(values.min()) <= int(values.max()) < tokenizer.vocab_size:
             raise RecipeError(
@@ -257,8 +257,9 @@ def _about(batch: pa.RecordBatch, separate: str | None) -> pa.RecordBatch:
     size = pc.binary_length(batch.column("text")).cast(pa.int64()) if "text" in names else pa.nulls(n, pa.int64())
     if separate is not None and separate not in names and n:
         raise RecipeError(f"pack.separate: documents have no column {separate!r}; they have {', '.join(names)}")
-    group = batch.column(separate) if separate is not None and separate in names else pa.nulls(n, pa.string())
+    named = separate is not None and separate in names
+    group = labels(batch, str(separate), "pack.separate") if named else pa.nulls(n, pa.string())
     repeated = EPOCH in names and batch.schema.field(EPOCH).type == pa.int32()
     epoch = batch.column(EPOCH) if repeated else pa.nulls(n, pa.int32())
-    columns = [batch.column("id"), source.cast(pa.string()), size, group.cast(pa.string()), epoch]
+    columns = [batch.column("id"), source.cast(pa.string()), size, group, epoch]
     return pa.RecordBatch.from_arrays(columns, names=["id", "source", "bytes", "group", "epoch"])

@@ -36,6 +36,9 @@ class Tokenize(Map):
     eos: str | None = Field(None, description="token behind each document; none by default (`pack` adds its own)")
     special_in_text: bool = Field(False, description="special tokens written out in a text become their ids")
 
+    def libraries(self) -> tuple[str, ...]:
+        return ()
+
     def files(self) -> list[str]:
         """The tokenizer: its content is part of the fingerprint."""
         return [self.tokenizer]

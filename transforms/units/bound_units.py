@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from corpusmill.transforms.base import Applied, Decided, Group, Stability
+from corpusmill.transforms.columns import token_lists, whole_numbers
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import hash64, hash128
 from corpusmill.transforms.random import Keyed
@@ -61,6 +62,9 @@ class BoundUnits(Group):
             raise ValueError("give `max_rows`, `max_tokens` or `distinct`; without any of them nothing is bounded")
         return self
 
+    def libraries(self) -> tuple[str, ...]:
+        return ()
+
     def reach(self, is_unit: Callable[[str], bool]) -> tuple[Stability, str]:
         return (self.stability if is_unit(self.by) else "cross"), ""
 
@@ -81,9 +85,9 @@ class BoundUnits(Group):
         if self.max_tokens is None:
             return np.zeros(len(batch), np.int64)
         if "n_tokens" in batch.schema.names:
-            sizes = batch.column("n_tokens")
+            sizes = whole_numbers(batch, "n_tokens", "bound-units.max_tokens")
         elif "input_ids" in batch.schema.names:
-            sizes = pc.list_value_length(batch.column("input_ids"))
+            sizes = pc.list_value_length(token_lists(batch, "input_ids", "bound-units.max_tokens"))
         else:
             raise RecipeError("bound-units.max_tokens: documents have no tokens; put the step `tokenize` before")
         return sizes.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
+from corpusmill.transforms.columns import labels
 from corpusmill.transforms.errors import RecipeError
 
 UNIT = "unit"
@@ -31,7 +32,7 @@ def unit_values(batch: pa.RecordBatch, by: str, step: str) -> pa.Array:
     if column.null_count:
         first = batch.column("id").filter(column.is_null())[0]
         raise RecipeError(f"{step}.by: document {first} has no `{by}`; drop such documents with `where` before")
-    return column.cast(pa.string())
+    return labels(batch, by, f"{step}.by")
 
 
 def bounded(

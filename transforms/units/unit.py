@@ -33,6 +33,9 @@ class Unit(Map):
 
     by: str = Field("id", min_length=1, description="Column whose values are the units: `user`, or `id` for documents.")
 
+    def libraries(self) -> tuple[str, ...]:
+        return ()
+
     def unit_column(self) -> str:
         return self.by
 

@@ -68,3 +68,42 @@ def test_mistakes():
         kept(column="lang", min_value=1)
     with pytest.raises(RecipeError, match="holds int64"):
         kept(column="n", keep=["two"])
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "kept"),
+    [
+        ([0, 1, 2], [1.5], ""),
+        ([0, 1, 2], [1.0, 2], "bc"),
+        ([0, 1, 2], [2**70, float("inf"), float("nan")], ""),
+        (pa.array([0, 1, 2], pa.int8()), [300, 2], "c"),
+        ([0.0, 1.5, float("nan")], [1.5, 0], "ab"),
+        ([0.0, 1.5, 2.0**53], [2**53 + 1], ""),
+        (pa.array(["1.50", "2.25", None]).cast(pa.decimal128(6, 2)), [1.5, 2.251], "a"),
+        (pa.array(["x", "y", "1"], pa.large_string()), ["1"], "c"),
+        (pa.array([0, 1, None], pa.timestamp("s", "UTC")), ["1970-01-01T00:00:01Z"], "b"),
+        (pa.array([0, 1, None], pa.date32()), ["1970-01-02"], "b"),
+    ],
+)
+def test_values_are_compared_as_they_are(column, values, kept):
+    assert of(column, keep=values) == kept
+    assert of(column, drop=values) == "".join(c for c in "abc" if c not in kept)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ([0, 1, 2], "1"),
+        ([0, 1, 2], True),
+        ([0.5, 1, 2], "0.5"),
+        (["a", "b", "1"], 1),
+        ([True, False, None], 1),
+        ([True, False, None], "true"),
+        (pa.array([0, 1, None], pa.date32()), "yesterday"),
+        ([[1], [2], None], 1),
+        ([b"a", b"b", None], "a"),
+    ],
+)
+def test_a_value_of_another_kind_is_one_clear_error(column, value):
+    with pytest.raises(RecipeError, match=r"^where: column `x` holds .*, which is never "):
+        of(column, keep=[value])

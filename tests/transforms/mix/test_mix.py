@@ -164,12 +164,10 @@ def test_any_column_may_name_the_domains():
     assert table[NO_DOMAIN]["documents"] == 6
 
 
-def test_weights_name_every_domain_and_no_other():
+def test_weights_name_every_domain():
     batch = documents({"a": 3, "b": 1})
     with pytest.raises(RecipeError, match=r"does not name the domain 'b'; the domains .* are: a, b"):
         decided(Mix(weights={"a": 1}), batch)
-    with pytest.raises(RecipeError, match="without documents: 'c'"):
-        decided(Mix(weights={"a": 1, "b": 1, "c": 1}), batch)
     for weights in ({}, {"a": 0.0}, {"a": -1.0, "b": 2.0}, {"a": float("nan")}):
         with pytest.raises(ValidationError, match="from 0"):
             Mix(weights=weights)
@@ -193,3 +191,37 @@ def test_empty_blank_and_single_documents():
     assert table["a"]["epochs"] == 0
     with pytest.raises(RecipeError, match="mix once"):
         decided(Mix(), batch.append_column("epoch", pa.array([0], pa.int32())))
+
+
+def test_a_domain_that_is_empty_today_gives_its_share_to_the_others():
+    batch = documents({"a": 40, "b": 40})
+    decision, table = decided(Mix(weights={"a": 1, "b": 1, "c": 2}, unit="documents", budget=40), batch)
+    assert {d: r["epochs"] for d, r in table.items()} == {"a": 0.5, "b": 0.5, "c": 0.0}
+    assert (table["c"]["documents"], table["c"]["asked_share"], table["c"]["planned_share"]) == (0, 0.5, 0.0)
+    assert decisions_of(decision)["domain"].to_pylist() == ["a", "b"]
+    # weight 0 as the message advises, whether the domain has documents or not
+    _, table = decided(Mix(weights={"a": 1, "b": 0, "c": 0}), batch)
+    assert {d: r["epochs"] for d, r in table.items()} == {"a": 1.0, "b": 0.0, "c": 0.0}
+    # all that is asked for is empty: nothing is sampled, and nothing fails
+    decision, table = decided(Mix(weights={"a": 0, "b": 0, "c": 1}), batch)
+    routed = Mix().route(batch, decisions_of(decision), Keyed())
+    assert (routed.batch.num_rows, set(routed.applied.reasons)) == (0, {"not-sampled"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "columns", "said"),
+    [
+        ({"by": "x"}, {"x": [0.5]}, r"mix\.by: the column `x` holds 0\.5 in document"),
+        ({"by": "x"}, {"x": [b"\xff"]}, r"mix\.by: the column `x` holds binary"),
+        ({"by": "x"}, {"x": [["a"]]}, r"mix\.by: the column `x` holds list"),
+        ({"unit": "tokens"}, {"n_tokens": [1.5]}, r"mix\.unit: the column `n_tokens` holds 1\.5"),
+        ({"unit": "tokens"}, {"input_ids": ["1 2"]}, r"mix\.unit: the column `input_ids` holds string"),
+        ({}, {"split": [[1]]}, r"mix\.skip_splits: the column `split` holds list"),
+    ],
+)
+def test_a_column_of_another_type_is_one_error(fields, columns, said):
+    batch = documents({"s": 1})
+    for name, values in columns.items():
+        batch = batch.append_column(name, pa.array(values))
+    with pytest.raises(RecipeError, match=said):
+        decided(Mix(**fields), batch)
