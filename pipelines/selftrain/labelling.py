@@ -1,4 +1,4 @@
-"""A teacher labels shards of documents through RunInference: an element is a shard, its labels are one file, made once."""
+"""Labels shards of documents with a teacher model through RunInference. An element is a shard; its labels are one file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from corpusmill.transforms.storage import write_atomic
 class ShardLabeller(ModelHandler[dict[str, str], PredictionResult, Model]):
     """Elements: {"texts": Parquet file with a column text, "labels": file to write}. A shard whose labels exist is skipped.
 
-    The labels: `logits`, float32 [classes of the teacher] for each text, in the order of the texts.
+    A file of labels has a column `logits`: float32 [classes of the teacher] for each text, in the order of the texts.
     """
 
     def __init__(self, teacher: str) -> None:
@@ -48,9 +48,9 @@ class ShardLabeller(ModelHandler[dict[str, str], PredictionResult, Model]):
 
 
 def label(shards: Sequence[str], teacher: str, folder: str, workers: int = 1) -> np.ndarray:
-    """The teacher's logits of all documents of `shards`, in order: float64 [n, classes]; shards labelled before are not asked.
+    """The teacher's logits of all documents of `shards`, in order: float64 [n, classes]. Labels that exist are read.
 
-    folder: where the labels of this teacher's round lie, one Parquet file a shard.
+    folder: holds the labels of this round, one Parquet file for each shard.
     """
     import apache_beam as beam
     from apache_beam.ml.inference.base import RunInference

@@ -1,11 +1,11 @@
-"""What a teacher says of unlabelled documents, made fit to learn from: calibrated, evened, and spread between similar texts.
+"""Turns a teacher's logits for unlabelled documents into class probabilities that a student can learn from.
 
-1. shares of the classes p = softmax(logits / T), T from the held-out labels;
-2. p brought to the shares of classes that the documents most likely have (`corpusmill.transforms.generate.select.class_shares`);
-3. spread over the graph of similar texts, with the given labels (`corpusmill.training.serving.neighbours`), and calibrated
-and brought again.
+1. Calibrate: p = softmax(logits / T), with T fitted on the held-out labels.
+2. Match p to the class shares that the documents most likely have (`corpusmill.transforms.generate.select.class_shares`).
+3. Spread p over the graph of similar texts, together with the given labels (`corpusmill.training.serving.neighbours`), then
+   calibrate and match again.
 
-Held-out documents lie in the graph, too, but what is said of them is the teacher's word: their labels only calibrate.
+Held-out documents are in the graph with the teacher's probabilities; their labels are used for calibration only.
 """
 
 from __future__ import annotations
@@ -23,9 +23,12 @@ from corpusmill.transforms.generate.select import brought_to, class_shares
 
 
 @dataclass(frozen=True)
-class Said:
-    """Shares of the classes: of the unlabelled documents and of the held-out ones, float64 [n, K]; the held-out ones' places
-    among the classes, -1 where the teacher does not know the label; the temperature, and the estimated shares of the classes."""
+class Probabilities:
+    """Class probabilities of documents.
+
+    shares: of the unlabelled documents, float64 [n, K]. held: of the held-out documents, float64 [h, K]. wanted: the class of
+    each held-out label, -1 if the teacher lacks it. temperature: of the calibration. class_shares: estimated, float64 [K].
+    """
 
     shares: np.ndarray
     held: np.ndarray
@@ -35,9 +38,13 @@ class Said:
 
 
 class Documents:
-    """The texts that labels spread over: one graph for each shard of unlabelled ones, so that time grows with their number.
+    """The texts that labels spread over. Each shard of unlabelled texts has its own graph, so time grows linearly.
 
-    labelled, held: columns text and label; unlabelled: column text; rows: of a shard.
+    Args:
+        labelled: table with columns text and label.
+        held: the same, held out.
+        unlabelled: table with a column text.
+        rows: unlabelled texts in a shard.
     """
 
     def __init__(self, labelled: pa.Table, held: pa.Table, unlabelled: pa.Table, rows: int) -> None:
@@ -45,15 +52,15 @@ class Documents:
 
     @cached_property
     def graphs(self) -> list[Neighbours]:
-        """Made when they are first needed: labelled texts, then the shard's, then the held-out ones."""
+        """One graph for each shard: labelled texts, then the shard's, then the held-out ones."""
         before, behind = (t["text"].to_pylist() for t in (self.labelled, self.held))
         shards = (self.unlabelled["text"].slice(i, self.rows) for i in range(0, len(self.unlabelled), self.rows))
         return [Neighbours(before + shard.to_pylist() + behind) for shard in shards]
 
-    def say(
+    def probabilities(
         self, classes: Sequence[str], logits: np.ndarray, held_logits: np.ndarray, evenness: float, spread: float
-    ) -> Said:
-        """What a teacher's logits come to. Raises RecipeError where the teacher knows no held-out label."""
+    ) -> Probabilities:
+        """Probabilities from a teacher's logits. Raises RecipeError if the teacher knows none of the held-out labels."""
         place = {name: i for i, name in enumerate(classes)}
         wanted, given = (
             np.array([place.get(label, -1) for label in t["label"].to_pylist()]) for t in (self.held, self.labelled)
@@ -63,7 +70,7 @@ class Documents:
         shares = class_shares(p, evenness)
         p = brought_to(p, shares)
         if not spread or not len(p):
-            return Said(p, held, wanted, temperature, shares)
+            return Probabilities(p, held, wanted, temperature, shares)
         known = np.eye(len(classes))[given]
         found = [
             np.log(np.maximum(graph.spread(np.concatenate((known, p[i : i + self.rows], held)), spread), 1e-12))
@@ -75,7 +82,7 @@ class Documents:
         sharper = _fit(held, wanted)
         p = np.exp(log_softmax(np.concatenate([f[n : len(f) - h] for f in found]), sharper))
         shares = class_shares(p, evenness)
-        return Said(brought_to(p, shares), np.exp(log_softmax(held, sharper)), wanted, temperature, shares)
+        return Probabilities(brought_to(p, shares), np.exp(log_softmax(held, sharper)), wanted, temperature, shares)
 
 
 def _fit(logits: np.ndarray, wanted: np.ndarray) -> float:

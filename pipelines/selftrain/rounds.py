@@ -1,16 +1,16 @@
-"""Self-training: rounds of teacher and student, each kept only if held-out labels say so (Noisy Student: Xie et al. 2020).
+"""Self-training: rounds of teacher and student (Noisy Student: Xie et al. 2020). Held-out labels decide whether one is kept.
 
     OUTPUT/unlabelled/part-00000.parquet           the documents, in shards
     OUTPUT/rounds/00/{model, result.json}          the first teacher, trained on the labels alone
     OUTPUT/rounds/01/{labels/, pseudo.parquet, train.parquet, model, result.json}
     OUTPUT/report.json                             accuracies, the gate's verdicts, and why the run stopped
 
-In a round the teacher labels the unlabelled documents (`corpusmill.pipelines.selftrain.pseudo_labels`), some are selected,
-and a student is trained on them and on the labels, with noise on its input where that is set. It becomes the run's model if
-it beats the one kept so far by the gate's measure. Each student teaches the next round, kept or not, until `gate.patience`
-rounds in a row were refused: small gains add up before they show. Every part is stored when it is done, so a run that was
-killed goes on where it stood and never asks a model twice. The held-out documents decide and therefore flatter a little:
-`test`, which decides nothing, is measured once at the end.
+In a round, the teacher labels the unlabelled documents (`corpusmill.pipelines.selftrain.pseudo_labels`), some are selected,
+and a student is trained on them and on the labels, with noise on its input if that is set. The student becomes the run's
+model if it beats the best one by the gate's measure. Each student teaches the next round, kept or refused, because small gains
+add up before they are significant; `gate.patience` refused rounds in a row end the run. Every part is stored when it is done,
+so a killed run continues there and never asks a model twice. Accuracy on held-out documents is biased upward, because they
+decide; `test` decides nothing and is measured once at the end.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 import corpusmill.training.serving.openers  # noqa: F401
-from corpusmill.pipelines.selftrain.pseudo_labels import Documents, Said
+from corpusmill.pipelines.selftrain.pseudo_labels import Documents, Probabilities
 from corpusmill.pipelines.selftrain.settings import SelfTrain, load
 from corpusmill.transforms.document import text_ids
 from corpusmill.transforms.errors import DatasetError
@@ -42,8 +42,15 @@ from corpusmill.transforms.storage import write_atomic
 __all__ = ["SelfTrain", "label_all", "load", "selftrain"]
 
 
-def selftrain(settings: SelfTrain, workers: int = 1, tell: Callable[[str], None] = lambda line: None) -> dict[str, Any]:
-    """Run, or go on; returns the report, which lies in `report.json`, too. tell: gets a line for each round.
+def selftrain(
+    settings: SelfTrain, workers: int = 1, report_line: Callable[[str], None] = lambda line: None
+) -> dict[str, Any]:
+    """Run all rounds, or continue; returns the report, which is also in `report.json`.
+
+    Args:
+        settings: the selftrain.yaml.
+        workers: workers that label.
+        report_line: called with a line for each round.
 
     Raises:
         DatasetError: a file lacks a column or a label, or `output` holds the rounds of other settings or data.
@@ -70,22 +77,22 @@ def selftrain(settings: SelfTrain, workers: int = 1, tell: Callable[[str], None]
     lines = [
         {"round": 0, "model": best, "digest": open_model(best).digest, "held_out": float(now.mean()), "kept": True}
     ]
-    tell(f"round 0: {len(labelled):,} labels, held-out accuracy {now.mean():.4f}")
+    report_line(f"round 0: {len(labelled):,} labels, held-out accuracy {now.mean():.4f}")
     stopped = f"all {settings.rounds} rounds were run"
     for number in range(1, settings.rounds + 1):
         folder = out / "rounds" / f"{number:02}"
         teacher = open_model(teaching)
         logits = label_all(shards, teaching, folder, workers)
         spoken = teacher.classify(held["text"].to_pylist())
-        said = documents.say(teacher.classes, logits, spoken, settings.select.evenness, settings.select.spread)
-        taken, chosen = _select(settings, number, said, unlabelled)
+        p = documents.probabilities(teacher.classes, logits, spoken, settings.select.evenness, settings.select.spread)
+        taken, chosen = _select(settings, number, p, unlabelled)
         about_round = {
             "teacher": teacher.digest,
             "round": number,
             "seed": settings.seed,
-            "temperature": said.temperature,
+            "temperature": p.temperature,
         }
-        pseudo = _pseudo(settings, unlabelled, taken, said.shares, teacher.classes, about_round)
+        pseudo = _pseudo(settings, unlabelled, taken, p.shares, teacher.classes, about_round)
         _write(folder / "pseudo.parquet", pseudo)
         line: dict[str, Any] = {**about_round, **chosen, "selected": len(taken)}
         if not len(taken):
@@ -100,7 +107,7 @@ def selftrain(settings: SelfTrain, workers: int = 1, tell: Callable[[str], None]
         verdict = gate(now, after, settings.gate.min_gain, settings.gate.min_errors)
         line |= {"model": student, "digest": open_model(student).digest, "held_out": verdict.after, **asdict(verdict)}
         lines.append(line)
-        tell(
+        report_line(
             f"round {number}: {len(taken):,} pseudo-labels; {'kept' if verdict.kept else 'refused'}: {verdict.because}"
         )
         teaching, refused = student, 0 if verdict.kept else refused + 1
@@ -123,7 +130,7 @@ def selftrain(settings: SelfTrain, workers: int = 1, tell: Callable[[str], None]
         before, after = right(first, test), right(best, test)
         report["test"] = {**asdict(gate(before, after)), "documents": len(test)}
         del report["test"]["kept"], report["test"]["because"]
-    tell(f"stopped: {stopped}; the model is {best}")
+    report_line(f"stopped: {stopped}; the model is {best}")
     write_atomic(str(out / "report.json"), json.dumps(report, indent=1, sort_keys=True).encode(), fsync=False)
     return report
 
@@ -135,18 +142,20 @@ def label_all(shards: list[str], teacher: str, folder: Path, workers: int) -> np
     return label(shards, teacher, str(folder / "labels"), workers)
 
 
-def _select(settings: SelfTrain, number: int, said: Said, unlabelled: pa.Table) -> tuple[np.ndarray, dict[str, Any]]:
-    """(rows taken, what the report says of the choice)."""
-    confidence, held = said.shares.max(axis=1, initial=0.0), said.held.max(axis=1)
-    right = said.held.argmax(axis=1) == said.wanted
+def _select(
+    settings: SelfTrain, number: int, p: Probabilities, unlabelled: pa.Table
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The selected rows, and the facts about the selection for the report."""
+    confidence, held = p.shares.max(axis=1, initial=0.0), p.held.max(axis=1)
+    right = p.held.argmax(axis=1) == p.wanted
     about: dict[str, Any] = {
         "calibration_error": calibration_error(held, right),
-        "class_shares": [round(float(s), 6) for s in said.class_shares],
+        "class_shares": [round(float(s), 6) for s in p.class_shares],
     }
     if settings.select.by == "rank":
         share = min(1.0, settings.select.share + (number - 1) * settings.select.growth)
         order = Keyed(settings.seed, f"selftrain\0{number}").keys(unlabelled["id"].combine_chunks())
-        chosen, shares = said.shares.argmax(axis=1), said.class_shares
+        chosen, shares = p.shares.argmax(axis=1), p.class_shares
         return balanced(chosen, confidence, order, share, len(shares), shares), about | {"share": share}
     limit = threshold(held, right, settings.select.min_precision)
     about |= {
@@ -164,7 +173,7 @@ def _pseudo(
     names: list[str],
     about: dict[str, Any],
 ) -> pa.Table:
-    """The selected documents with the teacher's label, its confidence, and where the label is from."""
+    """The selected documents with the teacher's label, its confidence and its origin."""
     rows = unlabelled.select(["id", "text"]).take(pa.array(taken))
     labels = pa.array([names[c] for c in shares[taken].argmax(axis=1)], pa.string())
     made_by = json.dumps({"transform": "selftrain", **about}, sort_keys=True)
@@ -179,7 +188,7 @@ def _pseudo(
 
 
 def _trained(settings: SelfTrain, folder: Path, table: pa.Table, number: int = 0) -> str:
-    """The model of a round, trained unless it is there. Students read noisy copies beside the documents."""
+    """The model of a round, trained if it does not exist yet. Students also read noisy copies of the documents."""
     if number and settings.noise is not None:
         batch = table.append_column("source", pa.array(["selftrain"] * len(table))).combine_chunks().to_batches()[0]
         noisy = settings.noise.expand(batch, Keyed(settings.seed, f"noise\0{number}"))
@@ -204,21 +213,21 @@ def _trained(settings: SelfTrain, folder: Path, table: pa.Table, number: int = 0
 
 
 def _targets(table: pa.Table) -> tuple[np.ndarray, list[str]]:
-    """(what a linear student learns: the teacher's shares where there are some, else the label; the classes)."""
+    """Targets of a linear student, and the classes. Targets are the teacher's probabilities, or else the label."""
     labels = table["label"].to_pylist()
     classes = sorted(set(labels))
     place = {name: i for i, name in enumerate(classes)}
     targets = np.eye(len(classes))[[place[label] for label in labels]]
     if "probabilities" in table.column_names:
-        said = table["probabilities"].combine_chunks()
-        rows = np.flatnonzero(said.is_valid().to_numpy(zero_copy_only=False))
-        targets[rows] = said.drop_null().flatten().to_numpy().reshape(len(rows), len(classes))
-        targets /= targets.sum(axis=1, keepdims=True)  # they are kept as float32
+        soft = table["probabilities"].combine_chunks()
+        rows = np.flatnonzero(soft.is_valid().to_numpy(zero_copy_only=False))
+        targets[rows] = soft.drop_null().flatten().to_numpy().reshape(len(rows), len(classes))
+        targets /= targets.sum(axis=1, keepdims=True)  # float32 does not sum to exactly 1
     return targets, classes
 
 
 def _documents(table: pa.Table, path: str, labels: bool) -> pa.Table:
-    """Columns id, text (and label, as strings). Documents without an id get one of their text."""
+    """Columns id, text and, with `labels`, label as a string. Documents without an id get a hash of their text."""
     for name in ("text", "label") if labels else ("text",):
         if name not in table.column_names:
             raise DatasetError(f"{path}: has no column {name}; it has {', '.join(table.column_names)}")
@@ -235,12 +244,12 @@ def _documents(table: pa.Table, path: str, labels: bool) -> pa.Table:
 
 
 def _about(settings: SelfTrain, *tables: pa.Table) -> str:
-    """Digest of what decides the result: settings without where they lie, and the documents."""
+    """Digest of everything that decides the result: the settings without paths, and the documents."""
     from corpusmill.transforms.arrow import logical_digest
 
     kept = settings.model_dump(mode="json", exclude={"output", "labelled", "held_out", "unlabelled", "test", "rounds"})
-    said = json.dumps([kept, *[logical_digest(t) for t in tables]], sort_keys=True)
-    return hashlib.sha256(said.encode()).hexdigest()[:32]
+    key = json.dumps([kept, *[logical_digest(t) for t in tables]], sort_keys=True)
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _claim(out: Path, about: str) -> None:
@@ -263,7 +272,7 @@ def _shards(folder: Path, table: pa.Table, rows: int) -> list[str]:
 
 
 def _write(path: Path, table: pa.Table) -> None:
-    """Write a Parquet file whole, unless it is there: what stands in it follows from the settings."""
+    """Write a Parquet file atomically, unless it exists: the settings decide its content."""
     if path.exists():
         return
     os.makedirs(path.parent, exist_ok=True)

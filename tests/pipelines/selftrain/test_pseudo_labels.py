@@ -32,13 +32,13 @@ def test_neighbours_put_mistakes_right_in_any_shards(rows: int) -> None:
     truth = np.array(rest["label"].to_pylist())
     z, spoken = logits(truth.tolist(), 4), logits(held["label"].to_pylist(), 5)
     documents = Documents(known, held, rest, rows)
-    alone = documents.say(["a", "b"], z, spoken, 1.0, 0.0)
-    said = documents.say(["a", "b"], z, spoken, 1.0, 0.9)
-    right = [(np.array(["a", "b"])[s.shares.argmax(axis=1)] == truth).mean() for s in (alone, said)]
+    alone = documents.probabilities(["a", "b"], z, spoken, 1.0, 0.0)
+    p = documents.probabilities(["a", "b"], z, spoken, 1.0, 0.9)
+    right = [(np.array(["a", "b"])[s.shares.argmax(axis=1)] == truth).mean() for s in (alone, p)]
     assert right[0] < 0.85 < 0.95 < right[1]
-    assert said.shares.shape == (100, 2)
-    assert np.allclose(said.shares.sum(axis=1), 1)
-    assert len(said.held) == len(said.wanted) == 40 * len(documents.graphs)
+    assert p.shares.shape == (100, 2)
+    assert np.allclose(p.shares.sum(axis=1), 1)
+    assert len(p.held) == len(p.wanted) == 40 * len(documents.graphs)
     assert np.abs(alone.shares.max(axis=1).mean() - 0.75) < 0.12  # it says 95 %, and is calibrated
 
 
@@ -46,15 +46,15 @@ def test_labels_that_the_teacher_does_not_know_calibrate_nothing() -> None:
     known, held, rest = table(10, 1), table(40, 2), table(20, 3)
     odd = held.set_column(2, "label", pa.array(["c"] * 10 + held["label"].to_pylist()[10:]))
     z, spoken = logits(rest["label"].to_pylist(), 4), logits(held["label"].to_pylist(), 5)
-    said = Documents(known, odd, rest, 1000).say(["a", "b"], z, spoken, 1.0, 0.9)
-    assert (said.wanted[:10] == -1).all()
+    p = Documents(known, odd, rest, 1000).probabilities(["a", "b"], z, spoken, 1.0, 0.9)
+    assert (p.wanted[:10] == -1).all()
     with pytest.raises(RecipeError, match="held-out labels"):
         none = held.set_column(2, "label", pa.array(["c"] * 40))
-        Documents(known, none, rest, 1000).say(["a", "b"], z, spoken, 1.0, 0.9)
+        Documents(known, none, rest, 1000).probabilities(["a", "b"], z, spoken, 1.0, 0.9)
 
 
 def test_nothing_to_label() -> None:
     known, held, rest = table(10, 1), table(40, 2), table(0, 3)
     spoken = logits(held["label"].to_pylist(), 5)
-    said = Documents(known, held, rest, 1000).say(["a", "b"], np.zeros((0, 2)), spoken, 1.0, 0.9)
-    assert said.shares.shape == (0, 2)
+    p = Documents(known, held, rest, 1000).probabilities(["a", "b"], np.zeros((0, 2)), spoken, 1.0, 0.9)
+    assert p.shares.shape == (0, 2)

@@ -65,7 +65,7 @@ def test_what_judges_is_never_what_was_learnt(files: Path) -> None:
 
 def test_gains_and_says_why_it_stopped(files: Path) -> None:
     lines: list[str] = []
-    report = selftrain(settings(files), tell=lines.append)
+    report = selftrain(settings(files), report_line=lines.append)
     assert report["best_round"] >= 1
     assert report["test"]["after"] > report["test"]["before"] + 0.05
     assert report["stopped"]
