@@ -109,6 +109,12 @@ def manifest_of(home: Path, snapshot: int | None = None) -> tuple[dict[str, Any]
     return manifest, hashlib.sha256(data).hexdigest()
 
 
+def data_digest(manifest: dict[str, Any]) -> str:
+    """Digest of the shards that a manifest lists. Training records it, and a takedown finds models by it."""
+    listed = [[f.get("path"), f.get("sha256"), f.get("rows")] for f in manifest.get("files", []) if isinstance(f, dict)]
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest() if listed else ""
+
+
 def private_sources(manifest: dict[str, Any]) -> list[str]:
     """Names of the sources that the recipe of a manifest marks as private."""
     return [str(s["name"]) for s in manifest["recipe"]["sources"] if s.get("private")]

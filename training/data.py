@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 
+from corpusmill.privacy.certification import data_digest
 from corpusmill.training.objectives import Batch, Objective
 from corpusmill.training.order import Order
 from corpusmill.transforms.errors import BadFileError, DatasetError, RecipeError
@@ -92,10 +93,7 @@ class Shards:
         known = pa.concat_arrays(sources).dictionary_encode()
         self.sources: list[str] = [s if s is not None else "" for s in known.dictionary.to_pylist()]
         self.source_of: np.ndarray = known.indices.fill_null(-1).to_numpy().astype(np.int32)
-        listed = [
-            [f.get("path"), f.get("sha256"), f.get("rows")] for f in manifest.get("files", []) if isinstance(f, dict)
-        ]
-        self.digest = hashlib.sha256(json.dumps(listed).encode()).hexdigest() if listed else seen.hexdigest()
+        self.digest = data_digest(manifest) or seen.hexdigest()
         self.length = self.batches[0]["input_ids"].width
 
     def __len__(self) -> int:

@@ -55,6 +55,19 @@ class Finite(click.FloatRange):
         return number
 
 
+YES = click.option("--yes", is_flag=True, help="Do not ask before anything is removed.")
+
+
+def confirm(question: str, yes: bool) -> None:
+    """Ask before something is removed, if a person sits at the terminal. Exits with 1 if the answer is no."""
+    if yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return
+    say(f"{question} [y/N] ", nl=False)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        say("Nothing was changed.")
+        raise click.exceptions.Exit(1)
+
+
 def check_options(options: tuple[str, ...]) -> None:
     """Raise a usage error if the Beam options begin with a second recipe."""
     if options and not options[0].startswith("-"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from corpusmill.pipelines.commands import DATASET, JSON, SET, WORKERS, print_json
-from corpusmill.pipelines.wording import count, duration, say, size
+from corpusmill.pipelines.commands import DATASET, JSON, SET, WORKERS, YES, confirm, print_json
+from corpusmill.pipelines.wording import count, duration, printable, say, size, some
 
 
 @click.command()
@@ -18,6 +18,8 @@ from corpusmill.pipelines.wording import count, duration, say, size
 @SET
 @click.option("--search", metavar="DIR", multiple=True, help="Folder to search for models and datasets made from DIR.")
 @click.option("--signed-off-by", metavar="NAME", default="", help="Name for the report.")
+@click.option("--dry-run", is_flag=True, help="Change nothing; say what would be taken out.")
+@YES
 @WORKERS
 @JSON
 def forget(
@@ -30,15 +32,21 @@ def forget(
     overrides: tuple[str, ...],
     search: tuple[str, ...],
     signed_off_by: str,
+    dry_run: bool,
+    yes: bool,
     workers: int | None,
     as_json: bool,
 ) -> None:
-    """Take documents, and what was derived from them, out of DIR. Commit the next snapshot and write a report."""
+    """Take documents, and what was derived from them, out of DIR. Commit the next snapshot and write a report.
+
+    Exits with 1 if some of them are in no file of DIR; the others are taken out.
+    """
     if not (ids or users or sources):
         raise click.UsageError("name what to forget: --ids FILE, --user U or --source S")
     if overrides and not recipe:
         raise click.UsageError("--set goes with --recipe")
     from corpusmill.pipelines.operations import forget as takedown
+    from corpusmill.pipelines.operations.takedown_report import render
     from corpusmill.pipelines.recipe.model import load
 
     wanted = takedown.Takedown(
@@ -49,8 +57,16 @@ def forget(
         signed_off_by=signed_off_by,
         search=search,
     )
-    report = takedown.forget(dataset, wanted, load(recipe, overrides) if recipe else None, workers)
-    print_json(report) if as_json else say(takedown.render(report))
+    named = some(len(wanted.ids) + len(users) + len(sources), "id, user or source").replace(
+        "sources", "ids, users or sources"
+    )
+    confirm(f"Take documents of {named} out of {dataset}, for good?", yes or dry_run)
+    report = takedown.forget(dataset, wanted, load(recipe, overrides) if recipe else None, workers, dry_run)
+    print_json(report) if as_json else say(render(report))
+    if missing := report["not_found"]:
+        listed = ", ".join(printable(m) for m in missing[:20]) + (", ..." if len(missing) > 20 else "")
+        say(f"{count(len(missing))} of what was asked for is in no file of {dataset}: {listed}", err=True)
+        raise click.exceptions.Exit(1)
 
 
 @click.command()
@@ -79,14 +95,16 @@ def rollback(dataset: str, number: int, as_json: bool) -> None:
 @click.option(
     "--give-up", "given_up", metavar="ID", multiple=True, help="Keep no work for this submitted run; repeatable."
 )
+@YES
 @JSON
-def gc(dataset: str, keep: int, dry_run: bool, given_up: tuple[str, ...], as_json: bool) -> None:
+def gc(dataset: str, keep: int, dry_run: bool, given_up: tuple[str, ...], yes: bool, as_json: bool) -> None:
     """Remove all but the newest snapshots of DIR, and the files and finished work that nothing needs any more.
 
     Finished work stays while a submitted run is not committed, because that run may need it.
     """
     from corpusmill.pipelines.operations.gc import collect
 
+    confirm(f"Remove all but the {some(keep, 'newest snapshot')} of {dataset}, for good?", yes or dry_run)
     garbage = collect(dataset, keep, dry_run, given_up)
     if as_json:
         print_json({**garbage.to_dict(), "dry_run": dry_run})

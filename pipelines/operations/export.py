@@ -1,14 +1,20 @@
-"""A snapshot in the formats of trainers and catalogues: `corpusmill export`.
+"""Exports a snapshot to the formats of trainers and catalogues: `corpusmill export`.
 
-megatron, nanogpt and mds are written shard by shard from a snapshot of packed rows (mds from documents, too); croissant is
-one JSON-LD file that describes the snapshot's own shards, where they lie.
+megatron, nanogpt and mds are written shard by shard from a snapshot of packed rows (mds also from documents). croissant is one
+JSON-LD file that describes the snapshot's own shards.
+
+Shards are written to `OUT.partial`, which becomes `OUT` when all of them are done. A killed export therefore leaves no folder
+that looks complete, and the same command continues it. `corpusmill-export.json` notes which snapshot the folder holds.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
@@ -16,16 +22,20 @@ import pyarrow as pa
 
 from corpusmill.pipelines.dataset.packed import packing
 from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.operations.downstream import EXPORT
+from corpusmill.privacy.certification import data_digest
 from corpusmill.transforms import storage
-from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.errors import DatasetError, LockedError, RecipeError
 from corpusmill.transforms.shards import read_shard, shard_schema
 from corpusmill.transforms.tokens.formats import TARGETS, finish, load, write_shard
 from corpusmill.transforms.tokens.formats.files import File, Shard
 
+STATE, LOCK = "export-state.json", "export.lock"
+
 
 @dataclass(frozen=True)
 class Exported:
-    """files: what was written; rows and tokens (padding excluded) in it; of croissant, what it describes."""
+    """files: what was written. rows, tokens: in them, without padding; for croissant, in the dataset that it describes."""
 
     files: tuple[File, ...]
     rows: int
@@ -35,13 +45,20 @@ class Exported:
 def export(
     dataset: Dataset, to: str, out: str, number: int | None = None, license: str = "", description: str = ""
 ) -> Exported:
-    """Write a snapshot (the newest without a `number`) to the folder `out`, which is made and must be empty; for croissant,
-    `out` is the JSON file, or a folder in which croissant.json is written.
+    """Write a snapshot in another format.
 
-    license: an SPDX identifier or a URL, which croissant demands.
+    Args:
+        dataset: where it lies.
+        to: one of TARGETS.
+        out: folder to write, which must be empty or absent; for croissant, the JSON file, or a folder for croissant.json.
+        number: of the snapshot; default: the newest.
+        license: SPDX identifier or URL, which croissant demands.
+        description: for croissant.
 
     Raises:
-        DatasetError: the snapshot has no tokens, or `out` is in use. RecipeError: the format cannot hold the columns.
+        DatasetError: the snapshot has no tokens, or `out` is in use.
+        LockedError: another process writes the same export.
+        RecipeError: the format cannot hold the columns.
     """
     manifest = dataset.manifest(number)
     if to not in TARGETS:
@@ -54,19 +71,95 @@ def export(
         raise DatasetError(
             f"{dataset.path}: snapshot {manifest['number']} holds text, and {to} holds tokens; end the recipe with `pack`"
         )
+    out = out.rstrip("/") or "/"
     try:
-        os.makedirs(out, exist_ok=True)
-        used = os.listdir(out)
+        if os.path.exists(out) and not os.path.isdir(out):
+            raise DatasetError(f"{out} is a file; name a folder")
+        used = os.listdir(out) if os.path.isdir(out) else []
+        if used:
+            raise DatasetError(
+                f"{out} is not empty (it holds {used[0]}); name a folder that is empty or does not exist"
+            )
+        return _written(dataset, manifest, to, out)
+    except RecipeError:
+        with contextlib.suppress(OSError):
+            shutil.rmtree(out + ".partial")  # it holds nothing that another command could use
+        raise
     except OSError as error:
-        raise DatasetError(f"{out}: cannot be written: {error.strerror}; name another folder") from None
-    if used:
-        raise DatasetError(f"{out} is not empty (it holds {used[0]}); name a folder that is empty or not there yet")
-    shards = []
-    for i, file in enumerate(manifest["files"]):
-        path = os.path.join(dataset.path, file["path"])
-        shards.append(write_shard(to, read_shard(path), os.path.join(out, f"part-{i:05d}"), shard_schema(path)))
-    extra = finish(to, out, shards)
-    return Exported((*_files(shards), *extra), sum(s.rows for s in shards), sum(s.tokens for s in shards))
+        raise DatasetError(
+            f"{error.filename or out}: cannot be written: {error.strerror}. Mend that and run the same command again, or name "
+            "another folder."
+        ) from None
+
+
+def _written(dataset: Dataset, manifest: dict[str, Any], to: str, out: str) -> Exported:
+    """Write the shards to `OUT.partial`, then give the folder its name."""
+    partial = out + ".partial"
+    note = {"format": to, "dataset": manifest["name"], "snapshot": manifest["number"]}
+    note |= {"manifest": manifest["digest"], "data": data_digest(manifest)}
+    os.makedirs(partial, exist_ok=True)
+    with _alone(partial):
+        state = _state(partial, note)
+        shards = []
+        for i, file in enumerate(manifest["files"]):
+            path, stem = os.path.join(dataset.path, file["path"]), os.path.join(partial, f"part-{i:05d}")
+            shard = _finished(partial, state["shards"].get(str(i)))
+            if shard is None:
+                shard = write_shard(to, read_shard(path), stem, shard_schema(path))
+                files = [{**asdict(f), "path": os.path.basename(f.path)} for f in shard.files]
+                state["shards"][str(i)] = {**asdict(shard), "files": files}
+                storage.write_atomic(os.path.join(partial, STATE), json.dumps(state).encode(), fsync=False)
+            shards.append(shard)
+        extra = finish(to, partial, shards)
+        storage.write_atomic(os.path.join(partial, EXPORT), json.dumps(note, indent=1).encode() + b"\n")
+        for name in (STATE, *(n for n in os.listdir(partial) if n.startswith(storage.TEMPORARY))):
+            with contextlib.suppress(FileNotFoundError):  # a killed process left the temporary ones
+                os.unlink(os.path.join(partial, name))
+        os.unlink(os.path.join(partial, LOCK))
+        os.replace(partial, out)  # an empty folder of this name is replaced
+    published = tuple(
+        File(os.path.join(out, os.path.basename(f.path)), f.size, f.sha256) for f in (*_files(shards), *extra)
+    )
+    return Exported(published, sum(s.rows for s in shards), sum(s.tokens for s in shards))
+
+
+@contextlib.contextmanager
+def _alone(partial: str) -> Iterator[None]:
+    """Hold the lock of an export. The system releases it when the process ends."""
+    import fcntl
+
+    with open(os.path.join(partial, LOCK), "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise LockedError(f"{partial}: another process writes this export. Wait for it, or stop it.") from None
+        yield
+
+
+def _state(partial: str, note: dict[str, Any]) -> dict[str, Any]:
+    """What a killed export of the same snapshot has finished.
+
+    Raises:
+        DatasetError: the folder holds a part of another export.
+    """
+    try:
+        state: dict[str, Any] = json.loads(storage.read_bytes(os.path.join(partial, STATE)))
+    except (FileNotFoundError, ValueError):
+        state = {}
+    if state.get("about", note) != note:
+        raise DatasetError(f"{partial} holds a part of another export; remove it, or name another folder")
+    return {"about": note, "shards": state.get("shards", {})}
+
+
+def _finished(partial: str, entry: dict[str, Any] | None) -> Shard | None:
+    """A shard that is complete, by the digests of its files; None if it must be written."""
+    try:
+        files = tuple(File(os.path.join(partial, f["path"]), f["size"], f["sha256"]) for f in (entry or {})["files"])
+        if all(storage.sha256_of(f.path) == f.sha256 for f in files):
+            return Shard(files, entry["rows"], entry["tokens"], tuple(entry["index"]))  # type: ignore[index]
+    except (OSError, KeyError, TypeError):
+        pass
+    return None
 
 
 def _files(shards: list[Shard]) -> Iterator[File]:
@@ -85,14 +178,14 @@ def _describe(
 ) -> Exported:
     """Metadata of the snapshot's own files, for catalogues."""
     if not license:
-        raise DatasetError(f"{to} names the licence of the data: give it with --license, as in --license CC-BY-4.0")
+        raise DatasetError(f"{to} names the licence of the data: give it with --license, for example CC-BY-4.0")
     if not manifest["files"]:
         raise DatasetError(f"{dataset.path}: snapshot {manifest['number']} is empty: there is nothing to describe")
     path = os.path.join(out, f"{to}.json") if os.path.isdir(out) or not out.endswith(".json") else out
     folder = os.path.dirname(os.path.abspath(path))
     files = []
     for f in manifest["files"]:
-        # catalogues read addresses with '/', from where the metadata lies, or from anywhere
+        # catalogues read paths with '/', relative to the metadata, or URIs
         place = os.path.join(dataset.path, f["path"])
         if storage.is_local(place):
             place = os.path.relpath(os.path.abspath(place), folder).replace(os.sep, "/")

@@ -1,20 +1,21 @@
-"""Takes documents out of a dataset: by id, by user or by source; and tells what that concerned.
+"""Takes documents out of a dataset, by id, user or source, and reports what was affected.
 
-    1. the suppression list gets the entries: from here on no run lets the documents in again
-    2. the recipe runs again and commits the next snapshot: what was derived from them is not made, a cluster of duplicates
-       whose survivor is gone keeps another, rows are packed without them
-    3. with `purge`, older snapshots are written again without them, and work that holds them is removed; without it they stay
-       in older snapshots until `gc` removes those
+    1. the suppression list gets the entries: from now on no run lets the documents in again
+    2. the recipe runs again and commits the next snapshot: nothing is derived from them, a cluster of duplicates whose survivor
+       is gone keeps another document, and rows are packed without them
+    3. with `purge`, older snapshots are rewritten without them and work that holds them is removed; without it they stay in
+       older snapshots until `gc` removes those
 
-Each step is done again, or found done, when the same command is repeated after a crash. The report names no id.
+After a crash, the same command repeats or skips each step. The report in the dataset names no id.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,22 +29,29 @@ from corpusmill.pipelines.dataset import suppression as suppress
 from corpusmill.pipelines.dataset.results import Store, request_of
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.system_errors import explained
+from corpusmill.pipelines.operations import lineage
 from corpusmill.pipelines.operations.downstream import trace
 from corpusmill.pipelines.operations.purge import Forgotten, affected, forget_answers, purge
+from corpusmill.pipelines.operations.takedown_report import FOLDER, read_all, write
 from corpusmill.pipelines.recipe.model import Recipe, restored
 from corpusmill.pipelines.run import run
-from corpusmill.pipelines.wording import some
+from corpusmill.pipelines.wording import printable
 from corpusmill.transforms import storage
 from corpusmill.transforms.base import Expand
 from corpusmill.transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.lists import read_list
 from corpusmill.transforms.shards import read_shard
 
-FOLDER = "takedowns"
+CODE_FIELDS = ("call", "verifier")
+"""Fields of steps that name a function of the user's own."""
 
 
 @dataclass(frozen=True)
 class Takedown:
-    """What is asked for."""
+    """A request.
+
+    search: folders to search for models and datasets made from this one; none: the folder that the dataset lies in.
+    """
 
     ids: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
@@ -51,44 +59,38 @@ class Takedown:
     purge: bool = False
     signed_off_by: str = ""
     search: tuple[str, ...] = field(default_factory=tuple)
-    """Folders in which checkpoints and datasets made of this one are looked for."""
 
 
 def read_ids(file: str | Path) -> tuple[str, ...]:
-    """Ids of a text file, one a line; `{"id": ...}` lines and a Parquet file with a column `id` serve as well.
+    """Ids of a file: one a line, CSV with a header, JSON lines, or Parquet, with a column `id`.
 
     Raises:
         DatasetError: the file cannot be read, or holds no id.
     """
-    try:
-        if str(file).endswith(".parquet"):
-            found = [i for b in read_shard(str(file), ["id"]) for i in b.column("id").cast(pa.string()).to_pylist()]
-        else:
-            found = [_line(line) for line in Path(file).read_text(encoding="utf-8").splitlines()]
-    except (OSError, ValueError, KeyError) as error:
-        raise DatasetError(f"{file}: cannot be read as a list of ids ({error}); write one id a line") from error
-    ids = tuple(dict.fromkeys(i for i in found if i))
+    ids = tuple(read_list(file, "id"))
     if not ids:
         raise DatasetError(f"{file}: holds no id; write one id a line")
     return ids
 
 
-def _line(line: str) -> str:
-    if line.lstrip().startswith("{"):
-        return str(json.loads(line)["id"])
-    return line.rstrip("\r")
-
-
 def stored_recipe(dataset: str) -> Recipe:
-    """The recipe that made the newest snapshot, in the folder where it lay.
+    """The recipe that made the newest snapshot, with the folder where it lay.
+
+    A dataset is data, perhaps somebody else's: no code that its manifest names is imported.
 
     Raises:
-        RecipeError: it is not known where, or a step of it is not here.
+        RecipeError: its folder is not known, a step of it does not exist here, or it names code of a user.
     """
     advice = "name its file: --recipe corpus.yaml"
+    code = sorted(_named_code(Dataset(dataset).manifest()["recipe"]["steps"]))
+    if code:
+        raise RecipeError(
+            f"{dataset}: its recipe runs code beside corpusmill ({', '.join(map(printable, code))}), which a manifest may not "
+            f"start. If the recipe is yours, {advice}"
+        )
     try:
         base = Path(json.loads(storage.read_bytes(os.path.join(Store(dataset).root, "recipe.json")))["base_dir"])
-        if storage.is_local(dataset):  # it is relative there
+        if storage.is_local(dataset):  # a local path is stored relative to the dataset
             base = Path(os.path.realpath(dataset), base)
         recipe = restored(Dataset(dataset).manifest()["recipe"], Path(os.path.normpath(base)))
     except (OSError, ValueError, KeyError, RecipeError) as error:
@@ -98,8 +100,29 @@ def stored_recipe(dataset: str) -> Recipe:
     return recipe
 
 
-def forget(dataset: str, asked: Takedown, recipe: Recipe | None = None, workers: int | None = None) -> dict[str, Any]:
-    """Take documents out and commit the next snapshot; returns the report, which lies in `takedowns/`, too.
+def _named_code(steps: list[dict[str, Any]]) -> Iterator[str]:
+    """Import paths of a user's own code in a recipe."""
+    for step in steps:
+        if ":" in step["transform"]:
+            yield step["transform"].partition("@")[0]
+        yield from (str(step["fields"][name]) for name in CODE_FIELDS if step["fields"].get(name))
+
+
+def forget(
+    dataset: str, asked: Takedown, recipe: Recipe | None = None, workers: int | None = None, dry_run: bool = False
+) -> dict[str, Any]:
+    """Take documents out and commit the next snapshot.
+
+    Args:
+        dataset: its directory.
+        asked: what to take out.
+        recipe: the one that made the dataset; default: as the newest snapshot holds it.
+        workers: of the run; default: all cores.
+        dry_run: only examine what would be taken out; nothing is written.
+
+    Returns:
+        The report, which also lies in `takedowns/`; and `not_found`: what was asked for and is in no file of the dataset. The
+        stored report has only the number of those.
 
     Raises:
         LockedError: another process is writing the dataset.
@@ -112,41 +135,102 @@ def forget(dataset: str, asked: Takedown, recipe: Recipe | None = None, workers:
     recipe = recipe or stored_recipe(dataset)
     if storage.absolute(recipe.dataset) != storage.absolute(dataset):
         raise RecipeError(f"the recipe writes to {recipe.dataset}, not to {dataset}; name the one that made {dataset}")
-    if recipe.expect is not None:  # a takedown brings nothing new, and must not wait for it
+    if recipe.expect is not None:  # a takedown brings nothing new, and must not wait for new documents
         recipe = recipe.model_copy(update={"expect": recipe.expect.model_copy(update={"min_new_documents": None})})
     with explained(dataset), Store(dataset).lock():
+        if dry_run:
+            listed = _only(_entries(dataset, recipe, asked))
+            forgotten = Forgotten.of(reader, reader.numbers, listed)
+            missing = _not_found(reader, recipe, suppress.load(dataset), forgotten, asked)
+            report, _ = _examined(reader, listed, forgotten, asked, missing)
+            return report | {"dry_run": True, "not_found": missing}
         waiting = submissions.waiting(dataset)
+        before = suppress.load(dataset)
         listed = suppress.append(dataset, _entries(dataset, recipe, asked))
         void = set(waiting) - (set() if asked.purge else set(submissions.waiting(dataset)))
         path = os.path.join(dataset, FOLDER, _name(listed, asked))
         reader = Dataset(dataset)
         forgotten = Forgotten.of(reader, reader.numbers, listed)
-        report = _unfinished(path) or _examined(reader, listed, forgotten, asked)
+        unfinished = _unfinished(path)
+        if unfinished is None:
+            missing = _not_found(reader, recipe, before, forgotten, asked)
+            report, known = _examined(reader, listed, forgotten, asked, missing)
+            lineage.record(reader, known)
+        else:
+            seals = set(unfinished.get("not_found_seals", []))
+            missing = [v for kind, v in _values(asked) if listed.seal(kind, v).hex() in seals]
+            report = unfinished
         report["void_runs"] = sorted({*report.get("void_runs", []), *void})
         report["model_answers"] = report.get("model_answers", 0) + forget_answers(reader, forgotten)
-        _write(path, report)
+        write(path, report)
     result = run(recipe, workers=workers)
     report |= {"committed_snapshot": result.snapshot, "documents_after": result.manifest["documents"]}
     report["returned_documents"] = _returned(reader.path, report, result.manifest)
     if asked.purge:
         purge(dataset)
-        # by what the manifests say: of a purge that died, the one that ends it writes the rest
+        # the manifests tell: the command that ends a purge also reports what a killed one rewrote
         report["purged_snapshots"] = sorted({*report["purged_snapshots"], *_purged(Dataset(dataset), listed)})
     report |= {"finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "purge": asked.purge}
     report |= {"signed_off_by": asked.signed_off_by}
     report["digest"] = request_of("takedown", {k: v for k, v in report.items() if k != "digest"})
     with explained(dataset):
-        _write(path, report)
-    return report
+        write(path, report)
+    return report | {"not_found": missing}
+
+
+def _only(entries: dict[str, Iterable[str]]) -> suppress.Suppression:
+    """A list of these entries alone, which is written nowhere."""
+    salt = secrets.token_bytes(16)
+    empty = suppress.Suppression(0, salt, {}, "")
+    sealed = {}
+    for kind, values in entries.items():
+        distinct = sorted(set(values))
+        bits = suppress.buckets(pa.array(distinct, pa.string()))
+        sealed[kind] = [(empty.seal(kind, v).hex(), int(b)) for v, b in zip(distinct, bits, strict=True)]
+    return suppress.Suppression(1, salt, sealed, "")
+
+
+def _values(asked: Takedown) -> Iterator[tuple[str, str]]:
+    """(kind, value) of everything that is asked for."""
+    for kind, values in (("id", asked.ids), ("user", asked.users), ("source", asked.sources)):
+        yield from ((kind, value) for value in dict.fromkeys(values))
+
+
+def _not_found(
+    reader: Dataset, recipe: Recipe, before: suppress.Suppression, forgotten: Forgotten, asked: Takedown
+) -> list[str]:
+    """Ids, users and sources that were asked for, and that no file of the dataset has.
+
+    before: the suppression list until now. What an earlier takedown took out counts as found, unless it was not found then:
+    the reports hold the seals of those.
+    """
+    never = {s for report in read_all(reader.path) for s in report.get("not_found_seals", [])}
+    manifests = [reader.manifest(n) for n in reader.numbers]
+    known = {
+        "id": set(forgotten.ids.to_pylist()),
+        "user": set(forgotten.users),
+        "source": {s.name for s in recipe.sources} | {s["name"] for m in manifests for s in m["recipe"]["sources"]},
+    }
+    wanted = {kind: pa.array([v for k, v in _values(asked) if k == kind], pa.string()) for kind in ("id", "user")}
+    for file in _indexes(reader.path):
+        for batch in read_shard(file):
+            for kind, values in wanted.items():
+                known[kind].update(values.filter(pc.is_in(values, batch.column(kind))).to_pylist())
+    return [
+        value
+        for kind, value in _values(asked)
+        if value not in known[kind]
+        and (kind == "source" or not before.has(kind, value) or before.seal(kind, value).hex() in never)
+    ]
 
 
 def _entries(dataset: str, recipe: Recipe, asked: Takedown) -> dict[str, Iterable[str]]:
-    """What goes on the list. A user's ids go with him: ledgers and pairs of older snapshots name no user."""
+    """What goes on the list. With a user go the ids of his documents, because ledgers of older snapshots name no user."""
     ids = set(asked.ids)
     ids.update(_ids_of_users(dataset, asked.users) if asked.users else ())
     entries: dict[str, Iterable[str]] = {"id": ids, "user": asked.users, "source": asked.sources}
     if any(isinstance(s.transform, Expand) for s in recipe.steps):
-        # an id that was never read may be one that a step makes; of one on the list, that was decided when it came there
+        # an id that was never read may be one that a step makes; for ids on the list, this was decided before
         listed = suppress.load(dataset)
         wanted = pa.array(sorted(i for i in ids if not listed or not listed.has("id", i)), pa.string())
         read = [pc.is_in(wanted, b.column("id")) for f in _indexes(dataset) for b in read_shard(f)]
@@ -177,13 +261,13 @@ def _ids_of_users(dataset: str, users: tuple[str, ...]) -> set[str]:
 
 
 def _name(listed: suppress.Suppression, asked: Takedown) -> str:
-    """The report's file: the same for the same request, and unlike for another, without showing what was asked."""
+    """Name of the report: a keyed hash of the request, so that it is the same for the same request and shows nothing."""
     request = json.dumps([sorted(asked.ids), sorted(asked.users), sorted(asked.sources)])
     return f"{listed.seal('request', request).hex()[:20]}.json"
 
 
 def _unfinished(path: str) -> dict[str, Any] | None:
-    """What was found before a crash: afterwards, the documents may be gone already."""
+    """The report that a killed command wrote. Its counts cannot be made again: the documents may be gone already."""
     try:
         found: dict[str, Any] = json.loads(storage.read_bytes(path))
     except (FileNotFoundError, ValueError):
@@ -191,8 +275,10 @@ def _unfinished(path: str) -> dict[str, Any] | None:
     return found
 
 
-def _examined(reader: Dataset, listed: suppress.Suppression, forgotten: Forgotten, asked: Takedown) -> dict[str, Any]:
-    """What the takedown concerns, as the dataset is now."""
+def _examined(
+    reader: Dataset, listed: suppress.Suppression, forgotten: Forgotten, asked: Takedown, not_found: list[str]
+) -> tuple[dict[str, Any], lineage.Lineage]:
+    """What the takedown affects in the dataset as it is now, and the lineage with what was found downstream."""
     snapshots: list[dict[str, Any]] = []
     shards: dict[str, str] = {}
     stands_for: set[str] = set()
@@ -204,9 +290,13 @@ def _examined(reader: Dataset, listed: suppress.Suppression, forgotten: Forgotte
         entry |= {"rows": sum(hit.values()), "tables": _tables(manifest, reader.path, forgotten, stands_for)}
         if entry["rows"] or entry["tables"]:
             snapshots.append(entry)
-    digests = {reader.manifest(s["number"])["digest"] for s in snapshots}
     folders = asked.search or _beside(reader.path)
-    return {
+    known = lineage.of(reader)
+    holding, wanted = {s["number"] for s in snapshots}, len(asked.ids) + len(asked.users) + len(asked.sources)
+    downstream = trace(folders, reader, known, holding, set(shards.values())) if len(not_found) < wanted else []
+    known.derived |= {d["path"]: d for d in downstream}
+    seals = [listed.seal(kind, v).hex() for kind, v in _values(asked) if v in not_found]
+    report = {
         "format": 1,
         "dataset": reader.manifest()["name"],
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
@@ -220,19 +310,22 @@ def _examined(reader: Dataset, listed: suppress.Suppression, forgotten: Forgotte
         "snapshots": snapshots,
         "searched": len(folders),
         "in_store": not storage.is_local(reader.path),
-        "downstream": trace(folders, reader.path, digests, set(shards.values())),
+        "downstream": downstream,
+        "asked_but_not_found": len(not_found),
+        "not_found_seals": sorted(seals),
         "purged_snapshots": [],
     }
+    return report, known
 
 
 def _beside(dataset: str) -> tuple[str, ...]:
-    """The folder that a dataset lies in; nothing where that is a whole bucket, which may hold anything."""
+    """The folder that a dataset lies in; none if that is a whole bucket, which may be too large to search."""
     parent = os.path.dirname(storage.absolute(dataset))
     return () if parent.endswith(":/") or (not storage.is_local(parent) and parent.count("/") < 3) else (parent,)
 
 
 def _tables(manifest: dict[str, Any], dataset: str, forgotten: Forgotten, stands_for: set[str]) -> dict[str, int]:
-    """Rows of side tables that name a forgotten document, by table; `stands_for` gets the duplicates of one."""
+    """Rows of side tables that name a forgotten document, by table. Adds their duplicates to `stands_for`."""
     found: dict[str, int] = {}
     for kind, files in manifest["tables"].items():
         for file in files:
@@ -246,13 +339,13 @@ def _tables(manifest: dict[str, Any], dataset: str, forgotten: Forgotten, stands
                 if hit.any():
                     found[kind] = found.get(kind, 0) + int(hit.sum())
                 if kind == "dropped" and len(forgotten.ids):
-                    told = batch.filter(pc.is_in(batch.column("survivor"), forgotten.ids))
-                    stands_for.update(i for i in told.column("id").to_pylist() if i is not None)
+                    duplicates = batch.filter(pc.is_in(batch.column("survivor"), forgotten.ids))
+                    stands_for.update(i for i in duplicates.column("id").to_pylist() if i is not None)
     return dict(sorted(found.items()))
 
 
 def _returned(dataset: str, report: dict[str, Any], manifest: dict[str, Any]) -> int:
-    """Documents of the new snapshot that the one before the takedown lacked: duplicates that came back, and what is new."""
+    """Documents of the new snapshot that the previous one lacks: duplicates that came back, and new documents."""
     before = max((s["number"] for s in report["snapshots"]), default=0)
     if not before or before not in Dataset(dataset).numbers or before == manifest["number"]:
         return int(report.get("returned_documents", 0))
@@ -260,60 +353,6 @@ def _returned(dataset: str, report: dict[str, Any], manifest: dict[str, Any]) ->
 
 
 def _purged(reader: Dataset, listed: suppress.Suppression) -> list[int]:
-    """Snapshots that were written again without what the list names."""
+    """Snapshots that were rewritten without what the list names."""
     lists = {n: reader.manifest(n).get("purged", {}).get("lists") for n in reader.numbers}
     return [n for n, number in lists.items() if number == listed.number]
-
-
-def _write(path: str, report: dict[str, Any]) -> None:
-    storage.makedirs(os.path.dirname(path))
-    storage.write_atomic(path, (json.dumps(report, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode())
-    storage.write_atomic(path.removesuffix(".json") + ".md", render(report).encode())
-    storage.sync_folders([os.path.dirname(os.path.dirname(path))])
-
-
-def render(report: dict[str, Any]) -> str:
-    """The report in Markdown."""
-    asked = ", ".join(some(n, what.removesuffix("s")) for what, n in report["asked"].items() if n)
-    done, suppressed = report.get("finished"), report["suppression_list"]
-    lines = [
-        f"# Takedown from {report['dataset']}",
-        "",
-        f"Asked for: {asked}. Begun {report['started']}" + (f", finished {done}." if done else "; not finished yet."),
-        "",
-        f"- Documents found: {report['documents']:,}, and {report['derived_documents']:,} derived from them.",
-        f"- Duplicates that they stood for: {report['duplicates_of_them']:,}.",
-        f"- Answers of models about them, removed: {report['model_answers']:,}.",
-        f"- Suppression list: {some(suppressed['files'], 'file')}, digest `{suppressed['digest']}`.",
-    ]
-    if done:
-        after = f"{report['documents_before']:,} rows before, {report['documents_after']:,} after"
-        lines.append(f"- Snapshot {report['committed_snapshot']} is without them: {after}.")
-        purged = ", ".join(map(str, report["purged_snapshots"])) or "none held any"
-        older = f"Older snapshots were written again: {purged}."
-        if not report["purge"]:
-            rest = "Older snapshots still hold them, until `corpusmill gc` removes those or `forget --purge` rewrites them."
-            older = rest if report["snapshots"] else "No older snapshot holds them."
-        lines.append(f"- {older}")
-    if report.get("void_runs"):
-        lines.append(
-            f"- Submitted runs that were in progress: {', '.join(report['void_runs'])}. Stop them on their engine: they are not "
-            "committed, but may write what they have read. Then take out again, with `--purge`, what they wrote."
-        )
-    lines += ["", "## Snapshots and shards that held them", ""]
-    lines += [
-        f"- snapshot {s['number']} (`{s['digest'][:16]}`): {some(s['rows'], 'row')} in {some(len(s['shards']), 'shard')}"
-        + "".join(f", {some(n, 'row')} of {kind}" for kind, n in s["tables"].items())
-        + "".join(f"\n  - `{path}`: {n:,}" for path, n in s["shards"].items())
-        for s in report["snapshots"]
-    ] or ["None."]
-    lines += ["", "## Made from those snapshots", ""]
-    nothing = "Nothing was found." if report.get("searched", 1) else "Nothing was searched: name folders by --search."
-    lines += [f"- {d['kind']} `{d['path']}`: {d['because']}" for d in report["downstream"]] or [nothing]
-    if report.get("in_store"):
-        lines += ["", "The dataset lies in an object store. Where its bucket keeps old versions or deleted objects, they hold the "
-                  "documents until its lifecycle rule removes them; that is the bucket's owner to see to."]  # fmt: skip
-    if done:
-        lines += ["", f"Signed off by: {report['signed_off_by'] or '____________________'}"]
-        lines += [f"Digest of this report's data: `{report['digest']}`"]
-    return "\n".join([*lines, ""])

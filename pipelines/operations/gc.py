@@ -23,6 +23,7 @@ from corpusmill.pipelines.dataset import lock, submissions
 from corpusmill.pipelines.dataset.results import Store, used_path
 from corpusmill.pipelines.dataset.snapshot import MANIFESTS, Dataset, files_of, manifest_name
 from corpusmill.pipelines.dataset.system_errors import explained
+from corpusmill.pipelines.operations import lineage
 from corpusmill.transforms import storage
 from corpusmill.transforms.storage import TEMPORARY, Entry, local
 
@@ -73,6 +74,7 @@ def collect(dataset: str, keep: int = 5, dry_run: bool = False, give_up: Sequenc
             submissions.known(dataset, run)
         garbage = listed(reader, reader.numbers[:-keep], give_up=give_up)
         if not dry_run:
+            lineage.record(reader)
             sweep(dataset, garbage)
     return garbage
 

@@ -1,11 +1,11 @@
 """Takes suppressed documents out of snapshots that are committed already.
 
-What goes: rows of shards whose id, user or source is on the suppression list; what is derived from them, at any depth; packed
-rows that hold a piece of one; rows of side tables that name one. Ledger rows of dropped documents stay without names, because
-they account for the funnel's counts. A manifest is written again with its new files; its earlier digests stay in it, under
+Removed are: rows of shards whose id, user or source is on the suppression list; documents derived from them, at any depth;
+packed rows that hold a piece of one; rows of side tables that name one. Ledger rows of dropped documents stay without names,
+because they account for the funnel's counts. A manifest is rewritten with its new files. Its earlier digests stay in it, under
 `purged.was`, so that the snapshot that followed it still verifies.
 
-Nothing here depends on what was asked: the list decides, so a purge that died is finished by the next one.
+The list alone decides, so the next purge finishes one that was killed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from corpusmill.pipelines.dataset.snapshot import Dataset, manifest_bytes, manif
 from corpusmill.pipelines.dataset.system_errors import explained
 from corpusmill.pipelines.engine.commit import finish, sync_names
 from corpusmill.pipelines.engine.funnel import list_step
-from corpusmill.pipelines.operations import gc
+from corpusmill.pipelines.operations import gc, lineage
 from corpusmill.transforms import storage
 from corpusmill.transforms.generate.cache import REQUESTS, request_cache
 from corpusmill.transforms.shards import ShardWriter, Written, read_shard, shard_schema
@@ -40,13 +40,15 @@ _ABOUT = ("id", "parent", "user", "source", "documents")
 class Forgotten:
     """Ids that must not be in some snapshots: those on the list, and all that is derived from them.
 
-    derived: how many of them name a parent; sources: rows of shards that the list itself names, by source.
+    derived: how many of them name a parent. sources: rows of shards that the list itself names, by source. users: those of
+    these rows.
     """
 
     suppression: suppress.Suppression
     ids: pa.Array
     derived: int = 0
     sources: dict[str, int] = field(default_factory=dict)
+    users: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, reader: Dataset, numbers: list[int], suppression: suppress.Suppression) -> Forgotten:
@@ -54,6 +56,7 @@ class Forgotten:
         named: list[pa.Array] = []
         lineage: list[pa.Table] = []
         sources: dict[str, int] = {}
+        users: set[str] = set()
         for path in _distinct(reader, numbers):
             full = os.path.join(reader.path, path)
             columns = [n for n in _ABOUT if n in shard_schema(full).names]
@@ -66,6 +69,8 @@ class Forgotten:
                 if gone.any():
                     hit = batch.filter(pa.array(gone))
                     named.append(hit.column("id"))
+                    if "user" in columns:
+                        users.update(hit.column("user").drop_null().cast(pa.string()).to_pylist())
                     for pair in pc.value_counts(hit.column("source")).to_pylist():
                         if path.startswith("data/"):
                             sources[pair["values"]] = sources.get(pair["values"], 0) + pair["counts"]
@@ -73,7 +78,7 @@ class Forgotten:
                     has = batch.select(["id", "parent"]).filter(pc.is_valid(batch.column("parent")))
                     lineage += [pa.Table.from_batches([has])] if has.num_rows else []
         ids = pc.unique(pa.concat_arrays([pa.array([], pa.string()), *named])).drop_null()
-        found = cls(suppression, ids, sources=dict(sorted(sources.items())))
+        found = cls(suppression, ids, sources=dict(sorted(sources.items())), users=users)
         if lineage and len(ids):
             known = pa.concat_tables(lineage)
             found._descend(known)
@@ -139,7 +144,7 @@ def affected(reader: Dataset, manifest: dict[str, Any], forgotten: Forgotten) ->
 
 
 def rewritten(reader: Dataset, manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any] | None:
-    """The manifest without what must go, its new files written; None if there is nothing of it in the snapshot."""
+    """Write a snapshot's files without what must go; returns the new manifest, or None if the snapshot holds nothing of it."""
     level = manifest["recipe"]["output"]["level"]
     specs = {s["name"]: SourceSpec.model_validate(s) for s in manifest["recipe"]["sources"]}
     touched = False
@@ -218,10 +223,10 @@ def _without(batch: pa.RecordBatch, gone: np.ndarray) -> pa.RecordBatch:
 
 
 def _again(dataset: str, file: dict[str, Any], level: int, change: Any) -> dict[str, Any]:
-    """A file with every batch changed, under a new name; the same entry if `change` gives every batch back as it is."""
+    """Rewrite a file with every batch changed, under a new name; returns its entry, or the same one if nothing changes."""
     full = os.path.join(dataset, file["path"])
     before = list(read_shard(full)) if file["size"] < 1 << 26 else None
-    # a large file is read twice rather than held
+    # a large file is read twice instead of held in memory
     if all(change(b) is b for b in before or read_shard(full)):
         return file
     folder, name = os.path.split(full)
@@ -243,7 +248,7 @@ def _again(dataset: str, file: dict[str, Any], level: int, change: Any) -> dict[
 
 
 def forget_answers(reader: Dataset, forgotten: Forgotten) -> int:
-    """Take the answers of models to questions about what must go out of the request cache; returns how many there were."""
+    """Remove the answers of models about these documents from the request cache; returns their number."""
     path = os.path.join(Store(reader.path).root, REQUESTS)
     cache = request_cache(path)
     if cache is None:
@@ -257,8 +262,9 @@ def forget_answers(reader: Dataset, forgotten: Forgotten) -> int:
 
 
 def purge(dataset: str) -> list[int]:
-    """Take what the suppression list names out of every snapshot and out of the kept work; returns the snapshots that were
-    written again. The newest snapshot must have been made with the whole list.
+    """Take what the suppression list names out of every snapshot and out of the kept work; returns the rewritten snapshots.
+
+    The newest snapshot must have been made with the whole list.
 
     Raises:
         LockedError: another process is writing the dataset.
@@ -266,6 +272,7 @@ def purge(dataset: str) -> list[int]:
     with explained(dataset), Store(dataset).lock():
         reader = Dataset(dataset)
         suppression = suppress.current(dataset)
+        lineage.record(reader)
         forgotten = Forgotten.of(reader, reader.numbers, suppression)
         changed = []
         for number in reader.numbers:

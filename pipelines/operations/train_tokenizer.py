@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import filecmp
+import json
 import os
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -13,13 +14,15 @@ import pyarrow as pa
 from corpusmill.pipelines.dataset.packed import is_packed
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.engine.sample_documents import alone, documents
+from corpusmill.pipelines.operations.downstream import ORIGIN
 from corpusmill.pipelines.recipe.model import Recipe, load
-from corpusmill.privacy.certification import mark, private_sources
+from corpusmill.privacy.certification import data_digest, mark, private_sources
 from corpusmill.transforms import storage
 from corpusmill.transforms.base import Group, Terminal
 from corpusmill.transforms.errors import DatasetError, RecipeError
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.shards import read_shard
+from corpusmill.transforms.storage import write_atomic
 from corpusmill.transforms.tokens.pack import Pack
 from corpusmill.transforms.tokens.tokenize import Tokenize
 from corpusmill.transforms.tokens.tokenizer import load_tokenizer
@@ -47,11 +50,15 @@ def train(
         DatasetError: `origin` is a dataset without text.
     """
     tokens = dict.fromkeys([*SPECIAL])
+    origin_note: dict[str, Any]
     left_out: list[str] = []
     seed = 0
     if storage.is_dir(origin):
+        manifest = Dataset(origin).manifest()
         batches = _of_dataset(Dataset(origin))
-        private = private_sources(Dataset(origin).manifest())
+        private = private_sources(manifest)
+        origin_note = {"dataset": manifest["name"], "snapshot": manifest["number"]}
+        origin_note |= {"manifest": manifest["digest"], "data": data_digest(manifest)}
     else:
         recipe = load(origin, overrides, check_paths=False)
         private = [s.name for s in recipe.sources if s.private]
@@ -62,6 +69,7 @@ def train(
         out = out or next((u.tokenizer for u in users), None)
         batches, left_out = _of_recipe(recipe)
         seed = recipe.seed
+        origin_note = {"recipe": recipe.name, "recipe_output": storage.absolute(recipe.dataset)}
     path = out or "tokenizer.json"
     names = tuple(dict.fromkeys([*tokens, *special]))
     fresh = storage.temporary_name(path)
@@ -74,6 +82,8 @@ def train(
             )
         if private:
             mark(path, private)
+        note = json.dumps({"sha256": digest, **origin_note}, indent=1).encode() + b"\n"
+        write_atomic(path + ORIGIN, note, fsync=False)
         os.replace(fresh, path)
     except OSError as error:
         raise RecipeError(f"{path}: cannot be written: {error.strerror}; name another file with --out") from None

@@ -38,8 +38,10 @@ def test_the_life_of_a_dataset(out, tmp_path):
 
     (tmp_path / "ids").write_text("0-00001\nno such id\n")
     done = invoke("forget", out, "--ids", tmp_path / "ids", "--purge", "--workers", 1, "--json")
-    assert done.exit_code == 0, done.output
+    assert done.exit_code == 1, done.output
+    assert "1 of what was asked for is in no file of" in done.stderr
     report = json.loads(done.stdout)
+    assert report["not_found"] == ["no such id"]
     assert (report["documents"], report["purged_snapshots"]) == (1, [1, 2, 3])
     (file,) = (out / "takedowns").glob("*.md")
     assert "0-00001" not in file.read_text()
@@ -65,7 +67,7 @@ def test_a_submitted_run_is_waited_for_until_it_is_given_up(tmp_path):
     assert invoke("run", recipe, "--workers", 1).exit_code == 0
     name = save_run(open_job(load(recipe, ["output.level=9"])))
     said = invoke("gc", out).stdout
-    assert f"The work stays, which submitted runs may need: {name}." in said
+    assert f"Finished work stays for submitted runs: {name}." in said
     assert f"`corpusmill gc {out} --give-up ID`" in said
     assert json.loads(invoke("gc", out, "--json").stdout)["waiting"] == [name]
     wrong = invoke("gc", out, "--give-up", "nope")

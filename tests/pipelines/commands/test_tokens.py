@@ -60,7 +60,7 @@ def test_a_tokenizer_of_private_text_says_so(tmp_path):
         (["export", "out", "x", "--to", "parquet"], 2, "'parquet' is not one of"),
         (["export", "out", "x"], 2, "--to"),
         (["export", "out", "x", "--to", "mds", "--license", "MIT"], 2, "--license and --description go with --to croissant"),
-        (["export", "out", "x", "--to", "croissant"], 1, "give it with --license, as in --license CC-BY-4.0"),
+        (["export", "out", "x", "--to", "croissant"], 1, "give it with --license, for example CC-BY-4.0"),
         (["export", "out", "x", "--to", "megatron"], 1, "end the recipe with `pack`"),
         (["export", "out", "raw", "--to", "mds"], 1, "raw is not empty"),
         (["export", "out", "x", "--to", "mds", "--snapshot", 9], 1, "has no snapshot 9"),

@@ -19,7 +19,8 @@ from corpusmill.pipelines.operations.export import export
 from corpusmill.pipelines.operations.train_tokenizer import train
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
-from corpusmill.transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.errors import DatasetError, LockedError, RecipeError
+from corpusmill.transforms.tokens.formats import write_shard
 from corpusmill.transforms.tokens.tokenizer import load_tokenizer
 from tests.corpora import rows, write_recipe, write_shards
 
@@ -68,7 +69,7 @@ def test_a_tokenizer_is_trained_for_the_recipe_that_names_it(packed):
     assert train(str(folder / "recipe.yaml"), vocab_size=400) == made
     with pytest.raises(RecipeError, match="is another tokenizer"):
         train(str(folder / "recipe.yaml"), vocab_size=300)
-    assert [p.name for p in (folder / "made").iterdir()] == ["tok.json"]
+    assert sorted(p.name for p in (folder / "made").iterdir()) == ["tok.json", "tok.json.origin.json"]
 
 
 def test_a_tokenizer_is_trained_on_a_dataset(tmp_path):
@@ -106,7 +107,7 @@ def test_mds_has_an_index_over_all_shards(packed, tmp_path):
     assert sum(s["samples"] for s in index["shards"]) == made.rows == parquet_of(folder).num_rows
     names = [s["raw_data"]["basename"] for s in index["shards"]]
     assert names == sorted(names) == ["part-00000.00000.mds", "part-00001.00000.mds"]
-    assert sorted(p.name for p in (tmp_path / "mds").iterdir()) == ["index.json", *names]
+    assert sorted(p.name for p in (tmp_path / "mds").iterdir()) == ["corpusmill-export.json", "index.json", *names]
 
 
 def test_croissant_is_valid_and_reads_only_the_snapshot(tmp_path):
@@ -185,3 +186,64 @@ def test_the_demo_recipe_from_documentation_to_a_data_loader(tmp_path):
     shapes = [tuple(batch["input_ids"].shape) for batch in loader]
     assert sum(n for n, _ in shapes) == result.manifest["documents"] > 0
     assert {length for _, length in shapes} == {128}
+
+
+@pytest.mark.parametrize("to", ["nanogpt", "megatron", "mds"])
+def test_a_killed_export_leaves_no_folder_and_the_same_command_goes_on(packed, tmp_path, monkeypatch, to):
+    folder, _ = packed
+    dataset, out = Dataset(folder / "out"), tmp_path / "exp"
+    export(dataset, to, str(tmp_path / "whole"))
+    written = []
+
+    def killed_at_the_second(form, batches, stem, schema):
+        if len(written) == 1:
+            (tmp_path / "exp.partial" / ".tmp-1").write_bytes(b"a part")
+            raise KeyboardInterrupt
+        written.append(stem)
+        return write_shard(form, batches, stem, schema)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("corpusmill.pipelines.operations.export.write_shard", killed_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            export(dataset, to, str(out))
+    assert not out.exists()
+    with pytest.raises(DatasetError, match=r"exp\.partial holds a part of another export"):
+        export(dataset, "mds" if to != "mds" else "nanogpt", str(out))
+    again = []
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            "corpusmill.pipelines.operations.export.write_shard", lambda *a: again.append(a[2]) or write_shard(*a)
+        )
+        made = export(dataset, to, str(out))
+    assert [p.rpartition("/")[2] for p in again] == ["part-00001"]
+    assert not (tmp_path / "exp.partial").exists()
+    assert {p.name: p.read_bytes() for p in out.iterdir()} == {
+        p.name: p.read_bytes() for p in (tmp_path / "whole").iterdir()
+    }
+    assert all((out / f.path.rpartition("/")[2]).exists() for f in made.files)
+
+
+def test_a_shard_that_was_damaged_meanwhile_is_written_again(packed, tmp_path, monkeypatch):
+    folder, _ = packed
+    dataset, out = Dataset(folder / "out"), tmp_path / "exp"
+    with monkeypatch.context() as patched:
+        patched.setattr("corpusmill.pipelines.operations.export.finish", lambda *a: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            export(dataset, "nanogpt", str(out))
+    shard = tmp_path / "exp.partial" / "part-00000.bin"
+    good = shard.read_bytes()
+    shard.write_bytes(bytes([good[0] ^ 1]) + good[1:])
+    export(dataset, "nanogpt", str(out))
+    assert (out / "part-00000.bin").read_bytes() == good
+
+
+def test_two_exports_to_one_folder_exclude_each_other(packed, tmp_path):
+    import fcntl
+
+    folder, _ = packed
+    (tmp_path / "exp.partial").mkdir()
+    with (tmp_path / "exp.partial" / "export.lock").open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(LockedError, match="another process writes this export"):
+            export(Dataset(folder / "out"), "nanogpt", str(tmp_path / "exp"))
+    export(Dataset(folder / "out"), "nanogpt", str(tmp_path / "exp"))

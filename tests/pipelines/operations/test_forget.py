@@ -9,11 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpusmill.pipelines.dataset import suppression
-from corpusmill.pipelines.dataset.snapshot import Dataset
-from corpusmill.pipelines.operations.forget import Takedown, forget, read_ids, render
+from corpusmill.pipelines.dataset.snapshot import Dataset, manifest_bytes
+from corpusmill.pipelines.operations.forget import Takedown, forget, read_ids
 from corpusmill.pipelines.operations.purge import purge
+from corpusmill.pipelines.operations.takedown_report import render
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
+from corpusmill.privacy.certification import data_digest
 from corpusmill.transforms.errors import DatasetError, ExpectationError, RecipeError
 from corpusmill.transforms.generate.cache import REQUESTS, RequestCache
 from corpusmill.transforms.shards import read_shard
@@ -175,7 +177,7 @@ def test_packed_rows_that_hold_a_piece(tmp_path):
     said = render(forget(str(tmp_path / "out"), Takedown(ids=(pieces[0],), purge=True), workers=1))
     after = Dataset(tmp_path / "out").manifest(2)["documents"]
     assert "Asked for: 1 id. " in said
-    assert "Older snapshots were written again: 1." in said
+    assert "Older snapshots were rewritten: 1." in said
     assert f" rows before, {after} after" in said
     for number in (1, 2):
         now = [p["id"] for row in column(tmp_path, "documents", number) for p in row]
@@ -188,10 +190,7 @@ def test_packed_rows_that_hold_a_piece(tmp_path):
 def test_checkpoints_and_datasets_made_from_it_are_named(tmp_path):
     write_shards(tmp_path / "raw", rows(30), 2)
     run(load(write_recipe(tmp_path, [])), workers=1)
-    manifest = json.loads((tmp_path / "out" / "snapshots" / "000001.json").read_text())
-    import hashlib
-
-    digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    digest = data_digest(Dataset(tmp_path / "out").manifest())
     folder = tmp_path / "runs" / "a" / "checkpoints" / "step-00000001"
     folder.mkdir(parents=True)
     (folder / "state.json").write_text(json.dumps({"digests": {"data": digest}}))
@@ -247,3 +246,52 @@ def test_what_cannot_be_done_is_said(tmp_path):
     with pytest.raises(DatasetError, match="holds no id"):
         read_ids(tmp_path / "empty")
     assert suppression.load(out).number == 0
+
+
+def test_what_is_in_no_file_is_named_also_when_it_is_asked_again(tmp_path):
+    recipe = corpus(tmp_path)
+    run(load(recipe), workers=1)
+    out = str(tmp_path / "out")
+    asked = Takedown(ids=("canary-0-id", "canary-bad-id", "nobody"), users=("u1", "nobody's"), sources=("raw", "s2"))
+    report = forget(out, asked, workers=1, dry_run=True)
+    assert report["not_found"] == ["nobody", "nobody's", "s2"]
+    assert report["dry_run"]
+    assert Dataset(out).numbers == [1]
+    assert not (tmp_path / "out" / "suppressed").exists()
+    assert not (tmp_path / "out" / "takedowns").exists()
+    asked = Takedown(ids=("canary-0-id", "canary-bad-id", "nobody"), users=("u1", "nobody's"))
+    assert forget(out, asked, workers=1)["not_found"] == ["nobody", "nobody's"]
+    assert "nobody" not in "".join(f.read_text() for f in (tmp_path / "out" / "takedowns").iterdir())
+    # the same command, and another one with the same ids
+    assert forget(out, asked, workers=1)["not_found"] == ["nobody", "nobody's"]
+    assert forget(out, Takedown(ids=("canary-0-id", "nobody")), workers=1)["not_found"] == ["nobody"]
+    # behind a purge nothing is left of the document but its seal
+    assert forget(out, Takedown(ids=("canary-0-id",), purge=True), workers=1)["not_found"] == []
+    assert forget(out, Takedown(ids=("canary-0-id",), purge=True), workers=1)["not_found"] == []
+
+
+def test_a_dry_run_says_what_a_takedown_would_do(tmp_path):
+    recipe = corpus(tmp_path)
+    run(load(recipe), workers=1)
+    out = str(tmp_path / "out")
+    dry = forget(out, Takedown(users=(f"{CANARY}user",)), workers=1, dry_run=True)
+    real = forget(out, Takedown(users=(f"{CANARY}user",)), workers=1)
+    for name in ("documents", "derived_documents", "duplicates_of_them", "rows_by_source", "snapshots"):
+        assert dry[name] == real[name]
+
+
+@pytest.mark.parametrize(
+    "step", [{"transform": "evil:Step@1", "fields": {}}, {"transform": "filter@1", "fields": {"call": "evil:keep"}}]
+)
+def test_no_code_that_a_manifest_names_is_imported(tmp_path, step):
+    write_shards(tmp_path / "raw", rows(10), 1)
+    run(load(write_recipe(tmp_path, ["clean"])), workers=1)
+    out = tmp_path / "out"
+    manifest = Dataset(out).manifest()
+    manifest["recipe"]["steps"] = [{"name": "evil", **step}]
+    (out / "snapshots" / "000001.json").write_bytes(manifest_bytes(manifest))
+    (out / ".corpusmill" / "recipe.json").write_text(json.dumps({"base_dir": "."}))
+    (out / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    with pytest.raises(RecipeError, match=r"evil:.*--recipe"):
+        forget(str(out), Takedown(ids=("0-00001",)), workers=1)
+    assert not (tmp_path / "ran").exists()
