@@ -44,8 +44,14 @@ def _settings_file(kind: str) -> SettingsFile:
     "--source", metavar="PATH", help="File, folder, glob or URI to read; default: the documentation on this machine."
 )
 @kinds
-def init(path: str | None, source: str | None, kind: str | None) -> None:
+@click.option("--step", is_flag=True, help="A step of your own and its test (my_filter.py) instead of a recipe.")
+def init(path: str | None, source: str | None, kind: str | None, step: bool) -> None:
     """Write a commented recipe, or another settings file, to PATH (corpus.yaml, or KIND.yaml)."""
+    if step:
+        if source is not None or kind is not None:
+            raise click.UsageError(f"--step goes alone, without {'--source' if kind is None else f'--{kind}'}")
+        _init_step(path or "my_filter.py")
+        return
     path = path or f"{kind or 'corpus'}.yaml"
     typed = shlex.quote(path)
     if kind is not None:
@@ -65,6 +71,16 @@ def init(path: str | None, source: str | None, kind: str | None) -> None:
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(path).stem).strip("-") or "corpus"
     _write_new(path, starter(name, source))
     say(f"{path} is written. Next: corpusmill check {typed}, then corpusmill run {typed}")
+
+
+def _init_step(path: str) -> None:
+    from corpusmill.pipelines.recipe.starter_step import starter_step
+
+    files = starter_step(path)
+    for name, text in files.items():
+        _write_new(name, text)
+    file, test = (shlex.quote(name) for name in files)
+    say(f"{file} and {test} are written. Next: python -m pytest {test}; its first lines say how a recipe uses the step")
 
 
 def _write_new(path: str, text: str) -> None:
