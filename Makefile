@@ -31,7 +31,7 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.run $(if $(PEERS),--peers) $(BENCH_ARGS)
 
-# does prepared data train better models? about 30 CPU minutes, kept in build/effects; writes tests/benchmarks/EFFECTS.md
+# does prepared data train better models? about 30 CPU minutes, kept in build/effects; writes docs/benchmarks/effects.md
 effects: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.benchmarks.effects $(EFFECTS_ARGS)
 

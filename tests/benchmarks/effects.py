@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.effects [--data ../shared/data] [--out build/effects] [--seeds 3] [--only noise,mixing]
 
-Writes EFFECTS.md and effects.svg beside this file after each study, from all that is done. Every run is kept in --out under
+Writes docs/benchmarks/effects.md and effects.svg after each study, from all that is done. Every run is kept in --out under
 the hash of its settings and data, so that the command can be stopped at any time and goes on; about half an hour of one CPU in all.
 """
 
@@ -19,6 +19,7 @@ from tests.benchmarks.effects_runs import Lab
 from tests.benchmarks.effects_studies import STUDIES, Study
 
 HERE = Path(__file__).parent
+REPORTS = HERE.parents[1] / "docs/benchmarks"
 
 
 def studies(lab: Lab, names: list[str]) -> Iterator[Study]:
@@ -38,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=HERE.parents[1] / "../shared/data")
     parser.add_argument("--out", type=Path, default=HERE.parents[1] / "build/effects")
-    parser.add_argument("--report", type=Path, default=HERE, help="folder of EFFECTS.md and effects.svg")
+    parser.add_argument("--report", type=Path, default=REPORTS, help="folder of effects.md and effects.svg")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", default="", help=f"of {', '.join(STUDIES)}; all when left out")
     parser.add_argument("--only-kept", action="store_true", help="train nothing: report the runs that are done")
@@ -53,7 +54,7 @@ def main() -> None:
     for study in studies(Lab(options.data, options.out, options.seeds, options.only_kept), names):
         found.append(study)
         text = markdown(found, options.seeds, "make effects")
-        (options.report / "EFFECTS.md").write_text(text, encoding="utf-8")
+        (options.report / "effects.md").write_text(text, encoding="utf-8")
         plot(found, options.report / "effects.svg")
     print(text)
 

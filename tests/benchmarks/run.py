@@ -4,7 +4,7 @@
 
 Names: the parts `steps`, `kernels`, `spans`, `memory`, `peers`, and every other module beside this one that has a `main`
 (it is run as a program of its own, with PEERS=1 in its environment under --peers). Without names, all of them; `peers`
-only under --peers. What all parts print is written to RESULTS.md beside this file, too, what some print to --output.
+only under --peers. What all parts print is also written to docs/benchmarks/index.md, what some print to --output.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.benchmarks.measure import ROOT, Row, markdown, text_mb
 from tests.benchmarks.peers import rows as peers
 
 HERE = Path(__file__).parent
-RESULTS = HERE / "RESULTS.md"
+RESULTS = HERE.parents[1] / "docs/benchmarks/index.md"
 OURS = ("steps", "kernels", "spans", "memory")
 
 
@@ -86,11 +86,13 @@ def compare(whole: list[Row], more: list[Row], theirs: list[Row]) -> str:
 
 
 def main() -> None:
-    """Run the parts that are named, print their tables and write them to RESULTS.md."""
+    """Run the parts that are named, print their tables and write them to docs/benchmarks/index.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--peers", action="store_true")
-    parser.add_argument("--output", type=Path, help="a Markdown file for the results (all parts: RESULTS.md)")
+    parser.add_argument(
+        "--output", type=Path, help="a Markdown file for the results (all parts: docs/benchmarks/index.md)"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--scratch", type=Path, help="a folder for temporary files, 10 GB free (default: a new one)")
     options = parser.parse_args()

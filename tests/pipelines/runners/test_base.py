@@ -26,6 +26,7 @@ from corpusmill.pipelines.runners.base import RUNNERS
 from corpusmill.pipelines.runners.beam_options import pipeline_options
 from corpusmill.transforms.errors import CorpusmillError, DatasetError, RecipeError
 from tests.corpora import rows, write_recipe, write_shards, write_tokenizer
+from tests.docs.snippets import blocks
 from tests.ports import free_ports
 
 STEPS = [
@@ -252,12 +253,13 @@ def test_only_an_engine_that_goes_on_alone_takes_a_submitted_job(corpus):
         detached.submit(recipe_of(corpus, "none"), "dask")
 
 
-GUIDE = Path(__file__).parents[3] / "docker" / "CLUSTER.md"
+ROOT = Path(__file__).parents[3]
+GUIDE = ROOT / "docs" / "engines.md"
 
 
 def test_the_run_of_the_flink_manifest_is_a_command_that_runs(corpus, expected, service, pool):
     """With the addresses of here, of which the artifacts' is the service's own."""
-    manifest = yaml.safe_load((GUIDE.parent / "flink-run.yaml").read_text())
+    manifest = yaml.safe_load((ROOT / "docker" / "flink-run.yaml").read_text())
     (container,) = manifest["spec"]["template"]["spec"]["containers"]
     here = {
         "/data/corpus.yaml": str(corpus / "recipe.yaml"),
@@ -275,15 +277,13 @@ def test_the_run_of_the_flink_manifest_is_a_command_that_runs(corpus, expected, 
 
 
 def guide() -> list[str]:
-    """The commands of the guide, but for those under a heading or with a remark that says they need an account, and builds of
-    images (`tests/docker`)."""
-    found, account = [], False
-    for line in GUIDE.read_text().splitlines():
-        if line.startswith("## "):
-            account = "needs an account" in line
-        if line.startswith("    ") and not account and "needs an account" not in line:
-            found.append(line.strip())
-    return [line for line in found if not line.startswith("docker build")]
+    """The commands of the guide whose marks say that this module tests them."""
+    return [
+        line
+        for block in blocks(GUIDE.read_text())
+        if block.marks.get("tested by") == "tests/pipelines/runners/test_base.py"
+        for line in block.text.splitlines()
+    ]
 
 
 def test_every_command_of_the_guide_runs(corpus, tmp_path, service, pool, cluster):
