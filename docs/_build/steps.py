@@ -56,6 +56,7 @@ EXAMPLES = {
     "mix": "{temperature: 2.0, max_epochs: 4}",
     "noise": "{delete: 0.05, swap: 0.03, copies: 1}",
     "pack": "{tokenizer: tokenizer.json, length: 1024}",
+    "quality": "{model: quality.bin, min_score: 0.5}",
     "pseudo-label": "{model: runs/teacher}",
     "sample": "{fraction: 0.1}",
     "select": "{like: target.parquet, share: 0.2}",
@@ -123,7 +124,9 @@ def page(step: type[Transform], costs: dict[str, list[tuple[str, str]]]) -> str:
     """The page of one step."""
     kind = next(base.__name__ for base in step.__mro__ if base.__name__ in KINDS)
     lines = [f"# `{step.name}`", "", *body(step.__doc__ or ""), ""]
-    written = f"- {step.name}: {EXAMPLES[step.name]}" if step.name in EXAMPLES else f"- {step.name}"
+    required = [f"{name}: ..." for name, field in step.model_fields.items() if field.is_required()]
+    values = EXAMPLES.get(step.name) or (f"{{{', '.join(required)}}}" if required else "")
+    written = f"- {step.name}: {values}" if values else f"- {step.name}"
     lines += ["## In a recipe", "", "```yaml", "steps:", f"  {written}", "```", ""]
     lines += ["## Fields", "", *fields(step), ""]
     lines += ["## Facts", "", "| | |", "|---|---|"]

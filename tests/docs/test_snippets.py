@@ -26,7 +26,7 @@ def test_the_examples_of_steps_are_right():
     for name, text in steps["pages"]().items():
         if name != "index":
             for block in blocks(text):
-                if block.language == "yaml":
+                if block.language == "yaml" and "..." not in block.text:
                     from tests.docs.snippets import check_yaml
 
                     check_yaml(block)
