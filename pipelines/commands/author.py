@@ -69,7 +69,7 @@ def init(path: str | None, source: str | None, kind: str | None, step: bool) -> 
     if source and secrets.has_secret(source):
         raise RecipeError(f"{secrets.shown(source)}: {secrets.ADVICE}")
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(path).stem).strip("-") or "corpus"
-    _write_new(path, starter(name, source))
+    _write_new(path, starter(name, source, Path(path).parent))
     say(f"{path} is written. Next: corpusmill check {typed}, then corpusmill run {typed}")
 
 
@@ -127,10 +127,12 @@ def check(recipe: str, overrides: tuple[str, ...], kind: str | None, as_json: bo
         return
     from corpusmill.pipelines.recipe.certify import summary
     from corpusmill.pipelines.recipe.model import examine
+    from corpusmill.pipelines.recipe.source_checks import notes
 
     checked, problems = examine(recipe, overrides)
+    hints = [line for source in checked.sources for line in notes(source, checked.base_dir)] if checked else []
     if as_json:
-        digest = {"recipe": checked.canonical(), "digest": checked.digest()} if checked else {}
+        digest = {"recipe": checked.canonical(), "digest": checked.digest(), "notes": hints} if checked else {}
         print_json({"ok": checked is not None, "mistakes": _listed(problems), **digest})
     elif checked is None:
         say(render(problems), err=True)
@@ -140,6 +142,8 @@ def check(recipe: str, overrides: tuple[str, ...], kind: str | None, as_json: bo
         say(f"{recipe} has no mistakes.\nsources  {sources}\nsteps    {steps}\noutput   {checked.dataset}")
         if line := summary(checked):
             say(f"privacy  {line}")
+        for line in hints:
+            say(f"note     {line}")
     _exit_unless(checked is not None)
 
 

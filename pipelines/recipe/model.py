@@ -24,6 +24,7 @@ from corpusmill.pipelines.recipe.privacy_section import PrivacySection
 from corpusmill.pipelines.recipe.registry import import_module
 from corpusmill.pipelines.recipe.registry import load as load_transform
 from corpusmill.pipelines.recipe.schedule import Schedule
+from corpusmill.pipelines.recipe.source_checks import check_source
 from corpusmill.pipelines.recipe.train_section import TrainSection, wrong
 from corpusmill.transforms import storage
 from corpusmill.transforms.base import Terminal, Transform
@@ -261,8 +262,13 @@ def _read(marked: Marked, mistakes: Mistakes, base_dir: Path, overrides: list[st
             )
     if check_paths:
         for i, source in sources:
+            absent = False
             for j, path in enumerate(source.paths):
+                before = len(mistakes.problems)
                 check_input(path, ("sources", i, "path", j), mistakes, base_dir)
+                absent |= len(mistakes.problems) > before
+            if not absent:
+                check_source(source, ("sources", i), mistakes, base_dir)
         for i, step in steps:
             check_files(step, ("steps", i, classes[i][2]), mistakes, base_dir)
             check_models(step, ("steps", i, classes[i][2]), mistakes, base_dir)

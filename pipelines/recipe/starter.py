@@ -8,7 +8,11 @@ from typing import Any
 
 from corpusmill.pipelines.recipe.model import Head, Output
 from corpusmill.pipelines.recipe.registry import usable
+from corpusmill.pipelines.recipe.source_checks import guess_columns
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import CorpusmillError
 from corpusmill.transforms.settings.template import comment, fields
+from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.spec import SourceSpec
 
 STEPS = ("clean", "language", "gopher-quality", "gopher-repetition", "exact", "minhash")
@@ -17,11 +21,14 @@ ACTIVE = ("clean", "gopher-quality", "exact", "minhash")
 """Those that it runs; the others are commented out."""
 
 
-def starter(name: str, source: str | None = None) -> str:
-    """A commented recipe called `name` that reads `source` (file, folder, glob or URI), or else this machine's manuals."""
+def starter(name: str, source: str | None = None, folder: Path = Path()) -> str:
+    """A commented recipe called `name` that reads `source` (file, folder, glob or URI), or else this machine's manuals.
+
+    The format and the columns of a source on this machine are those of its first file. `folder`: that of the recipe.
+    """
     given: dict[str, Any] = {"name": Path(source).stem if source else "manuals"}
     given["name"] = "".join(c if c.isascii() and c.isalnum() else "-" for c in given["name"]).strip("-") or "docs"
-    given |= {"path": source} if source else {"format": "machine-docs"}
+    given |= _looked_at(given["name"], source, folder) if source else {"format": "machine-docs"}
     lines = [
         "# A corpusmill recipe. A line that starts with `# ` and a field shows that field's default.",
         "#   corpusmill check FILE     every mistake at once        corpusmill plan FILE   what would run, and why",
@@ -54,3 +61,18 @@ def starter(name: str, source: str | None = None) -> str:
     lines += ["", *comment(Head.model_fields["output"].description or "", ""), "output:"]
     lines += fields(Output, {"path": f"out/{name}"}, "  ")
     return "\n".join(lines) + "\n"
+
+
+def _looked_at(name: str, source: str, folder: Path) -> dict[str, Any]:
+    """Path, format and columns of a source, as far as its first rows tell."""
+    from corpusmill.transforms.sources.preview import preview
+
+    try:
+        spec = SourceSpec.model_validate({"name": name, "path": source})
+        seen = preview(spec, source, folder) if storage.is_local(source) and not formats.by_scheme(source) else None
+    except (CorpusmillError, OSError, ValueError):  # `check` says what is wrong
+        seen = None
+    if seen is None:
+        return {"path": source}
+    columns = guess_columns(seen.columns)
+    return {"path": source, "format": seen.format, **({"columns": columns} if columns else {})}

@@ -344,4 +344,6 @@ def test_a_source_whose_text_is_under_another_name_is_told_how_to_name_it(tmp_pa
     with pytest.raises(
         TooManyBadRowsError, match=r"3 of 3 rows .*Say which column holds the text, as in `columns: \{text: body\}`"
     ):
-        run(load(recipe), workers=1)
+        run(load(recipe, check_paths=False), workers=1)
+    with pytest.raises(RecipeError, match=r"has no column `text`\n.*\n.*as in `columns: \{text: body\}`"):
+        load(recipe)

@@ -1,0 +1,108 @@
+"""What the first rows of each source say about the recipe: columns that are not there, and formats that nobody knows."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import MissingDependencyError, SourceError
+from corpusmill.transforms.settings.mistakes import Mistakes
+from corpusmill.transforms.settings.spelling import closest, nearest
+from corpusmill.transforms.sources import formats
+from corpusmill.transforms.sources.spec import Role, SourceSpec
+
+if TYPE_CHECKING:
+    from corpusmill.transforms.sources.preview import Preview
+
+Place = tuple[str | int, ...]
+IDS = ("id", "url")
+"""Columns that could name documents, in the order in which they are proposed."""
+
+LIKELY_TEXT = ("content", "body", "document", "raw_content", "article", "markdown", "code")
+"""Columns that may hold the text where there is no `text`."""
+
+
+def check_source(spec: SourceSpec, at: Place, mistakes: Mistakes, base_dir: Path) -> None:
+    """Note what the first rows of each local path of a source show to be wrong. The paths themselves are right."""
+    for j, path in enumerate(spec.paths):
+        place = (*at, "path", j)
+        if scheme := formats.by_scheme(path):
+            _check_extra(scheme, place, mistakes)
+        elif storage.is_local(path):
+            _check_path(spec, path, place, mistakes, base_dir)
+
+
+def notes(spec: SourceSpec, base_dir: Path) -> list[str]:
+    """What is right but may not be meant: a column that could name the documents, and does not."""
+    lines = []
+    for path in spec.paths:
+        seen = _preview(spec, path, base_dir) if storage.is_local(path) and not formats.by_scheme(path) else None
+        name = next((n for n in IDS if n in seen.columns), "") if seen else ""
+        if name and spec.column("id") is None:
+            how = f"`columns: {{id: {name}}}` names them by the column `{name}`"
+            lines.append(f"source {spec.name}: documents are named by a hash of their text; {how}")
+    return list(dict.fromkeys(lines))
+
+
+def _preview(spec: SourceSpec, path: str, base_dir: Path) -> Preview | None:
+    from corpusmill.transforms.sources.preview import preview
+
+    try:
+        return preview(spec, path, base_dir)
+    except (SourceError, OSError, ValueError):  # the run says more about a damaged file, or quarantines it
+        return None
+
+
+def _check_path(spec: SourceSpec, path: str, place: Place, mistakes: Mistakes, base_dir: Path) -> None:
+    from corpusmill.transforms.sources.preview import unknown_formats
+
+    try:
+        if file := unknown_formats(spec, path, base_dir):
+            choices = " or ".join(f.name for f in formats.known().values() if f.extensions)
+            mistakes.add(place, f"`path`: the format of {file} cannot be told", f"set `format` to {choices}")
+            return
+        seen = _preview(spec, path, base_dir)
+    except MissingDependencyError as error:
+        mistakes.add(place, f"`path`: {str(error).rstrip('.')}")
+        return
+    names: list[str] = seen.columns if seen else []
+    for role, column in (_missing(spec, names, seen.certain) if seen else {}).items():
+        has = nearest(column, names) or f"it has: {', '.join(sorted(names)[:20]) or 'none'}"
+        at = place[:-2]
+        if role == "keep":
+            at = (*at, "keep")
+        elif role in spec.columns:
+            at = (*at, "columns", role)
+        else:
+            likely = guess_columns(names).get("text", "NAME")
+            at, has = place, f"{has}; name the column with the text, as in `columns: {{text: {likely}}}`"
+        mistakes.add(at, f"{seen.file if seen else path} has no column `{column}`", has)
+
+
+def _missing(spec: SourceSpec, names: list[str], certain: bool) -> dict[str, str]:
+    """Role -> column that the recipe names and the file lacks. Rows of JSON may lack what later ones have, but not all."""
+    roles: list[Role] = [role for role in get_args(Role) if certain or role in ("id", "text")]
+    missing: dict[str, str] = {r: c for r in roles if (c := spec.column(r)) is not None and c not in names}
+    lost = [c for c in spec.keep or [] if c not in names]
+    return missing | ({"keep": lost[0]} if lost and certain else {})
+
+
+def _check_extra(scheme: str, place: Place, mistakes: Mistakes) -> None:
+    """A mistake where the library behind a scheme is not installed."""
+    extra = formats.load(scheme).extra
+    if extra and importlib.util.find_spec({"hf": "datasets"}.get(extra, extra)) is None:
+        mistakes.add(place, f"`path`: the format {scheme} needs a package", f"pip install 'corpusmill[{extra}]'")
+
+
+def guess_columns(names: list[str]) -> dict[str, str]:
+    """Roles of the columns of a file, for a new recipe: `id` or `url`, `text` or what is like it, and others by their name."""
+    columns: dict[str, str] = {
+        role: role for role in get_args(Role) if role in names and role not in ("text", "priority")
+    }
+    if "id" not in columns and "url" in names:
+        columns["id"] = "url"
+    if "text" not in names and (likely := [*(n for n in LIKELY_TEXT if n in names), *closest("text", names)]):
+        columns["text"] = likely[0]
+    return columns
