@@ -11,6 +11,7 @@ from tests.benchmarks.effects_runs import BUDGET
 from tests.benchmarks.effects_studies import CONTROLS, NOISED, SIZES, Comparison, Study
 
 FIGURES = {
+    "other": "bits per byte of a family of text that no arm has seen",
     "held": "held-out bits per byte, at the end",
     "best": "held-out bits per byte, at its lowest",
     "worst": "worst domain's bits per byte",
