@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from corpusmill.pipelines.dataset import snapshot as snapshots
 from corpusmill.pipelines.dataset.packed import is_packed
 from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.manifest import Funnel
 from corpusmill.transforms.shards import read_shard, shard_schema
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Dataset:
         return [column["name"] for column in self.manifest["schema"]]
 
     @property
-    def funnel(self) -> dict[str, Any]:
+    def funnel(self) -> Funnel:
         """Rows read, and for each step rows in, out, derived and dropped by reason."""
         return dict(self.manifest["funnel"])
 

@@ -12,6 +12,7 @@ from corpusmill.dataset import Dataset
 from corpusmill.pipelines import run as engine
 from corpusmill.pipelines.recipe import model
 from corpusmill.recipe import from_mapping
+from corpusmill.transforms.manifest import Funnel
 
 
 @dataclass(frozen=True, repr=False)
@@ -34,7 +35,7 @@ class RunResult:
         return self.dataset.number
 
     @property
-    def funnel(self) -> dict[str, Any]:
+    def funnel(self) -> Funnel:
         """Rows read, and for each step rows in, out, derived and dropped by reason."""
         return self.dataset.funnel
 

@@ -6,12 +6,11 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from corpusmill.pipelines.dataset import history
 from corpusmill.pipelines.dataset.arrivals import demanded
 from corpusmill.pipelines.dataset.results import Store
-from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.system_errors import explained
 from corpusmill.pipelines.engine.commit import commit, finish
 from corpusmill.pipelines.engine.job import Job
@@ -22,6 +21,7 @@ from corpusmill.pipelines.recipe.model import Recipe
 from corpusmill.pipelines.runners import base
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError, StoreError, UnfitStoreError
+from corpusmill.transforms.manifest import Funnel, Input, Manifest, snapshot_numbers
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class RunResult:
 
     committed: bool
     snapshot: int
-    funnel: dict[str, Any]
-    manifest: dict[str, Any]
+    funnel: Funnel
+    manifest: Manifest
     seconds: float
     cpu_seconds: float
     restored: int = 0
@@ -79,7 +79,7 @@ def run(
     begin, dataset = history.Begin.now(), recipe.dataset
     try:
         with explained(dataset):
-            before: list[dict[str, Any]] | None = [] if as_new else demanded(arrivals) if arrivals else None
+            before: list[Input] | None = [] if as_new else demanded(arrivals) if arrivals else None
             new, manifest, restored = _run(recipe, workers, runner, options, progress, before)
     except UnfitStoreError:  # nothing is written there, not even that
         raise
@@ -103,8 +103,8 @@ def _run(
     runner: str,
     options: Sequence[str],
     progress: Callable[[Progress], None] | None,
-    before: list[dict[str, Any]] | None,
-) -> tuple[bool, dict[str, Any], int]:
+    before: list[Input] | None,
+) -> tuple[bool, Manifest, int]:
     """(whether a snapshot was committed, the newest manifest, how many of its files were lost and are there again)."""
 
     def completed(job: Job) -> Job:

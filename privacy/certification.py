@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,13 +109,13 @@ def manifest_of(home: Path, snapshot: int | None = None) -> tuple[dict[str, Any]
     return manifest, hashlib.sha256(data).hexdigest()
 
 
-def data_digest(manifest: dict[str, Any]) -> str:
+def data_digest(manifest: Mapping[str, Any]) -> str:
     """Digest of the shards that a manifest lists. Training records it, and a takedown finds models by it."""
     listed = [[f.get("path"), f.get("sha256"), f.get("rows")] for f in manifest.get("files", []) if isinstance(f, dict)]
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest() if listed else ""
 
 
-def private_sources(manifest: dict[str, Any]) -> list[str]:
+def private_sources(manifest: Mapping[str, Any]) -> list[str]:
     """Names of the sources that the recipe of a manifest marks as private."""
     return [str(s["name"]) for s in manifest["recipe"]["sources"] if s.get("private")]
 
@@ -160,7 +160,7 @@ def _behind(path: Path, snapshot: int | None, seen: set[Path]) -> set[str]:
     return sources
 
 
-def unguarded(manifest: dict[str, Any]) -> list[str]:
+def unguarded(manifest: Mapping[str, Any]) -> list[str]:
     """What private text is in a data set without a guarantee: `private source mail`, its own or inherited, and what was written
     by models that have none."""
     own = manifest.get("privacy", {})

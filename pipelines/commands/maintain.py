@@ -127,10 +127,11 @@ def gc(dataset: str, keep: int, dry_run: bool, given_up: tuple[str, ...], yes: b
 def history(dataset: str, last: int, metrics: str | None, as_json: bool) -> None:
     """List the runs of DIR with their time, duration and outcome. They lie in DIR/history.jsonl."""
     from corpusmill.pipelines.dataset.history import read, write_metrics
-    from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+    from corpusmill.pipelines.dataset.snapshot import Dataset
     from corpusmill.pipelines.report.terminal import Column, table
     from corpusmill.transforms import storage
     from corpusmill.transforms.errors import DatasetError
+    from corpusmill.transforms.manifest import snapshot_numbers
 
     runs = read(dataset)
     if not runs:

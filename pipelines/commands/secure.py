@@ -189,9 +189,10 @@ def _files(data: str) -> list[str]:
     """The shard files of a dataset's newest snapshot, of a folder, of a glob, or the file itself."""
     if not data:
         return []
-    from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+    from corpusmill.pipelines.dataset.snapshot import Dataset
     from corpusmill.transforms import storage
     from corpusmill.transforms.errors import SourceError
+    from corpusmill.transforms.manifest import snapshot_numbers
 
     if storage.is_dir(data) and snapshot_numbers(data):
         return Dataset(data).files()

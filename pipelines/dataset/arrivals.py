@@ -9,20 +9,20 @@ wave only; `corpusmill run --as-new` makes one wave of all, and full shards of t
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.manifest import Input, snapshot_numbers
 
 
-def inputs_of(dataset: str) -> list[dict[str, Any]]:
+def inputs_of(dataset: str) -> list[Input]:
     """The inputs of a dataset's newest snapshot; none where there is no snapshot."""
     return Dataset(dataset).manifest()["inputs"] if snapshot_numbers(dataset) else []
 
 
-def demanded(dataset: str) -> list[dict[str, Any]]:
+def demanded(dataset: str) -> list[Input]:
     """`inputs_of` a dataset that was named.
 
     Raises:
@@ -34,7 +34,7 @@ def demanded(dataset: str) -> list[dict[str, Any]]:
         raise DatasetError(f"--arrivals: {error}") from None
 
 
-def waves(before: Sequence[dict[str, Any]], listed: Sequence[dict[str, Any]]) -> list[int]:
+def waves(before: Sequence[Input], listed: Sequence[Input]) -> list[int]:
     """The wave of each listed file, from the inputs of the snapshot before.
 
     A file is known by its path, whatever has become of its content; one that was moved, by its content. What is not known is

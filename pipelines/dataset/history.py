@@ -13,11 +13,13 @@ import json
 import os
 import resource
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.manifest import Manifest
 from corpusmill.transforms.secrets import mask
 
 FILE = "history.jsonl"
@@ -46,9 +48,7 @@ class Begin:
         return cls(time.time(), time.perf_counter(), cpu_seconds())
 
 
-def record(
-    dataset: str, begin: Begin, manifest: dict[str, Any] | None, committed: bool, error: str = ""
-) -> dict[str, Any]:
+def record(dataset: str, begin: Begin, manifest: Manifest | None, committed: bool, error: str = "") -> dict[str, Any]:
     """Append a run that ends now. manifest: of the newest snapshot, None for a run that failed; returns the entry."""
     entry: dict[str, Any] = {
         "start": _utc(begin.wall),
@@ -102,13 +102,13 @@ def without_messages(dataset: str) -> None:
         storage.write_atomic(os.path.join(dataset, FILE), lines.encode())
 
 
-def metrics(dataset: str, name: str, manifest: dict[str, Any] | None) -> str:
+def metrics(dataset: str, name: str, manifest: Manifest | None) -> str:
     """The runs of a dataset and its newest snapshot as Prometheus metrics. `name`: the label `dataset` of each."""
     runs = read(dataset)
     label = f'dataset="{_escape(name)}"'
     lines: list[str] = []
 
-    def add(metric: str, help_: str, samples: list[tuple[str, float]], kind: str = "gauge") -> None:
+    def add(metric: str, help_: str, samples: Sequence[tuple[str, float]], kind: str = "gauge") -> None:
         if samples:
             full = f"corpusmill_{metric}"
             lines.extend([f"# HELP {full} {help_}", f"# TYPE {full} {kind}"])
@@ -152,7 +152,7 @@ def check_metrics(file: str) -> None:
         raise DatasetError(f"--metrics {file}: {why}. Nothing ran; name another file.")
 
 
-def write_metrics(file: str, dataset: str, name: str, manifest: dict[str, Any] | None) -> None:
+def write_metrics(file: str, dataset: str, name: str, manifest: Manifest | None) -> None:
     """Write the metrics, whole or not at all: the collector may read at any moment."""
     try:
         storage.write_atomic(file, metrics(dataset, name, manifest).encode())

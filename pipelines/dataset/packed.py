@@ -10,17 +10,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.transforms.hashing import hash128
+from corpusmill.transforms.manifest import Column, Manifest
 
 DOCUMENTS = "documents"
 
 
-def is_packed(schema: list[dict[str, str]]) -> bool:
+def is_packed(schema: list[Column]) -> bool:
     """Whether the columns of a manifest are those of packed rows."""
     names = {f["name"] for f in schema}
     return DOCUMENTS in names and "text" not in names
 
 
-def packing(manifest: dict[str, Any]) -> dict[str, Any] | None:
+def packing(manifest: Manifest) -> dict[str, Any] | None:
     """What packing cost, from the funnel, with its shares; None where nothing was packed."""
     steps = manifest["funnel"]["steps"]
     found = dict(steps[-1].get("details", {})) if steps and steps[-1]["kind"] == "terminal" else {}

@@ -1,6 +1,6 @@
-"""Results of finished units, by what they were computed from: what is there is never computed twice.
+"""Results of finished tasks, by what they were computed from: what is there is never computed twice.
 
-A unit's **request** is a digest of (kind of work, parameters, requests it builds on): known before anything runs. Its
+A task's **request** is a digest of (kind of work, parameters, requests it builds on): known before anything runs. Its
 **outcome** is a small JSON file stored under the request, written last and at once, so that an outcome means that every
 file it names is whole. Resuming after a crash, retrying and refreshing are all the same look-up.
 
@@ -20,13 +20,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from corpusmill.pipelines.dataset import lock
+from corpusmill.pipelines.dataset.outcome import Outcome
+from corpusmill.pipelines.dataset.task_list import TaskList
 from corpusmill.transforms import storage
 
 ENGINE_VERSION = 4
 """Raised when the engine itself would give other bytes for the same recipe."""
 MANY = 64
-"""From so many units on, an object store is asked for a listing rather than for each."""
-_known: dict[str, dict[str, dict[str, Any]]] = {}
+"""From this many tasks on, an object store is asked for a listing rather than for each outcome."""
+_known: dict[str, dict[str, Outcome]] = {}
 """Outcomes that were read from object stores, by dataset and request: they never change while the lock is held."""
 
 
@@ -65,20 +67,20 @@ class Store:
     def _outcome(self, request: str) -> str:
         return os.path.join(self.root, "done", request[:2], f"{request}.json")
 
-    def outcome(self, request: str) -> dict[str, Any] | None:
-        """The outcome of a finished unit, or None. One whose files are gone counts as unfinished."""
+    def outcome(self, request: str) -> Outcome | None:
+        """The outcome of a finished task, or None. One whose files are gone counts as unfinished."""
         return self._whole(self._read(self._outcome(request)), None)
 
-    def _whole(self, found: dict[str, Any] | None, listed: set[str] | None) -> dict[str, Any] | None:
+    def _whole(self, outcome: Outcome | None, listed: set[str] | None) -> Outcome | None:
         """An outcome, if every file that it names is there, or among those that were `listed`."""
-        if found is None:
+        if outcome is None:
             return None
-        files = found.get("files", {}).values()
+        files = outcome.get("files", {}).values()
         if listed is not None:
-            return found if all(f["path"] in listed for f in files) else None
-        return found if all(_whole(self.path(f["path"]), f.get("size")) for f in files) else None
+            return outcome if all(f["path"] in listed for f in files) else None
+        return outcome if all(_whole(self.path(f["path"]), f.get("size")) for f in files) else None
 
-    def outcomes(self, requests: Sequence[str]) -> list[dict[str, Any] | None]:
+    def outcomes(self, requests: Sequence[str]) -> list[Outcome | None]:
         """`outcome` of each. In an object store several are read at a time, and what was read once is known."""
         if storage.is_local(self.dataset):
             return [self.outcome(r) for r in requests]
@@ -103,7 +105,7 @@ class Store:
         _known.pop(self.dataset, None)
 
     def done(self, request: str) -> bool:
-        """Whether a unit's outcome exists, without reading it."""
+        """Whether a task's outcome exists, without reading it."""
         return storage.has_file(self._outcome(request))
 
     def undone(self, requests: Iterable[str]) -> set[str]:
@@ -115,26 +117,26 @@ class Store:
         have = {e.uri.rpartition("/")[2] for e in storage.below(storage.join(self.root, "done"))}
         return {r for r in waiting if f"{r}.json" not in have}
 
-    def finish(self, request: str, outcome: dict[str, Any]) -> None:
-        """Store an outcome: the last write of a unit. Its files get their sizes."""
+    def finish(self, request: str, outcome: Outcome) -> None:
+        """Store an outcome: the last write of a task. Its files get their sizes."""
         for file in outcome.get("files", {}).values():
             if "size" not in file and storage.is_local(self.dataset):
                 file["size"] = storage.stat(self.path(file["path"])).size
         self._write(self._outcome(request), outcome)
 
-    def save_task_list(self, plan: dict[str, Any]) -> str:
-        """Store what units of one stage share; returns its digest."""
-        data = json.dumps(plan, sort_keys=True).encode()
+    def save_task_list(self, tasks: TaskList) -> str:
+        """Store the task list of a stage; returns its digest."""
+        data = json.dumps(tasks, sort_keys=True).encode()
         digest = hashlib.sha256(data).hexdigest()[:40]
         path = os.path.join(self.root, "plans", f"{digest}.json")
         if not _whole(path, len(data)):
-            self._write(path, plan)
+            self._write(path, tasks)
         return digest
 
-    def load_task_list(self, digest: str) -> dict[str, Any]:
+    def load_task_list(self, digest: str) -> TaskList:
         """What `save_task_list` stored."""
-        plan: dict[str, Any] = json.loads(storage.read_bytes(os.path.join(self.root, "plans", f"{digest}.json")))
-        return plan
+        tasks: TaskList = json.loads(storage.read_bytes(os.path.join(self.root, "plans", f"{digest}.json")))
+        return tasks
 
     def listing(self) -> dict[str, str]:
         """Digests of source files seen before, by "path|size|stamp"."""

@@ -13,10 +13,8 @@ A manifest is deterministic: no time, host or user stands in it. When a snapshot
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import re
 from collections import Counter
 from typing import Any
 
@@ -25,20 +23,10 @@ import pyarrow.compute as pc
 
 from corpusmill.pipelines.dataset.packed import is_packed, pieces_of, row_digests
 from corpusmill.transforms import storage
-from corpusmill.transforms.errors import BadFileError, DatasetError
+from corpusmill.transforms.errors import DatasetError
 from corpusmill.transforms.hashing import hash128
+from corpusmill.transforms.manifest import Manifest, read_manifest, snapshot_numbers
 from corpusmill.transforms.shards import read_shard
-
-MANIFESTS = "snapshots"
-FORMAT = 2
-"""Of manifests. Those of the first format have no checksum."""
-_NOT_WRITTEN = frozenset({"number", "digest", "created", "checksum"})
-"""Fields that `Dataset.manifest` adds, and the checksum itself."""
-
-
-def manifest_name(number: int) -> str:
-    """`snapshots/000001.json`"""
-    return f"{MANIFESTS}/{number:06d}.json"
 
 
 class Dataset:
@@ -59,22 +47,13 @@ class Dataset:
                 what = "is a file; a dataset is a folder"
             raise DatasetError(f"{self.path} {what}. `corpusmill run RECIPE` makes one in the recipe's output.path.")
 
-    def manifest(self, number: int | None = None) -> dict[str, Any]:
+    def manifest(self, number: int | None = None) -> Manifest:
         """The manifest of a snapshot; of the newest without a number."""
         number = self.numbers[-1] if number is None else number
         if number not in self.numbers:
             known = ", ".join(map(str, self.numbers))
             raise DatasetError(f"{self.path} has no snapshot {number}. It has: {known}.")
-        data = storage.read_bytes(os.path.join(self.path, manifest_name(number)))
-        try:
-            found: dict[str, Any] = json.loads(data)
-            if found.get("format") != 1 and found.get("checksum") != checksum(found):  # the first format has none
-                raise ValueError("its checksum differs")
-        except (ValueError, AttributeError) as error:
-            raise DatasetError(
-                f"{self.path}/{manifest_name(number)} is damaged: {error}. Restore it from a copy."
-            ) from error
-        return {**found, "number": number, "digest": hashlib.sha256(data).hexdigest(), "created": self._created(number)}
+        return {**read_manifest(self.path, number), "created": self._created(number)}
 
     def _created(self, number: int) -> str | None:
         for event in reversed(self.events()):
@@ -163,10 +142,12 @@ class Dataset:
             },
         }
 
-    def _texts(self, manifest: dict[str, Any], without: set[str]) -> dict[str, tuple[str, bytes]]:
+    def _texts(self, manifest: Manifest, without: set[str]) -> dict[str, tuple[str, bytes]]:
         found: dict[str, tuple[str, bytes]] = {}
         names = [f["name"] for f in manifest["schema"]]
-        wanted = None if is_packed(manifest["schema"]) else [n for n in ("id", "source", "text", "epoch") if n in names]
+        wanted: list[str] | None = (
+            None if is_packed(manifest["schema"]) else [n for n in ("id", "source", "text", "epoch") if n in names]
+        )
         for file in manifest["files"]:
             if file["path"] in without:
                 continue
@@ -181,7 +162,7 @@ class Dataset:
                 found.update({i: (s, d.tobytes()) for i, s, d in zip(ids, sources, digests, strict=True)})
         return found
 
-    def _side(self, manifest: dict[str, Any], what: str) -> Any:
+    def _side(self, manifest: Manifest, what: str) -> Any:
         for file in manifest["tables"].get(what, []):
             yield from read_shard(os.path.join(self.path, file["path"]))
 
@@ -245,126 +226,14 @@ class Dataset:
         return found
 
     def verify(self, number: int | None = None) -> list[str]:
-        """Reread everything a snapshot names: digests, rows, readability, the funnel's sums, the parents' digests.
+        """Reread everything that a snapshot names, and the dataset's own records: see `corpusmill.pipelines.dataset.verify`.
 
         Returns the problems, one line each; none means that every byte is as it was committed.
         """
-        manifest = self.manifest(number)
-        newest = manifest["number"] == self.numbers[-1]
-        problems: list[str] = []
-        rows = 0
-        tables = [f for files in manifest["tables"].values() for f in files]
-        for file in [*manifest["files"], *tables]:
-            path = os.path.join(self.path, file["path"])
-            try:
-                digest = storage.sha256_of(path)
-            except OSError as error:
-                todo = "; the next run writes it again" if newest else ""
-                problems.append(f"{file['path']}: {error.strerror or error}{todo}")
-                continue
-            if digest != file["sha256"]:
-                todo = "; remove it, and the next run writes it again" if newest else ""
-                problems.append(f"{file['path']}: its SHA-256 is {digest}, the manifest says {file['sha256']}{todo}")
-                continue
-            try:
-                count = sum(batch.num_rows for batch in read_shard(path))
-            except BadFileError as error:
-                problems.append(f"{file['path']}: {error.what}")
-                continue
-            if count != file["rows"]:
-                problems.append(f"{file['path']}: {count} rows, the manifest says {file['rows']}")
-            rows += count if file in manifest["files"] else 0
-        if not problems and rows != manifest["documents"]:
-            problems.append(f"{rows} documents in the shards, the manifest says {manifest['documents']}")
-        problems += funnel_problems(manifest["funnel"])
-        parent = manifest["parent"]
-        if parent and parent["number"] in self.numbers and not self._followed(parent):
-            problems.append(
-                f"{manifest_name(parent['number'])}: not the manifest that snapshot {manifest['number']} followed"
-            )
-        if manifest.get("suppressed"):
-            from corpusmill.pipelines.dataset import suppression  # which imports this module
+        from corpusmill.pipelines.dataset.verify import problems  # which imports this module
 
-            said = suppression.problem(self.path, manifest["suppressed"])
-            problems += [said] if said else []
-        name = manifest_name(manifest["number"])
-        if manifest["format"] != 1 and storage.read_bytes(os.path.join(self.path, name)) != manifest_bytes(manifest):
-            problems.append(f"{name}: says what was committed, but in other bytes")
-        if newest:
-            problems += self._card_problems(manifest)
-        return problems
-
-    def _card_problems(self, manifest: dict[str, Any]) -> list[str]:
-        """Whether README.md and SHA256SUMS are as they were written for the newest snapshot."""
-        found = []
-        for name in ("README.md", "SHA256SUMS"):
-            try:
-                found.append(storage.read_bytes(os.path.join(self.path, name)))
-            except OSError as error:
-                return [f"{name}: {error.strerror or error}; the next run writes it"]
-        card, said = found
-        if said in (sums(manifest, card), sums(manifest, None)):  # those of the first format do not name the card
-            return []
-        return [
-            "README.md or SHA256SUMS: not as they were written for the newest snapshot; the next run writes them again"
-        ]
-
-    def _followed(self, parent: dict[str, Any]) -> bool:
-        """Whether a manifest is the one that a snapshot followed, or was it before documents were purged from it."""
-        try:
-            now = self.manifest(parent["number"])
-        except DatasetError:
-            return False
-        return parent["digest"] in (now["digest"], *now.get("purged", {}).get("was", []))
-
-
-def checksum(manifest: dict[str, Any]) -> str:
-    """Of what a manifest says, its own field `checksum` left out."""
-    body = {k: v for k, v in manifest.items() if k not in _NOT_WRITTEN}
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def manifest_bytes(manifest: dict[str, Any]) -> bytes:
-    """A manifest as it is written."""
-    body = {k: v for k, v in manifest.items() if k not in _NOT_WRITTEN} | {"format": FORMAT}
-    body = json.loads(json.dumps(body))  # as it will be read: keys that are numbers become strings
-    body["checksum"] = checksum(body)
-    return (json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def sums(manifest: dict[str, Any], card: bytes | None) -> bytes:
-    """SHA256SUMS of a snapshot: a line a file, and one of the dataset card."""
-    listed = [*manifest["files"], *(f for files in manifest["tables"].values() for f in files)]
-    lines = [f"{f['sha256']}  {f['path']}\n" for f in sorted(listed, key=lambda f: f["path"])]
-    lines += [] if card is None else [f"{hashlib.sha256(card).hexdigest()}  README.md\n"]
-    return "".join(lines).encode()
-
-
-def snapshot_numbers(path: str) -> list[int]:
-    """Numbers of the committed snapshots, ascending."""
-    names = storage.names_in(os.path.join(path, MANIFESTS))
-    return sorted(int(m.group(1)) for m in (re.fullmatch(r"(\d{6,})\.json", n) for n in names) if m)
-
-
-def funnel_problems(funnel: dict[str, Any]) -> list[str]:
-    """Sums of a funnel that do not add up: rows in = rows out + dropped - derived, step by step and as a whole."""
-    problems = []
-    rows = funnel["rows_in"] - funnel["quarantined"]
-    for step in funnel["steps"]:
-        if step["rows_in"] != rows:
-            problems.append(f"step {step['name']}: took {step['rows_in']} rows, but {rows} came")
-        if step["rows_in"] + step["derived"] != step["rows_out"] + sum(step["dropped"].values()):
-            problems.append(f"step {step['name']}: rows in, out, dropped and derived do not add up")
-        rows = step["rows_out"]
-    if rows != funnel["rows_out"]:
-        problems.append(f"the last step gave {rows} rows, {funnel['rows_out']} were published")
-    return problems
+        return problems(self, number)
 
 
 def _by_source(found: dict[str, tuple[str, bytes]]) -> dict[str, int]:
     return dict(sorted(Counter(source for source, _ in found.values()).items()))
-
-
-def files_of(manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every file that a manifest names."""
-    return [*manifest["files"], *(f for files in manifest["tables"].values() for f in files)]

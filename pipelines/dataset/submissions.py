@@ -14,9 +14,10 @@ from typing import Any
 
 from corpusmill.pipelines.dataset import suppression
 from corpusmill.pipelines.dataset.results import Store
-from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.manifest import snapshot_numbers
 
 
 def path_of(dataset: str, run: str) -> str:

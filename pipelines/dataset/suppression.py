@@ -28,10 +28,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError, LockedError
 from corpusmill.transforms.hashing import hash64
+from corpusmill.transforms.manifest import Suppressed, snapshot_numbers
 from corpusmill.transforms.shards import ShardWriter, read_shard, text_bytes
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.spec import SourceSpec
@@ -160,7 +161,7 @@ def current(dataset: str) -> Suppression:
     return found
 
 
-def problem(dataset: str, noted: dict[str, Any]) -> str:
+def problem(dataset: str, noted: Suppressed) -> str:
     """What is wrong with the part of the list that a snapshot was made with; nothing if it is as it was. noted: a manifest's
     `suppressed`."""
     try:

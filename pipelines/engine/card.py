@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from corpusmill.pipelines.dataset.packed import packing
 from corpusmill.pipelines.recipe.released import section
 from corpusmill.pipelines.wording import some
+from corpusmill.transforms.manifest import Manifest
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
 
 
-def readme(manifest: dict[str, Any]) -> str:
+def readme(manifest: Manifest) -> str:
     """Markdown with a YAML head, a pure function of the manifest."""
     files = [f["path"] for f in manifest["files"]]
     listing = "\n".join(f"    - {path}" for path in files) or "    []"
@@ -79,7 +78,7 @@ Made by corpusmill from recipe {manifest["recipe_digest"]}; `SHA256SUMS` covers 
 """
 
 
-def _mixture(manifest: dict[str, Any]) -> str:
+def _mixture(manifest: Manifest) -> str:
     """The mixture as asked, planned and written, or nothing."""
     if not manifest.get("mixture"):
         return ""
@@ -93,7 +92,7 @@ def _mixture(manifest: dict[str, Any]) -> str:
     return f"{head}\n|---|---|---|---|---|---|---|\n{rows}\n\n"
 
 
-def _content(manifest: dict[str, Any]) -> str:
+def _content(manifest: Manifest) -> str:
     """What a snapshot holds, in figures."""
     packed = packing(manifest)
     if packed is None:

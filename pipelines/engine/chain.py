@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpusmill.pipelines.dataset.outcome import CountRecord
 from corpusmill.transforms.arrow import set_column
 from corpusmill.transforms.base import Applied, Expand, Filter, Group, Map, Routed, Terminal, Verdict, kind_of
 from corpusmill.transforms.errors import ConservationError, EngineError
@@ -64,9 +65,19 @@ class Count:
                 f"{sum(self.dropped.values())} dropped. No snapshot was committed; please report this."
             )
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> CountRecord:
         """JSON-able form, reasons in alphabetical order."""
-        return {**self.__dict__, "dropped": dict(sorted(self.dropped.items()))}
+        return {
+            "step": self.step,
+            "kind": self.kind,
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "derived": self.derived,
+            "bytes_in": self.bytes_in,
+            "bytes_out": self.bytes_out,
+            "dropped": dict(sorted(self.dropped.items())),
+            "details": self.details,
+        }
 
 
 class Chain:

@@ -13,19 +13,12 @@ import os
 import time
 import uuid
 from collections import Counter
-from typing import Any
 
 from corpusmill.pipelines.dataset import lock, openlineage
+from corpusmill.pipelines.dataset.outcome import Outcome, WorkFile
 from corpusmill.pipelines.dataset.results import request_of, used_path
-from corpusmill.pipelines.dataset.snapshot import (
-    FORMAT,
-    Dataset,
-    files_of,
-    manifest_bytes,
-    manifest_name,
-    snapshot_numbers,
-    sums,
-)
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.dataset.verify import sums
 from corpusmill.pipelines.engine import expectations
 from corpusmill.pipelines.engine.card import readme
 from corpusmill.pipelines.engine.funnel import build
@@ -34,11 +27,22 @@ from corpusmill.pipelines.engine.mixture import mixture
 from corpusmill.pipelines.recipe.released import released
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError, LockedError
+from corpusmill.transforms.manifest import (
+    FORMAT,
+    Column,
+    FileEntry,
+    Manifest,
+    ManifestBody,
+    files_of,
+    manifest_bytes,
+    manifest_name,
+    snapshot_numbers,
+)
 
 _KINDS = {"dropped": "dropped", "quarantine": "quarantine"}
 
 
-def commit(job: Job, newest: int | None = None) -> dict[str, Any]:
+def commit(job: Job, newest: int | None = None) -> Manifest:
     """Commit a job whose stages are all done; returns the manifest as `Dataset.manifest` gives it. newest: the snapshot on top
     of which it is to be, or 0; without it, whichever is the newest now.
 
@@ -58,7 +62,7 @@ def commit(job: Job, newest: int | None = None) -> dict[str, Any]:
     publish(job, wanted)
     indexes = {os.path.dirname(o["files"]["ids"]["path"]) for o in job.outcomes(0) if "ids" in o["files"]}
     storage.sync_folders(job.store.path(f) for f in sorted({os.path.dirname(f) for f in indexes} | indexes))
-    manifest = {
+    manifest: ManifestBody = {
         "format": FORMAT,
         "name": job.recipe.name,
         "parent": {"number": parent["number"], "digest": parent["digest"]} if parent else None,
@@ -85,7 +89,7 @@ def commit(job: Job, newest: int | None = None) -> dict[str, Any]:
     return publish_manifest(job.dataset, numbers[-1] + 1 if numbers else 1, manifest)
 
 
-def publish_manifest(dataset: str, number: int, manifest: dict[str, Any]) -> dict[str, Any]:
+def publish_manifest(dataset: str, number: int, manifest: ManifestBody) -> Manifest:
     """Commit a manifest whose files are all there, by compare-and-set on its number.
 
     Raises:
@@ -103,7 +107,7 @@ def publish_manifest(dataset: str, number: int, manifest: dict[str, Any]) -> dic
     return finish(dataset)
 
 
-def sync_names(dataset: str, manifest: dict[str, Any]) -> None:
+def sync_names(dataset: str, manifest: ManifestBody) -> None:
     """Force the names of a manifest's files to disk, before the manifest that says that they are there."""
     folders = {"", os.path.dirname(os.path.abspath(dataset))} if storage.is_local(dataset) else set()
     for file in files_of(manifest):
@@ -112,7 +116,7 @@ def sync_names(dataset: str, manifest: dict[str, Any]) -> None:
     storage.sync_folders(os.path.join(dataset, f) for f in sorted(folders))
 
 
-def finish(dataset: str) -> dict[str, Any]:
+def finish(dataset: str) -> Manifest:
     """Write what follows from the newest manifest: README.md, SHA256SUMS and its event, where they are not there yet."""
     reader = Dataset(dataset)
     manifest = reader.manifest()
@@ -152,12 +156,12 @@ def publish(job: Job, wanted: dict[str, str]) -> None:
     storage.each(one, wanted, job.dataset)
 
 
-def _entry(file: dict[str, Any], name: str) -> dict[str, Any]:
+def _entry(file: WorkFile, name: str) -> FileEntry:
     """How a manifest names a file."""
     return {"path": name, "rows": file["rows"], "bytes": file["bytes"], "size": file["size"], "sha256": file["sha256"]}
 
 
-def _shards(job: Job, outcomes: list[dict[str, Any]], wanted: dict[str, str]) -> list[dict[str, Any]]:
+def _shards(job: Job, outcomes: list[Outcome], wanted: dict[str, str]) -> list[FileEntry]:
     # where a group has moved the rows, a shard is no longer that of one source
     moved = any(g.transform.moves for g in job.groups)
     homes = (
@@ -181,8 +185,8 @@ def _shards(job: Job, outcomes: list[dict[str, Any]], wanted: dict[str, str]) ->
     return files
 
 
-def _tables(job: Job, wanted: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
-    tables: dict[str, list[dict[str, Any]]] = {}
+def _tables(job: Job, wanted: dict[str, str]) -> dict[str, list[FileEntry]]:
+    tables: dict[str, list[FileEntry]] = {}
     for number, stage in enumerate(job.stages):
         for outcome in job.outcomes(number):
             for what, file in outcome["files"].items():
@@ -199,7 +203,7 @@ def _tables(job: Job, wanted: dict[str, str]) -> dict[str, list[dict[str, Any]]]
     return dict(sorted(tables.items()))
 
 
-def _schema(outcomes: list[dict[str, Any]]) -> list[dict[str, str]]:
+def _schema(outcomes: list[Outcome]) -> list[Column]:
     from corpusmill.transforms.arrow import schema_of
 
     if not outcomes:
@@ -208,7 +212,7 @@ def _schema(outcomes: list[dict[str, Any]]) -> list[dict[str, str]]:
     return [{"name": f.name, "type": str(f.type)} for f in schema]
 
 
-def _event(reader: Dataset, manifest: dict[str, Any]) -> None:
+def _event(reader: Dataset, manifest: Manifest) -> None:
     """Append a run event in OpenLineage's shape (openlineage.io, spec 2-0-2)."""
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
     # the same snapshot has the same run id, so a healed event is the event that the crash lost
@@ -249,7 +253,7 @@ def remember(job: Job) -> None:
     plans = [job.reads]
     for number in range(len(job.stages)):
         ready = job.prepare(number)
-        plans.append(ready.plan)
+        plans.append(ready.task_list)
         outcomes.update(ready.requests)
         outcomes.update(o["content"] for o in job.outcomes(number))
     note = {"plans": plans, "outcomes": sorted(outcomes)}

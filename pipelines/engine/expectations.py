@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpusmill.pipelines.dataset.outcome import WorkFile
 from corpusmill.pipelines.recipe.expect import Expect
 from corpusmill.transforms.errors import ExpectationError
 from corpusmill.transforms.hashing import hash128
+from corpusmill.transforms.manifest import Funnel, Manifest, StepCount
 from corpusmill.transforms.shards import read_shard, shard_schema
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 LIST_STEP = "suppression list"
 
 
-def check(job: Job, funnel: dict[str, Any], parent: dict[str, Any] | None) -> None:
+def check(job: Job, funnel: Funnel, parent: Manifest | None) -> None:
     """Check what a finished job would commit behind snapshot `parent`.
 
     Raises:
@@ -37,7 +39,7 @@ def check(job: Job, funnel: dict[str, Any], parent: dict[str, Any] | None) -> No
         )
 
 
-def failures(expect: Expect, job: Job, funnel: dict[str, Any], parent: dict[str, Any] | None) -> list[str]:
+def failures(expect: Expect, job: Job, funnel: Funnel, parent: Manifest | None) -> list[str]:
     """Each expectation that fails, in words that begin with its field."""
     shards = [o["files"]["shard"] for o in job.published()]
     documents = sum(s["rows"] for s in shards)
@@ -70,7 +72,7 @@ def failures(expect: Expect, job: Job, funnel: dict[str, Any], parent: dict[str,
     return found + _languages(expect, job.dataset, shards, documents)
 
 
-def _counts(step: dict[str, Any], reason: str) -> bool:
+def _counts(step: StepCount, reason: str) -> bool:
     """Whether a reason is a loss: what was taken down, packed or replaced is none."""
     return step["name"] != LIST_STEP and reason not in ("suppressed", "used", "replaced")
 
@@ -92,7 +94,7 @@ def _against(expect: Expect, now: int, before: int) -> list[str]:
     return found
 
 
-def _new_documents(dataset: str, shards: list[dict[str, Any]], parent: dict[str, Any] | None) -> int:
+def _new_documents(dataset: str, shards: list[WorkFile], parent: Manifest | None) -> int:
     """Distinct ids that the last snapshot lacks. Shards that stand in both are not read."""
     old = [] if parent is None else parent["files"]
     same = {f["sha256"] for f in old} & {s["sha256"] for s in shards}
@@ -108,7 +110,7 @@ def _ids(paths: list[str]) -> np.ndarray:
     return np.unique(np.ascontiguousarray(pairs).view(np.dtype([("a", "<u8"), ("b", "<u8")])).reshape(-1))
 
 
-def _languages(expect: Expect, dataset: str, shards: list[dict[str, Any]], documents: int) -> list[str]:
+def _languages(expect: Expect, dataset: str, shards: list[WorkFile], documents: int) -> list[str]:
     if not expect.language_share or not documents:
         return []
     counts: dict[str | None, int] = {}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from typing import Any
 
-from corpusmill.pipelines.dataset.snapshot import funnel_problems
+from corpusmill.pipelines.dataset.outcome import CountRecord, ReadRecord
 from corpusmill.pipelines.dataset.suppression import REASON, STEP
+from corpusmill.pipelines.dataset.verify import funnel_problems
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.transforms.base import kind_of
 from corpusmill.transforms.errors import ConservationError
+from corpusmill.transforms.manifest import Funnel, SourceCount, StepCount
 
 
-def build(job: Job) -> dict[str, Any]:
+def build(job: Job) -> Funnel:
     """Sum the accounting of all passes, in the recipe's order.
 
     Raises:
@@ -21,13 +22,13 @@ def build(job: Job) -> dict[str, Any]:
     """
     passes = [job.outcomes(i) for i, s in enumerate(job.stages) if s.kind == "pass"]
     scattered = [job.outcomes(i) for i, s in enumerate(job.stages) if s.kind == "scatter"]
-    every: dict[str, list[dict[str, Any]]] = {s.name: [] for s in job.recipe.steps}
+    every: dict[str, list[CountRecord]] = {s.name: [] for s in job.recipe.steps}
     for outcome in itertools.chain(*passes, *scattered):
         for count in outcome["counts"]:
             every[count["step"]].append(count)
     reads = [o["read"] for o in passes[0]]
     steps = _suppressed(reads) + [_sum(s.name, kind_of(s.transform), every[s.name]) for s in job.recipe.steps]
-    sources = []
+    sources: list[SourceCount] = []
     for spec in job.recipe.sources:
         mine = [r for r in reads if r["source"] == spec.name]
         sources.append(
@@ -38,7 +39,7 @@ def build(job: Job) -> dict[str, Any]:
                 "quarantined": sum(r["bad"] for r in mine),
             }
         )
-    funnel = {
+    funnel: Funnel = {
         "sources": sources,
         "steps": steps,
         "rows_in": sum(s["rows"] for s in sources),
@@ -51,7 +52,7 @@ def build(job: Job) -> dict[str, Any]:
     return funnel
 
 
-def _suppressed(reads: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _suppressed(reads: list[ReadRecord]) -> list[StepCount]:
     """What the suppression list kept out, as a step before all others, where it kept out something."""
     gone = sum(r.get("suppressed", 0) for r in reads)
     if not gone:
@@ -60,13 +61,21 @@ def _suppressed(reads: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [list_step(rows, gone, size, sum(r.get("suppressed_bytes", 0) for r in reads))]
 
 
-def list_step(rows: int, gone: int, size: int, gone_bytes: int) -> dict[str, Any]:
+def list_step(rows: int, gone: int, size: int, gone_bytes: int) -> StepCount:
     """The suppression list as a step of the funnel."""
-    sums = {"rows_in": rows, "rows_out": rows - gone, "derived": 0, "bytes_in": size, "bytes_out": size - gone_bytes}
-    return {"name": STEP, "kind": "filter", **sums, "dropped": {REASON: gone}}
+    return {
+        "name": STEP,
+        "kind": "filter",
+        "rows_in": rows,
+        "rows_out": rows - gone,
+        "derived": 0,
+        "bytes_in": size,
+        "bytes_out": size - gone_bytes,
+        "dropped": {REASON: gone},
+    }
 
 
-def _sum(name: str, kind: str, counts: list[dict[str, Any]]) -> dict[str, Any]:
+def _sum(name: str, kind: str, counts: list[CountRecord]) -> StepCount:
     """The accounting of one step over all its shards."""
     dropped: Counter[str] = Counter()
     details: Counter[str] = Counter()
@@ -74,11 +83,21 @@ def _sum(name: str, kind: str, counts: list[dict[str, Any]]) -> dict[str, Any]:
         dropped.update(c["dropped"])
         # shares are made of their sums by whoever shows them, not summed
         details.update({k: v for k, v in c["details"].items() if isinstance(v, int)})
-    sums = {k: sum(c[k] for c in counts) for k in ("rows_in", "rows_out", "derived", "bytes_in", "bytes_out")}
-    found = {"name": name, "kind": kind, **sums, "dropped": dict(sorted(dropped.items()))}
-    # a text, such as the digest of a tokenizer, is told where all shards agree on it
+    step: StepCount = {
+        "name": name,
+        "kind": kind,
+        "rows_in": sum(c["rows_in"] for c in counts),
+        "rows_out": sum(c["rows_out"] for c in counts),
+        "derived": sum(c["derived"] for c in counts),
+        "bytes_in": sum(c["bytes_in"] for c in counts),
+        "bytes_out": sum(c["bytes_out"] for c in counts),
+        "dropped": dict(sorted(dropped.items())),
+    }
+    # a text, such as the digest of a tokenizer, is kept where all shards agree on it
     texts = {
         k: {c["details"].get(k) for c in counts} for c in counts for k, v in c["details"].items() if isinstance(v, str)
     }
-    told = {k: v.pop() for k, v in texts.items() if len(v) == 1}
-    return {**found, "details": dict(sorted({**details, **told}.items()))} if details or told else found
+    agreed = {k: v.pop() for k, v in texts.items() if len(v) == 1}
+    if details or agreed:
+        step["details"] = dict(sorted({**details, **agreed}.items()))
+    return step

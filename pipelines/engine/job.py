@@ -1,11 +1,11 @@
-"""A recipe cut into stages, and the units of each stage.
+"""A recipe cut into stages, and the tasks of each stage.
 
     pass 0 -> [keys] -> decide -> [gather] -> pass 1 -> ... -> pass n
 
-A recipe is cut at its Group steps. A **pass** streams each shard through the fused steps between two cuts and, on the
-way, emits the first keys of the next group. A **decide** unit sees all rows of some keys; a **gather** unit all decisions
-at once; **keys** units stream the staged shards again for a group's later rounds. Each stage's units are a pure function of
-the outcomes of the stages before, which lie in the store: any process can work them out, nothing travels but a unit's name.
+A recipe is cut at its Group steps. A **pass** streams each shard through the fused steps between two cuts and emits the first
+keys of the next group. A **decide** task sees all rows of some keys; the **gather** task sees all decisions at once; **keys**
+tasks stream the staged shards again for a group's later rounds. The tasks of a stage are a pure function of the outcomes of
+the stages before, which lie in the store. So any process can work them out, and only a task's name travels.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ import pyarrow as pa
 import corpusmill.training.serving.openers  # noqa: F401  where steps find their models
 from corpusmill.pipelines.dataset import suppression
 from corpusmill.pipelines.dataset.arrivals import ranked
+from corpusmill.pipelines.dataset.outcome import Outcome
 from corpusmill.pipelines.dataset.results import Store, request_of
 from corpusmill.pipelines.dataset.suppression import Suppression
+from corpusmill.pipelines.dataset.task_list import StagedShard, TaskList
 from corpusmill.pipelines.engine.fingerprints import (
     keys_content,
     pass_content,
@@ -41,13 +43,15 @@ if TYPE_CHECKING:
     from corpusmill.transforms.shards import Format
     from corpusmill.transforms.sources.spec import SourceSpec
 
+StageTasks = tuple[TaskList, list[str], list[int]]
+"""What the tasks of a stage share, the request of each, and the bytes that go into each."""
 DECIDE_BYTES = 8 << 20
-"""Key bytes a decide unit takes on; small enough to spread over cores, large enough to keep files few."""
+"""Key bytes of one decide task: small enough to spread over cores, large enough to keep files few."""
 KEPT_OUTCOMES = 4_000
-"""Outcomes of so many units of a stage are kept in memory: some ten kilobytes each."""
-TOLD_BYTES, TOLD_AGAIN = 8 << 20, 64 << 20
-"""Up to so many bytes, what the shards are told is looked at in one place: in a first run, where every shard is to be worked on
-anyway, and in a dataset that has grown, where most are told the same as before."""
+"""Outcomes of a stage with up to this many tasks are kept in memory: some ten kilobytes each."""
+DECISION_BYTES, DECISION_BYTES_AGAIN = 8 << 20, 64 << 20
+"""Below this size, requests are named by their own decisions, so that unchanged shards are skipped. The first figure is for a
+first run, where every shard has work anyway; the second for a dataset that has grown."""
 
 
 @dataclass
@@ -57,15 +61,15 @@ class Job:
     recipe: Recipe
     dataset: str
     reads: str
-    """Digest of the stored list of read units."""
+    """Digest of the stored list of splits."""
     suppressed: int = 0
     """How many files of the dataset's suppression list are obeyed."""
     stage_form: Format = "stage-lz4"
-    """How staged shards are written; read, they are the same."""
+    """How staged shards are written. It does not change what is read from them."""
     token: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False, compare=False)
-    """Names this job among all that processes hold; not pickled, so that equal jobs are equal bytes."""
+    """Names this job among the jobs of a process. It is not pickled, so that equal jobs are equal bytes."""
     _prepared: dict[int, Prepared] = field(default_factory=dict, repr=False)
-    _outcomes: dict[int, list[dict[str, Any]]] = field(default_factory=dict, repr=False)
+    _outcomes: dict[int, list[Outcome]] = field(default_factory=dict, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {
@@ -139,59 +143,59 @@ class Job:
 
     @functools.cached_property
     def arrivals(self) -> list[int] | None:
-        """The wave with which each read unit came, as 0, 1, ...; None where all came at once."""
+        """The wave with which each split came, as 0, 1, ...; None where all came at once."""
         return ranked([u.arrival for u in self.splits()])
 
     def work_digest(self) -> str:
         """Digest of everything that decides the snapshot's bytes: listing, steps, versions, output."""
         names = [s.name for s in self.recipe.sources]
         splits = self.splits()
-        units = sorted((names.index(u.source), u.key) for u in splits)
+        keys = sorted((names.index(s.source), s.key) for s in splits)
         came = []
         if self.arrivals:
             came = [sorted((u.source, u.key, w) for u, w in zip(splits, self.arrivals, strict=True))]
         listed = [self.suppression.digest] if self.suppressed else []
         read = [source_fingerprint(s) for s in self.recipe.sources]
         passes = [pass_fingerprint(self, n) for n in range(len(self.groups) + 1)]
-        return request_of("work", units, read, passes, *listed, *came)
+        return request_of("work", keys, read, passes, *listed, *came)
 
     def prepare(self, stage: int) -> Prepared:
-        """Work out the units of a stage; the stage before must be complete."""
+        """Work out the tasks of a stage; the stage before must be complete."""
         if stage not in self._prepared:
             self._prepared[stage] = self._prepare(stage)
         return self._prepared[stage]
 
     def refresh(self, stage: int) -> Prepared:
-        """`prepare`, looking again at which units are done."""
+        """`prepare`, and look again at which tasks are done."""
         ready = self.prepare(stage)
-        found = self.store.outcomes([ready.requests[i] for i in ready.pending])
-        ready.pending = [i for i, outcome in zip(ready.pending, found, strict=True) if outcome is None]
+        outcomes = self.store.outcomes([ready.requests[i] for i in ready.pending])
+        ready.pending = [i for i, outcome in zip(ready.pending, outcomes, strict=True) if outcome is None]
         return ready
 
     def begin(self, stage: int) -> Prepared:
-        """`refresh` before a stage runs, and say so to who watches."""
+        """`refresh` before a stage runs, and announce the stage."""
         ready = self.refresh(stage)
         reused = len(ready.requests) - len(ready.pending)
-        self.store.announce({"stage": stage, "plan": ready.plan, "reused": reused})
+        self.store.announce({"stage": stage, "plan": ready.task_list, "reused": reused})
         return ready
 
-    def outcomes(self, stage: int) -> list[dict[str, Any]]:
-        """Outcomes of a complete stage, in the order of its units.
+    def outcomes(self, stage: int) -> list[Outcome]:
+        """Outcomes of a complete stage, in the order of its tasks.
 
         Raises:
-            EngineError: a unit has not run.
+            EngineError: a task has not run.
         """
         if stage in self._outcomes:
             return self._outcomes[stage]
         requests = self.prepare(stage).requests
-        found = []
+        outcomes = []
         for request, outcome in zip(requests, self.store.outcomes(requests), strict=True):
             if outcome is None:
                 raise EngineError(f"{self.dataset}: stage {stage} is not complete: no outcome {request}")
-            found.append(outcome)
-        if len(found) <= KEPT_OUTCOMES:  # asked for by several stages behind
-            self._outcomes[stage] = found
-        return found
+            outcomes.append(outcome)
+        if len(outcomes) <= KEPT_OUTCOMES:  # asked for by several stages behind
+            self._outcomes[stage] = outcomes
+        return outcomes
 
     def _prepare(self, number: int) -> Prepared:
         stage = self.stages[number]
@@ -199,61 +203,61 @@ class Job:
         make |= {"conform": self._conform, "scatter": self._scatter}
         shared, requests, sizes = make[stage.kind](number, stage)
         shared["requests"] = requests
-        plan = self.store.save_task_list(shared)
+        task_list = self.store.save_task_list(shared)
         pending = [i for i, outcome in enumerate(self.store.outcomes(requests)) if outcome is None]
-        # biggest first: workers are dealt their units beforehand, and a big one at the end would run alone
+        # biggest first: workers get their tasks beforehand, and a big one at the end would run alone
         share = SHARE[stage.kind] if number else 1
-        return Prepared(number, plan, requests, sizes, sorted(pending, key=lambda i: (-sizes[i], i)), share)
+        return Prepared(number, task_list, requests, sizes, sorted(pending, key=lambda i: (-sizes[i], i)), share)
 
     def _before(self, number: int, kinds: set[str]) -> int:
         """The nearest stage before `number` of one of these kinds."""
         return max(i for i in range(number) if self.stages[i].kind in kinds)
 
-    def _told(self, number: int) -> tuple[list[str], str]:
-        """(files that hold what the shards are told, digest of what they were computed from) before a stage."""
+    def _decisions(self, number: int) -> tuple[list[str], str]:
+        """(files of the decisions for a stage, digest of what they were computed from)."""
         last = self._before(number, {"decide", "gather"})
         stage = self.stages[last]
         adds = stage.kind == "gather" and stage.round in self.groups[stage.number].transform.adds
         files = [o["files"]["told"]["path"] for s in ([last - 1] if adds else []) + [last] for o in self.outcomes(s)]
         return files, request_of(self.prepare(last).requests)
 
-    def _told_each(self, number: int, paths: list[str], shards: list[dict[str, Any]]) -> list[pa.Table] | None:
-        """What each shard is told before a stage, if it is little: then units are named by it, and one that is told the
-        same as before is known to be done without a look by a worker. None if it is much."""
+    def _decisions_by_shard(self, number: int, paths: list[str], shards: list[StagedShard]) -> list[pa.Table] | None:
+        """The decisions for each shard, or None if they are large. Tasks named by their own decisions are known to be done
+        without a look by a worker where the decisions are the same as before."""
         last = self._before(number, {"decide", "gather"})
-        told = [o["key_bytes"] for s in {last - 1, last} if s >= 0 for o in self.outcomes(s)]
-        if sum(told) > (TOLD_AGAIN if self.arrivals else TOLD_BYTES):
+        sizes = [o["key_bytes"] for s in {last - 1, last} if s >= 0 for o in self.outcomes(s)]
+        if sum(sizes) > (DECISION_BYTES_AGAIN if self.arrivals else DECISION_BYTES):
             return None
         names = shard_names([s["content"] for s in shards])
-        return [named(told, names) for told in read_all_decisions([self.store.path(p) for p in paths], len(shards))]
+        return [named(table, names) for table in read_all_decisions([self.store.path(p) for p in paths], len(shards))]
 
-    def _passes(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
+    def _passes(self, number: int, stage: Stage) -> StageTasks:
         fingerprint = pass_fingerprint(self, stage.number)
         if stage.number == 0:
-            units = self.splits()
+            splits = self.splits()
             specs = {s.name: source_fingerprint(s) for s in self.recipe.sources}
-            # with a suppression list, a unit first looks which of its rows the list concerns
+            # with a suppression list, a task first looks which of its rows the list concerns
             listed = [self.suppression.digest] if self.suppressed else []
-            requests = [request_of("pass", fingerprint, specs[u.source], u.key, *listed) for u in units]
+            requests = [request_of("pass", fingerprint, specs[s.source], s.key, *listed) for s in splits]
             return (
-                {"units": [u.to_json() for u in units]},
+                {"units": [s.to_json() for s in splits]},
                 requests,
-                [sum(p.end - p.begin for p in u.parts) for u in units],
+                [sum(p.end - p.begin for p in s.parts) for s in splits],
             )
         if self.stages[number - 1].kind == "scatter":
             return self._gathered_passes(number, fingerprint)
         before, schema = self._staged(number)
-        told, basis = self._told(number)
+        decisions, basis = self._decisions(number)
         shards = _shards(before)
         wire = wire_of(schema)
-        each = self._told_each(number, told, shards)
+        each = self._decisions_by_shard(number, decisions, shards)
         if each is None:
             requests = [request_of("pass", fingerprint, s["content"], i, basis, wire) for i, s in enumerate(shards)]
         else:
             requests = [pass_content(fingerprint, s["content"], t, wire) for s, t in zip(shards, each, strict=True)]
-        return {"shards": shards, "told": told, "schema": wire}, requests, [o["bytes"] for o in before]
+        return {"shards": shards, "told": decisions, "schema": wire}, requests, [o["bytes"] for o in before]
 
-    def _staged(self, number: int) -> tuple[list[dict[str, Any]], pa.Schema]:
+    def _staged(self, number: int) -> tuple[list[Outcome], pa.Schema]:
         """Outcomes of the pass before a stage, and the schema that all its shards shall have."""
         last = self._before(number, {"pass"})
         before = self.outcomes(last)
@@ -261,10 +265,10 @@ class Job:
             check_bad_rows(self, before)
         return before, unified_schema(before)
 
-    def _scatter(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
+    def _scatter(self, number: int, stage: Stage) -> StageTasks:
         before, schema = self._staged(number)
-        told, basis = self._told(number)
-        # the unit that got the keys decides; one that got none has nothing to say, nor has an empty corpus
+        decisions, basis = self._decisions(number)
+        # the task that got the keys decides the number of shards; one without keys leaves it open, as an empty corpus does
         counts = {o["shards"] for o in self.outcomes(number - 1)} - {None} or {1}
         if len(counts) != 1:
             raise EngineError(f"{self.groups[stage.number].name} decided on {len(counts)} numbers of shards")
@@ -272,11 +276,11 @@ class Job:
         wire = wire_of(schema)
         group = [self.recipe.seed, step_fingerprint(self.groups[stage.number])]
         requests = [request_of("scatter", group, s["content"], i, basis, wire) for i, s in enumerate(shards)]
-        shared = {"shards": shards, "told": told, "schema": wire, "to": counts.pop()}
+        shared = {"shards": shards, "told": decisions, "schema": wire, "to": counts.pop()}
         return shared, requests, [o["bytes"] for o in before]
 
-    def _gathered_passes(self, number: int, fingerprint: list[Any]) -> tuple[dict[str, Any], list[str], list[int]]:
-        """Units of a pass behind a group that moves rows: one for each shard that rows went to."""
+    def _gathered_passes(self, number: int, fingerprint: list[Any]) -> StageTasks:
+        """Tasks of a pass behind a group that moves rows: one for each shard that rows went to."""
         before = self.outcomes(number - 1)
         basis = request_of([o["content"] for o in before])
         to = before[0]["to"] if before else 1
@@ -287,24 +291,24 @@ class Job:
             [sum(o["bytes"] for o in before) // to] * to,
         )
 
-    def _keys(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
+    def _keys(self, number: int, stage: Stage) -> StageTasks:
         before = self.outcomes(self._before(number, {"pass"}))
-        told, basis = self._told(number)
+        decisions, basis = self._decisions(number)
         shards = _shards(before)
         group = step_fingerprint(self.groups[stage.number])
-        each = self._told_each(number, told, shards)
+        each = self._decisions_by_shard(number, decisions, shards)
         if each is None:
             requests = [request_of("keys", group, stage.round, s["content"], i, basis) for i, s in enumerate(shards)]
         else:
             requests = [keys_content(group, stage.round, s["content"], t) for s, t in zip(shards, each, strict=True)]
-        # of a staged shard, the rows that something was told about are worked on: the rest is read past
-        return {"shards": shards, "told": told}, requests, [o["bytes"] for o in before]
+        # only the rows of a staged shard that have decisions are worked on
+        return {"shards": shards, "told": decisions}, requests, [o["bytes"] for o in before]
 
-    def _decide(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
+    def _decide(self, number: int, stage: Stage) -> StageTasks:
         before = self.outcomes(number - 1)
         total = sum(o["key_bytes"] for o in before)
-        units = max(1, min(FINE, -(-total // DECIDE_BYTES)))
-        ranges = [[FINE * i // units, FINE * (i + 1) // units] for i in range(units)]
+        tasks = max(1, min(FINE, -(-total // DECIDE_BYTES)))
+        ranges = [(FINE * i // tasks, FINE * (i + 1) // tasks) for i in range(tasks)]
         basis = request_of([o["content"] for o in before])
         group = step_fingerprint(self.groups[stage.number])
         # where rows have moved, a shard is no longer what came at one time
@@ -313,15 +317,15 @@ class Job:
         history = [arrivals] if arrivals else []
         requests = [request_of("decide", group, stage.round, basis, *r, *history) for r in ranges]
         shared = {"keys": [o["files"]["keys"]["path"] for o in before], "ranges": ranges, "arrivals": arrivals}
-        return shared, requests, [total // units] * units
+        return shared, requests, [total // tasks] * tasks
 
-    def _gather(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
-        told, basis = self._told(number)
+    def _gather(self, number: int, stage: Stage) -> StageTasks:
+        decisions, basis = self._decisions(number)
         rows = [o["rows"] for o in self.outcomes(self._before(number, {"pass"}))]
         group = step_fingerprint(self.groups[stage.number])
-        return {"told": told, "rows": rows}, [request_of("gather", group, stage.round, basis)], [0]
+        return {"told": decisions, "rows": rows}, [request_of("gather", group, stage.round, basis)], [0]
 
-    def _conform(self, number: int, stage: Stage) -> tuple[dict[str, Any], list[str], list[int]]:
+    def _conform(self, number: int, stage: Stage) -> StageTasks:
         before = self.outcomes(number - 1)
         check_bad_rows(self, before)
         wire = wire_of(unified_schema(before)) if before else ""
@@ -330,7 +334,7 @@ class Job:
         requests = [request_of("conform", s["content"], wire) for s in shards]
         return {"shards": shards, "schema": wire}, requests, [o["bytes"] for o in differ]
 
-    def published(self) -> list[dict[str, Any]]:
+    def published(self) -> list[Outcome]:
         """Outcomes whose shards make the snapshot, in shard order."""
         last = max(i for i, s in enumerate(self.stages) if s.kind == "pass")
         outcomes = self.outcomes(last)
@@ -345,12 +349,12 @@ class Job:
         return outcomes
 
 
-def _shards(outcomes: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What units of the next stage need to know of staged shards."""
+def _shards(outcomes: list[Outcome]) -> list[StagedShard]:
+    """What tasks of the next stage need to know of staged shards."""
     return [{"content": o["content"], "rows": o["rows"], "shard": o["files"]["shard"]["path"]} for o in outcomes]
 
 
-def unified_schema(outcomes: list[dict[str, Any]]) -> pa.Schema:
+def unified_schema(outcomes: list[Outcome]) -> pa.Schema:
     """One schema for all shards of a pass: null gives way to any type, int to double, a conflict becomes string."""
     from corpusmill.transforms.sources.schema import unify
 
@@ -360,7 +364,7 @@ def unified_schema(outcomes: list[dict[str, Any]]) -> pa.Schema:
     return unify([schema_of(w) for w in wires])
 
 
-def check_bad_rows(job: Job, outcomes: list[dict[str, Any]]) -> None:
+def check_bad_rows(job: Job, outcomes: list[Outcome]) -> None:
     """Raises TooManyBadRowsError if a source has more bad rows than its `max_bad_fraction`."""
     for spec in job.recipe.sources:
         mine = [o["read"] for o in outcomes if o["read"]["source"] == spec.name]

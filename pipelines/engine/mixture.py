@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
+from corpusmill.transforms.manifest import FileEntry, Funnel, Mixed
 from corpusmill.transforms.shards import read_shard
 
 
-def mixture(
-    dataset: str, tables: dict[str, list[dict[str, Any]]], funnel: dict[str, Any], step: str | None
-) -> list[dict[str, Any]]:
+def mixture(dataset: str, tables: dict[str, list[FileEntry]], funnel: Funnel, step: str | None) -> list[Mixed]:
     """Rows of the side table `mixture` (sizes, asked_share, planned_share, epochs), completed by realised_documents,
     realised_size and realised_share as the funnel counted them. Empty where nothing was mixed. step: the name of the step
     that mixed."""

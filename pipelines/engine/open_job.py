@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from corpusmill.pipelines.dataset import arrivals, suppression
 from corpusmill.pipelines.dataset.results import Store
-from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.engine import staging
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.pipelines.recipe.model import Recipe
+from corpusmill.transforms.manifest import Input, snapshot_numbers
 from corpusmill.transforms.sources.listing import list_files
 from corpusmill.transforms.sources.splits import Split, make_splits
 
 
-def open_job(recipe: Recipe, before: list[dict[str, Any]] | None = None) -> Job:
+def open_job(recipe: Recipe, before: list[Input] | None = None) -> Job:
     """List the recipe's sources and store the list of splits; reads what is new, writes only the store's own notes.
 
     before: inputs of the snapshot that says which files came first (`corpusmill.pipelines.dataset.arrivals`); by default, the
@@ -27,7 +27,7 @@ def open_job(recipe: Recipe, before: list[dict[str, Any]] | None = None) -> Job:
     if before is None:
         before = arrivals.inputs_of(recipe.dataset)
     splits: list[Split] = []
-    inputs: list[dict[str, Any]] = []
+    inputs: list[Input] = []
     seen: dict[str, str] = {}
     listed = []
     for spec in recipe.sources:

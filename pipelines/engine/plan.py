@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.pipelines.engine.memory import BASE_MEMORY, BATCH_BYTES, BATCH_FACTOR, MB
 from corpusmill.pipelines.engine.open_job import nothing_new, open_job
 from corpusmill.pipelines.recipe import certify
 from corpusmill.pipelines.recipe.model import Recipe
+from corpusmill.transforms.manifest import snapshot_numbers
 from corpusmill.transforms.sources.splits import Split
 
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
 
-from corpusmill.pipelines.dataset.snapshot import files_of
 from corpusmill.pipelines.engine.commit import publish, published_names
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.manifest import Manifest, files_of
 
 
-def lost(dataset: str, manifest: dict[str, Any]) -> dict[str, str]:
+def lost(dataset: str, manifest: Manifest) -> dict[str, str]:
     """The SHA-256 of each file of a snapshot that is not there, by its name."""
     files = {f["path"]: f["sha256"] for f in files_of(manifest)}
     folders = {os.path.dirname(name) for name in files}

@@ -1,4 +1,4 @@
-"""What a job is cut into: its stages, and one that is ready to run."""
+"""The stages of a job, and a stage that is ready to run."""
 
 from __future__ import annotations
 
@@ -14,8 +14,7 @@ Kind = Literal["pass", "keys", "decide", "gather", "scatter", "conform"]
 
 STAGED = 4
 SHARE = {"pass": STAGED, "scatter": STAGED, "conform": STAGED, "keys": 16, "decide": 8, "gather": 8}
-"""How much less than reading a byte of sources, which are compressed, and the steps of the first pass, the other kinds of stages
-do with a byte that goes in, roughly."""
+"""Approximate cost per byte relative to pass 0, which reads compressed sources: a stage of the kind costs one part in so many."""
 
 
 class GroupStep(NamedTuple):
@@ -49,11 +48,11 @@ class Stage:
 
 @dataclass
 class Prepared:
-    """A stage ready to run: what its units share (stored, named by its digest), their requests, the bytes that go into each,
-    and which are not done. share: of `SHARE`."""
+    """A stage ready to run. task_list: digest of the stored task list; requests and sizes (bytes that go in): one a task;
+    pending: indexes of the tasks that are not done; share: of `SHARE`."""
 
     stage: int
-    plan: str
+    task_list: str
     requests: list[str]
     sizes: list[int]
     pending: list[int]
@@ -61,5 +60,5 @@ class Prepared:
 
     @property
     def todo(self) -> int:
-        """What is not done, as bytes of sources that are as much work to read."""
+        """The work that is not done, in bytes of sources that cost as much to read."""
         return sum(self.sizes[i] for i in self.pending) // self.share

@@ -1,12 +1,11 @@
-"""Files that units write: the keys of a shard, side tables, and how an outcome names a shard."""
+"""Files that tasks write: the keys of a shard, side tables, and how an outcome names a shard."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from corpusmill.pipelines.dataset.outcome import WorkFile
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.transforms.base import Group
 from corpusmill.transforms.errors import EngineError
@@ -15,7 +14,7 @@ from corpusmill.transforms.shards import ShardWriter
 
 
 class KeyRows:
-    """Gathers a group's key rows over one shard and writes them as one exchange file."""
+    """Collects the key rows of a group over one shard and writes them as one exchange file."""
 
     def __init__(self, group: Group, rnd: int) -> None:
         self._group, self._round = group, rnd
@@ -29,7 +28,7 @@ class KeyRows:
         if keys.num_rows:
             self._batches.append(keys)
 
-    def write(self, job: Job, content: str) -> tuple[dict[str, Any], int]:
+    def write(self, job: Job, content: str) -> tuple[WorkFile, int]:
         """Write the file: (how an outcome names it, bytes of its rows)."""
         if self._schema is None:
             raise EngineError(f"{self._group.name}: no batch was offered for keys")
@@ -38,7 +37,7 @@ class KeyRows:
         return {"path": path}, size
 
 
-def side_table(job: Job, files: dict[str, Any], content: str, what: str, table: pa.Table) -> None:
+def side_table(job: Job, files: dict[str, WorkFile], content: str, what: str, table: pa.Table) -> None:
     """Write a side table of a shard, if it has rows."""
     if table.num_rows == 0:
         return
@@ -49,7 +48,7 @@ def side_table(job: Job, files: dict[str, Any], content: str, what: str, table: 
     files[what] = shard_file(path, writer)
 
 
-def shard_file(path: str, writer: ShardWriter) -> dict[str, Any]:
+def shard_file(path: str, writer: ShardWriter) -> WorkFile:
     """How an outcome names a shard file."""
     w = writer.written
     if w is None:

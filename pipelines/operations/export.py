@@ -16,7 +16,6 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import date
-from typing import Any
 
 import pyarrow as pa
 
@@ -26,6 +25,7 @@ from corpusmill.pipelines.operations.downstream import EXPORT
 from corpusmill.privacy.certification import data_digest
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError, LockedError, RecipeError
+from corpusmill.transforms.manifest import Manifest
 from corpusmill.transforms.shards import read_shard, shard_schema
 from corpusmill.transforms.tokens.formats import TARGETS, finish, load, write_shard
 from corpusmill.transforms.tokens.formats.files import File, Shard
@@ -92,7 +92,7 @@ def export(
         ) from None
 
 
-def _written(dataset: Dataset, manifest: dict[str, Any], to: str, out: str) -> Exported:
+def _written(dataset: Dataset, manifest: Manifest, to: str, out: str) -> Exported:
     """Write the shards to `OUT.partial`, then give the folder its name."""
     partial = out + ".partial"
     note = {"format": to, "dataset": manifest["name"], "snapshot": manifest["number"]}
@@ -171,7 +171,7 @@ def _describe(
     write: Callable[..., File],
     to: str,
     dataset: Dataset,
-    manifest: dict[str, Any],
+    manifest: Manifest,
     out: str,
     license: str,
     description: str,

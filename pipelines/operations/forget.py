@@ -40,6 +40,7 @@ from corpusmill.transforms import storage
 from corpusmill.transforms.base import Expand
 from corpusmill.transforms.errors import DatasetError, RecipeError
 from corpusmill.transforms.lists import read_list
+from corpusmill.transforms.manifest import Manifest
 from corpusmill.transforms.shards import read_shard
 
 CODE_FIELDS = ("call", "verifier")
@@ -324,7 +325,7 @@ def _beside(dataset: str) -> tuple[str, ...]:
     return () if parent.endswith(":/") or (not storage.is_local(parent) and parent.count("/") < 3) else (parent,)
 
 
-def _tables(manifest: dict[str, Any], dataset: str, forgotten: Forgotten, stands_for: set[str]) -> dict[str, int]:
+def _tables(manifest: Manifest, dataset: str, forgotten: Forgotten, stands_for: set[str]) -> dict[str, int]:
     """Rows of side tables that name a forgotten document, by table. Adds their duplicates to `stands_for`."""
     found: dict[str, int] = {}
     for kind, files in manifest["tables"].items():
@@ -344,7 +345,7 @@ def _tables(manifest: dict[str, Any], dataset: str, forgotten: Forgotten, stands
     return dict(sorted(found.items()))
 
 
-def _returned(dataset: str, report: dict[str, Any], manifest: dict[str, Any]) -> int:
+def _returned(dataset: str, report: dict[str, Any], manifest: Manifest) -> int:
     """Documents of the new snapshot that the previous one lacks: duplicates that came back, and new documents."""
     before = max((s["number"] for s in report["snapshots"]), default=0)
     if not before or before not in Dataset(dataset).numbers or before == manifest["number"]:

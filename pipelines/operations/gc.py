@@ -21,10 +21,11 @@ from typing import Any
 
 from corpusmill.pipelines.dataset import lock, submissions
 from corpusmill.pipelines.dataset.results import Store, used_path
-from corpusmill.pipelines.dataset.snapshot import MANIFESTS, Dataset, files_of, manifest_name
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.system_errors import explained
 from corpusmill.pipelines.operations import lineage
 from corpusmill.transforms import storage
+from corpusmill.transforms.manifest import MANIFESTS, Manifest, files_of, manifest_name
 from corpusmill.transforms.storage import TEMPORARY, Entry, local
 
 TEMPORARY_AGE = 3600
@@ -160,7 +161,7 @@ def _temporary(entries: dict[str, Entry], age: float) -> Iterator[str]:
             yield name
 
 
-def _work(dataset: str, entries: dict[str, Entry], manifests: dict[int, dict[str, Any]], purge: bool) -> list[str]:
+def _work(dataset: str, entries: dict[str, Entry], manifests: dict[int, Manifest], purge: bool) -> list[str]:
     """Files in `.corpusmill` that no run would reuse."""
     store = Store(dataset)
     newest = manifests[max(manifests)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,7 +37,7 @@ class Digests:
     shards: set[str] = field(default_factory=set)
     inputs: set[str] = field(default_factory=set)
 
-    def add(self, manifest: dict[str, Any], digest: str) -> None:
+    def add(self, manifest: Mapping[str, Any], digest: str) -> None:
         """Add those of a manifest; `digest`: the SHA-256 of its bytes."""
         self.manifests |= {digest, *manifest.get("purged", {}).get("was", [])}
         self.data |= {data_digest(manifest)} - {""}
@@ -52,7 +53,7 @@ class Lineage:
     snapshots: dict[int, Digests] = field(default_factory=dict)
     derived: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def add(self, number: int, manifest: dict[str, Any], digest: str) -> None:
+    def add(self, number: int, manifest: Mapping[str, Any], digest: str) -> None:
         """Add the digests of a manifest."""
         self.snapshots.setdefault(number, Digests()).add(manifest, digest)
 

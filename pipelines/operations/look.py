@@ -21,6 +21,7 @@ from corpusmill.pipelines.engine.sample_documents import alone, splits_of
 from corpusmill.pipelines.recipe.model import Recipe, Step
 from corpusmill.transforms.base import Group, Terminal
 from corpusmill.transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.manifest import Manifest
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.shards import read_shard
 from corpusmill.transforms.sources.bad import BadRows
@@ -199,13 +200,13 @@ def _drawn(rows: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
     return [row for _, row in sorted(zip(draws, rows, strict=True), key=lambda pair: pair[0])[:count]]
 
 
-def _columns(dataset: Dataset, manifest: dict[str, Any], columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _columns(dataset: Dataset, manifest: Manifest, columns: list[str]) -> Iterator[pa.RecordBatch]:
     names = [f["name"] for f in manifest["schema"]]
     for file in manifest["files"]:
         yield from read_shard(os.path.join(dataset.path, file["path"]), [c for c in columns if c in names])
 
 
-def _texts(dataset: Dataset, manifest: dict[str, Any], ids: set[str]) -> dict[str, str]:
+def _texts(dataset: Dataset, manifest: Manifest, ids: set[str]) -> dict[str, str]:
     """The texts of these documents, as far as the snapshot holds them."""
     wanted = pa.array(sorted(ids), pa.string())
     found: dict[str, str] = {}

@@ -22,13 +22,14 @@ from corpusmill.pipelines.dataset import lock
 from corpusmill.pipelines.dataset import suppression as suppress
 from corpusmill.pipelines.dataset.history import without_messages
 from corpusmill.pipelines.dataset.results import Store, request_of
-from corpusmill.pipelines.dataset.snapshot import Dataset, manifest_bytes, manifest_name
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.system_errors import explained
 from corpusmill.pipelines.engine.commit import finish, sync_names
 from corpusmill.pipelines.engine.funnel import list_step
 from corpusmill.pipelines.operations import gc, lineage
 from corpusmill.transforms import storage
 from corpusmill.transforms.generate.cache import REQUESTS, request_cache
+from corpusmill.transforms.manifest import FileEntry, Manifest, ManifestBody, body_of, manifest_bytes, manifest_name
 from corpusmill.transforms.shards import ShardWriter, Written, read_shard, shard_schema
 from corpusmill.transforms.sources.spec import SourceSpec
 
@@ -131,7 +132,7 @@ def _distinct(reader: Dataset, numbers: list[int]) -> list[str]:
     return list(found)
 
 
-def affected(reader: Dataset, manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, int]:
+def affected(reader: Dataset, manifest: Manifest, forgotten: Forgotten) -> dict[str, int]:
     """Shards of a snapshot that hold rows that must go, and how many."""
     found = {}
     for file in manifest["files"]:
@@ -143,7 +144,7 @@ def affected(reader: Dataset, manifest: dict[str, Any], forgotten: Forgotten) ->
     return found
 
 
-def rewritten(reader: Dataset, manifest: dict[str, Any], forgotten: Forgotten) -> dict[str, Any] | None:
+def rewritten(reader: Dataset, manifest: Manifest, forgotten: Forgotten) -> ManifestBody | None:
     """Write a snapshot's files without what must go; returns the new manifest, or None if the snapshot holds nothing of it."""
     level = manifest["recipe"]["output"]["level"]
     specs = {s["name"]: SourceSpec.model_validate(s) for s in manifest["recipe"]["sources"]}
@@ -154,7 +155,7 @@ def rewritten(reader: Dataset, manifest: dict[str, Any], forgotten: Forgotten) -
         touched = touched or new is not file
         gone += file["rows"] - new["rows"]
         files += [new] if new["rows"] else []
-    tables: dict[str, list[dict[str, Any]]] = {}
+    tables: dict[str, list[FileEntry]] = {}
     for kind, listed in manifest["tables"].items():
         for file in listed:
             new = _again(reader.path, file, level, lambda b, kind=kind: _table(kind, b, forgotten, specs))
@@ -162,14 +163,14 @@ def rewritten(reader: Dataset, manifest: dict[str, Any], forgotten: Forgotten) -
             tables.setdefault(kind, []).extend([new] if new["rows"] else [])
     if not touched:
         return None
-    funnel = dict(manifest["funnel"])
+    funnel = manifest["funnel"]
     if gone:
         size, left = (sum(f["bytes"] for f in many) for many in (manifest["files"], files))
         # the last step's rows are not always the published rows: a packed row is none that a step let through
         step = list_step(funnel["rows_out"], min(gone, funnel["rows_out"]), size, size - left)
-        funnel |= {"steps": [*funnel["steps"], step], "rows_out": step["rows_out"]}
+        funnel = {**funnel, "steps": [*funnel["steps"], step], "rows_out": step["rows_out"]}
     return {
-        **manifest,
+        **body_of(manifest),
         "files": files,
         "tables": {k: v for k, v in tables.items() if v},
         "documents": sum(f["rows"] for f in files),
@@ -222,7 +223,7 @@ def _without(batch: pa.RecordBatch, gone: np.ndarray) -> pa.RecordBatch:
     return batch.filter(pa.array(~gone)) if gone.any() else batch
 
 
-def _again(dataset: str, file: dict[str, Any], level: int, change: Any) -> dict[str, Any]:
+def _again(dataset: str, file: FileEntry, level: int, change: Any) -> FileEntry:
     """Rewrite a file with every batch changed, under a new name; returns its entry, or the same one if nothing changes."""
     full = os.path.join(dataset, file["path"])
     before = list(read_shard(full)) if file["size"] < 1 << 26 else None
@@ -280,12 +281,11 @@ def purge(dataset: str) -> list[int]:
             new = rewritten(reader, manifest, forgotten)
             if new is None:
                 continue
-            was = [*manifest.get("purged", {}).get("was", []), manifest["digest"]]
-            body = {k: v for k, v in new.items() if k not in ("number", "digest", "created")}
-            body["purged"] = {"was": was, "lists": suppression.number}
-            sync_names(dataset, body)
+            was = [*(manifest["purged"]["was"] if "purged" in manifest else []), manifest["digest"]]
+            new["purged"] = {"was": was, "lists": suppression.number}
+            sync_names(dataset, new)
             lock.confirm(dataset)
-            storage.write_atomic(os.path.join(dataset, manifest_name(number)), manifest_bytes(body))
+            storage.write_atomic(os.path.join(dataset, manifest_name(number)), manifest_bytes(new))
             changed.append(number)
         forget_answers(reader, forgotten)
         without_messages(dataset)

@@ -10,8 +10,6 @@ duplicate of a removed document may be missing), so it gets a `work` of its own 
 
 from __future__ import annotations
 
-from typing import Any
-
 from corpusmill.pipelines.dataset import suppression
 from corpusmill.pipelines.dataset.results import Store, request_of
 from corpusmill.pipelines.dataset.snapshot import Dataset
@@ -19,9 +17,10 @@ from corpusmill.pipelines.dataset.system_errors import explained
 from corpusmill.pipelines.engine.commit import finish, publish_manifest
 from corpusmill.pipelines.operations.purge import Forgotten, rewritten
 from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.manifest import Manifest, body_of
 
 
-def rollback(dataset: str, number: int) -> dict[str, Any]:
+def rollback(dataset: str, number: int) -> Manifest:
     """Commit the content of snapshot `number` as the next one, unless that is done already; returns the manifest.
 
     Raises:
@@ -41,11 +40,13 @@ def rollback(dataset: str, number: int) -> dict[str, Any]:
         problems = reader.verify(number)
         if problems:
             raise DatasetError(f"{dataset}: snapshot {number} cannot be brought back: {'; '.join(problems[:3])}.")
-        content = {k: v for k, v in old.items() if k not in ("number", "digest", "created", "purged")}
+        content = body_of(old)
+        content.pop("purged", None)
         if suppressed:
             rest = rewritten(reader, old, Forgotten.of(reader, [number], suppressed))
             if rest is not None:
-                content |= {k: v for k, v in rest.items() if k in content}
+                content = rest
+                content.pop("purged", None)
                 content["work"] = request_of("rollback", old["digest"], suppressed.digest)
             content["suppressed"] = {"lists": suppressed.number, "digest": suppressed.digest}
         content["parent"] = {"number": newest["number"], "digest": newest["digest"]}

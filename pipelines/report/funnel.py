@@ -6,14 +6,12 @@ dropped {reason: rows}, derived, bytes_out}], rows_in, rows_out, quarantined.
 
 from __future__ import annotations
 
-from typing import Any
-
 from corpusmill.pipelines.recipe.registry import built_in
 from corpusmill.pipelines.report.terminal import Cell, Column, bar, styled, table
 from corpusmill.pipelines.wording import count, share, size
 from corpusmill.transforms.base import Filter, Transform
+from corpusmill.transforms.manifest import Funnel, StepCount
 
-Funnel = dict[str, Any]
 HEAVY = 0.5
 """A step that drops more than this share of its rows is marked."""
 USED = "used"
@@ -81,25 +79,25 @@ def render(funnel: Funnel) -> str:
 def total(funnel: Funnel) -> str:
     """One line that adds up: rows read, quarantined, dropped, derived and kept."""
     dropped = sum(losses(s) for s in funnel["steps"])
-    last = funnel["steps"][-1] if funnel["steps"] else {}
-    packed = last["derived"] if last.get("kind") == "terminal" else 0
-    derived = sum(s.get("derived", 0) for s in funnel["steps"]) - packed
+    terminal = [s for s in funnel["steps"][-1:] if s["kind"] == "terminal"]
+    packed = sum(s["derived"] for s in terminal)
+    derived = sum(s["derived"] for s in funnel["steps"]) - packed
     parts = [f"{count(funnel['rows_in'])} read"]
     parts += [f"- {count(funnel['quarantined'])} quarantined"] if funnel["quarantined"] else []
     parts += [f"- {count(dropped)} dropped"]
     parts += [f"+ {count(derived)} derived"] if derived else []
     if packed:
-        used = last["dropped"].get(USED, 0)
+        used = terminal[0]["dropped"].get(USED, 0)
         return f"{' '.join(parts)} = {count(used)} documents, in {count(packed)} rows"
     return f"{' '.join(parts)} = {count(funnel['rows_out'])} documents ({share(funnel['rows_out'], funnel['rows_in'])})"
 
 
-def is_heavy(step: dict[str, Any]) -> bool:
+def is_heavy(step: StepCount) -> bool:
     """Whether a step drops more than half of its rows."""
     return losses(step) > HEAVY * step["rows_in"] > 0
 
 
-def losses(step: dict[str, Any]) -> int:
+def losses(step: StepCount) -> int:
     """Rows that a step drops, without the documents that a terminal step puts into its rows."""
     used = step["dropped"].get(USED, 0) if step.get("kind") == "terminal" else 0
     return int(sum(step["dropped"].values()) - used)

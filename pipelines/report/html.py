@@ -22,6 +22,7 @@ from corpusmill.pipelines.operations.private_statistics import releases
 from corpusmill.pipelines.report import funnel as funnels
 from corpusmill.pipelines.report import statistics
 from corpusmill.pipelines.wording import count, share, size
+from corpusmill.transforms.manifest import Funnel, Manifest
 from corpusmill.transforms.shards import read_shard
 
 WIDTH = 240  # pixels of a whole bar
@@ -46,7 +47,7 @@ h3 { font-size: .95em; margin: 1.2rem 0 .3rem; overflow-wrap: anywhere; }
 """
 
 
-def page(dataset: Dataset, manifest: dict[str, Any]) -> str:
+def page(dataset: Dataset, manifest: Manifest) -> str:
     """The page of one snapshot, from its manifest and the files that it names."""
     private = {s["name"] for s in manifest.get("recipe", {}).get("sources", []) if s.get("private")}
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -74,7 +75,7 @@ def page(dataset: Dataset, manifest: dict[str, Any]) -> str:
     )
 
 
-def _rows(funnel: dict[str, Any]) -> list[dict[str, Any]]:
+def _rows(funnel: Funnel) -> list[dict[str, Any]]:
     top = max([funnel["rows_in"], *(s["rows_out"] for s in funnel["steps"]), 1])
     rows = []
     for source in funnel["sources"]:
@@ -106,7 +107,7 @@ def _row(name: str, into: int, lost: int, out: int, text: int | None, heavy: boo
     return {"name": name, "kept": share(into - lost, into), "heavy": heavy, "reasons": [], **shown, **bars}
 
 
-def _dropped(dataset: Dataset, manifest: dict[str, Any], private: set[str]) -> list[dict[str, Any]]:
+def _dropped(dataset: Dataset, manifest: Manifest, private: set[str]) -> list[dict[str, Any]]:
     """A few dropped documents of each reason, in the order of the steps."""
     order = {s["name"]: i for i, s in enumerate(manifest["funnel"]["steps"])}
     wanted = {(s["name"], r): min(n, EXAMPLES) for s in manifest["funnel"]["steps"] for r, n in s["dropped"].items()}
@@ -133,7 +134,7 @@ def _firsts(batch: pa.RecordBatch, wanted: dict[tuple[str, str], int], private: 
     return taken
 
 
-def _kept(dataset: Dataset, manifest: dict[str, Any], private: set[str]) -> list[dict[str, str]]:
+def _kept(dataset: Dataset, manifest: Manifest, private: set[str]) -> list[dict[str, str]]:
     """The first documents of evenly spread shards, without those of private sources."""
     shards = [] if is_packed(manifest.get("schema") or []) else manifest["files"]
     picked = [shards[i * len(shards) // min(KEPT, len(shards))] for i in range(min(KEPT, len(shards)))]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from corpusmill.pipelines.report.terminal import Cell, Column, table
 from corpusmill.pipelines.wording import count, share, size
+from corpusmill.transforms.manifest import Mixed
 
 
-def render(rows: list[dict[str, Any]]) -> str:
+def render(rows: list[Mixed]) -> str:
     """The rows of `engine.mixture.mixture` as a table. Domains that `max_epochs` keeps below their asked share are marked."""
     right = [
         Column(t, True) for t in ("documents", "size", "epochs", "asked", "planned", "written", "documents", "size")
@@ -36,6 +35,6 @@ def render(rows: list[dict[str, Any]]) -> str:
     return text
 
 
-def _is_short(row: dict[str, Any]) -> bool:
+def _is_short(row: Mixed) -> bool:
     """Whether a domain that has documents is planned below its asked share."""
     return bool(row["documents"] and row["planned_share"] < row["asked_share"] * 0.999)

@@ -8,6 +8,7 @@ from corpusmill.pipelines.dataset.packed import packing
 from corpusmill.pipelines.report import funnel as funnels
 from corpusmill.pipelines.report.terminal import Column, table
 from corpusmill.pipelines.wording import count, printable, share, size
+from corpusmill.transforms.manifest import FileEntry, Manifest
 
 
 def render_log(snapshots: list[dict[str, Any]]) -> str:
@@ -38,7 +39,7 @@ def render_log(snapshots: list[dict[str, Any]]) -> str:
     return table(columns, rows)
 
 
-def render_show(directory: str, manifest: dict[str, Any]) -> str:
+def render_show(directory: str, manifest: Manifest) -> str:
     """The size, the recipe and the funnel of a snapshot."""
     parent = manifest.get("parent")
     facts = [
@@ -56,7 +57,7 @@ def render_show(directory: str, manifest: dict[str, Any]) -> str:
     return "\n".join([*lines, "", funnels.render(manifest["funnel"])])
 
 
-def _content(manifest: dict[str, Any]) -> list[tuple[str, str]]:
+def _content(manifest: Manifest) -> list[tuple[str, str]]:
     packed = packing(manifest)
     if packed is None:
         return [("documents", count(manifest["documents"])), ("text", size(manifest["bytes"]))]
@@ -67,7 +68,7 @@ def _content(manifest: dict[str, Any]) -> list[tuple[str, str]]:
     return [*rows, ("tokenizer", f"SHA-256 {packed['tokenizer']}")]
 
 
-def _shards(files: list[dict[str, Any]]) -> str:
+def _shards(files: list[FileEntry]) -> str:
     stored = sum(f.get("size", 0) for f in files)
     return count(len(files)) + (f", {size(stored)} on disk" if stored else "")
 

@@ -209,7 +209,7 @@ def _run_units(job: Job, number: int, flags: list[str], threads: int, wanted: Ex
     size = -(-len(ready.pending) // (TASKS_PER_THREAD * threads))
     options = pipeline_options([*flags, f"--dask_partition_size={size}"])
     pipeline = beam.Pipeline(runner=DaskRunner(), options=options)
-    names = task_names(ready.plan, ready.pending)
+    names = task_names(ready.task_list, ready.pending)
     _ = pipeline | "units" >> beam.Create(names, reshuffle=False) | "stage" >> RunStage(job, number, wanted)
     result = pipeline.run()
     try:

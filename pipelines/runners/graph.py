@@ -67,7 +67,7 @@ class _Units(_OnWorkers):
         except Exception as error:
             remember_failure(self._job, error)
             raise
-        yield from task_names(ready.plan, ready.pending or [-1])
+        yield from task_names(ready.task_list, ready.pending or [-1])
 
 
 class _Execute(_OnWorkers):

@@ -36,7 +36,7 @@ class HeadStart:
     def _work(self) -> None:
         while (index := self._next()) is not None:
             try:
-                execute(self._job, self._stage, self._ready.plan, index)
+                execute(self._job, self._stage, self._ready.task_list, index)
             except Exception as error:
                 self._error = self._error or error
             with self._lock:

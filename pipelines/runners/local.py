@@ -74,7 +74,7 @@ class Local(Engine):
                 ready = job.begin(number)
                 if ready.todo > SMALL:
                     return number
-                units = [threads.submit(execute, job, number, ready.plan, i) for i in ready.pending]
+                units = [threads.submit(execute, job, number, ready.task_list, i) for i in ready.pending]
                 try:
                     for unit in units:
                         unit.result()

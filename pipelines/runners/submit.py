@@ -16,7 +16,7 @@ from typing import Any
 
 from corpusmill.pipelines.dataset import submissions, suppression
 from corpusmill.pipelines.dataset.results import Store
-from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.system_errors import explain
 from corpusmill.pipelines.engine.commit import commit, finish
 from corpusmill.pipelines.engine.job import Job
@@ -25,6 +25,7 @@ from corpusmill.pipelines.recipe.model import Recipe, Step
 from corpusmill.pipelines.recipe.registry import load as load_transform
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import CorpusmillError, DatasetError, RecipeError
+from corpusmill.transforms.manifest import snapshot_numbers
 
 RUN_ID = 12
 """Digits of a run's id: the first ones of the digest of its work."""

@@ -31,7 +31,7 @@ class Serial(Engine):
         for stage in range(len(job.stages)):
             ready = job.refresh(stage)
             for index in ready.pending:
-                execute(job, stage, ready.plan, index)
+                execute(job, stage, ready.task_list, index)
 
 
 class Alone(Serial):
@@ -61,7 +61,7 @@ class Forking(Serial):
                     try:
                         os.closerange(3, 1024)  # as of a process that was started: the lock is not the worker's
                         for index in ready.pending[turn::2]:
-                            execute(job, stage, ready.plan, index)
+                            execute(job, stage, ready.task_list, index)
                         status = 0
                     finally:
                         os._exit(status)

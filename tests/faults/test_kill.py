@@ -18,10 +18,11 @@ from pathlib import Path
 import pytest
 
 from corpusmill.pipelines.dataset import history
-from corpusmill.pipelines.dataset.snapshot import Dataset, manifest_name, snapshot_numbers
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.errors import CorpusmillError, LockedError
+from corpusmill.transforms.manifest import manifest_name, snapshot_numbers
 from corpusmill.transforms.shards import read_shard
 from corpusmill.transforms.storage.local import TEMPORARY
 from tests.corpora import rows, write_recipe, write_shards

@@ -11,10 +11,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from corpusmill.pipelines.dataset.snapshot import Dataset, snapshot_numbers
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.errors import CorpusmillError
+from corpusmill.transforms.manifest import snapshot_numbers
 from tests.corpora import write_recipe
 from tests.faults.faulty_files import forked
 from tests.faults.living import folder

@@ -16,14 +16,13 @@ STEPS = [{"exact": {}}, {"minhash": {}}]
 def executed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The kinds of the units that run from now on."""
     ran: list[str] = []
-    for kind in ("_pass", "_keys"):
-        real = getattr(tasks, kind)
+    for kind in ("pass", "keys"):
 
-        def watched(job, stage, *rest, real=real, kind=kind):
-            ran.append(f"{kind[1:]} {stage.number}")
-            return real(job, stage, *rest)
+        def watched(task, real=tasks.KINDS[kind], kind=kind):
+            ran.append(f"{kind} {task.stage.number}")
+            return real(task)
 
-        monkeypatch.setattr(tasks, kind, watched)
+        monkeypatch.setitem(tasks.KINDS, kind, watched)
     return ran
 
 
@@ -61,6 +60,6 @@ def test_an_error_in_a_small_stage_is_told_as_it_was_raised(tmp_path, monkeypatc
     def fails(*_):
         raise ZeroDivisionError("of a filter")
 
-    monkeypatch.setattr(tasks, "_decide", fails)
+    monkeypatch.setitem(tasks.KINDS, "decide", fails)
     with pytest.raises(ZeroDivisionError, match="of a filter"):
         run(load(write_recipe(tmp_path, STEPS)), workers=2)

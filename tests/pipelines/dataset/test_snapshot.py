@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.dataset.snapshot import Dataset, funnel_problems, snapshot_numbers
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.dataset.verify import funnel_problems
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.manifest import snapshot_numbers
 from tests.corpora import rows, write_recipe, write_shards
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 import pyarrow.parquet as pq
 import pytest
 
-from corpusmill.pipelines.dataset.snapshot import Dataset, manifest_name, snapshot_numbers
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.system_errors import explained
 from corpusmill.pipelines.engine import commit as module
 from corpusmill.pipelines.engine.commit import commit, finish, publish_manifest
@@ -16,6 +16,7 @@ from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.errors import ConservationError, DatasetError, EngineError, ExpectationError, LockedError
+from corpusmill.transforms.manifest import manifest_name, snapshot_numbers
 from tests.corpora import rows, write_recipe, write_shards
 from tests.faults.serial import Serial
 

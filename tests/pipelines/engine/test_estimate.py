@@ -29,7 +29,7 @@ def outcomes(folder):
 def test_every_outcome_says_what_it_took_under_each_of_its_names(folder, monkeypatch):
     monkeypatch.setattr(tasks, "_begun", set())
     monkeypatch.setattr(
-        "corpusmill.pipelines.engine.job.TOLD_BYTES", 0
+        "corpusmill.pipelines.engine.job.DECISION_BYTES", 0
     )  # units are named by all decisions, and by their own
     run(load(write_recipe(folder, STEPS)), workers=1)
     found = outcomes(folder)

@@ -6,11 +6,12 @@ import time
 import pytest
 
 from corpusmill.pipelines.dataset.results import Store
-from corpusmill.pipelines.dataset.snapshot import Dataset, files_of
+from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.operations import gc
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.errors import DatasetError, LockedError
+from corpusmill.transforms.manifest import files_of
 from tests.corpora import rows, write_recipe, write_shards
 from tests.faults.deaths_of_gc import killed_collection
 

@@ -161,7 +161,7 @@ def run_stage(job, monkeypatch, units_of):
         ready = job.prepare(number)
         asked.append(len(ready.pending))
         for index in ready.pending[: units_of(len(asked))]:
-            execute(job, number, ready.plan, index)
+            execute(job, number, ready.task_list, index)
 
     monkeypatch.setattr(dask, "_run_units", run_units)
     dask._run_stage(job, 0, [], 1, None)

@@ -74,7 +74,7 @@ def test_the_run_behind_it_gives_the_same_bytes(tmp_path, monkeypatch):
 
 def test_a_unit_that_a_thread_is_at_is_waited_for_and_not_done_twice(job, monkeypatch):
     go, begun, done = threading.Event(), threading.Event(), []
-    real = tasks._pass
+    real = tasks.KINDS["pass"]
 
     def watched(*args):
         done.append(args)
@@ -82,9 +82,9 @@ def test_a_unit_that_a_thread_is_at_is_waited_for_and_not_done_twice(job, monkey
         assert go.wait(60)
         return real(*args)
 
-    monkeypatch.setattr(tasks, "_pass", watched)
+    monkeypatch.setitem(tasks.KINDS, "pass", watched)
     ready = job.prepare(0)
-    threads = [threading.Thread(target=execute, args=(job, 0, ready.plan, 0)) for _ in range(2)]
+    threads = [threading.Thread(target=execute, args=(job, 0, ready.task_list, 0)) for _ in range(2)]
     threads[0].start()
     assert begun.wait(60)
     threads[1].start()

@@ -1,0 +1,113 @@
+"""Rereads a snapshot and the dataset's own records, and says what is not as it was written."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from corpusmill.pipelines.dataset import suppression
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.transforms import storage
+from corpusmill.transforms.errors import BadFileError, DatasetError
+from corpusmill.transforms.manifest import FileEntry, Funnel, Manifest, Parent, files_of, manifest_bytes, manifest_name
+from corpusmill.transforms.shards import read_shard
+
+
+def problems(reader: Dataset, number: int | None = None) -> list[str]:
+    """One line for each problem of a snapshot (the newest without a number); none means that every byte is as committed."""
+    manifest = reader.manifest(number)
+    newest = manifest["number"] == reader.numbers[-1]
+    found = _file_problems(reader.path, manifest, newest)
+    found += funnel_problems(manifest["funnel"])
+    parent = manifest["parent"]
+    if parent and parent["number"] in reader.numbers and not _followed(reader, parent):
+        found.append(f"{manifest_name(parent['number'])}: not the manifest that snapshot {manifest['number']} followed")
+    if "suppressed" in manifest:
+        line = suppression.problem(reader.path, manifest["suppressed"])
+        found += [line] if line else []
+    name = manifest_name(manifest["number"])
+    if manifest["format"] != 1 and storage.read_bytes(os.path.join(reader.path, name)) != manifest_bytes(manifest):
+        found.append(f"{name}: says what was committed, but in other bytes")
+    if newest:
+        found += _card_problems(reader.path, manifest)
+    return found
+
+
+def _file_problems(dataset: str, manifest: Manifest, newest: bool) -> list[str]:
+    """Shards and tables: digests, readability, rows."""
+    found: list[str] = []
+    rows = 0
+    again = "the next run writes it again"
+    for file in files_of(manifest):
+        path = os.path.join(dataset, file["path"])
+        try:
+            digest = storage.sha256_of(path)
+        except OSError as error:
+            found.append(f"{file['path']}: {error.strerror or error}" + (f"; {again}" if newest else ""))
+            continue
+        if digest != file["sha256"]:
+            todo = f"; remove it, and {again}" if newest else ""
+            found.append(f"{file['path']}: its SHA-256 is {digest}, the manifest says {file['sha256']}{todo}")
+            continue
+        line, count = _rows(path, file)
+        found += [line] if line else []
+        rows += count if file in manifest["files"] else 0
+    if not found and rows != manifest["documents"]:
+        found.append(f"{rows} documents in the shards, the manifest says {manifest['documents']}")
+    return found
+
+
+def _rows(path: str, file: FileEntry) -> tuple[str, int]:
+    """(what is wrong with the rows of a file, or "", how many there are)."""
+    try:
+        count = sum(batch.num_rows for batch in read_shard(path))
+    except BadFileError as error:
+        return f"{file['path']}: {error.what}", 0
+    if count != file["rows"]:
+        return f"{file['path']}: {count} rows, the manifest says {file['rows']}", count
+    return "", count
+
+
+def _followed(reader: Dataset, parent: Parent) -> bool:
+    """Whether a manifest is the one that a snapshot followed, or was it before documents were purged from it."""
+    try:
+        now = reader.manifest(parent["number"])
+    except DatasetError:
+        return False
+    return parent["digest"] in (now["digest"], *(now["purged"]["was"] if "purged" in now else []))
+
+
+def _card_problems(dataset: str, manifest: Manifest) -> list[str]:
+    """Whether README.md and SHA256SUMS are as they were written for the newest snapshot."""
+    contents = []
+    for name in ("README.md", "SHA256SUMS"):
+        try:
+            contents.append(storage.read_bytes(os.path.join(dataset, name)))
+        except OSError as error:
+            return [f"{name}: {error.strerror or error}; the next run writes it"]
+    card, listed = contents
+    if listed in (sums(manifest, card), sums(manifest, None)):  # those of the first format do not name the card
+        return []
+    return ["README.md or SHA256SUMS: not as they were written for the newest snapshot; the next run writes them again"]
+
+
+def sums(manifest: Manifest, card: bytes | None) -> bytes:
+    """SHA256SUMS of a snapshot: a line a file, and one of the dataset card."""
+    lines = [f"{f['sha256']}  {f['path']}\n" for f in sorted(files_of(manifest), key=lambda f: f["path"])]
+    lines += [] if card is None else [f"{hashlib.sha256(card).hexdigest()}  README.md\n"]
+    return "".join(lines).encode()
+
+
+def funnel_problems(funnel: Funnel) -> list[str]:
+    """Sums of a funnel that do not add up: rows in = rows out + dropped - derived, step by step and as a whole."""
+    found = []
+    rows = funnel["rows_in"] - funnel["quarantined"]
+    for step in funnel["steps"]:
+        if step["rows_in"] != rows:
+            found.append(f"step {step['name']}: took {step['rows_in']} rows, but {rows} came")
+        if step["rows_in"] + step["derived"] != step["rows_out"] + sum(step["dropped"].values()):
+            found.append(f"step {step['name']}: rows in, out, dropped and derived do not add up")
+        rows = step["rows_out"]
+    if rows != funnel["rows_out"]:
+        found.append(f"the last step gave {rows} rows, {funnel['rows_out']} were published")
+    return found

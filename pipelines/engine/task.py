@@ -1,0 +1,42 @@
+"""One task of a stage, as the functions that do it get it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from corpusmill.pipelines.dataset.task_list import TaskList
+from corpusmill.pipelines.engine.job import Job
+from corpusmill.pipelines.engine.stage import Stage
+from corpusmill.transforms.exchange import named, read_decisions
+
+ORDER = "__order"
+"""Column of rows on the move: the shard that receives them sorts by it."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """shared: the task list of its stage; names: of the stage's shards (`corpusmill.transforms.exchange.shard_names`), where
+    their tasks get decisions; index: of the task in the list; request: what names its outcome."""
+
+    job: Job
+    stage: Stage
+    shared: TaskList
+    names: np.ndarray | None
+    index: int
+    request: str
+
+    def decisions(self) -> pa.Table:
+        """The decisions for the shard of this task, sorted by row."""
+        assert self.names is not None, "only stages behind a group have decisions"
+        return named(read_decisions(self.paths(self.shared["told"]), self.index), self.names)
+
+    def path(self, relative: str) -> str:
+        """Full path of a file of the store."""
+        return self.job.store.path(relative)
+
+    def paths(self, relative: list[str]) -> list[str]:
+        """`path` of each."""
+        return [self.job.store.path(p) for p in relative]
