@@ -23,7 +23,7 @@ def funnel(**details):
 def test_what_was_written_is_counted_by_domain_in_the_units_of_the_mixture(tmp_path):
     tables = table(tmp_path, ("a", "bytes", 0.5), ("b", "bytes", 0.5), ("none", "bytes", 0.0))
     counted = {"documents:a": 3, "bytes:a": 75, "documents:b": 1, "bytes:b": 25, "tokens:a": 7}
-    rows = mixture(str(tmp_path), tables, funnel(**counted))
+    rows = mixture(str(tmp_path), tables, funnel(**counted), "mix")
     assert [(r["domain"], r["realised_documents"], r["realised_size"]) for r in rows] == [
         ("a", 3, 75),
         ("b", 1, 25),
@@ -31,14 +31,14 @@ def test_what_was_written_is_counted_by_domain_in_the_units_of_the_mixture(tmp_p
     ]
     assert [r["realised_share"] for r in rows] == pytest.approx([0.75, 0.25, 0])
     assert rows[0]["asked_share"] == 0.5
-    by_tokens = mixture(str(tmp_path), table(tmp_path, ("a", "tokens", 1.0)), funnel(**counted))
+    by_tokens = mixture(str(tmp_path), table(tmp_path, ("a", "tokens", 1.0)), funnel(**counted), "mix")
     assert by_tokens[0]["realised_size"] == 7
 
 
 def test_a_second_mix_counts_as_one_and_nothing_as_nothing(tmp_path):
     tables = table(tmp_path, ("a", "bytes", 1.0))
     again = {"steps": [{"name": "mix#2", "details": {"bytes:a": 5}}]}
-    assert mixture(str(tmp_path), tables, again)[0]["realised_share"] == 1
-    empty = mixture(str(tmp_path), tables, {"steps": [{"name": "mix"}]})
+    assert mixture(str(tmp_path), tables, again, "mix#2")[0]["realised_share"] == 1
+    empty = mixture(str(tmp_path), tables, {"steps": [{"name": "mix"}]}, "mix")
     assert (empty[0]["realised_size"], empty[0]["realised_share"]) == (0, 0.0)
-    assert mixture(str(tmp_path), {}, funnel()) == []
+    assert mixture(str(tmp_path), {}, funnel(), None) == []
