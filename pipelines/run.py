@@ -12,6 +12,7 @@ from corpusmill.pipelines.dataset.arrivals import demanded
 from corpusmill.pipelines.dataset.results import Store
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.system_errors import explained
+from corpusmill.pipelines.dataset.work import remove_damaged
 from corpusmill.pipelines.engine.commit import commit, finish
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.pipelines.engine.open_job import nothing_new, open_job
@@ -20,8 +21,11 @@ from corpusmill.pipelines.recipe import certify, privacy_section
 from corpusmill.pipelines.recipe.model import Recipe
 from corpusmill.pipelines.runners import base
 from corpusmill.transforms import storage
-from corpusmill.transforms.errors import DatasetError, StoreError, UnfitStoreError
+from corpusmill.transforms.errors import DamagedWorkError, DatasetError, StoreError, UnfitStoreError
 from corpusmill.transforms.manifest import Funnel, Input, Manifest, snapshot_numbers
+
+HEALINGS = 3
+"""How often a run that meets damaged work removes what is damaged and goes on; a disk that damages more needs a person."""
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,7 @@ def _run(
                 base.run_stages(job, workers, runner, options)
         return job
 
-    store = Store(recipe.dataset)
-    with store.lock():
+    def once() -> tuple[bool, Manifest, int]:
         job = open_job(recipe, before)
         if not nothing_new(job):
             return True, commit(completed(job)), 0
@@ -123,6 +126,15 @@ def _run(
         if missing:
             restore(missing, lambda: completed(open_job(recipe, before)))
         return False, manifest, len(missing)
+
+    store = Store(recipe.dataset)
+    with store.lock():
+        for _ in range(HEALINGS):
+            try:
+                return once()
+            except DamagedWorkError:  # found by its digest: it is made again from what it was made from
+                remove_damaged(recipe.dataset)
+        return once()
 
 
 def _complete(job: Job) -> bool:

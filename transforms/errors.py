@@ -107,6 +107,17 @@ class DatasetError(CorpusmillError):
     """A dataset directory is missing, damaged, or not one of ours."""
 
 
+class DamagedWorkError(DatasetError):
+    """A stored result under `.corpusmill` is not as it was written. The engine removes it and makes it again."""
+
+    def __init__(self, path: str, what: str) -> None:
+        self.path, self.what = path, what
+        super().__init__(
+            f"{path}: this stored result is damaged ({what}). To go on: run the same command again, which makes it again; if "
+            "that fails, remove the file."
+        )
+
+
 class VerifyError(DatasetError):
     """A published file differs from the digest in its manifest."""
 

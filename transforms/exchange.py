@@ -1,9 +1,10 @@
-"""Exchange files: what one shard sends to others. One Arrow IPC file a sender; each receiver reads its own rows of it.
+"""Exchange files: what one shard sends to others. One file of batches a sender; each receiver reads its own rows of it.
 
-A sender's rows are sorted by receiver and written, uncompressed, in record batches of some 64 kB; the schema's
-metadata says where each receiver's rows begin. A receiver reads the batches that hold its rows and no others, and no service holds
-the data in between. (A memory map would copy nothing, but the kernel maps what lies around each page that is touched: with
-many senders a receiver would seem to hold ten times its rows.)
+A sender's rows are sorted by receiver and written, uncompressed, in record batches of some 64 kB; the
+file's index says where each receiver's rows begin. A receiver reads the batches that hold its rows and no others, each with
+its digest checked (`corpusmill.transforms.batches`), and no service holds the data in between. (A memory map would copy
+nothing, but the kernel maps what lies around each page that is touched: with many senders a receiver would seem to hold ten
+times its rows.)
 
 Key rows are cut into `FINE` slices by the top bits of the mixed key. A task that decides takes a range of slices, so the
 sender's file stays the same when the number of tasks changes.
@@ -11,22 +12,19 @@ sender's file stays the same when the number of tasks changes.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from corpusmill.transforms import storage
 from corpusmill.transforms.arrow import empty_batch
+from corpusmill.transforms.batches import BatchFile, BatchWriter
 from corpusmill.transforms.errors import EngineError
 from corpusmill.transforms.hashing import GOLDEN, U, mix64_array
 
 FINE = 256
 _FINE_BITS = 8
-_BEGINS, _STARTS = b"corpusmill.begins", b"corpusmill.starts"
-"""Metadata: the row at which each receiver's rows begin, and that at which each record batch starts (int64)."""
 _BATCH_BYTES = 1 << 16
 
 
@@ -51,23 +49,6 @@ def write_decisions(path: str, decisions: pa.Table, shards: int) -> int:
     return _write(path, decisions.combine_chunks(), shard, shards)
 
 
-@contextlib.contextmanager
-def _new_file(path: str, schema: pa.Schema, compression: str | None = None) -> Iterator[Any]:
-    """A writer of an IPC file that appears under its name when it is whole, or not at all."""
-    file = storage.NewFile(path)
-    try:
-        options = pa.ipc.IpcWriteOptions(compression=compression)
-        with (
-            file.naming(),
-            pa.OSFile(file.path, "wb") as sink,
-            pa.ipc.new_file(sink, schema, options=options) as writer,
-        ):
-            yield writer
-        file.publish()
-    finally:
-        file.discard()
-
-
 def _write(path: str, table: pa.Table, part: np.ndarray, parts: int) -> int:
     if len(part) and not np.all(part[1:] >= part[:-1]):
         order = np.argsort(part, kind="stable")
@@ -81,15 +62,15 @@ def _write(path: str, table: pa.Table, part: np.ndarray, parts: int) -> int:
         if end - starts[-1] > rows:
             starts += [begin] if begin > starts[-1] else []
             starts += range(begin + rows, end, rows)
-    schema = table.schema.with_metadata({_BEGINS: begins.tobytes(), _STARTS: np.array(starts, "<i8").tobytes()})
-    with _new_file(path, schema) as writer:
+    with BatchWriter(path, table.schema) as writer:
         for start, end in zip(starts, [*starts[1:], table.num_rows], strict=True):
             batches = table.slice(start, end - start).combine_chunks().to_batches() or [empty_batch(table.schema)]
             if len(batches) > 1:
                 raise EngineError(
                     f"{path}: rows of one sender hold more than 2 GiB of one column; make the shards smaller"
                 )
-            writer.write_batch(batches[0].replace_schema_metadata(schema.metadata))
+            writer.write(batches[0])
+        writer.close(begins=begins.tolist(), starts=starts)
     return int(table.nbytes)
 
 
@@ -97,12 +78,13 @@ def write_rows(path: str, table: pa.Table, to: np.ndarray, shards: int) -> int:
     """Write whole rows, one lz4-compressed record batch a receiving shard. Returns the bytes of the rows."""
     order = np.argsort(to, kind="stable")
     begins = np.searchsorted(to[order], np.arange(shards + 1))
-    with _new_file(path, table.schema, compression="lz4") as writer:
+    with BatchWriter(path, table.schema, compression="lz4") as writer:
         for begin, end in zip(begins[:-1], begins[1:], strict=True):
             part = table.take(pa.array(order[begin:end])).combine_chunks().to_batches()
             if len(part) > 1:
                 raise EngineError(f"{path}: more than 2 GiB of one column go to one shard; ask for more shards")
-            writer.write_batch(part[0] if part else empty_batch(table.schema))
+            writer.write(part[0] if part else empty_batch(table.schema))
+        writer.close()
     return int(table.nbytes)
 
 
@@ -110,8 +92,8 @@ def read_rows(paths: Sequence[str], shard: int) -> pa.Table:
     """Whole rows that any of `paths` sends to `shard`, in the order of `paths`."""
 
     def one(path: str) -> pa.RecordBatch:
-        with storage.arrow_input(path, mapped=False) as source:
-            return pa.ipc.open_file(source).get_batch(shard)
+        with BatchFile(path) as file:
+            return file.batch(shard)
 
     return pa.Table.from_batches(storage.each(one, paths, paths[0]))
 
@@ -130,15 +112,13 @@ def read_slices(paths: Sequence[str], first: int, last: int, shards: Sequence[in
 
 
 def _slices_of(path: str, first: int, last: int) -> pa.Table:
-    with storage.arrow_input(path, mapped=False) as source:
-        reader = pa.ipc.open_file(source)
-        schema = reader.schema
-        begins, starts = (np.frombuffer(schema.metadata[name], "<i8") for name in (_BEGINS, _STARTS))
-        begin, end = int(begins[first]), int(begins[last])
+    with BatchFile(path) as file:
+        begins, starts = file.about["begins"], np.array(file.about["starts"])
+        begin, end = begins[first], begins[last]
         if end == begin:
-            return schema.remove_metadata().empty_table()
+            return file.schema.empty_table()
         at = range(int(np.searchsorted(starts, begin, "right")) - 1, int(np.searchsorted(starts, end)))
-        table = pa.Table.from_batches([reader.get_batch(i) for i in at]).replace_schema_metadata(None)
+        table = pa.Table.from_batches([file.batch(i) for i in at])
         return table.slice(begin - int(starts[at[0]]), end - begin)
 
 
@@ -154,10 +134,9 @@ class Parts:
         self.rows = 0
         held: list[pa.RecordBatch] = []
         for path in self._paths:
-            with storage.arrow_input(path, mapped=False) as source:
-                reader = pa.ipc.open_file(source)
-                for number in range(reader.num_record_batches):
-                    held.append(reader.get_batch(number).replace_schema_metadata(None))
+            with BatchFile(path) as file:
+                for batch in file:
+                    held.append(batch)
                     self.rows += held[-1].num_rows
                     if sum(b.num_rows for b in held) >= self._max_rows:
                         yield pa.Table.from_batches(held).combine_chunks()

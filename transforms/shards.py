@@ -2,7 +2,8 @@
 
 Parquet (published shards): zstd, a checksum on every page, row groups of about 1,000 rows (a random row costs
 milliseconds), min/max statistics for every column but text, whose values would leak into the footer and outlive deletion.
-Arrow IPC (staged shards, or by choice): uncompressed and memory-mapped; staged with lz4 blocks where disks are the limit.
+Arrow IPC (by choice): uncompressed and memory-mapped.
+Staged shards: files of batches with digests (`corpusmill.transforms.batches`), with lz4 blocks where disks are the limit.
 
 Where a row group ends depends on the rows alone, never on how they came in batches. A file appears under its name only
 when it is whole: on a disk it is written beside it and renamed, in an object store an object is whole or not there.
@@ -21,11 +22,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from corpusmill.transforms import storage
+from corpusmill.transforms import batches, storage
 from corpusmill.transforms.errors import BadFileError, StoreError
 
 Format = Literal["parquet", "arrow", "stage", "stage-lz4"]
-SUFFIX: dict[str, str] = {"parquet": ".parquet", "arrow": ".arrow", "stage": ".arrow", "stage-lz4": ".arrow"}
+SUFFIX: dict[str, str] = {
+    "parquet": ".parquet",
+    "arrow": ".arrow",
+    "stage": batches.SUFFIX,
+    "stage-lz4": batches.SUFFIX,
+}
 
 GROUP_ROWS = 1_000
 GROUP_BYTES = 32 << 20
@@ -73,22 +79,24 @@ class ShardWriter:
         durable: bool = False,
     ) -> None:
         self.path, self.schema, self._form, self._named = path, schema, form, named
-        self._file = storage.NewFile(path, storage.fresh_name())
-        self._part = self._file.path
-        self._staged = form in ("stage", "stage-lz4")
-        self._durable = durable or not self._staged
+        self._durable = durable
+        self._staged: batches.BatchWriter | None = None
         self._held: list[pa.RecordBatch] = []
         self._held_rows = self._held_bytes = 0
         self._rows = self._text = 0
         self.written: Written | None = None
+        if form in ("stage", "stage-lz4"):
+            self._staged = batches.BatchWriter(path, schema, "lz4" if form == "stage-lz4" else None)
+            return
+        self._file = storage.NewFile(path, storage.fresh_name())
+        self._part = self._file.path
         with self._file.naming():
             self._sink = self._open(level)
 
     def _open(self, level: int) -> Any:
         schema = self.schema
         if self._form != "parquet":
-            options = pa.ipc.IpcWriteOptions(compression="lz4" if self._form == "stage-lz4" else None)
-            return pa.ipc.new_file(self._part, schema, options=options)
+            return pa.ipc.new_file(self._part, schema)
         return pq.ParquetWriter(
             self._part,
             schema,
@@ -108,9 +116,8 @@ class ShardWriter:
             return
         self._rows += batch.num_rows
         self._text += text_bytes(batch) if "text" in batch.schema.names else 0
-        if self._staged:
-            with self._file.naming():
-                self._sink.write_batch(batch)
+        if self._staged is not None:
+            self._staged.write(batch)
             return
         # cut where the group is full: by rows, or by bytes when documents are long
         while batch.num_rows:
@@ -146,6 +153,13 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._staged is not None:
+            try:
+                if kind is None:
+                    self.written = Written(self._rows, self._text, self._staged.close(self._durable), "")
+            finally:
+                self._staged.discard()
+            return
         try:
             if kind is None:
                 self._flush()
@@ -153,10 +167,8 @@ class ShardWriter:
                 self._sink.close()
             if kind is None:
                 with open(self._part, "rb") as f:
-                    if self._durable:
-                        os.fsync(f.fileno())
-                    # staged files are checked by nobody but the run that wrote them
-                    digest = "" if self._staged else hashlib.file_digest(f, "sha256").hexdigest()
+                    os.fsync(f.fileno())
+                    digest = hashlib.file_digest(f, "sha256").hexdigest()
                 self.written = Written(self._rows, self._text, os.path.getsize(self._part), digest)
                 self.path = self._named(self.written) if self._named else self.path
                 self._file.publish(self.path, digest)
@@ -187,6 +199,10 @@ def read_shard(path: str, columns: list[str] | None = None, batch_rows: int = 4_
             whole: Any = path if storage.is_local(path) else storage.open_input(path)
             with pq.ParquetFile(whole, page_checksum_verification=True, pre_buffer=False) as file:
                 yield from file.iter_batches(batch_rows, columns=columns, use_threads=False)
+        elif path.endswith(batches.SUFFIX):
+            with batches.BatchFile(path) as staged:
+                for batch in staged:
+                    yield batch if columns is None else batch.select(columns)
         else:
             # not mapped: pages that were touched would count as memory until the whole shard is read
             with storage.arrow_input(path, mapped=False) as source:
@@ -207,5 +223,8 @@ def shard_schema(path: str) -> pa.Schema:
     """Schema of a shard file, without its metadata."""
     if path.endswith(".parquet"):
         return pq.read_schema(path if storage.is_local(path) else storage.open_input(path)).remove_metadata()
+    if path.endswith(batches.SUFFIX):
+        with batches.BatchFile(path) as staged:
+            return staged.schema
     with storage.arrow_input(path) as source:
         return pa.ipc.open_file(source).schema.remove_metadata()

@@ -4,10 +4,13 @@ A task's **request** is a digest of (kind of work, parameters, requests it build
 **outcome** is a small JSON file stored under the request, written last and at once, so that an outcome means that every
 file it names is whole. Resuming after a crash, retrying and refreshing are all the same look-up.
 
-Layout, below `<dataset>/.corpusmill/`: `done/<aa>/<request>.json`, `work/<aa>/<content>.<what>`, `plans/<digest>.json`,
-`listing.json` (digests of source files by path, size and time), `used/<work>.json` (what a snapshot of this work was made
-from: see `corpusmill.pipelines.operations.gc`), `runs/<id>.json` (`corpusmill.pipelines.dataset.submissions`), `recipe.json`
-(where the recipe's folder is), `lock`.
+Layout, below `<dataset>/.corpusmill/`: `done/<aa>/<request>.json` (outcomes), `work/<aa>/<content>.<what>`,
+`plans/<digest>.json` (task lists), `listing.json` (digests of source files by path, size and time), `used/<work>.json` (what a
+snapshot of this work was made from: see `corpusmill.pipelines.operations.gc`), `runs/<id>.json`
+(`corpusmill.pipelines.dataset.submissions`), `recipe.json` (where the recipe's folder is), `lock`.
+
+Everything that one task writes and another reads is checked when it is read: records by their checksum (`sealed`), task lists
+by their name, files of batches by their digests. A damaged record counts as missing, and what it stood for is made again.
 """
 
 from __future__ import annotations
@@ -17,12 +20,14 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 from corpusmill.pipelines.dataset import lock
 from corpusmill.pipelines.dataset.outcome import Outcome
+from corpusmill.pipelines.dataset.sealed import seal, unseal
 from corpusmill.pipelines.dataset.task_list import TaskList
 from corpusmill.transforms import storage
+from corpusmill.transforms.errors import DamagedWorkError
 
 ENGINE_VERSION = 4
 """Raised when the engine itself would give other bytes for the same recipe."""
@@ -49,6 +54,13 @@ def _whole(path: str, size: int | None) -> bool:
         return False
 
 
+class Used(TypedDict):
+    """What a snapshot was made from: digests of task lists, and the requests of outcomes."""
+
+    plans: list[str]
+    outcomes: list[str]
+
+
 class Store:
     """The results of one dataset directory."""
 
@@ -69,7 +81,12 @@ class Store:
 
     def outcome(self, request: str) -> Outcome | None:
         """The outcome of a finished task, or None. One whose files are gone counts as unfinished."""
-        return self._whole(self._read(self._outcome(request)), None)
+        return self._whole(self.read_outcome(request), None)
+
+    def read_outcome(self, request: str) -> Outcome | None:
+        """The outcome of a task as it is stored, whatever became of its files; None if there is none, or it is damaged."""
+        record: Any = self._read(self._outcome(request))
+        return record
 
     def _whole(self, outcome: Outcome | None, listed: set[str] | None) -> Outcome | None:
         """An outcome, if every file that it names is there, or among those that were `listed`."""
@@ -88,16 +105,17 @@ class Store:
         missing = [r for r in dict.fromkeys(requests) if r not in known]
         listed: set[str] | None = None
         if len(missing) > MANY:  # a listing names a thousand files at the price of one
-            done = {self._relative(e.uri) for e in storage.below(storage.join(self.root, "done"))}
-            missing = [r for r in missing if self._relative(self._outcome(r)) in done]
+            done = {self.relative(e.uri) for e in storage.below(storage.join(self.root, "done"))}
+            missing = [r for r in missing if self.relative(self._outcome(r)) in done]
             listed = (
-                {self._relative(e.uri) for e in storage.below(storage.join(self.root, "work"))} if missing else set()
+                {self.relative(e.uri) for e in storage.below(storage.join(self.root, "work"))} if missing else set()
             )
-        found = storage.each(lambda r: self._whole(self._read(self._outcome(r)), listed), missing, self.dataset)
+        found = storage.each(lambda r: self._whole(self.read_outcome(r), listed), missing, self.dataset)
         known.update({r: o for r, o in zip(missing, found, strict=True) if o is not None})
         return [known.get(r) for r in requests]
 
-    def _relative(self, path: str) -> str:
+    def relative(self, path: str) -> str:
+        """A full path, relative to the dataset."""
         return path[len(self.dataset) :].lstrip("/")
 
     def forget_known(self) -> None:
@@ -122,29 +140,45 @@ class Store:
         for file in outcome.get("files", {}).values():
             if "size" not in file and storage.is_local(self.dataset):
                 file["size"] = storage.stat(self.path(file["path"])).size
-        self._write(self._outcome(request), outcome)
+        self._write(self._outcome(request), dict(outcome))
 
     def save_task_list(self, tasks: TaskList) -> str:
         """Store the task list of a stage; returns its digest."""
         data = json.dumps(tasks, sort_keys=True).encode()
         digest = hashlib.sha256(data).hexdigest()[:40]
-        path = os.path.join(self.root, "plans", f"{digest}.json")
-        if not _whole(path, len(data)):
-            self._write(path, tasks)
+        path = self._task_list(digest)
+        if not (_whole(path, len(data)) and (not storage.is_local(path) or storage.read_bytes(path) == data)):
+            storage.makedirs(os.path.dirname(path))
+            storage.write_atomic(path, data, fsync=False)
         return digest
 
+    def _task_list(self, digest: str) -> str:
+        return os.path.join(self.root, "plans", f"{digest}.json")
+
     def load_task_list(self, digest: str) -> TaskList:
-        """What `save_task_list` stored."""
-        tasks: TaskList = json.loads(storage.read_bytes(os.path.join(self.root, "plans", f"{digest}.json")))
+        """What `save_task_list` stored.
+
+        Raises:
+            DamagedWorkError: it is not there, or damaged.
+        """
+        path = self._task_list(digest)
+        try:
+            data = storage.read_bytes(path)
+        except FileNotFoundError as error:
+            raise DamagedWorkError(path, "it is not there") from error
+        if hashlib.sha256(data).hexdigest()[:40] != digest:
+            raise DamagedWorkError(path, "its bytes do not fit its name")
+        tasks: TaskList = json.loads(data)
         return tasks
 
     def listing(self) -> dict[str, str]:
         """Digests of source files seen before, by "path|size|stamp"."""
-        return self._read(os.path.join(self.root, "listing.json")) or {}
+        record = self._read(os.path.join(self.root, "listing.json"))
+        return record["digests"] if record else {}
 
     def save_listing(self, digests: dict[str, str]) -> None:
         """Replace the remembered digests."""
-        self._write(os.path.join(self.root, "listing.json"), digests)
+        self._write(os.path.join(self.root, "listing.json"), {"digests": digests})
 
     def announce(self, note: dict[str, Any] | None) -> None:
         """Say what runs now, or that nothing does; any process may ask. Where that cannot be written, the work itself fails
@@ -164,29 +198,50 @@ class Store:
         """Keep the first error of a run for the process that waits for it."""
         path = os.path.join(self.root, "failed.json")
         if not storage.has_file(path):
-            self._write(path, [kind, message])
+            self._write(path, {"kind": kind, "message": message})
 
     def take_failure(self) -> tuple[str, str] | None:
         """(class, message) of the first error noted, once."""
         path = os.path.join(self.root, "failed.json")
-        found: Any = self._read(path)
-        if found is None:
+        record = self._read(path)
+        if record is None:
             return None
         storage.remove(path)
-        kind, message = found
-        return kind, message
+        return record["kind"], record["message"]
 
-    def _read(self, path: str) -> Any:
-        """The value of a JSON file; None if it is not there, or torn by a crash of the machine: then it is made again."""
+    def save_used(self, work: str, used: Used) -> None:
+        """Note what a snapshot of this work was made from, before it is committed."""
+        self._write(self.used_path(work), dict(used), fsync=True)
+
+    def load_used(self, work: str) -> Used | None:
+        """What a snapshot of this work was made from; None if it is not known, or its note is damaged."""
+        record: Any = self._read(self.used_path(work))
+        return record
+
+    def used_path(self, work: str) -> str:
+        """The file of `save_used`."""
+        return os.path.join(self.root, "used", f"{work}.json")
+
+    def save_base(self, folder: str) -> None:
+        """Note where the recipe's folder is, so that `forget` can run the recipe again."""
+        self._write(os.path.join(self.root, "recipe.json"), {"base_dir": folder}, fsync=True)
+
+    def load_base(self) -> str | None:
+        """Where the recipe's folder is; None if it is not known, or its note is damaged."""
+        record = self._read(os.path.join(self.root, "recipe.json"))
+        return record["base_dir"] if record else None
+
+    def _read(self, path: str) -> dict[str, Any] | None:
+        """A sealed record; None if it is not there, torn by a crash of the machine, or damaged: then it is made again."""
         try:
-            return json.loads(storage.read_bytes(path))
+            return unseal(storage.read_bytes(path))
         except (FileNotFoundError, ValueError):
             return None
 
-    def _write(self, path: str, value: Any) -> None:
-        # not forced to disk: what a crash of the machine tears is found torn, and made again
+    def _write(self, path: str, record: dict[str, Any], fsync: bool = False) -> None:
+        # mostly not forced to disk: a record that a crash of the machine tears is found torn, and made again
         storage.makedirs(os.path.dirname(path))
-        storage.write_atomic(path, json.dumps(value, sort_keys=True).encode(), fsync=False)
+        storage.write_atomic(path, seal(record), fsync=fsync)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -199,7 +254,3 @@ class Store:
         with lock.held(self.dataset, self.root):
             self.forget_known()
             yield
-
-
-def used_path(store: Store, work: str) -> str:
-    return os.path.join(store.root, "used", f"{work}.json")

@@ -8,16 +8,34 @@ is never committed, and nothing is kept for it.
 
 from __future__ import annotations
 
-import json
 import os
-from typing import Any
+from typing import Any, TypedDict
 
 from corpusmill.pipelines.dataset import suppression
 from corpusmill.pipelines.dataset.results import Store
+from corpusmill.pipelines.dataset.sealed import seal, unseal
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError
 from corpusmill.transforms.manifest import snapshot_numbers
+
+
+class Submission(TypedDict):
+    """What a submitted run is. recipe: with every default, and of each step its class and version; base_dir: the recipe's
+    folder; reads: digest of the list of splits; suppressed: files of the suppression list; since: the newest snapshot then."""
+
+    recipe: dict[str, Any]
+    base_dir: str
+    reads: str
+    suppressed: int
+    since: int
+
+
+def write(dataset: str, run: str, submission: Submission) -> None:
+    """Store the note of a run."""
+    path = path_of(dataset, run)
+    storage.makedirs(os.path.dirname(path))
+    storage.write_atomic(path, seal(dict(submission)))
 
 
 def path_of(dataset: str, run: str) -> str:
@@ -34,7 +52,7 @@ def runs(dataset: str) -> list[str]:
     ]
 
 
-def read(dataset: str, run: str) -> dict[str, Any]:
+def read(dataset: str, run: str) -> Submission:
     """The note of a run.
 
     Raises:
@@ -42,13 +60,10 @@ def read(dataset: str, run: str) -> dict[str, Any]:
     """
     path = path_of(dataset, run)
     try:
-        data: dict[str, Any] = json.loads(storage.read_bytes(path))
-        if data.keys() >= {"recipe", "base_dir", "reads", "suppressed"}:
-            return data
-        what = "it lacks a part"
-    except (ValueError, AttributeError) as error:
-        what = str(error)
-    raise DatasetError(f"{path}: damaged: {what}. Submit the recipe again: what is finished is reused.")
+        record: Any = unseal(storage.read_bytes(path))
+    except ValueError as error:
+        raise DatasetError(f"{path}: damaged: {error}. Submit the recipe again: what is finished is reused.") from error
+    return record
 
 
 def committed_as(dataset: str, work: str, since: int) -> int | None:
@@ -68,7 +83,7 @@ def waiting(dataset: str) -> list[str]:
         except DatasetError:
             found.append(run)
             continue
-        if data["suppressed"] == listed and committed_as(dataset, run, data.get("since", 0)) is None:
+        if data["suppressed"] == listed and committed_as(dataset, run, data["since"]) is None:
             found.append(run)
     return found
 
@@ -77,7 +92,7 @@ def ended(dataset: str, kept: set[int]) -> list[str]:
     """Runs that nobody can ask for any more: void, or committed as a snapshot that is none of those `kept`."""
     live = set(waiting(dataset))
     gone = [r for r in runs(dataset) if r not in live]
-    return [r for r in gone if committed_as(dataset, r, read(dataset, r).get("since", 0)) not in kept]
+    return [r for r in gone if committed_as(dataset, r, read(dataset, r)["since"]) not in kept]
 
 
 def known(dataset: str, run: str) -> None:

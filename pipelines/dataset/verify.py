@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 
-from corpusmill.pipelines.dataset import suppression
+from corpusmill.pipelines.dataset import suppression, work
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import BadFileError, DatasetError
@@ -30,6 +30,8 @@ def problems(reader: Dataset, number: int | None = None) -> list[str]:
         found.append(f"{name}: says what was committed, but in other bytes")
     if newest:
         found += _card_problems(reader.path, manifest)
+        todo = "remove it, and a run that needs it makes it again"
+        found += [f"{name}: {problem}; {todo}" for name, problem in work.damaged(reader.path)]
     return found
 
 

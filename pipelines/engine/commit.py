@@ -16,7 +16,7 @@ from collections import Counter
 
 from corpusmill.pipelines.dataset import lock, openlineage
 from corpusmill.pipelines.dataset.outcome import Outcome, WorkFile
-from corpusmill.pipelines.dataset.results import request_of, used_path
+from corpusmill.pipelines.dataset.results import request_of
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.verify import sums
 from corpusmill.pipelines.engine import expectations
@@ -26,7 +26,7 @@ from corpusmill.pipelines.engine.job import Job
 from corpusmill.pipelines.engine.mixture import mixture
 from corpusmill.pipelines.recipe.released import released
 from corpusmill.transforms import storage
-from corpusmill.transforms.errors import DatasetError, LockedError
+from corpusmill.transforms.errors import DamagedWorkError, DatasetError, LockedError
 from corpusmill.transforms.manifest import (
     FORMAT,
     Column,
@@ -59,7 +59,8 @@ def commit(job: Job, newest: int | None = None) -> Manifest:
     remember(job)
     wanted: dict[str, str] = {}
     files, tables = _shards(job, outcomes, wanted), _tables(job, wanted)
-    publish(job, wanted)
+    named = [*files, *(f for many in tables.values() for f in many)]
+    publish(job, wanted, {f["path"]: f["sha256"] for f in named})
     indexes = {os.path.dirname(o["files"]["ids"]["path"]) for o in job.outcomes(0) if "ids" in o["files"]}
     storage.sync_folders(job.store.path(f) for f in sorted({os.path.dirname(f) for f in indexes} | indexes))
     manifest: ManifestBody = {
@@ -144,14 +145,26 @@ def published_names(job: Job) -> dict[str, str]:
     return wanted
 
 
-def publish(job: Job, wanted: dict[str, str]) -> None:
-    """Give finished work the names that the snapshot calls it by (name -> path of the work), where it has them not yet."""
+def publish(job: Job, wanted: dict[str, str], digests: dict[str, str]) -> None:
+    """Give finished work the names that the snapshot calls it by (name -> path of the work), where it does not have them yet.
+
+    digests: the SHA-256 that each name must have. A file that is there is replaced if its work was made again since, and it
+    has other bytes.
+
+    Raises:
+        DamagedWorkError: the bytes of some work are not as it was finished.
+    """
 
     def one(name: str) -> None:
-        target = os.path.join(job.dataset, name)
-        if not storage.has_file(target):
-            storage.makedirs(os.path.dirname(target))
-            storage.link_or_copy(job.store.path(wanted[name]), target)
+        target, work = os.path.join(job.dataset, name), job.store.path(wanted[name])
+        if storage.has_file(target):
+            again = storage.is_local(work) and storage.stat(work).modified > storage.stat(target).modified
+            if not again or storage.sha256_of(target) == digests[name]:
+                return
+        if storage.is_local(work) and storage.sha256_of(work) != digests[name]:
+            raise DamagedWorkError(work, "its SHA-256 is not that of its outcome")
+        storage.makedirs(os.path.dirname(target))
+        storage.link_or_copy(work, target)
 
     storage.each(one, wanted, job.dataset)
 
@@ -256,12 +269,9 @@ def remember(job: Job) -> None:
         plans.append(ready.task_list)
         outcomes.update(ready.requests)
         outcomes.update(o["content"] for o in job.outcomes(number))
-    note = {"plans": plans, "outcomes": sorted(outcomes)}
-    path = used_path(job.store, job.work_digest())
-    storage.makedirs(os.path.dirname(path))
-    storage.write_atomic(path, json.dumps(note).encode())
+    job.store.save_used(job.work_digest(), {"plans": plans, "outcomes": sorted(outcomes)})
     # where the recipe's folder is, so that `forget` can run it again; relative on a disk, for the whole tree may be moved
     base = str(job.recipe.base_dir.resolve())
     if storage.is_local(job.dataset):
         base = os.path.relpath(base, storage.absolute(job.dataset))
-    storage.write_atomic(os.path.join(job.store.root, "recipe.json"), json.dumps({"base_dir": base}).encode())
+    job.store.save_base(base)

@@ -53,7 +53,7 @@ def run_decide(task: Task) -> Outcome:
         came = np.array(waves, np.uint32)[column(keys, "shard")]
         keys = keys.append_column("arrival", pa.array(came))
     decided = group.transform.decide(task.stage.round, keys)
-    path = job.store.work(task.request, "told.arrow")
+    path = job.store.work(task.request, "told.batches")
     size = write_decisions(task.path(path), decided.decisions, len(paths))
     files: dict[str, WorkFile] = {"told": {"path": path}}
     for name, table in decided.tables.items():
@@ -74,7 +74,7 @@ def run_gather(task: Task) -> Outcome:
     rows = np.array(task.shared["rows"], np.int64)
     decisions = Parts(task.paths(task.shared["told"]))
     gathered = group.gather(task.stage.round, decisions, rows)
-    path = task.job.store.work(task.request, "told.arrow")
+    path = task.job.store.work(task.request, "told.batches")
     size = write_decisions(task.path(path), gathered, len(rows))
     return {
         "content": task.request,
@@ -98,7 +98,7 @@ def run_scatter(task: Task) -> Outcome:
         parts.append(routed.batch.append_column(ORDER, pa.array(routed.order, pa.uint64())))
         to.append(routed.to)
     chain.check()
-    path = job.store.work(task.request, "moved.arrow")
+    path = job.store.work(task.request, "moved.batches")
     table = pa.Table.from_batches(parts)
     size = write_rows(task.path(path), table, np.concatenate(to), shared["to"])
     files: dict[str, WorkFile] = {"moved": {"path": path}}

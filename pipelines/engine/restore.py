@@ -51,4 +51,4 @@ def restore(missing: dict[str, str], completed: Callable[[], Job]) -> None:
             f"{job.dataset}: {other[0]} is not there, and the recipe no longer gives its bytes. To go on: restore it from a "
             "copy, or change the recipe or its sources, so that a new snapshot follows."
         )
-    publish(job, {name: names[name] for name in missing})
+    publish(job, {name: names[name] for name in missing}, missing)

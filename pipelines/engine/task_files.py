@@ -32,7 +32,7 @@ class KeyRows:
         """Write the file: (how an outcome names it, bytes of its rows)."""
         if self._schema is None:
             raise EngineError(f"{self._group.name}: no batch was offered for keys")
-        path = job.store.work(content, "keys.arrow")
+        path = job.store.work(content, "keys.batches")
         size = write_keys(job.store.path(path), self._batches, self._schema)
         return {"path": path}, size
 

@@ -90,7 +90,10 @@ def stored_recipe(dataset: str) -> Recipe:
             f"start. If the recipe is yours, {advice}"
         )
     try:
-        base = Path(json.loads(storage.read_bytes(os.path.join(Store(dataset).root, "recipe.json")))["base_dir"])
+        noted = Store(dataset).load_base()
+        if noted is None:
+            raise RecipeError("the note of its folder is not there, or damaged")
+        base = Path(noted)
         if storage.is_local(dataset):  # a local path is stored relative to the dataset
             base = Path(os.path.realpath(dataset), base)
         recipe = restored(Dataset(dataset).manifest()["recipe"], Path(os.path.normpath(base)))
@@ -244,7 +247,7 @@ def _entries(dataset: str, recipe: Recipe, asked: Takedown) -> dict[str, Iterabl
 
 def _indexes(dataset: str) -> Iterable[str]:
     work = storage.below(os.path.join(Store(dataset).root, "work"))
-    yield from sorted(e.uri for e in work if e.uri.endswith(".ids.arrow"))
+    yield from sorted(e.uri for e in work if e.uri.endswith(".ids.batches"))
 
 
 def _ids_of_users(dataset: str, users: tuple[str, ...]) -> set[str]:

@@ -11,7 +11,6 @@ kept while a submitted run may be in progress (`corpusmill.pipelines.dataset.sub
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import time
@@ -20,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from corpusmill.pipelines.dataset import lock, submissions
-from corpusmill.pipelines.dataset.results import Store, used_path
+from corpusmill.pipelines.dataset.results import Store, Used
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.system_errors import explained
 from corpusmill.pipelines.operations import lineage
@@ -165,14 +164,12 @@ def _work(dataset: str, entries: dict[str, Entry], manifests: dict[int, Manifest
     """Files in `.corpusmill` that no run would reuse."""
     store = Store(dataset)
     newest = manifests[max(manifests)]
-    try:
-        note = json.loads(storage.read_bytes(used_path(store, newest["work"])))
-        since = storage.stat(used_path(store, newest["work"])).modified
-    except (FileNotFoundError, ValueError):
-        if not purge:  # the work of the newest snapshot is unknown
-            return []
-        note, since = {"plans": [], "outcomes": []}, 0.0
-    outcomes, plans = set(note["outcomes"]), set(note["plans"])
+    used = store.load_used(newest["work"])
+    if used is None and not purge:  # the work of the newest snapshot is unknown
+        return []
+    since = storage.stat(store.used_path(newest["work"])).modified if used else 0.0
+    kept: Used = used or {"plans": [], "outcomes": []}
+    outcomes, plans = set(kept["outcomes"]), set(kept["plans"])
     needed: set[str] = set()
     unused: list[str] = []
     stems = {n: os.path.basename(n).removesuffix(".json") for n in entries}

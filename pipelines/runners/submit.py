@@ -8,7 +8,6 @@ it since, and one that lost a race commits on top of the winner. A run that does
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -86,7 +85,7 @@ def save_run(job: Job) -> str:
         }
         for s in recipe.steps
     ]
-    made: dict[str, Any] = {
+    submission: submissions.Submission = {
         "recipe": {**recipe.canonical(), "steps": steps},
         "base_dir": str(recipe.base_dir.resolve()),
         "reads": job.reads,
@@ -94,9 +93,7 @@ def save_run(job: Job) -> str:
         "since": max(snapshot_numbers(job.dataset), default=0),
     }
     run = run_id(job)
-    path = submissions.path_of(job.dataset, run)
-    storage.makedirs(os.path.dirname(path))
-    storage.write_atomic(path, json.dumps(made, sort_keys=True, indent=1).encode())
+    submissions.write(job.dataset, run, submission)
     return run
 
 
@@ -152,7 +149,7 @@ def commit_run(dataset: str, run: str | None = None) -> tuple[str, dict[str, Any
     """
     run = _named(dataset, run)
     data = submissions.read(dataset, run)
-    number = submissions.committed_as(dataset, run, data.get("since", 0))
+    number = submissions.committed_as(dataset, run, data["since"])
     if number is not None and not _has_work(dataset, data["reads"]):
         return run, Dataset(dataset).manifest(number)
     job = load_run(dataset, run)
@@ -174,7 +171,7 @@ def commit_once(job: Job) -> dict[str, Any]:
         return finish(job.dataset)
     run = run_id(job)
     noted = storage.has_file(submissions.path_of(job.dataset, run))
-    since = submissions.read(job.dataset, run).get("since", 0) if noted else 0
+    since = submissions.read(job.dataset, run)["since"] if noted else 0
     number = submissions.committed_as(job.dataset, job.work_digest(), since)
     if number is not None:
         finish(job.dataset)

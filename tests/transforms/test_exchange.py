@@ -3,6 +3,7 @@ import pyarrow as pa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from corpusmill.transforms.batches import BatchFile
 from corpusmill.transforms.exchange import (
     FINE,
     Parts,
@@ -109,9 +110,8 @@ def test_a_receiver_reads_its_own_batches_only(tmp_path):
     keys = np.sort(np.random.default_rng(1).integers(0, 2**64, 40_000, dtype=np.uint64))
     path = str(tmp_path / "a")
     write_keys(path, [batch(keys)], SCHEMA)
-    with pa.OSFile(path) as source:
-        reader = pa.ipc.open_file(source)
-        sizes = [reader.get_batch(i).num_rows for i in range(reader.num_record_batches)]
+    with BatchFile(path) as file:
+        sizes = [batch.num_rows for batch in file]
     assert sum(sizes) == len(keys)
     assert len(sizes) > 8
     assert max(sizes) < 2 * len(keys) / len(sizes)

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpusmill.transforms.errors import BadFileError
-from corpusmill.transforms.shards import GROUP_ROWS, ShardWriter, read_shard, shard_schema, text_bytes
+from corpusmill.transforms.shards import GROUP_ROWS, SUFFIX, ShardWriter, read_shard, shard_schema, text_bytes
 
 
 def documents(n, size=20):
@@ -67,7 +67,7 @@ def test_a_failed_write_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize("form", ["parquet", "arrow", "stage"])
 def test_round_trip_and_empty_shards(tmp_path, form):
-    path = str(tmp_path / ("x.parquet" if form == "parquet" else "x.arrow"))
+    path = str(tmp_path / ("x" + SUFFIX[form]))
     batch = documents(1_500)
     write(path, [batch], batch.schema, form)
     assert pa.Table.from_batches(read_shard(path)).combine_chunks() == pa.Table.from_batches([batch])

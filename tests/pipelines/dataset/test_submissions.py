@@ -233,4 +233,4 @@ def test_the_last_step_of_a_job_waits_for_who_writes_the_dataset(recipe, monkeyp
     with job.store.lock(), pytest.raises(LockedError):
         list(graph._Publish(job).process(0))
     assert sum(waits[3:]) == sum(graph.LOCK_WAITS) >= 600
-    assert json.loads((recipe.base_dir / "out" / ".corpusmill" / "failed.json").read_text())[0] == "LockedError"
+    assert json.loads((recipe.base_dir / "out" / ".corpusmill" / "failed.json").read_text())["kind"] == "LockedError"

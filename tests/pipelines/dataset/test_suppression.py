@@ -80,7 +80,7 @@ def test_a_list_that_is_gone_stops_the_next_run(tmp_path):
 def test_the_gate_counts_and_hides(tmp_path):
     spec = SourceSpec(name="s", path="x", columns={"id": "id", "user": "who"})
     listed = suppression.append(str(tmp_path), {"id": ["b"], "user": ["eve"]})
-    index = str(tmp_path / "a.ids.arrow")
+    index = str(tmp_path / "a.ids.batches")
     gate = suppression.Gate(listed, spec, index)
     bad = BadRows("s")
     for raw in ('{"id": "b", "text": nu', '{"id": "x", "who": "eve"}', '{"id": "fine"}', "no json at all"):

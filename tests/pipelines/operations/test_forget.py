@@ -61,9 +61,8 @@ def holding(folder: Path, words: list[str]) -> list[str]:
         blob = path.read_bytes()
         if path.suffix == ".parquet":
             blob += repr(pq.read_table(path).to_pylist()).encode()
-        elif path.suffix == ".arrow":
-            with pa.memory_map(str(path)) as source:
-                blob += repr(pa.ipc.open_file(source).read_all().to_pylist()).encode()
+        elif path.suffix in (".arrow", ".batches"):
+            blob += repr([batch.to_pylist() for batch in read_shard(str(path))]).encode()
         if any(w.encode() in blob for w in words):
             found.append(str(path.relative_to(folder)))
     return found

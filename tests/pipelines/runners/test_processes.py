@@ -132,7 +132,7 @@ def test_a_worker_that_dies_at_work_ends_the_run_and_the_same_command_goes_on(tm
     assert workers_of(os.getpid()) == []
     assert "Traceback" not in capfd.readouterr().err
     untouched(tmp_path / "out")
-    done = len(list((tmp_path / "out" / ".corpusmill" / "work").rglob("*.keys.arrow")))
+    done = len(list((tmp_path / "out" / ".corpusmill" / "work").rglob("*.keys.batches")))
     assert done == len(before) - 2
 
     result = run(recipe, workers=2, options=PROCESSES)

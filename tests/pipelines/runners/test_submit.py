@@ -1,6 +1,5 @@
 """Runs that nobody waits for: known by their id, committed any number of times, never over a takedown."""
 
-import json
 import os
 import threading
 
@@ -80,12 +79,9 @@ def test_a_damaged_run_is_told_by_its_file(recipe, data):
 
 def test_a_step_of_another_version_is_not_committed(recipe):
     name = save_run(open_job(recipe))
-    path = submissions.path_of(recipe.dataset, name)
-    with open(path) as file:
-        data = json.load(file)
-    data["recipe"]["steps"][0]["version"] += 1
-    with open(path, "w") as file:
-        json.dump(data, file)
+    submission = submissions.read(recipe.dataset, name)
+    submission["recipe"]["steps"][0]["version"] += 1
+    submissions.write(recipe.dataset, name, submission)
     with pytest.raises(DatasetError, match=r"the run used exact@2, here is exact@1"):
         load_run(recipe.dataset, name)
 

@@ -1,0 +1,136 @@
+"""A manifest is data from somewhere: whatever it says is checked before anything follows it."""
+
+import copy
+import json
+
+import pytest
+
+from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.manifest import (
+    body_of,
+    checked_path,
+    checksum,
+    files_of,
+    manifest_bytes,
+    manifest_name,
+    parse_manifest,
+    read_manifest,
+    snapshot_numbers,
+)
+
+FILE = {"path": "data/web-0123456789abcdef0123.parquet", "rows": 2, "bytes": 9, "size": 700, "sha256": "a" * 64}
+STEP = {"name": "clean", "kind": "map", "rows_in": 2, "rows_out": 2, "derived": 0, "bytes_in": 9, "bytes_out": 9}
+BODY = {
+    "format": 2,
+    "name": "web",
+    "parent": {"number": 1, "digest": "b" * 64},
+    "documents": 2,
+    "bytes": 9,
+    "content": "c" * 40,
+    "files": [{**FILE, "source": "web"}],
+    "tables": {"dropped": [{**FILE, "path": "dropped/0-0123456789abcdef0123.parquet"}]},
+    "funnel": {
+        "sources": [{"name": "web", "rows": 2, "bytes": 9, "quarantined": 0}],
+        "steps": [{**STEP, "dropped": {}}],
+        "rows_in": 2,
+        "rows_out": 2,
+        "quarantined": 0,
+    },
+    "schema": [{"name": "id", "type": "string"}],
+    "recipe": {"output": {"level": 3}, "sources": [{"name": "web"}], "steps": []},
+    "recipe_digest": "d" * 32,
+    "work": "e" * 40,
+    "inputs": [{"source": "web", "path": "raw/a", "size": 3, "digest": "f" * 32, "arrival": 1}],
+}
+
+
+def forged(**changes):
+    """The bytes of a manifest whose checksum fits what somebody wrote into it."""
+    body = copy.deepcopy(BODY) | changes
+    return json.dumps({**body, "checksum": checksum(body)}).encode()
+
+
+def test_what_is_written_is_read_again_and_checked(tmp_path):
+    (tmp_path / "snapshots").mkdir()
+    (tmp_path / manifest_name(2)).write_bytes(manifest_bytes(BODY))
+    (tmp_path / "snapshots" / ".tmp-1").touch()
+    manifest = read_manifest(str(tmp_path), 2)
+    assert snapshot_numbers(str(tmp_path)) == [2]
+    assert (manifest["number"], manifest["created"], len(manifest["digest"])) == (2, None, 64)
+    assert body_of(manifest) == BODY
+    assert manifest_bytes(manifest) == manifest_bytes(BODY)
+    assert [f["path"].split("/")[0] for f in files_of(manifest)] == ["data", "dropped"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../victim/x.parquet",
+        "data/../../x.parquet",
+        "/etc/x.parquet",
+        "data//x.parquet",
+        "data/./x.parquet",
+        "data\\..\\x.parquet",
+        "data/.hidden.parquet",
+        ".corpusmill/work/x.parquet",
+        "snapshots/000001.parquet",
+        "suppressed/x.parquet",
+        "s3://bucket/x.parquet",
+        "data/x.py",
+        "data/a\n.parquet",
+        "a/b/c/d.parquet",
+        "",
+        None,
+        3,
+    ],
+)
+def test_a_path_that_no_commit_writes_is_refused(path):
+    with pytest.raises(ValueError, match="none of a published file"):
+        checked_path(path, "here")
+    with pytest.raises(DatasetError, match=r"m\.json is damaged: files\[0\]: the path .* Restore it from a copy"):
+        parse_manifest(forged(files=[{**FILE, "path": path}]), "m.json")
+    with pytest.raises(DatasetError, match=r"tables\.pairs\[0\]"):
+        parse_manifest(forged(tables={"pairs": [{**FILE, "path": path}]}), "m.json")
+
+
+@pytest.mark.parametrize("path", ["data/a-0.parquet", "scores/gopher#2/1-0.parquet", "data/a.arrow"])
+def test_a_path_that_a_commit_writes_is_taken(path):
+    assert checked_path(path, "here") == path
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"format": 3}, "format is 3"),
+        ({"work": "../x"}, "work is no digest"),
+        ({"documents": -1}, "documents is missing or no count"),
+        ({"documents": True}, "documents is missing or no count"),
+        ({"name": None}, "name is missing or no text"),
+        ({"files": {}}, "files is missing or no list"),
+        ({"files": ["x"]}, r"files\[0\] is missing or no mapping"),
+        ({"files": [{**FILE, "sha256": "zz"}]}, r"files\[0\]\.sha256 is no digest"),
+        ({"files": [{**FILE, "rows": "2"}]}, r"files\[0\]\.rows is missing or no count"),
+        ({"tables": {"dropped": {}}}, r"tables\.dropped is missing or no list"),
+        ({"funnel": {**BODY["funnel"], "steps": [{**STEP, "dropped": {"short": -1}}]}}, "dropped.short is missing"),
+        ({"funnel": {**BODY["funnel"], "rows_in": None}}, "funnel.rows_in is missing"),
+        ({"schema": [{"name": "id"}]}, r"schema\[0\]\.type is missing"),
+        ({"recipe": {"sources": [], "steps": []}}, "recipe.output is missing"),
+        ({"recipe": {"output": {}, "sources": [{}], "steps": []}}, r"recipe\.sources\[0\]\.name is missing"),
+        ({"inputs": [{"source": "s", "path": "p", "size": 1, "digest": 3}]}, r"inputs\[0\]\.digest is missing"),
+        ({"parent": {"number": 1, "digest": "x"}}, "parent.digest is no digest"),
+        ({"suppressed": {"lists": 1}}, "suppressed.digest is no digest"),
+        ({"purged": {"was": ["x"], "lists": 1}}, "purged.was is no digest"),
+        ({"rollback": []}, "rollback is missing or no mapping"),
+        ({"privacy": []}, "privacy is missing or no mapping"),
+        ({"mixture": [{"domain": 1}]}, r"mixture\[0\]\.domain is missing"),
+    ],
+)
+def test_a_field_of_another_form_is_named(changes, said):
+    with pytest.raises(DatasetError, match=said):
+        parse_manifest(forged(**changes), "m.json")
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"null", b"\xff", b'{"format": 2}', b"[" * 100_000])
+def test_what_is_no_manifest_is_damaged(data):
+    with pytest.raises(DatasetError, match=r"m\.json is damaged"):
+        parse_manifest(data, "m.json")
