@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: install demo test lint bench effects faults images lock schedulers clean
+.PHONY: install demo test lint docs bench effects faults images lock schedulers clean
 
 install: $(STAMP)
 
@@ -27,6 +27,10 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/hadolint docker/Dockerfile
+
+# the site, in build/site; `$(BIN)/mkdocs serve` shows it while you write
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 bench: $(STAMP)
 	$(BIN)/python -m tests.benchmarks.run $(if $(PEERS),--peers) $(BENCH_ARGS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import inspect
 import json
 import re
@@ -107,7 +108,7 @@ def index(steps: dict[str, type[Transform]]) -> str:
     """The list of all steps by heading."""
     lines = ["# Steps", "", "A recipe lists steps in the order in which documents go through them.", ""]
     for heading in dict.fromkeys(GROUPS.values()):
-        lines += [f"## {heading}", "", "| step | |", "|---|---|"]
+        lines += [f"## {heading}", "", "| step | what it does |", "|---|---|"]
         listed = {n: s for n, s in steps.items() if group_of(s.__module__) == heading}
         lines += [f"| [`{name}`]({name}.md) | {cell(summary(step))} |" for name, step in listed.items()]
         lines.append("")
@@ -129,13 +130,13 @@ def page(step: type[Transform], costs: dict[str, list[tuple[str, str]]]) -> str:
     written = f"- {step.name}: {values}" if values else f"- {step.name}"
     lines += ["## In a recipe", "", "```yaml", "steps:", f"  {written}", "```", ""]
     lines += ["## Fields", "", *fields(step), ""]
-    lines += ["## Facts", "", "| | |", "|---|---|"]
-    lines.append(f"| kind | {kind}: {KINDS[kind]} |")
-    lines.append(f"| version | {step.version}; a recipe pins it as `{step.name}@{step.version}` |")
-    lines.append(f"| looks at | {REACH[step.stability]} |")
-    lines.append(f"| in Python | `from corpusmill.steps import {step.__name__}` |")
+    lines += ["## Facts", ""]
+    lines.append(f"- **Kind**: {kind}. It {KINDS[kind]}.")
+    lines.append(f"- **Version**: {step.version}. A recipe pins it as `{step.name}@{step.version}`.")
+    lines.append(f"- **It looks at** {REACH[step.stability]}.")
+    lines.append(f"- **In Python**: `from corpusmill.steps import {step.__name__}`")
     for what, speed in costs.get(step.name, []):
-        lines.append(f"| cost, {what} | {speed} MB of text per CPU second ([how it is measured](../benchmarks/index.md)) |")
+        lines.append(f"- **Cost, {what}**: {speed} MB of text per CPU second ([measured](../benchmarks/index.md)).")
     return "\n".join(lines) + "\n"
 
 
@@ -164,7 +165,7 @@ def body(doc: str) -> list[str]:
 def escaped(line: str) -> str:
     """A line with what Markdown or HTML would take as markup outside of code spans made plain."""
     parts = re.split(r"(`[^`]*`)", line)
-    plain = [p if p.startswith("`") else re.sub(r"([*_<\[])", r"\\\1", p) for p in parts]
+    plain = [p if p.startswith("`") else re.sub(r"([*_\[])", r"\\\1", html.escape(p, False)) for p in parts]
     text = "".join(plain)
     return re.sub(r"^\\\*\\\*(\w+)\\\*\\\*:", r"**\1**:", text)
 

@@ -7,7 +7,9 @@ A comment before a block changes that:
     <!-- exits: 3 -->        its last command leaves with that code
     <!-- tested by: FILE --> a test of the repository runs it
     <!-- part of: KIND -->   a part of another settings file: train, selftrain, party or job
-    <!-- in: FOLDER -->      this and what follows runs in a copy of that folder of the repository
+    <!-- in: FOLDER -->      this and what follows runs in a copy of that folder of the examples, or `a scratch copy` of all
+
+A block of `diff` puts its lines with a plus behind the line before them, in the file of its title.
 """
 
 import contextlib
@@ -28,6 +30,8 @@ from corpusmill.pipelines.recipe.model import loads
 ROOT = Path(__file__).resolve().parents[2]
 NOT_RUN = ("text", "pycon", "json", "html", "")
 """Languages of blocks that show something."""
+SCRATCH = "a scratch copy"
+CODE = ("corpusmill", "pipelines", "transforms", "training", "privacy", "tests", "pyproject.toml")
 _FENCE = re.compile(r"^( *)```(\w*)(.*)$")
 _TITLE = re.compile(r'title="([^"]+)"')
 _MARK = re.compile(r"<!-- *(needs|exits|tested by|part of|in): *(.*?) *-->")
@@ -77,14 +81,18 @@ class Session:
 
     def run(self, block: Block) -> None:
         """Do what a block says, or raise an AssertionError or the error of the block."""
-        if "in" in block.marks:
+        if block.marks.get("in") == SCRATCH:
+            self.folder = self._scratch()
+        elif "in" in block.marks:
             self.folder = self._root / block.marks["in"]
         if file := block.marks.get("tested by"):
             assert (ROOT / file).exists(), f"line {block.line}: there is no {file}"
             return
         if "needs" in block.marks or block.language in NOT_RUN:
             return
-        if block.title and block.language != "sh":
+        if block.language == "diff":
+            self._insert(block)
+        elif block.title and block.language != "sh":
             (self.folder / block.title).write_text(block.text)
         elif block.language == "yaml":
             check_yaml(block)
@@ -95,9 +103,31 @@ class Session:
         else:
             raise AssertionError(f"line {block.line}: a block of `{block.language}` is neither run nor marked")
 
+    def _scratch(self) -> Path:
+        folder = self._root / "scratch"
+        if not folder.exists():
+            for name in CODE:
+                if (ROOT / name).is_dir():
+                    ignored = shutil.ignore_patterns("__pycache__")
+                    shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
+                else:
+                    shutil.copy(ROOT / name, folder / name)
+        return folder
+
+    def _insert(self, block: Block) -> None:
+        before, *added = block.text.splitlines()
+        file = self.folder / block.title
+        lines = file.read_text(encoding="utf-8").splitlines()
+        assert before[1:] in lines, f"line {block.line}: {block.title} has no line `{before[1:]}`"
+        at = lines.index(before[1:]) + 1
+        assert all(line.startswith("+") for line in added)
+        file.write_text("\n".join([*lines[:at], *(line[1:] for line in added), *lines[at:]]) + "\n", encoding="utf-8")
+
     def _shell(self, block: Block) -> None:
         bin = Path(sys.executable).parent
         environment = os.environ | {"PATH": f"{bin}:{os.environ['PATH']}", "OMP_NUM_THREADS": "1", "NO_COLOR": "1"}
+        if self.folder.name == "scratch":
+            environment["PYTHONPATH"] = str(self.folder)
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", block.text],
             cwd=self.folder,
