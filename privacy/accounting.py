@@ -27,6 +27,8 @@ ADJACENCY = "add-or-remove"
 """The adjacency of every epsilon here: neighbours differ in the presence of one unit."""
 FINE, COARSE = 1e-4, 1e-3
 """Widths of the grid on which privacy losses lie; a coarser one is faster and only makes epsilon larger."""
+CELLS = 2_000_000
+"""Most cells of a grid for Gaussian sums; where losses spread further, the grid is coarser and epsilon a little larger."""
 
 
 class Event(BaseModel):
@@ -115,8 +117,17 @@ def epsilon(events: Iterable[Event], delta: float, accountant: str = "pld", inte
 
 @lru_cache(512)
 def _pld_epsilon(events: tuple[Event, ...], delta: float, interval: float) -> float:
+    mu = math.sqrt(sum(e.count / e.sigma**2 for e in events if e.kind == "gaussian"))
+    others = [e for e in events if e.kind != "gaussian"]
+    if all(e.kind == "approximate" and e.epsilon == 0 for e in others):
+        lost = -math.expm1(sum(e.count * math.log1p(-e.delta) for e in others))
+        return _gaussian_epsilon(mu, delta, lost)
+    # n Gaussian sums are one with less noise, exactly; the grid must hold its losses, which a large one spreads far
+    if mu:
+        others.append(Event(kind="gaussian", sigma=1 / mu))
+        interval = max(interval, (mu * mu / 2 + 10 * mu) * 2 / CELLS)
     total: Any = None
-    for event in events:
+    for event in others:
         try:
             one = _pld(event, interval)
             total = one if total is None else total.compose(one)
@@ -126,6 +137,39 @@ def _pld_epsilon(events: tuple[Event, ...], delta: float, interval: float) -> fl
                 "nothing. Take more noise; below 0.1 there is no privacy to speak of."
             ) from None
     return total.get_epsilon_for_delta(delta)
+
+
+def _gaussian_epsilon(mu: float, delta: float, lost: float = 0.0) -> float:
+    """Epsilon at `delta` of a Gaussian mechanism whose means are mu deviations apart, by its closed form.
+
+    delta(e) = Phi(mu / 2 - e / mu) - exp(e) Phi(-mu / 2 - e / mu)    (Balle and Wang 2018, theorem 8)
+
+    lost: probability of an outcome that gives everything away, from events of kind `approximate` without epsilon.
+    """
+    from scipy.special import log_ndtr  # type: ignore[import-untyped]
+
+    left = (delta - lost) / (1 - lost)
+    if left <= 0:
+        return math.inf
+
+    def exceeds(eps: float) -> bool:
+        first, second = log_ndtr(mu / 2 - eps / mu), eps + log_ndtr(-mu / 2 - eps / mu)
+        return bool(first > second and first + _log1mexp(second - first) > math.log(left))
+
+    if mu == 0 or not exceeds(0.0):
+        return 0.0
+    low, high = 0.0, 1.0
+    while exceeds(high):
+        low, high = high, 2 * high
+    while high - low > 1e-9 * max(1.0, high):
+        middle = (low + high) / 2
+        low, high = (middle, high) if exceeds(middle) else (low, middle)
+    return high
+
+
+def _log1mexp(x: float) -> float:
+    """log(1 - exp(x)) for x < 0."""
+    return math.log(-math.expm1(x))
 
 
 @lru_cache(16)
@@ -141,8 +185,8 @@ def _pld(event: Event, interval: float) -> Any:
         one = pld.from_privacy_parameters(common.DifferentialPrivacyParameters(event.epsilon, event.delta), **grid)
     elif event.kind == "laplace":
         one = pld.from_laplace_mechanism(event.sigma, **grid)
-    elif event.kind == "gaussian":  # n Gaussian sums are one with less noise, exactly
-        return pld.from_gaussian_mechanism(event.sigma / math.sqrt(event.count), **grid)
+    elif event.kind == "gaussian":
+        one = pld.from_gaussian_mechanism(event.sigma, **grid)
     elif event.rows == 1:
         one = pld.from_gaussian_mechanism(event.sigma, sampling_prob=event.rate, **grid)
     else:  # a unit adds j clips where j of its rows were sampled

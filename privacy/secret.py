@@ -15,14 +15,15 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
 
 from corpusmill.transforms.errors import DatasetError, MissingDependencyError, PrivacyError
 
-SAMPLE, NOISE, COUNT = 1, 2, 3
-"""Purposes: who joins a step, noise on gradients, noise on counts."""
+SAMPLE, NOISE, COUNT, FILL = 1, 2, 3, 4
+"""Purposes: who joins a step, noise on gradients, noise on counts, numbers in empty slots of encrypted scores."""
 _CHUNK = 1 << 17
 
 
@@ -103,11 +104,27 @@ class Secret:
 
     @classmethod
     def load(cls, path: str | Path) -> Secret:
-        """The secret in a file that `save` wrote."""
+        """The secret in a file that `save` wrote.
+
+        Raises:
+            DatasetError: it cannot be read.
+            PrivacyError: other users can read it.
+        """
         try:
+            private_file(path)
             return cls(bytes.fromhex(Path(path).read_text().strip()))
         except (OSError, ValueError) as error:
             raise DatasetError(
                 f"{path}: the secret of the run cannot be read ({error}). Without it the run cannot go on: start a new one, "
                 "which spends its budget anew."
             ) from error
+
+
+def private_file(path: str | Path) -> None:
+    """Refuse a key file that others than its owner can read, as ssh does. Raises PrivacyError, OSError where there is none."""
+    mode = os.stat(path).st_mode
+    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+        raise PrivacyError(
+            f"{path}: its group or others may use this key file (mode {stat.S_IMODE(mode):03o}). Take the rights away with "
+            f"`chmod 600 {path}`; if somebody may have read it, make a new key."
+        )

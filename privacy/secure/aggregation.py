@@ -57,7 +57,7 @@ def add_up(
     the aggregator is lost.
     """
     owners, hub, me = list(node.job.parties.owners), node.job.parties.aggregator, node.name
-    n, least = len(owners), node.job.parties.least
+    n, least = len(owners), node.job.least
     x = np.ascontiguousarray(vector).view(np.uint64)
     if x.ndim != 1:
         raise ProtocolError(f"a sum takes a vector, not an array of {x.ndim} dimensions.")
@@ -126,7 +126,7 @@ def collect(
 
     Raises ProtocolError below the threshold; nothing is decided then, and the same call may go on with parties that come back.
     """
-    owners, least = list(node.job.parties.owners), node.job.parties.least
+    owners, least = list(node.job.parties.owners), node.job.least
     _x25519()
 
     def formed() -> dict[str, np.ndarray]:

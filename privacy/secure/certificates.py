@@ -16,6 +16,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from corpusmill.privacy.secret import private_file
 from corpusmill.transforms.errors import DatasetError, MissingDependencyError, PrivacyError
 
 AUTHORITY = "authority"
@@ -115,6 +116,7 @@ def sign(folder: str | Path, asked: str | Path, days: int = 365) -> Path:
     x509, hashes, serialization, _ = _x509()
     wanted, name = _asked(asked)
     try:
+        private_file(Path(folder) / f"{AUTHORITY}.key.pem")
         key = serialization.load_pem_private_key((Path(folder) / f"{AUTHORITY}.key.pem").read_bytes(), None)
         authority = x509.load_pem_x509_certificate((Path(folder) / f"{AUTHORITY}.pem").read_bytes())
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+from corpusmill.privacy.secret import private_file
 from corpusmill.transforms.errors import DatasetError, RecipeError
 
 
@@ -22,13 +23,16 @@ def address(text: str) -> tuple[str, int]:
 def tls_of(certificates: str, name: str, protocol: int) -> ssl.SSLContext:
     """The context of a party's connections. protocol: of the `ssl` module, for a server or a client.
 
-    Raises DatasetError where the folder's authority, certificate and key are not as they must be.
+    Raises:
+        DatasetError: the folder's authority, certificate and key are not as they must be.
+        PrivacyError: other users can read the key.
     """
     folder = Path(certificates)
     context = ssl.SSLContext(protocol)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     try:
         context.load_verify_locations(folder / "authority.pem")
+        private_file(folder / f"{name}.key.pem")
         context.load_cert_chain(folder / f"{name}.pem", folder / f"{name}.key.pem")
     except (OSError, ssl.SSLError) as error:
         raise DatasetError(
@@ -53,14 +57,14 @@ class Read:
 
 def exactly(connection: Any, count: int) -> bytes:
     """The next `count` bytes. Raises EOFError where the connection ends before."""
-    data = bytearray(count)
-    view, got = memoryview(data), 0
+    parts, got = [], 0  # memory grows with what has come, not with what was announced
     while got < count:
-        n = connection.recv_into(view[got:], min(count - got, 1 << 20))
-        if n == 0:
+        part = connection.recv(min(count - got, 1 << 20))
+        if not part:
             raise EOFError("the connection was closed")
-        got += n
-    return bytes(data)
+        parts.append(part)
+        got += len(part)
+    return b"".join(parts)
 
 
 def shut(connection: socket.socket) -> None:

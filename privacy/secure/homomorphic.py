@@ -211,9 +211,9 @@ def collect(
     def came() -> dict[str, np.ndarray]:
         reached = node.send_each({o: [*first, ("context", public)] for o in others}, patient=True)
         came = node.wait([holder, *reached], "cipher", max(count - 1, 0), patient=True)
-        if len(came) < parties.least:
+        if len(came) < node.job.least:
             raise ProtocolError(
-                f"only {len(came)} owners sent ciphertexts ({', '.join(came) or 'none'}) where {parties.least} are needed. "
+                f"only {len(came)} owners sent ciphertexts ({', '.join(came) or 'none'}) where {node.job.least} are needed. "
                 "Nothing was added; start the others, and the aggregator again."
             )
         return {"alive": np.array([i for i, o in enumerate(parties.owners) if o in came], np.uint16)}

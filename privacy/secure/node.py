@@ -15,6 +15,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -30,6 +31,12 @@ from corpusmill.transforms.errors import ProtocolError, RecipeError
 OK, NO = b"\x01", b"\x00"
 FIRST_PAUSE, LAST_PAUSE = 0.02, 1.0  # seconds between attempts to connect
 LAST_WORDS = 5.0  # seconds for what is being received when this party is done, and for what it says of itself to arrive
+STRANGERS = 64
+"""Connections whose certificate has not been seen yet; more are closed at once."""
+HANDSHAKE = 10.0
+"""Seconds in which a connection must show its certificate."""
+CONNECTIONS = 4
+"""Connections of one party at a time: it needs one, and another while a broken one has not been noticed."""
 PASSING = ("stop", "here")
 """Kinds that say how a party is, and are not kept."""
 
@@ -62,6 +69,8 @@ class Node:
         self._changed = threading.Condition()
         self._writing = {name: threading.Lock() for name in job.parties.everyone}  # one message at a time to each
         self._out: dict[str, Any] = {}
+        self._handshakes = threading.BoundedSemaphore(STRANGERS)
+        self._serving: Counter[str] = Counter()
         self._in: dict[threading.Thread, socket.socket] = {}
         self._taking = 0
         self._closed = False
@@ -126,9 +135,13 @@ class Node:
                     return
                 time.sleep(FIRST_PAUSE)  # a connection that was gone again, or a want of descriptors that may pass
                 continue
+            if not self._handshakes.acquire(blocking=False):  # strangers take no more than this of memory and threads
+                plain.close()
+                continue
             try:
                 tls = self._server_tls.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
             except (OSError, ValueError):
+                self._handshakes.release()
                 plain.close()
                 continue
             thread = threading.Thread(target=self._serve, args=(tls,), daemon=True)
@@ -137,12 +150,22 @@ class Node:
             thread.start()
 
     def _serve(self, tls: ssl.SSLSocket) -> None:
+        peer = ""
         try:
             with tls:
+                try:
+                    tls.settimeout(min(self.timeout, HANDSHAKE))
+                    tls.do_handshake()
+                finally:
+                    self._handshakes.release()
                 tls.settimeout(self.timeout)
-                tls.do_handshake()
                 names = dict(field[0] for field in tls.getpeercert()["subject"])  # type: ignore[index,misc]
-                peer = str(names["commonName"])
+                name = str(names["commonName"])
+                with self._changed:
+                    if self._serving[name] >= CONNECTIONS:
+                        return
+                    peer = name
+                    self._serving[peer] += 1
                 while True:
                     first = exactly(tls, HEAD.size)
                     with self._busy() as here:
@@ -159,6 +182,8 @@ class Node:
         finally:
             with self._changed:
                 self._in.pop(threading.current_thread(), None)
+                if peer:
+                    self._serving[peer] -= 1
 
     @contextlib.contextmanager
     def _busy(self) -> Iterator[bool]:

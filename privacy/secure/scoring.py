@@ -15,14 +15,30 @@ and the owner decrypts. What makes it cheap:
               it as it is. Weights have few bits, features many: a product is all the modulus has to hold, once or squared
     upload    encrypted under the secret key, so half of a ciphertext is a seed
 
-Scales: features 2^35; weights as many bits as the modulus leaves for |score| <= |b| + |w| N + sum |v_r|^2 N^2 with N the agreed
-`norm` of a feature vector (a longer one is refused, so that nothing overflows unseen). Parameters: ring 8192, 160 (degree 1)
-or 180 (degree 2) bits of modulus, 218 allowed for 128-bit security. The report tells bits of weights and the measured error
-of encryption.
+Scales: features 2^50 (degree 1) or 2^35 (degree 2); weights as many bits as the modulus leaves for
+|score| <= |b| + |w| N + sum |v_r|^2 N^2 with N the agreed `norm` of a feature vector (a longer one is refused, so that nothing
+overflows unseen). Parameters: ring 8192, 160 (degree 1) or 180 (degree 2) bits of modulus, 218 allowed for 128-bit security. The
+report tells bits of weights and the measured error of encryption.
 
 Who learns what (honest but curious): the model's owner the number of documents; the owner the scores, and from their scale
-how large the model's weights are. What is not protected: scores say something of the model, and whoever gets as many scores as
-the model has weights can solve for a linear one; limit how many documents an owner may have scored. A decrypted score that
+how large the model's weights are. A ciphertext that comes back would tell more than its scores: its second polynomial is
+sum w_j a_j for polynomials a_j that the owner made, and each slot holds sum w_j e_j for noises e_j that it knows, so one
+document would give away all weights. With degree 1 this is hidden (`_hidden`):
+
+    an encryption of zero under the public key is added: the second polynomial is then one of ring-LWE in a secret of the
+    model's owner;
+    slots that hold no document get uniform numbers as large as scores can be;
+    every slot gets normal noise of deviation s = 2^HIDING |w| t sqrt(ring F), where t is the deviation of e_j. The vector
+    (sum w_j e_j) over all slots is at most |w| times the Frobenius norm of (e_j), which is t sqrt(ring F) but for a factor of 1.1
+    (chi-squared concentration); two normal distributions of deviation s whose means differ by d are at most d / (2 s) apart
+    in total variation. So models of that length that give equal scores are told apart with an advantage of at most
+    1.1 * 2^-HIDING a batch, sqrt(b) times that for b batches.
+
+With degree 2 it is NOT hidden: the owner can compute the model's weights from one answer. Score with degree 2 only for owners
+who may know the model. The report says which holds (`weights_hidden`).
+
+What is not protected in either: scores say something of the model, and whoever gets as many scores as the model has weights can
+solve for a linear one; limit how many documents an owner may have scored. A decrypted score that
 goes back to the model's owner with its lowest bits says something of the secret key (Li, Micciancio 2021): it never does
 here, so do not hand it on unrounded. Nothing protects the owner from a model that scores wrongly.
 Model file (JSON): {"bias": b, "linear": [w], "factors": [[v_1], ...], "signs": [1, -1, ...]}.
@@ -44,6 +60,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from corpusmill.privacy.secret import FILL, Secret
 from corpusmill.privacy.secure.homomorphic import checked, library, parameters, public_bytes
 from corpusmill.privacy.secure.node import Node
 from corpusmill.privacy.secure.rows import rows_of
@@ -53,7 +70,11 @@ from corpusmill.transforms.errors import ProtocolError, SourceError
 RING = 8192
 BITS = {1: [60, 40, 60], 2: [60, 60, 60]}
 """By degree of the model: bits of the primes; the last one is for keys and holds no data."""
-FEATURE_BITS = 35
+FEATURE_BITS = {1: 50, 2: 35}
+HIDING = 12
+"""Bits of statistical distance by which noise hides what the owner's own encryption noise would tell of the weights."""
+NOISE = 3.2
+"""Deviation of the coefficients of encryption noise in SEAL."""
 LEAST_WEIGHT_BITS, MOST_WEIGHT_BITS = 12, 40
 
 
@@ -104,7 +125,7 @@ def load_model(path: str, settings: Score) -> Model:
 def weight_bits(model: Model, settings: Score) -> int:
     """Bits behind the point of a weight: what the modulus leaves."""
     room = sum(BITS[settings.degree][:-1]) - 2 - math.ceil(math.log2(max(model.largest(settings.norm), 1.0)))
-    return min(room // settings.degree - FEATURE_BITS, MOST_WEIGHT_BITS)
+    return min(room // settings.degree - FEATURE_BITS[settings.degree], MOST_WEIGHT_BITS)
 
 
 def ckks(degree: int) -> Any:
@@ -176,17 +197,30 @@ def encrypt(context: Any, features: np.ndarray) -> list[bytes]:
     packed.imag[:, : max(len(features) - half, 0)] = features[half:].T
     packed.imag *= _units().imag
     plain = seal.api.Plaintext()
-    out = []
+    out, scale = [], 2.0 ** FEATURE_BITS[_degree(context)]
     for row in packed:
-        seal.encoder.encode(row.tolist(), 2.0**FEATURE_BITS, plain)
+        seal.encoder.encode(row.tolist(), scale, plain)
         out.append(seal.bytes_of(encryptor.encrypt_symmetric(plain)))
     return out
 
 
-def evaluate(context: Any, pieces: list[bytes], model: Model, bits: int, key: bytes = b"") -> bytes:
-    """The encrypted scores of one batch. bits: of weights behind the point; key: of `conjugation_key`, for factors.
+def _degree(context: Any) -> int:
+    """Of the models that a context is made for."""
+    return next(degree for degree, bits in BITS.items() if sum(bits) == parameters(context)["coefficient_bits"])
 
-    Raises ProtocolError for ciphertexts that do not fit.
+
+def evaluate(
+    context: Any, pieces: list[bytes], model: Model, bits: int, key: bytes = b"", documents: int = RING
+) -> bytes:
+    """The encrypted scores of one batch; with degree 1 they say no more of the model than the scores do.
+
+    Args:
+        bits: of weights behind the point.
+        key: of `conjugation_key`, for factors.
+        documents: how many the batch holds; all other slots are filled with random numbers.
+
+    Raises:
+        ProtocolError: the ciphertexts do not fit.
     """
     seal, scale = Seal(context), 2.0**bits
     evaluator = seal.evaluator
@@ -216,9 +250,29 @@ def evaluate(context: Any, pieces: list[bytes], model: Model, bits: int, key: by
                 (evaluator.add_inplace if sign > 0 else evaluator.sub_inplace)(score, square)
         if round(model.bias * score.scale):
             evaluator.add_plain_inplace(score, seal.plain((model.bias * (1 + _units())).tolist(), score, score.scale))
+        if _degree(context) == 1:
+            encryptor = seal.api.Encryptor(seal.context, context.public_key().data)
+            hiding = seal.api.Ciphertext()
+            encryptor.encrypt(seal.plain(_hidden(model, documents).tolist(), score, score.scale), hiding)
+            evaluator.add_inplace(score, hiding)
         return seal.bytes_of(score)
     except (ValueError, RuntimeError, TypeError, IndexError) as error:
         raise ProtocolError(f"ciphertexts that do not fit the context were refused ({error}).") from error
+
+
+def _hidden(model: Model, documents: int) -> np.ndarray:
+    """What is added to the slots of a batch so that they tell the scores alone: complex [ring / 2]. See the module."""
+    half, length = RING // 2, max(float(np.linalg.norm(model.linear)), 2.0**-20)
+    fresh = (
+        math.sqrt((NOISE**2 + 1 / 12) * RING / 2) / 2.0 ** FEATURE_BITS[1]
+    )  # of one real or imaginary part of a slot
+    deviation = 2.0**HIDING * length * fresh * math.sqrt(RING * len(model.linear))
+    draws = Secret()
+    noise = deviation * draws.normal(0, RING)
+    empty = np.arange(RING) >= documents
+    uniform = (draws.words(FILL, 0, 0, RING) >> np.uint64(11)) * 2.0**-52 - 1.0  # in [-1, 1)
+    noise += np.where(empty, uniform * (abs(model.bias) + length), 0.0)
+    return noise[:half] + noise[half:] * _units()
 
 
 def _parts_squared(seal: Seal, z: Any, galois: Any) -> Any:
@@ -300,8 +354,14 @@ def as_model_owner(node: Node, settings: Score, files: list[str]) -> dict[str, A
         if not node.store.sent(owner, "cipher", number):
             begin = number * settings.features
             pieces = [bytes(node.receive(owner, "cipher", begin + j)) for j in range(settings.features)]
-            node.send(owner, "cipher", np.frombuffer(evaluate(context, pieces, model, bits, key), np.uint8), number)
-    return {"documents": sizes[0], "encryption": encryption}
+            held = min(sizes[1], sizes[0] - number * sizes[1])
+
+            def scored(pieces: list[bytes] = pieces, held: int = held) -> dict[str, np.ndarray]:
+                return {"scores": np.frombuffer(evaluate(context, pieces, model, bits, key, held), np.uint8)}
+
+            # noise is drawn once: what is sent again after a crash is the same
+            node.send(owner, "cipher", node.store.once(f"scores-{number}", scored)["scores"], number)
+    return {"documents": sizes[0], "encryption": encryption, "weights_hidden": settings.degree == 1}
 
 
 def _sealed(context: Any, features: np.ndarray) -> dict[str, np.ndarray]:

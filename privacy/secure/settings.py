@@ -75,7 +75,9 @@ class Parties(Section):
     owners: tuple[str, ...] = Field(min_length=1, max_length=100, description="Owners, in the agreed order.")
     aggregator: str = Field(description="Adds, or matches, what owners have masked; no owner.")
     key_holder: str = Field(default="", description="Encrypted sums: who can decrypt; never the aggregator.")
-    threshold: int = Field(default=0, ge=0, description="Sums: owners that must remain; default: more than half.")
+    threshold: int = Field(
+        default=0, ge=0, description="Sums: owners that must remain; default: more than half, 3 or more in counts."
+    )
 
     @model_validator(mode="after")
     def _apart(self) -> Parties:
@@ -281,6 +283,13 @@ class Job(Section):
         if average.weights and set(average.weights) != set(owners):
             odd = ", ".join(sorted(set(average.weights) ^ set(owners)))
             raise ValueError(f"`average.weights` names each owner once, or none: look at {odd}")
+
+    @property
+    def least(self) -> int:
+        """Owners that a sum needs. Of exact counts over two, each owner takes its own away and has the other's: by default
+        counts need three, where there are as many."""
+        counts = self.kind in ("count", "mix") and len(self.parties.owners) >= 3 and not self.parties.threshold
+        return max(3, self.parties.least) if counts else self.parties.least
 
     @property
     def session(self) -> str:

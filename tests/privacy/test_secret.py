@@ -74,3 +74,12 @@ def test_a_secret_is_kept_in_a_file_of_its_owner(tmp_path):
         secret.save(tmp_path / "secret")
     with pytest.raises(DatasetError, match="spends its budget anew"):
         Secret.load(tmp_path / "none")
+
+
+def test_a_secret_that_others_can_read_is_refused(tmp_path):
+    secret = Secret()
+    secret.save(tmp_path / "secret")
+    assert Secret.load(tmp_path / "secret").name == secret.name
+    (tmp_path / "secret").chmod(0o644)
+    with pytest.raises(PrivacyError, match="chmod 600"):
+        Secret.load(tmp_path / "secret")

@@ -11,7 +11,12 @@ from tests.privacy.secure.uniform import is_uniform
 
 pytest.importorskip("cryptography", reason="secure sums need cryptography")
 
-COUNT = {"job": "sum", "kind": "count", "count": {"by": [{"column": "lang", "values": ["en", "zh"]}]}}
+COUNT = {
+    "job": "sum",
+    "kind": "count",
+    "parties": {"threshold": 2},
+    "count": {"by": [{"column": "lang", "values": ["en", "zh"]}]},
+}
 
 
 def vectors(n=1000):

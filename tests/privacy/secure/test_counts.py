@@ -9,7 +9,7 @@ import pytest
 
 from corpusmill.privacy.secure import counts
 from corpusmill.privacy.secure.run import run
-from corpusmill.privacy.secure.settings import Count, Dimension, load_job, load_party
+from corpusmill.privacy.secure.settings import Count, Dimension, Job, load_job, load_party
 from corpusmill.privacy.secure.store import Store
 from corpusmill.transforms.errors import RecipeError, SourceError
 from tests.privacy.secure.parties import OWNERS, Parties, Threads
@@ -112,3 +112,17 @@ def test_four_processes_of_the_command_line_mix(tmp_path):
             store.close()
         with pytest.raises(RecipeError, match="another job file"):
             run(changed.job, changed.party("north").model_copy(update={"state": str(given)}), [])
+
+
+@pytest.mark.parametrize(
+    ("owners", "threshold", "least"), [(2, 0, 2), (3, 0, 3), (3, 2, 2), (4, 0, 3), (7, 0, 4), (3, 3, 3)]
+)
+def test_exact_counts_need_three_owners_by_default(owners, threshold, least):
+    """With two of three in it, who dropped out could be told from the sum, and each of the two has the other's histogram."""
+    names = tuple("abcdefg"[:owners])
+    parties = {"owners": names, "aggregator": "hub", "threshold": threshold}
+    by = ({"column": "lang", "values": ("en",)},)
+    for kind in ("count", "mix"):
+        assert Job.model_validate({"job": "j", "kind": kind, "parties": parties, "count": {"by": by}}).least == least
+    dedup = Job.model_validate({"job": "j", "kind": "dedup", "parties": parties})
+    assert dedup.least == dedup.parties.least

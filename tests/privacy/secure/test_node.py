@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from corpusmill.privacy.secure import certificates
-from corpusmill.privacy.secure.connection import address
-from corpusmill.privacy.secure.node import NO, OK, Node
+from corpusmill.privacy.secure.connection import address, exactly
+from corpusmill.privacy.secure.node import CONNECTIONS, NO, OK, STRANGERS, Node
 from corpusmill.privacy.secure.store import Store
 from corpusmill.privacy.secure.wire import Message, encode
-from corpusmill.transforms.errors import DatasetError, LockedError, ProtocolError, RecipeError
+from corpusmill.transforms.errors import DatasetError, LockedError, PrivacyError, ProtocolError, RecipeError
 from tests.privacy.secure.parties import Parties, Threads, until
 
 pytest.importorskip("cryptography", reason="certificates need cryptography")
@@ -244,3 +244,66 @@ def test_a_party_that_leaves_has_closed_its_sockets_in_the_threads_that_read_the
         assert set(threading.enumerate()) == before
         assert len(sockets) == 6
         assert [s.fileno() for s in sockets] == [-1] * len(sockets)
+
+
+def test_strangers_and_announced_bytes_take_little_memory(tmp_path):
+    """Connections that show no certificate are few, and a body takes memory as it comes, not as it is announced."""
+    threads = Threads(tmp_path, dict(JOB), max_message_mb=1024)
+    with listening(threads) as node:
+        where = address(threads.party("hub").listen)
+        silent = [socket.create_connection(where, 5) for _ in range(STRANGERS + 40)]
+        until(lambda: len(node._in) >= STRANGERS)
+        time.sleep(0.3)
+        assert len(node._in) == STRANGERS
+        for one in silent:
+            one.close()
+        until(lambda: not node._in)
+        assert raw(threads, "hub", message(threads, part=1)) == OK
+
+
+def test_a_body_that_never_comes_takes_no_memory():
+    class Connection:
+        def __init__(self):
+            self.asked = []
+
+        def recv(self, count):
+            self.asked.append(count)
+            return b"x" if len(self.asked) == 1 else b""
+
+    connection = Connection()
+    with pytest.raises(EOFError):
+        exactly(connection, 10 << 40)  # would not fit into any memory
+    assert max(connection.asked) <= 1 << 20
+
+
+def test_one_party_has_few_connections(tmp_path):
+    threads = Threads(tmp_path, dict(JOB))
+    with listening(threads) as node:
+        certs = threads.setup.folder / "certs"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(certs / "authority.pem")
+        context.load_cert_chain(certs / "north.pem", certs / "north.key.pem")
+        kept = []
+        for _ in range(CONNECTIONS + 3):
+            plain = socket.create_connection(address(threads.party("hub").listen), 10)
+            kept.append(context.wrap_socket(plain, server_hostname="hub"))
+        until(lambda: len(node._in) == CONNECTIONS)
+        for tls in kept:
+            tls.close()
+
+
+def test_a_key_that_others_can_read_is_refused(tmp_path):
+    threads = Threads(tmp_path, dict(JOB))
+    key = threads.setup.folder / "certs" / "north.key.pem"
+    key.chmod(0o640)
+    with (
+        pytest.raises(PrivacyError, match=r"north\.key\.pem: its group or others may use this key file \(mode 640\)"),
+        listening(threads, "north"),
+    ):
+        pass
+    key.chmod(0o600)
+    authority = key.with_name("authority.key.pem")
+    if authority.exists():
+        authority.chmod(0o604)
+        with pytest.raises(PrivacyError, match="chmod 600"):
+            certificates.sign(key.parent, certificates.request(tmp_path / "more", "west"))

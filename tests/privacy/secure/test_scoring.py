@@ -74,6 +74,61 @@ def test_the_model_is_evaluated_without_the_key(degree):
         scoring.evaluate(public, other, model, bits, key)
 
 
+def slots(private, data):
+    """What the owner decrypts of one ciphertext: complex [ring / 2]."""
+    seal = scoring.Seal(private)
+    plain = seal.api.Plaintext()
+    seal.api.Decryptor(seal.context, private.secret_key().data).decrypt(seal.read(data), plain)
+    return np.array(seal.encoder.decode_complex(plain))
+
+
+def attacked(features, documents):
+    """Weights that an owner computes from the answer to one document: least squares on the noise of its own ciphertexts in
+    the slots that hold none. Returns (weights, what it computes)."""
+    rng = np.random.default_rng(5)
+    model = scoring.Model(bias=0.7, linear=tuple(rng.normal(size=features)))
+    private = scoring.ckks(1)
+    x = rng.normal(size=(documents, features))
+    x /= np.linalg.norm(x, axis=1, keepdims=True)
+    pieces = scoring.encrypt(private, x)
+    bits = scoring.weight_bits(model, scoring.Score(features=features))
+    public = checked(public_bytes(private), "ckks", "owner")
+    answer = scoring.evaluate(public, pieces, model, bits, b"", documents)
+    assert scoring.decrypt(private, answer, documents) == pytest.approx(model.plain(x), abs=2e-5)
+    noises, result = (
+        np.stack([slots(private, piece) for piece in pieces], 1)[documents:],
+        slots(private, answer)[documents:],
+    )
+    a = np.concatenate([noises.real, noises.imag])
+    a = np.column_stack([a, np.concatenate([np.ones(len(noises)), scoring._units().imag[documents:]])])
+    length = np.linalg.norm(a, axis=0)
+    solved = np.linalg.lstsq(a / length, np.concatenate([result.real, result.imag]), rcond=None)[0] / length
+    return np.array(model.linear), solved[:features], abs(solved[features] - 0.7)
+
+
+def test_one_document_gave_the_model_away_and_does_not_now(monkeypatch):
+    weights, solved, _ = attacked(24, 1)
+    assert abs(np.corrcoef(weights, solved)[0, 1]) < 0.6  # of 24 unrelated numbers
+    assert np.abs(solved - weights).max() > 100 * np.abs(weights).max()
+    # the attack itself works: without what hides them, all weights are known to a thousandth
+    monkeypatch.setattr(scoring, "_hidden", lambda model, documents: np.zeros(scoring.RING // 2, np.complex128))
+    weights, solved, bias = attacked(24, 1)
+    assert np.abs(solved - weights).max() < 0.1
+    assert np.corrcoef(weights, solved)[0, 1] > 0.999
+    assert bias < 1e-3
+
+
+def test_the_second_polynomial_of_an_answer_is_fresh():
+    """Two answers to one question would otherwise be equal there, and a linear function of the weights."""
+    private = scoring.ckks(1)
+    model = scoring.Model(linear=(2.0, -1.0))
+    pieces = scoring.encrypt(private, np.array([[0.6, 0.8]]))
+    bits = scoring.weight_bits(model, scoring.Score(features=2))
+    one, two = (scoring.evaluate(private, pieces, model, bits, b"", 1) for _ in range(2))
+    half = len(one) // 2
+    assert one[half:] != two[half:]
+
+
 def test_a_model_of_zeros_and_one_of_large_weights():
     private = scoring.ckks(2)
     x = np.array([[0.6, 0.8], [0.0, -1.0]])
