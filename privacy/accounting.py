@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from corpusmill.transforms.errors import MissingDependencyError, PrivacyError
 
 Kind = Literal["poisson-gaussian", "gaussian", "laplace", "approximate"]
+FILTER = "filter-"
 ADJACENCY = "add-or-remove"
 """The adjacency of every epsilon here: neighbours differ in the presence of one unit."""
 FINE, COARSE = 1e-4, 1e-3
@@ -91,7 +92,8 @@ def epsilon(events: Iterable[Event], delta: float, accountant: str = "pld", inte
     """Epsilon at `delta` of all events composed; infinite where one has no noise.
 
     accountant: pld (the one to claim), prv, rdp (Mironov 2017, conversion of Balle et al. 2020), rdp-classic (conversion of
-    Abadi et al. 2016: loose, for comparison with old papers). interval: of the grid of `pld`. Raises PrivacyError for `gdp`
+    Abadi et al. 2016: loose, for comparison with old papers), filter-ORDER
+    (`filter_epsilon`). interval: of the grid of `pld`. Raises PrivacyError for `gdp`
     and for what an accountant cannot do.
 
     >>> round(epsilon([Event(kind="poisson-gaussian", sigma=0.7, rate=0.01, count=120)], 1e-5), 4)
@@ -106,6 +108,9 @@ def epsilon(events: Iterable[Event], delta: float, accountant: str = "pld", inte
         raise PrivacyError(
             "the accountant `gdp` rests on a central limit and understates epsilon (1.89 where 3.85 is spent). Use `pld`."
         )
+    if accountant.startswith(FILTER):
+        noise_free = any(e.kind != "approximate" and e.sigma == 0 for e in merged)
+        return math.inf if noise_free else filter_epsilon(merged, delta, float(accountant.removeprefix(FILTER)))
     if accountant not in _ACCOUNTANTS:
         raise PrivacyError(f"no accountant is called `{accountant}`; there are {', '.join(_ACCOUNTANTS)}.")
     if any(e.kind != "approximate" and e.sigma == 0 for e in merged):
@@ -255,17 +260,36 @@ _ACCOUNTANTS: dict[str, Any] = {
 }
 
 
-def filter_epsilon(events: Sequence[Event], delta: float, order: float) -> float:
-    """Epsilon of a Renyi filter of one fixed order (Feldman and Zrnic 2021): also valid where the parameters of later events
-    were chosen after looking at the results of earlier ones, which the tighter accountants are not proven for."""
-    import numpy as np
+def filter_epsilon(events: Iterable[Event], delta: float, order: float) -> float:
+    """Epsilon of a Renyi filter of one order that was fixed before the first event (Feldman and Zrnic 2021, theorem 4.3).
 
-    orders, rdp = _rdp(merge(events))
-    at = int(np.argmin(np.abs(orders - order)))
-    if abs(orders[at] - order) > 1e-9:
-        raise PrivacyError(f"order {order:g} is not among the Renyi orders; the nearest is {orders[at]:g}.")
-    a = float(order)
-    return float(max(0.0, rdp[at] + math.log1p(-1 / a) - math.log(delta * a) / (a - 1)))
+    It holds also where the parameters of later events were chosen after looking at the results of earlier ones; the tighter
+    accountants are proven for parameters that were fixed beforehand. Events of kind `approximate` are delta-approximately of
+    Renyi divergence epsilon at any order, and their deltas add up (Whitehouse et al. 2023). Infinite where delta is used up.
+
+    Raises PrivacyError for an order that is not among `orders`, and for events without a Renyi divergence.
+    """
+    merged = merge(events)
+    lost = sum(e.count * e.delta for e in merged if e.kind == "approximate")
+    spent = sum(e.count * min(e.epsilon, order * e.epsilon**2 / 2) for e in merged if e.kind == "approximate")
+    known, rdp = _rdp([e for e in merged if e.kind != "approximate"])
+    at = int(abs(known - order).argmin())
+    if abs(known[at] - order) > 1e-9:
+        raise PrivacyError(f"order {order:g} is not among the Renyi orders; the nearest is {known[at]:g}.")
+    if lost >= delta:
+        return math.inf
+    return float(max(0.0, rdp[at] + spent + _conversion(order, delta - lost)))
+
+
+def _conversion(order: float, delta: float) -> float:
+    """What epsilon is above the Renyi divergence of an order (Canonne, Kamath and Steinke 2020, proposition 12)."""
+    return math.log1p(-1 / order) - math.log(delta * order) / (order - 1)
+
+
+def filter_order(target: float, delta: float) -> float:
+    """The order at which a filter of `target` at `delta` lets through the most Gaussian noise: to be fixed beforehand."""
+    orders = _rdp([])[0]
+    return float(max(orders, key=lambda a: (target - _conversion(float(a), delta)) / a))
 
 
 def sigma_for(

@@ -62,8 +62,9 @@ def of_run(ledger: Ledger, run: str, certification: Certification, base: Sequenc
         population=budget["population"],
         unit=budget["unit"],
         adjacency=budget["adjacency"],
-        epsilon=epsilon(events, budget["delta"]),
+        epsilon=epsilon(events, budget["delta"], ledger.accountant),
         delta=budget["delta"],
+        accountant=ledger.accountant,
         total=ledger.spent(),
         ledger=name,
         lines=lines,
@@ -80,6 +81,12 @@ def each(guarantee: Guarantee) -> list[Guarantee]:
     return [guarantee, *guarantee.also]
 
 
+_HOLDS = {
+    True: "composed privacy loss distributions, dp-accounting: for runs whose settings were fixed beforehand",
+    False: "a Renyi filter of that order: also for runs whose settings were chosen after looking at earlier models",
+}
+
+
 def paragraph(guarantee: Guarantee) -> str:
     """The guarantee in plain language, for a card: Markdown."""
     one = "document" if guarantee.unit == "document" else f"value of the column `{guarantee.unit}`"
@@ -93,7 +100,7 @@ def paragraph(guarantee: Guarantee) -> str:
     return (
         f"For the population *{guarantee.population}* this is differentially private with **epsilon = {guarantee.epsilon:.2f} at "
         f"delta = {guarantee.delta:g}**. Unit of privacy: one {one}; adjacency: {guarantee.adjacency}; accountant: "
-        f"{guarantee.accountant} (composed privacy loss distributions, dp-accounting). All that was released from the "
+        f"{guarantee.accountant} ({_HOLDS[guarantee.accountant == 'pld']}). All that was released from the "
         f"population until the model was "
         f"trained, this included: epsilon = {guarantee.total:.2f}."
         + (f"\n\nIt rests on what no program can see:\n{rests}" if rests else "")

@@ -27,15 +27,16 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from corpusmill.privacy import anchors
-from corpusmill.privacy.accounting import ADJACENCY, Event, epsilon
+from corpusmill.privacy.accounting import ADJACENCY, FILTER, Event, epsilon, filter_order
 from corpusmill.privacy.anchors import Note
 from corpusmill.privacy.ledger_lines import RESTORE, digest_of, parse, sealed
 from corpusmill.transforms.errors import BudgetError, CorpusmillError, DatasetError, PrivacyError, VerifyError
 
 NAME = "privacy.jsonl"
+Composition = Literal["fixed", "adaptive"]
 
 
 class Spend:
@@ -92,6 +93,7 @@ class Ledger:
         delta: float,
         units: int | None = None,
         sources: Iterable[str] = (),
+        composition: Composition = "fixed",
     ) -> Ledger:
         """A new ledger.
 
@@ -99,6 +101,8 @@ class Ledger:
             unit: `document`, or the column of the user.
             units: their public number, if there is one.
             sources: paths or patterns of the private data, beside which the ledger's end is noted.
+            composition: `fixed` counts by privacy loss distributions, which hold if noise, rates and steps of all runs were fixed
+                before the first result was seen; `adaptive` by a Renyi filter, which holds however they were chosen.
 
         Raises:
             PrivacyError: there is a ledger here, or was one; a source is accounted for in another; or the budget is no budget.
@@ -117,7 +121,8 @@ class Ledger:
         kept = anchors.local(sources)
         ledger._never_before(population, kept)
         line: dict[str, Any] = {"kind": "budget", "population": population, "unit": unit, "adjacency": ADJACENCY}
-        line |= {"epsilon": epsilon, "delta": delta, "units": units}
+        line |= {"epsilon": epsilon, "delta": delta, "units": units, "order": filter_order(epsilon, delta)}
+        line |= {"composition": composition} if composition != "fixed" else {}
         empty = Note("", population, str(ledger.path.absolute()), 0, "")
         with _clear_errors(ledger.path):
             # a note of no line first: where it stands alone, a crash came before the budget was written
@@ -228,9 +233,24 @@ class Ledger:
         """Whether closing a run takes the token of its reservation."""
         return any(line.get("run") == run and "closes" in line for line in self.lines())
 
-    def spent(self, accountant: str = "pld") -> float:
-        """Epsilon of everything that counts, at the budget's delta."""
-        return epsilon(self.events(), self.budget["delta"], accountant)
+    @property
+    def accountant(self) -> str:
+        """What decides whether there is budget left: `pld`, or the filter of the order that the first line fixes."""
+        budget = self.budget
+        return f"{FILTER}{budget['order']:g}" if budget.get("composition") == "adaptive" else "pld"
+
+    def spent(self, accountant: str = "") -> float:
+        """Epsilon of everything that counts, at the budget's delta, by the ledger's own accountant or another."""
+        return epsilon(self.events(), self.budget["delta"], accountant or self.accountant)
+
+    def adaptive(self) -> float | None:
+        """Epsilon of everything that counts where later runs were chosen after looking at earlier ones; None if not known: a
+        ledger of an earlier version fixed no order, and some events have no Renyi divergence."""
+        order = self.budget.get("order")
+        try:
+            return None if order is None else self.spent(f"{FILTER}{order:g}")
+        except PrivacyError:
+            return None
 
     def reserve(
         self,
@@ -310,7 +330,7 @@ class Ledger:
         self._agree(self._marks(lines, digests[0]), digests)  # a copy of the ledger may have gone on
         budget = self.budget
         most = min(budget["epsilon"], math.inf if at_most is None else at_most)
-        after = epsilon([*self.events(), *events], budget["delta"])
+        after = epsilon([*self.events(), *events], budget["delta"], self.accountant)
         if after > most:
             asked = " and ".join(event.short() for event in events)
             raise BudgetError(

@@ -21,7 +21,7 @@ _KEYS = {
     "spend": {"event", "what", "by"},
 }
 _EVERY = {"kind", "at", "before"}
-_OPTIONAL = {"digest", "sources", "closes", "token", "filter"}
+_OPTIONAL = {"digest", "sources", "closes", "token", "order", "composition"}
 
 
 def sealed(line: dict[str, Any]) -> bytes:

@@ -20,6 +20,9 @@ class Status:
     spent: float
     beside: float | None
     """Epsilon by Opacus' PRV accountant; None where it cannot say."""
+    adaptive: float | None
+    """Epsilon where later runs were chosen after looking at earlier ones (`Ledger.adaptive`)."""
+    accountant: str
     runs: list[tuple[str, str, str]]
     """(when, what, what it counts), oldest first."""
     open_runs: int
@@ -41,7 +44,15 @@ def status(ledger: Ledger) -> Status:
         (line["at"], line["what"] + (" (open: counts whole)" if run_open else ""), event.short())
         for line, event, run_open in entries
     ]
-    return Status(ledger.budget, ledger.spent(), beside, runs, sum(run_open for *_, run_open in entries))
+    return Status(
+        ledger.budget,
+        ledger.spent(),
+        beside,
+        ledger.adaptive(),
+        ledger.accountant,
+        runs,
+        sum(run_open for *_, run_open in entries),
+    )
 
 
 def plan(
@@ -137,8 +148,8 @@ others.
 What was spent, in the order of time:
 {runs or "  nothing yet"}
 
-How it was computed. As composed privacy loss distributions (dp-accounting); the figure is an upper bound. {
-        f"A second accountant (PRV, Opacus) gives {report.beside:.2f}." if report.beside is not None else ""
+How it was computed. {_method(report)}{
+        f" A second accountant (PRV, Opacus) gives {report.beside:.2f}." if report.beside is not None else ""
     }
 
 What is not covered. Facts that hold for a group without any one {
@@ -149,3 +160,21 @@ What is not covered. Facts that hold for a group without any one {
 secret of each run staying secret (it is deleted after the run), and on every use of the data being in this ledger. Intermediate
 figures of a run (its losses, the sizes of its batches) are private and are not to be published.
 """
+
+
+def _method(report: Status) -> str:
+    """How epsilon was composed, and when that holds."""
+    if report.accountant != "pld":
+        return (
+            "By a Renyi filter whose order was fixed when the ledger began (Feldman and Zrnic 2021). The figure is an upper bound "
+            "however the settings of later runs were chosen, also after looking at earlier models."
+        )
+    also = (
+        ""
+        if report.adaptive is None
+        else f" If they were chosen after looking at earlier models, {report.adaptive:.2f} holds."
+    )
+    return (
+        "As composed privacy loss distributions (dp-accounting). The figure is an upper bound if noise, rates and steps of all "
+        f"runs were fixed before the first result was seen.{also}"
+    )

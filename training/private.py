@@ -302,7 +302,9 @@ def _dp_settings(settings: TrainSettings, privacy: PrivacySettings, ledger: Ledg
         sigma = mine[0].sigma
     else:
         before = [event for _, event, _ in entries]
-        sigma = sigma_for(float(privacy.epsilon or 0), ledger.budget["delta"], rate, settings.steps, before)
+        sigma = sigma_for(
+            float(privacy.epsilon or 0), ledger.budget["delta"], rate, settings.steps, before, ledger.accountant
+        )
     return DpSettings(
         steps=settings.steps,
         rate=rate,

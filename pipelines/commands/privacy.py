@@ -27,13 +27,18 @@ def privacy() -> None:
 @click.option("--epsilon", type=Finite(0, min_open=True), required=True, help="All that may ever be spent.")
 @click.option("--delta", type=Finite(0, 1, True, True), required=True, help="Below 1 / number of privacy units.")
 @click.option("--units", type=click.IntRange(1), metavar="N", help="Public number of privacy units.")
-def budget(ledger: str, population: str, unit: str, epsilon: float, delta: float, units: int | None) -> None:
+@click.option("--adaptive", is_flag=True, help="Count so that later runs may be chosen after looking at earlier ones.")
+def budget(
+    ledger: str, population: str, unit: str, epsilon: float, delta: float, units: int | None, adaptive: bool
+) -> None:
     """Start a ledger with its budget, which never changes."""
     from corpusmill.privacy.certification import dataset_of, private_paths
     from corpusmill.privacy.ledger import Ledger
 
     sources = private_paths(ledger) if dataset_of(ledger) else []
-    path = Ledger.create(ledger, population, unit, epsilon, delta, units, sources).path
+    path = Ledger.create(
+        ledger, population, unit, epsilon, delta, units, sources, "adaptive" if adaptive else "fixed"
+    ).path
     say(f"{path} is written: epsilon {epsilon:g}, delta {delta:g}, unit {unit}.")
 
 
@@ -54,6 +59,8 @@ def status(ledger: str, as_json: bool) -> None:
                 "epsilon_spent": state.spent,
                 "epsilon_left": state.left,
                 "epsilon_prv": state.beside,
+                "epsilon_adaptive": state.adaptive,
+                "accountant": state.accountant,
                 "open_runs": state.open_runs,
                 "runs": [dict(zip(names, run)) for run in state.runs],
             }
@@ -64,6 +71,8 @@ def status(ledger: str, as_json: bool) -> None:
     say(f"budget      epsilon {b['epsilon']:g} at delta {b['delta']:g}")
     prv = f"   (PRV: {state.beside:.3f})" if state.beside is not None else ""
     say(f"spent       {state.spent:.3f}{prv}")
+    if state.adaptive is not None and state.accountant == "pld":
+        say(f"            {state.adaptive:.3f} if later runs were chosen after looking at earlier ones")
     say(f"left        {state.left:.3f}")
     for when, what, events in state.runs:
         say(f"  {when[:16]}  {what}: {events}")

@@ -40,6 +40,10 @@ class PrivacySection(BaseModel):
     epsilon: float = Field(gt=0, allow_inf_nan=False, description="all that may ever be spent")
     delta: float = Field(gt=0, lt=1, description="below 1 / number of units")
     units: int = Field(ge=1, description="public number of units; never counted from the private data")
+    composition: Literal["fixed", "adaptive"] = Field(
+        default="fixed",
+        description="adaptive: epsilon holds also where later runs are chosen after looking at earlier ones, and costs more",
+    )
     ledger: str = Field(default="", description="file of the ledger; OUTPUT/privacy.jsonl when left out")
     allow_uncertified: bool = Field(
         default=False,
@@ -138,7 +142,16 @@ def begin(recipe: Recipe) -> None:
     private = [
         str(p) if "://" in p else str(recipe.resolve(p)) for s in recipe.sources if s.private or every for p in s.paths
     ]
-    Ledger.create(path, section.population, section.unit, section.epsilon, section.delta, section.units, private)
+    Ledger.create(
+        path,
+        section.population,
+        section.unit,
+        section.epsilon,
+        section.delta,
+        section.units,
+        private,
+        section.composition,
+    )
 
 
 def forecast(recipe: Recipe) -> str:
@@ -149,13 +162,16 @@ def forecast(recipe: Recipe) -> str:
     train, section, path = recipe.train, recipe.privacy, ledger_of(recipe)
     if train is None or train.privacy is None or section is None or path is None:
         return ""
-    before = Ledger(path).events() if path.exists() and path.stat().st_size else []
-    spent, after = epsilon(before, section.delta), train.privacy.epsilon
+    known = Ledger(path) if path.exists() and path.stat().st_size else None
+    before, accountant = (known.events(), known.accountant) if known else ([], "pld")
+    spent, after = epsilon(before, section.delta, accountant), train.privacy.epsilon
     if after is None and train.privacy.sigma is not None:
         rate = train.batch.rows / (train.privacy.units or section.units)
         kind: Any = "poisson-gaussian" if rate < 1 else "gaussian"
         after = epsilon(
-            [*before, Event(kind=kind, rate=rate, sigma=train.privacy.sigma, count=train.steps)], section.delta
+            [*before, Event(kind=kind, rate=rate, sigma=train.privacy.sigma, count=train.steps)],
+            section.delta,
+            accountant,
         )
     over = "; it would be refused" if after is None or after > section.epsilon or after <= spent else ""
     brings = f"from {spent:.2f} to {after:.2f} of {section.epsilon:g}"

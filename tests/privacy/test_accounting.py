@@ -10,6 +10,7 @@ from corpusmill.privacy.accounting import (
     Event,
     epsilon,
     filter_epsilon,
+    filter_order,
     merge,
     replace_one,
     sigma_for,
@@ -172,3 +173,45 @@ def test_what_is_refused_says_why():
 
 def test_replacing_a_unit_costs_both_ways():
     assert replace_one(1.0, 1e-6) == (2.0, pytest.approx(1e-6 * (1 + math.e)))
+
+
+@pytest.mark.parametrize(
+    ("sigma", "count", "delta"), [(1.0, 1, 1e-5), (2.6, 1, 1e-5), (5.0, 100, 1e-6), (0.5, 3, 1e-9)]
+)
+def test_gaussian_sums_have_a_closed_form_that_the_grid_bounds(sigma, count, delta):
+    from dp_accounting.pld.privacy_loss_distribution import from_gaussian_mechanism
+
+    closed = epsilon([Event(kind="gaussian", sigma=sigma, count=count)], delta)
+    grid = from_gaussian_mechanism(sigma / math.sqrt(count), value_discretization_interval=1e-3)
+    assert closed <= grid.get_epsilon_for_delta(delta) <= closed * 1.001
+
+
+def test_large_gaussian_sums_need_no_grid_that_fills_memory():
+    """`privacy plan --rate 1` took 5.3 GB for this. The loss is normal with mean mu^2 / 2 and deviation mu."""
+    mu = math.sqrt(10_000) / 0.6
+    value = epsilon([Event(kind="gaussian", sigma=0.6, count=10_000)], 1e-5)
+    assert mu * mu / 2 + 4.2 * mu < value < mu * mu / 2 + 4.3 * mu
+    beside = epsilon([Event(kind="gaussian", sigma=0.6, count=10_000), *steps(1.0, 0.01, 10)], 1e-5)
+    assert value < beside < value * 1.001
+
+
+def test_deltas_of_approximate_events_come_off_the_gaussian_delta():
+    sums = Event(kind="gaussian", sigma=2.0, count=3)
+    lost = Event(kind="approximate", delta=1e-6, count=3)
+    assert epsilon([sums, lost], 1e-5) == pytest.approx(epsilon([sums], 7e-6), abs=1e-5)
+    assert epsilon([sums, lost], 2.9e-6) == math.inf
+
+
+def test_a_filter_bounds_any_adaptive_choice_and_its_order_is_fixed_by_the_budget():
+    runs = [*steps(1.0, 0.02, 200), *steps(0.8, 0.05, 100), Event(kind="gaussian", sigma=5.0)]
+    order = filter_order(8.0, 1e-6)
+    for n in (1, 2, 3):
+        assert epsilon(runs[:n], 1e-6) < filter_epsilon(runs[:n], 1e-6, order)
+        assert epsilon(runs[:n], 1e-6, f"filter-{order:g}") == filter_epsilon(runs[:n], 1e-6, order)
+    # by hand: a Gaussian sum has divergence order / (2 sigma^2)
+    by_hand = order / (2 * 5.0**2) + math.log1p(-1 / order) - math.log(1e-6 * order) / (order - 1)
+    assert filter_epsilon(runs[2:], 1e-6, order) == pytest.approx(by_hand)
+    assert filter_epsilon([*runs[2:], Event(kind="approximate", delta=5e-7)], 1e-6, order) > by_hand
+    assert filter_epsilon([Event(kind="approximate", delta=5e-7, count=2)], 1e-6, order) == math.inf
+    # a smaller budget fixes a larger order
+    assert filter_order(0.5, 1e-6) > filter_order(8.0, 1e-6) > filter_order(30.0, 1e-6)

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from corpusmill.privacy.accounting import Event, epsilon
+from corpusmill.privacy.accounting import Event, epsilon, filter_epsilon
 from corpusmill.privacy.anchors import head_of
 from corpusmill.privacy.ledger import Ledger, faults
 from corpusmill.privacy.ledger_lines import sealed
@@ -325,3 +325,22 @@ def test_a_ledger_that_the_system_refuses_is_one_clear_error(ledger, monkeypatch
     monkeypatch.setattr("corpusmill.privacy.ledger.os.open", refuse)
     with pytest.raises(DatasetError, match=r"cannot be written \(Read-only file system\)"):
         ledger.reserve("run-1", RUN, "fine-tune", "document")
+
+
+def test_an_adaptive_ledger_spends_by_its_filter(tmp_path):
+    """Budgets that are decided on after looking at earlier results are not what composed privacy loss distributions are
+    proven for: a ledger may be kept by a filter of one order, fixed when it begins."""
+    ledger = Ledger.create(tmp_path, "letters", "document", 3.0, 1e-6, composition="adaptive")
+    order = ledger.budget["order"]
+    assert ledger.accountant == f"filter-{order:g}"
+    ledger.reserve("run-1", RUN, "fine-tune", "document").close(500)
+    assert ledger.spent() == ledger.adaptive() == filter_epsilon([RUN], 1e-6, order)
+    assert ledger.spent() > ledger.spent("pld")
+    fits = next(n for n in range(100, 100_000, 100) if epsilon([RUN.times(500 + n)], 1e-6, ledger.accountant) > 3.0)
+    assert epsilon([RUN.times(500 + fits)], 1e-6) < 3.0  # the other accountant would let it through
+    with pytest.raises(BudgetError):
+        ledger.reserve("run-2", RUN.times(fits), "more", "document")
+    other = Ledger.create(tmp_path / "other.jsonl", "letters", "document", 3.0, 1e-6)
+    assert other.accountant == "pld"
+    other.reserve("run-1", RUN, "fine-tune", "document").close(500)
+    assert other.adaptive() == ledger.spent()
