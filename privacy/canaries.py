@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from corpusmill.transforms.errors import BadFileError, DatasetError, PrivacyError
+from corpusmill.transforms.sources.items import read_items
 
 _SYLLABLES = [c + v for c in "bdfgklmnprstvz" for v in "aeiou"]
 
@@ -44,17 +45,10 @@ def write(
 
 def read_scores(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     """(scores of members, scores of others) of a Parquet or JSONL file with columns `score` and `member`."""
-    import pyarrow as pa
-    import pyarrow.json
-    import pyarrow.parquet as pq
-
     path = str(path)
-    try:
-        table: Any = pq.read_table(path) if path.endswith(".parquet") else pyarrow.json.read_json(path)
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: there is no such file of scores.") from None
-    except (OSError, pa.ArrowInvalid) as error:
-        raise BadFileError(path, f"holds no scores ({error})", "write Parquet or JSONL") from error
+    if not Path(path).exists():
+        raise DatasetError(f"{path}: there is no such file of scores.")
+    table = read_items(path).table
     return split(table, path)
 
 

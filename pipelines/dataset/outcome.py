@@ -42,6 +42,9 @@ class ReadRecord(TypedDict):
     bytes: int
     bad: int
     example: str
+    file_bytes: NotRequired[int]
+    lost_bytes: NotRequired[int]
+    """Bytes of the files, and of those that are quarantined whole."""
     suppressed: NotRequired[int]
     suppressed_bytes: NotRequired[int]
 

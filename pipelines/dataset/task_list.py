@@ -26,6 +26,8 @@ class TaskList(TypedDict, total=False):
     """Of pass 0 and of the list of splits: each split as JSON (`corpusmill.transforms.sources.splits.Split`)."""
     inputs: list[Input]
     """Of the list of splits: the source files, as the manifest will name them."""
+    left_out: list[dict[str, Any]]
+    """Of the list of splits: `source`, `files` and an `example` of the files of folders that no source format knows."""
     shards: list[StagedShard]
     """Of a later pass, keys, scatter and conform: one a task."""
     told: list[str]

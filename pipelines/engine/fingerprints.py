@@ -9,6 +9,7 @@ import pyarrow as pa
 from corpusmill.pipelines.dataset.results import request_of
 from corpusmill.transforms.arrow import logical_digest
 from corpusmill.transforms.base import Expand
+from corpusmill.transforms.sources import formats
 
 if TYPE_CHECKING:
     from corpusmill.pipelines.engine.job import Job
@@ -34,8 +35,10 @@ def keys_content(group: list[Any], rnd: int, content: str, told: pa.Table) -> st
 
 
 def source_fingerprint(spec: SourceSpec) -> str:
-    """Digest of the fields of a source that decide what is read from a given file."""
-    return request_of(spec.model_dump(mode="json", exclude={"path", "private", "max_bad_fraction"}))
+    """Digest of all that decides what is read from a given file: fields of the source, and versions of the readers."""
+    fields = spec.model_dump(mode="json", exclude={"path", "private", "max_bad_fraction"})
+    readers = {f.name: f.version for f in formats.known().values() if spec.format in ("auto", f.name) and f.version > 1}
+    return request_of({**fields, **({"readers": readers} if readers else {})})
 
 
 def pass_fingerprint(job: Job, number: int) -> list[Any]:

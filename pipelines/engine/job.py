@@ -365,7 +365,8 @@ def unified_schema(outcomes: list[Outcome]) -> pa.Schema:
 
 
 def check_bad_rows(job: Job, outcomes: list[Outcome]) -> None:
-    """Raises TooManyBadRowsError if a source has more bad rows than its `max_bad_fraction`."""
+    """Raises TooManyBadRowsError if a source has more bad rows, or more bytes in files that are quarantined whole, than its
+    `max_bad_fraction`."""
     for spec in job.recipe.sources:
         mine = [o["read"] for o in outcomes if o["read"]["source"] == spec.name]
         bad, rows = sum(r["bad"] for r in mine), sum(r["rows"] for r in mine)
@@ -377,4 +378,12 @@ def check_bad_rows(job: Job, outcomes: list[Outcome]) -> None:
             raise TooManyBadRowsError(
                 f"source {spec.name}: {bad} of {rows} rows cannot be used, more than max_bad_fraction "
                 f"{spec.max_bad_fraction:g}. First: {example}. Nothing was committed. {advice}"
+            )
+        lost, size = sum(r.get("lost_bytes", 0) for r in mine), sum(r.get("file_bytes", 0) for r in mine)
+        if lost > spec.max_bad_fraction * size:
+            example = next((r["example"] for r in mine if r.get("lost_bytes")), "")
+            raise TooManyBadRowsError(
+                f"source {spec.name}: {lost:,} of {size:,} bytes lie in files that cannot be read, more than max_bad_fraction "
+                f"{spec.max_bad_fraction:g}. One of them: {example}. Nothing was committed. Replace the files, or raise "
+                "`max_bad_fraction` of this source."
             )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 from corpusmill.pipelines.dataset import arrivals, suppression
 from corpusmill.pipelines.dataset.results import Store
 from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.dataset.task_list import TaskList
 from corpusmill.pipelines.engine import staging
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.pipelines.recipe.model import Recipe
@@ -30,8 +32,14 @@ def open_job(recipe: Recipe, before: list[Input] | None = None) -> Job:
     inputs: list[Input] = []
     seen: dict[str, str] = {}
     listed = []
+    left_out: list[dict[str, Any]] = []
     for spec in recipe.sources:
-        files = list_files(spec, str(recipe.base_dir), cache)
+        unknown: list[str] = []
+        files = list_files(spec, str(recipe.base_dir), cache, unknown)
+        if unknown:
+            left_out.append(
+                {"source": spec.name, "files": len(unknown), "example": _shown(unknown[0], str(recipe.base_dir))}
+            )
         keys = [f"{f.path}|{f.size}|{f.stamp}" for f in files]
         seen.update({key: cache[key] for key in keys if key in cache})
         inputs += [
@@ -47,7 +55,10 @@ def open_job(recipe: Recipe, before: list[Input] | None = None) -> Job:
         del came[: len(files)]
         splits += sorted(make_splits(spec, files, recipe.output.shard_bytes, wave_of), key=lambda u: u.key)
     inputs.sort(key=lambda i: (i["source"], i["digest"], i["path"]))
-    reads = store.save_task_list({"units": [u.to_json() for u in splits], "inputs": inputs})
+    tasks: TaskList = {"units": [u.to_json() for u in splits], "inputs": inputs}
+    if left_out:
+        tasks["left_out"] = left_out
+    reads = store.save_task_list(tasks)
     if seen != known:
         store.save_listing(seen)
     job = Job(recipe, store.dataset, reads, suppression.current(store.dataset).number)

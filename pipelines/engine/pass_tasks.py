@@ -181,6 +181,8 @@ def _stream(
             "rows": bad.rows_seen,
             "bytes": text,
             "bad": bad.count,
+            "file_bytes": bad.bytes_seen,
+            "lost_bytes": bad.bytes_lost,
             "example": example(quarantine, bad.paths),
         }
         if gate.dropped:

@@ -24,11 +24,10 @@ from corpusmill.training.objectives import Batch
 from corpusmill.training.settings import TrainSettings
 from corpusmill.training.vocabulary import Vocabulary
 from corpusmill.transforms.document import text_ids
-from corpusmill.transforms.errors import BadFileError, DatasetError, RecipeError
+from corpusmill.transforms.errors import DatasetError, RecipeError
 from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.sources.items import read_items
 
-LINE_BYTES = 128 << 20
-"""The longest line of a JSONL file."""
 MULTIPLE = 8
 """Rows are padded to a multiple of this: fewer shapes for compiled and fused kernels."""
 
@@ -45,43 +44,14 @@ def is_documents(path: str) -> bool:
 
 def read_table(path: str, snapshot: int | None = None) -> pa.Table:
     """The table in a Parquet, Arrow IPC or JSONL file; the documents of a dataset's snapshot, the newest without a number."""
-    suffix = Path(path).suffix
     if Path(path).is_dir():
         files = manifest_of(Path(path), snapshot)[0]["files"]
         if not files:
             raise DatasetError(f"{path}: the snapshot holds no documents.")
         return pa.concat_tables([read_table(str(Path(path) / f["path"])) for f in files], promote_options="permissive")
-    try:
-        if suffix == ".parquet":
-            import pyarrow.parquet as pq
-
-            return pq.read_table(path)
-        if suffix == ".jsonl":
-            return _read_lines(path)
-        with pa.memory_map(path) as source:
-            try:
-                return pa.ipc.open_file(source).read_all()
-            except pa.ArrowInvalid:
-                source.seek(0)
-                return pa.ipc.open_stream(source).read_all()
-    except FileNotFoundError:
-        raise DatasetError(f"{path}: there is no such file of documents. Correct the path that names it.") from None
-    except pa.ArrowException as error:
-        raise BadFileError(path, f"cannot be read as {suffix[1:]} ({error})", "write the file again") from error
-
-
-def _read_lines(path: str) -> pa.Table:
-    """The objects of a JSONL file. A string stays one, though all of a column may look like dates."""
-    import pyarrow.json as pj
-
-    size = min(max(1 << 20, Path(path).stat().st_size + 1), LINE_BYTES)
-    read = pj.ReadOptions(block_size=size)
-    table = pj.read_json(path, read_options=read)
-    dates = [f.name for f in table.schema if pa.types.is_temporal(f.type)]
-    if not dates:
-        return table
-    options = pj.ParseOptions(explicit_schema=pa.schema([(name, pa.string()) for name in dates]))
-    return pj.read_json(path, read_options=read, parse_options=options).select(table.column_names)
+    if not Path(path).exists():
+        raise DatasetError(f"{path}: there is no such file of documents. Correct the path that names it.")
+    return read_items(path).table
 
 
 class Documents:

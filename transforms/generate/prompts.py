@@ -16,8 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.errors import RecipeError, SourceError
 from corpusmill.transforms.random import draw_array
+from corpusmill.transforms.sources.items import read_items
 from corpusmill.transforms.unicode import next_word, tables
 
 STYLES = {
@@ -100,13 +101,9 @@ def read_tasks(path: str) -> tuple[dict[str, Any], ...]:
 
 @functools.lru_cache(8)
 def _tasks(path: str, stamp: int) -> tuple[dict[str, Any], ...]:
-    import pyarrow as pa
-    import pyarrow.json
-    import pyarrow.parquet as pq
-
     try:
-        table = pq.read_table(path) if path.endswith(".parquet") else pyarrow.json.read_json(path)
-    except (OSError, pa.ArrowException) as error:
+        table = read_items(path).table
+    except SourceError as error:
         raise RecipeError(f"{path}: seed tasks cannot be read ({error}); give a Parquet or JSONL file") from None
     if "instruction" not in table.column_names or not table.num_rows:
         raise RecipeError(

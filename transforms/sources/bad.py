@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,8 @@ from corpusmill.transforms.sources.files import Part
 
 RAW_BYTES = 4096
 RAW_TOTAL = 64 << 20
+RAW_ROWS = 100_000
+_PENDING = 4096
 
 REASONS = ("null-text", "no-id", "not-utf8", "not-json", "wrong-type", "too-long", "bad-file")
 
@@ -35,10 +37,13 @@ def printable(name: str) -> str:
 
 
 class BadRows:
-    """Collects the quarantined rows of one split. `rows_seen` counts good and bad rows, so that rows read = rows emitted +
-    `count`. What is kept of raw rows is bounded by 64 MiB in all; past that only place and reason are kept.
+    """Collects the quarantined rows of one split, as columns.
 
-    Readers say a file's path; of a file that was announced by `reads`, its name is kept instead, and `paths` tells where it lay.
+    `rows_seen` counts good and bad rows, so that rows read = rows emitted + `count`. Raw rows are kept up to 64 MiB or 100,000
+    rows in all; past that only place and reason. `bytes_seen` and `bytes_lost` are the bytes of all files, and of those that
+    are quarantined whole: a file that cannot be read does not tell its rows.
+
+    Readers name a file by its path. Of a file that was announced by `reads`, its name is kept instead; `paths` maps it back.
 
     >>> bad = BadRows("web")
     >>> bad.add("a.jsonl", 3, "not-json", "no closing brace", b'{"text": 1')
@@ -49,63 +54,102 @@ class BadRows:
     def __init__(self, source: str) -> None:
         self.source = source
         self.rows_seen = 0
+        self.bytes_seen = self.bytes_lost = 0
+        self.count = 0
+        """Quarantined rows so far."""
         self.paths: dict[str, str] = {}
         self._names: dict[str, str] = {}
-        self._rows: list[tuple[str, int, str, str, str]] = []
+        self._sizes: dict[str, int] = {}
+        self._tables: list[pa.Table] = []
+        self._pending: list[tuple[str, int, str, str, str]] = []
         self._raw_bytes = 0
 
-    @property
-    def count(self) -> int:
-        """Quarantined rows so far."""
-        return len(self._rows)
-
     def reads(self, parts: Iterable[Part]) -> None:
-        """The parts of files that are read next."""
+        """Announce the parts of files that are read next."""
         for part in parts:
-            self._names[part.path] = printable(part.name)
-            self.paths.setdefault(printable(part.name), printable(part.path))
+            self.renames(part.path, part.name)
+            self._sizes[part.path] = part.size
+            if part.begin == 0:  # a file that is cut into ranges counts once
+                self.bytes_seen += part.size
+
+    def renames(self, path: str, name: str) -> None:
+        """Quarantined rows of this path show this name."""
+        self._names[path] = printable(name)
+        self.paths.setdefault(printable(name), printable(path))
 
     def saw(self, rows: int) -> None:
         """Count rows read, good or bad."""
         self.rows_seen += rows
 
+    def keeps_raw(self) -> bool:
+        """Whether raw rows are still kept."""
+        return self._raw_bytes < RAW_TOTAL and self.count < RAW_ROWS
+
     def add(self, file: str, position: int, reason: str, detail: str = "", raw: bytes | str = b"") -> None:
         """Quarantine one row (which the caller has counted with `saw`)."""
+        self.add_rows(file, [position], [reason], [detail], [raw])
+
+    def add_rows(
+        self,
+        file: str,
+        positions: Sequence[int],
+        reasons: Sequence[str],
+        details: Sequence[str],
+        raws: Sequence[bytes | str],
+    ) -> None:
+        """Quarantine several rows of one file; `raws` may be empty once `keeps_raw` says no."""
+        name = printable(self._names.get(file, file))
+        # libraries name the file in what they say of it
+        cleaned = {d: printable((d.replace(file, name) if file else d)[:500]) for d in set(details)}
+        texts = [self._text(raw) for raw in raws] if self.keeps_raw() else []
+        for i, (position, reason, detail) in enumerate(zip(positions, reasons, details, strict=True)):
+            text = texts[i] if i < len(texts) else ""
+            self._pending.append((name, int(position), reason, cleaned[detail], text))
+        self.count += len(positions)
+        if len(self._pending) >= _PENDING:
+            self._flush()
+
+    def _text(self, raw: bytes | str) -> str:
         if isinstance(raw, str):
             raw = raw[:RAW_BYTES].encode("utf-8", "backslashreplace")
         text = raw[:RAW_BYTES].decode("utf-8", "backslashreplace") if self._raw_bytes < RAW_TOTAL else ""
         self._raw_bytes += len(text)
-        name = self._names.get(file, file)
-        # libraries name the file in what they say of it
-        detail = detail.replace(file, name) if file else detail
-        self._rows.append((printable(name), position, reason, printable(detail[:500]), text))
+        return text
+
+    def _flush(self) -> None:
+        if self._pending:
+            columns = list(zip(*self._pending))
+            arrays = [pa.repeat(pa.scalar(self.source, pa.string()), len(self._pending))]
+            arrays += [pa.array(c, f.type) for c, f in zip(columns, list(SCHEMA)[1:])]
+            self._tables.append(pa.Table.from_arrays(arrays, schema=SCHEMA))
+            self._pending = []
 
     def mark(self) -> tuple[int, int]:
         """A point to come back to with `rollback`."""
-        return len(self._rows), self.rows_seen
+        return self.count, self.rows_seen
 
     def rollback(self, mark: tuple[int, int]) -> None:
         """Forget what was counted and quarantined since `mark`: a file is now quarantined as a whole."""
-        self._raw_bytes -= sum(len(r[4]) for r in self._rows[mark[0] :])
-        del self._rows[mark[0] :]
-        self.rows_seen = mark[1]
+        table = self.to_table()
+        self._tables, self._pending = [table.slice(0, mark[0]).combine_chunks()], []
+        self._raw_bytes -= sum(len(t) for t in table.slice(mark[0]).column("raw").to_pylist())
+        self.count, self.rows_seen = mark
 
     def add_file(self, file: str, what: str) -> None:
-        """Quarantine a whole file, as one row."""
+        """Quarantine a whole file, as one row; it is weighed by its bytes."""
         self.saw(1)
+        self.bytes_lost += self._sizes.get(file, 0)
         self.add(file, 0, "bad-file", what)
 
     def by_reason(self) -> dict[str, int]:
         """Quarantined rows by reason."""
-        names, counts = np.unique([r[2] for r in self._rows], return_counts=True)
+        names, counts = np.unique(self.to_table().column("reason").to_pylist(), return_counts=True)
         return {str(n): int(c) for n, c in zip(names, counts)}
 
     def to_table(self) -> pa.Table:
         """The quarantined rows, in the order of reading."""
-        columns = list(zip(*self._rows)) or [()] * 5
-        arrays = [pa.array([self.source] * len(self._rows), pa.string())]
-        arrays += [pa.array(c, f.type) for c, f in zip(columns, list(SCHEMA)[1:])]
-        return pa.Table.from_arrays(arrays, schema=SCHEMA)
+        self._flush()
+        return pa.concat_tables(self._tables) if self._tables else SCHEMA.empty_table()
 
 
 def example(bad: pa.Table, paths: Mapping[str, str] | None = None) -> str:

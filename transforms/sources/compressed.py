@@ -39,30 +39,64 @@ class _UpTo:
         return data
 
 
-class _Xz:
-    """Streams of xz one after the other; `lzma.open` takes a damaged second one for padding and stops in silence."""
+class _Members:
+    """Compressed streams one after the other, as gzip and xz files may hold them, padded with zeros or not.
+
+    `lzma.open` takes a damaged second stream for padding and stops in silence; Arrow takes padding of gzip for damage.
+    """
 
     def __init__(self, f: Any) -> None:
-        self._f, self._decoder, self._rest = f, lzma.LZMADecompressor(), b""
+        self._f, self._rest = f, b""
+        self._decoder = self._new()
+
+    def _new(self) -> Any:
+        raise NotImplementedError
+
+    def _decode(self, n: int) -> bytes:
+        raise NotImplementedError
 
     def read(self, n: int) -> bytes:
         while True:
             if self._decoder.eof:
-                self._rest = self._decoder.unused_data.lstrip(b"\0")  # streams may be padded with zeros
+                self._rest = self._decoder.unused_data.lstrip(b"\0")
                 while not self._rest:
                     more = self._f.read(1 << 16)
                     if not more:
                         return b""
                     self._rest = more.lstrip(b"\0")
-                self._decoder = lzma.LZMADecompressor(lzma.FORMAT_XZ)
-            if self._decoder.needs_input and not self._rest:
-                self._rest = self._f.read(1 << 16)
-                if not self._rest:
-                    raise EOFError("ends before its end mark")
-            data = self._decoder.decompress(self._rest, n)
-            self._rest = b""
+                self._decoder = self._new()
+            data = self._decode(n)
             if data:
                 return data
+
+    def _more(self) -> bytes:
+        data: bytes = self._f.read(1 << 16)
+        if not data:
+            raise EOFError("ends before its end mark")
+        return data
+
+
+class _Xz(_Members):
+    def _new(self) -> Any:
+        return lzma.LZMADecompressor(lzma.FORMAT_XZ)
+
+    def _decode(self, n: int) -> bytes:
+        if self._decoder.needs_input and not self._rest:
+            self._rest = self._more()
+        data: bytes = self._decoder.decompress(self._rest, n)
+        self._rest = b""
+        return data
+
+
+class _Gzip(_Members):
+    def _new(self) -> Any:
+        return zlib.decompressobj(wbits=31)
+
+    def _decode(self, n: int) -> bytes:
+        waiting = self._rest or self._decoder.unconsumed_tail or self._more()
+        self._rest = b""
+        data: bytes = self._decoder.decompress(waiting, n)
+        return data
 
 
 class _Checked:
@@ -93,8 +127,9 @@ def open_stream(path: str, budget: Budget, begin: int = 0) -> Iterator[Stream]:
         source = _UpTo(f, budget.size)
         if budget.size == 0:
             raise BadFileError(path, f"is truncated or corrupt {codec} data (it is empty)")
-        if codec == "xz":
-            yield _Checked(_Xz(source), path, codec, budget)
+        own = {"xz": _Xz, "gzip": _Gzip}.get(codec)
+        if own is not None:
+            yield _Checked(own(source), path, codec, budget)
             return
         try:
             stream = pa.CompressedInputStream(pa.PythonFile(source, "r"), codec)

@@ -22,7 +22,7 @@ Rows = Iterator[tuple[pa.RecordBatch, Place]]
 class Format(abc.ABC):
     """A source format. An object of it has no state.
 
-    The attributes must be literals, because `formats.known` reads the first six without importing the module.
+    The attributes must be literals: `formats.known` reads most of them without importing the module.
     """
 
     name: ClassVar[str]

@@ -97,9 +97,8 @@ def messages(f: BinaryIO, size: int) -> Iterator[Message]:
     head = f.read(8)
     is_file = head.startswith(MAGIC)
     if is_file:
-        f.seek(size - 10)
-        tail = f.read(10)
-        if size < 20 or not tail.endswith(MAGIC):
+        f.seek(max(0, size - 10))
+        if size < 20 or not f.read(10).endswith(MAGIC):
             raise ValueError("it does not end as an Arrow file does: truncated")
     at = 8 if is_file else 0
     while True:

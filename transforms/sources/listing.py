@@ -69,11 +69,14 @@ def _belongs_to(spec: SourceSpec, path: str, pattern: str) -> str:
     return ""
 
 
-def list_files(spec: SourceSpec, base_dir: str, cache: dict[str, str] | None = None) -> list[FileRef]:
+def list_files(
+    spec: SourceSpec, base_dir: str, cache: dict[str, str] | None = None, left_out: list[str] | None = None
+) -> list[FileRef]:
     """The files of a source, sorted by path, each once.
 
     Args:
         cache: "path|size|stamp" to a digest; it is added to, so that an unchanged file is not read again.
+        left_out: is added the files of folders and patterns that no format of `auto` knows.
 
     Raises:
         SourceError: a pattern matches nothing, or no file of a known format.
@@ -84,7 +87,10 @@ def list_files(spec: SourceSpec, base_dir: str, cache: dict[str, str] | None = N
         scheme = formats.by_scheme(path)
         pattern = path if scheme else storage.join(base_dir, os.path.expanduser(path))
         owner = _belongs_to(spec, path, pattern)
-        listed = formats.load(owner).find(spec, pattern) if owner else _matching(spec, path, pattern)
+        unknown: list[str] = []
+        listed = formats.load(owner).find(spec, pattern) if owner else _matching(spec, path, pattern, unknown)
+        if left_out is not None:
+            left_out += unknown
         if not listed:
             kind = "" if spec.format == "auto" else f" of format {spec.format}"
             raise SourceError(
@@ -104,12 +110,12 @@ def list_files(spec: SourceSpec, base_dir: str, cache: dict[str, str] | None = N
     return sorted(files.values())
 
 
-def _matching(spec: SourceSpec, path: str, pattern: str) -> list[tuple[storage.Entry, str]]:
+def _matching(spec: SourceSpec, path: str, pattern: str, left_out: list[str]) -> list[tuple[storage.Entry, str]]:
     """The files of a path, folder or pattern, and the format of each."""
     # a folder on the way may be called `corpus [2]`: what the recipe names is asked
     explicit = not (storage.is_dir(pattern) or storage.has_magic(path))
     listed = storage.list_glob(pattern)
-    entries = _with_formats(spec, listed, explicit)
+    entries = _with_formats(spec, listed, explicit, left_out)
     if listed and not entries:
         raise SourceError(
             f"source '{spec.name}': '{path}' matches files, and of none can the format be told, such as {listed[0].uri}. "
@@ -123,7 +129,9 @@ def _choices() -> str:
     return f"{', '.join(first)} or {last}"
 
 
-def _with_formats(spec: SourceSpec, entries: list[storage.Entry], explicit: bool) -> list[tuple[storage.Entry, str]]:
+def _with_formats(
+    spec: SourceSpec, entries: list[storage.Entry], explicit: bool, left_out: list[str]
+) -> list[tuple[storage.Entry, str]]:
     if spec.format != "auto":
         return [(e, spec.format) for e in entries]
     out = []
@@ -135,6 +143,8 @@ def _with_formats(spec: SourceSpec, entries: list[storage.Entry], explicit: bool
             raise SourceError(
                 f"source '{spec.name}': cannot tell the format of {entry.uri}. To go on: set its `format` to {_choices()}."
             )
+        else:
+            left_out.append(entry.uri)
     return out
 
 

@@ -7,6 +7,7 @@ What an operating system, a store or a lack of memory refuses is an UnreadableFi
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -44,7 +45,7 @@ def passing(error: BaseException | None) -> str:
         if isinstance(error, OSError):
             found = _ERRNO.search(str(error))  # Arrow wraps errors of the system
             number = error.errno or (int(found[1]) if found else 0)
-            if number:
+            if number and number != errno.EINVAL:  # of a place in the file that only damaged content names
                 return os.strerror(number)
         if isinstance(error, MemoryError):
             wanted = _ALLOCATION.search(str(error))

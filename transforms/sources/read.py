@@ -14,18 +14,20 @@ import pyarrow as pa
 
 from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.sources import formats
-from corpusmill.transforms.sources.bad import BadRows
+from corpusmill.transforms.sources.bad import BadRows, example
 from corpusmill.transforms.sources.files import Part
 from corpusmill.transforms.sources.format import Format
 from corpusmill.transforms.sources.identity import check_unchanged, unchanged
 from corpusmill.transforms.sources.limits import Budget
-from corpusmill.transforms.sources.rows import Documents, decoded_bytes, pieces, shifted, together
+from corpusmill.transforms.sources.rows import Documents, check_structure, decoded_bytes, pieces, shifted, together
 from corpusmill.transforms.sources.schema import conform, unify
 from corpusmill.transforms.sources.spec import SourceSpec
 from corpusmill.transforms.sources.splits import Split
 from corpusmill.transforms.sources.spool import Spool
 
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 4096
+MANY = 1 << 20
+"""A part with more bad rows than this, and than the source allows, is a bad file: its quarantine would fill the memory."""
 
 
 def _documents(
@@ -33,8 +35,10 @@ def _documents(
 ) -> Iterator[pa.RecordBatch]:
     """Documents of one part."""
     budget = Budget(part.path, part.size, spec.max_expansion)
+    begun = bad.mark()
     makers: dict[tuple[str, ...], Documents] = {}
     for batch, place in form.read(part, spec, budget, bad, rows):
+        check_structure(batch, part.path)
         names = tuple(batch.schema.names)
         if form.inferred or names not in makers:
             makers[names] = Documents(spec, part.path, batch.schema, budget, lenient=form.lenient)
@@ -47,6 +51,10 @@ def _documents(
             out = makers[names].make(piece, shifted(place, begin), bad)
             if out.num_rows:
                 yield out
+        faulty, seen = bad.count - begun[0], bad.rows_seen - begun[1]
+        if faulty > MANY and faulty > spec.max_bad_fraction * seen:
+            what = f"has more than {MANY:,} rows that cannot be used among its first {seen:,}"
+            raise BadFileError(part.path, f"{what}, such as {example(bad.to_table().slice(begun[0], 1))}")
 
 
 def _part(form: Format, part: Part, spec: SourceSpec, bad: BadRows, size: int, rows: int) -> Iterator[pa.RecordBatch]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import get_args
 
@@ -18,8 +19,9 @@ import pyarrow.compute as pc
 
 from corpusmill.transforms.document import CORE, LINEAGE, text_ids
 from corpusmill.transforms.errors import BadFileError
-from corpusmill.transforms.sources.bad import BadRows
+from corpusmill.transforms.sources.bad import RAW_BYTES, BadRows
 from corpusmill.transforms.sources.limits import Budget
+from corpusmill.transforms.sources.opened import first_line
 from corpusmill.transforms.sources.schema import MAX_DEPTH, as_type, depth, json_text, plain_type
 from corpusmill.transforms.sources.spec import Role, SourceSpec
 
@@ -54,11 +56,13 @@ def layout(spec: SourceSpec, names: list[str], path: str, lenient: bool) -> list
     """(name of ours, name in the file) of each column to take, roles first. `lenient`: absent columns are read as null."""
     roles = [(role, spec.column(role)) for role in get_args(Role)]
     taken = [(role, name) for role, name in roles if name is not None]
-    keep = [n for n in names if n not in {n for _, n in taken}] if spec.keep is None else list(spec.keep)
+    filled = {name for _, name in taken}
+    keep = [n for n in names if n not in filled] if spec.keep is None else list(spec.keep)
+    counts = Counter(names)
     for name in [n for _, n in taken] + keep:
-        if names.count(name) > 1:
-            raise BadFileError(path, f"has {names.count(name)} columns named '{name}'")
-        if name not in names and not lenient:
+        if counts[name] > 1:
+            raise BadFileError(path, f"has {counts[name]} columns named '{name}'")
+        if name not in counts and not lenient:
             near = difflib.get_close_matches(name, names, 1)
             hint = (
                 f"; did you mean '{near[0]}'?"
@@ -70,12 +74,13 @@ def layout(spec: SourceSpec, names: list[str], path: str, lenient: bool) -> list
         {role for role, _ in taken} | set(CORE) | set(LINEAGE) | ({"priority"} if spec.priority is not None else set())
     )
     for name in keep:
-        if name in {n for _, n in taken}:
+        if name in filled:
             continue
         ours = name
         while ours in used:
             ours += "_"
         used.add(ours)
+        filled.add(name)
         taken.append((ours, name))
     return taken
 
@@ -104,7 +109,7 @@ def decoded_bytes(batch: pa.RecordBatch) -> int:
     return 8 * batch.num_rows + sum(_decoded(c) for c in batch.columns)
 
 
-def _decode(column: pa.Array, name: str, reasons: dict[int, tuple[str, str]]) -> pa.Array:
+def _decode(column: pa.Array, name: str, faults: Faults) -> pa.Array:
     """A text column; where it is not UTF-8 throughout, row by row: such rows become null and are given a reason."""
     values: list[str | None] = []
     large = pa.types.is_large_string(column.type) or pa.types.is_large_binary(column.type)
@@ -116,7 +121,7 @@ def _decode(column: pa.Array, name: str, reasons: dict[int, tuple[str, str]]) ->
             values.append(None if value is None else value.decode())
         except UnicodeDecodeError:
             values.append(None)
-            reasons.setdefault(r, ("not-utf8", f"column '{name}' is not valid UTF-8"))
+            faults.add([r], "not-utf8", f"column '{name}' is not valid UTF-8")
     return pa.array(values, pa.string())
 
 
@@ -183,33 +188,27 @@ class Documents:
         """Documents of `batch`; rows that cannot be one go to `bad`."""
         n = batch.num_rows
         bad.saw(n)
-        reasons: dict[int, tuple[str, str]] = {}
+        faults = Faults(n)
         columns: dict[str, pa.Array] = {}
         for ours, name in self.columns:
             i = batch.schema.get_field_index(name)
-            column = pa.nulls(n) if i < 0 else self._checked(batch.column(i), name, reasons)
-            columns[ours] = self._typed(column, ours, name, reasons)
+            column = pa.nulls(n) if i < 0 else self._checked(batch.column(i), name, faults)
+            columns[ours] = self._typed(column, ours, name, faults)
         text = columns["text"]
         if text.null_count:
-            for r in np.flatnonzero(text.is_null().to_numpy(zero_copy_only=False)):
-                reasons.setdefault(int(r), ("null-text", f"column '{self.spec.column('text')}' is null"))
+            faults.add(text.is_null(), "null-text", f"column '{self.spec.column('text')}' is null")
         if text.nbytes > self.spec.max_document_bytes:
             long = pc.greater(pc.binary_length(text), self.spec.max_document_bytes).fill_null(False)
-            for r in np.flatnonzero(long.to_numpy(zero_copy_only=False)):
-                reasons.setdefault(int(r), ("too-long", f"more than max_document_bytes={self.spec.max_document_bytes}"))
+            faults.add(long, "too-long", f"more than max_document_bytes={self.spec.max_document_bytes}")
         if "id" in columns and columns["id"].null_count:
-            for r in np.flatnonzero(columns["id"].is_null().to_numpy(zero_copy_only=False)):
-                reasons.setdefault(int(r), ("no-id", f"column '{self.spec.column('id')}' is null"))
-        if reasons:
-            faulty = sorted(reasons)
-            for row, position in zip(faulty, place(np.array(faulty))):
-                reason, detail = reasons[row]
-                bad.add(self.path, position, reason, detail, self._raw(batch, row))
-            good = np.ones(n, bool)
-            good[faulty] = False
-            mask = pa.array(good)
+            faults.add(columns["id"].is_null(), "no-id", f"column '{self.spec.column('id')}' is null")
+        faulty = faults.rows()
+        if len(faulty):
+            raws = self._raws(batch, faulty) if bad.keeps_raw() else []
+            bad.add_rows(self.path, place(faulty), *faults.words(faulty), raws)
+            mask = pa.array(faults.codes == 0)
             columns = {k: v.filter(mask) for k, v in columns.items()}
-            n = int(good.sum())
+            n -= len(faulty)
         text = columns.pop("text")
         ids = columns.pop("id") if "id" in columns else text_ids(self.spec.name, text)
         out = {"id": ids, "text": text, "source": _constant(self.spec.name, n)}
@@ -222,31 +221,23 @@ class Documents:
         empty = pa.RecordBatch.from_arrays([pa.nulls(0, f.type) for f in schema], schema=_nullable(schema))
         return self.make(empty, rows_from(0), BadRows(self.spec.name)).schema
 
-    def _checked(self, column: pa.Array, name: str, reasons: dict[int, tuple[str, str]]) -> pa.Array:
-        try:
+    def _checked(self, column: pa.Array, name: str, faults: Faults) -> pa.Array:
+        """The column, whose bytes that are not UTF-8 are faults of their rows. Its offsets are known to be sound."""
+        with contextlib.suppress(pa.ArrowInvalid):
             column.validate(full=True)
-        except pa.ArrowInvalid as error:
-            # offsets and indices that point outside their buffers make the file unusable, bad characters only rows
-            if "UTF8" not in str(error):
-                raise BadFileError(self.path, f"column '{name}' is corrupt: {error}") from error
-            if pa.types.is_nested(column.type):
-                try:
-                    column.view(_as_binary(column.type)).validate(full=True)
-                except pa.ArrowException as other:
-                    raise BadFileError(self.path, f"column '{name}' is corrupt: {other}") from error
-                for r in _faulty_rows(column):
-                    reasons.setdefault(r, ("not-utf8", f"column '{name}' is not valid UTF-8"))
-            elif isinstance(column, pa.DictionaryArray):
-                values = column.dictionary
-                values = values.cast(pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary())
-                coded = pa.DictionaryArray.from_arrays(column.indices, values)
-                self.budget.check_at_once(_decoded(coded), f"column '{name}'")
-                return _decode(coded.dictionary_decode(), name, reasons)
-            else:
-                return _decode(column, name, reasons)
-        return column
+            return column
+        if pa.types.is_nested(column.type):
+            faults.add(_faulty_rows(column), "not-utf8", f"column '{name}' is not valid UTF-8")
+            return column
+        if isinstance(column, pa.DictionaryArray):
+            values = column.dictionary
+            values = values.cast(pa.large_binary() if pa.types.is_large_string(values.type) else pa.binary())
+            coded = pa.DictionaryArray.from_arrays(column.indices, values)
+            self.budget.check_at_once(_decoded(coded), f"column '{name}'")
+            return _decode(coded.dictionary_decode(), name, faults)
+        return _decode(column, name, faults)
 
-    def _typed(self, column: pa.Array, ours: str, name: str, reasons: dict[int, tuple[str, str]]) -> pa.Array:
+    def _typed(self, column: pa.Array, ours: str, name: str, faults: Faults) -> pa.Array:
         if isinstance(column, pa.DictionaryArray) or pa.types.is_run_end_encoded(column.type):
             self.budget.check_at_once(_decoded(column), f"column '{name}'")
         t = plain_type(column.type)
@@ -255,27 +246,83 @@ class Documents:
                 return pa.array([None if v is None else v.hex() for v in column.to_pylist()], pa.string())
             t = pa.string()
             if pa.types.is_binary(plain_type(column.type)):
-                return _decode(as_type(column, pa.binary()), name, reasons)
+                return _decode(as_type(column, pa.binary()), name, faults)
         elif depth(t) > MAX_DEPTH:
             t = pa.string()
         try:
             return as_type(column, t)
-        except pa.ArrowInvalid as error:
-            raise BadFileError(self.path, f"column '{name}' cannot be read as {t}: {error}") from error
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            raise BadFileError(self.path, f"column '{name}' cannot be read as {t}: {first_line(error)}") from error
 
-    def _raw(self, batch: pa.RecordBatch, row: int) -> bytes | str:
+    def _raws(self, batch: pa.RecordBatch, rows: np.ndarray) -> list[bytes | str]:
+        """What is kept of rows: the beginning of the text, else all columns as JSON."""
+        i = batch.schema.get_field_index(self.spec.column("text") or "text")
+        taken = batch.take(pa.array(rows))
+        texts: list[bytes | None] = [None] * len(rows)
+        if i >= 0 and not pa.types.is_nested(batch.schema.field(i).type):
+            with contextlib.suppress(pa.ArrowException):
+                column = taken.column(i)
+                if isinstance(column, pa.DictionaryArray):
+                    column = column.dictionary.cast(pa.binary()).take(column.indices)
+                column = column.cast(pa.large_binary())
+                texts = pc.binary_slice(column, 0, RAW_BYTES).to_pylist()
+        without = [k for k, t in enumerate(texts) if t is None]
         try:
-            values = batch.slice(row, 1).to_pylist()[0]
-            text = values.get(self.spec.column("text") or "text")
-            return text if isinstance(text, bytes) else json_text(values) or ""
+            values = taken.take(pa.array(without, pa.int64())).to_pylist() if without else []
         except (UnicodeDecodeError, pa.ArrowException):
-            i = batch.schema.get_field_index(self.spec.column("text") or "text")
-            if i < 0 or pa.types.is_nested(batch.schema.field(i).type):
-                return b""
-            column = batch.column(i).slice(row, 1)
-            if isinstance(column, pa.DictionaryArray):
-                column = column.dictionary.cast(pa.binary()).take(column.indices)
-            return column.cast(pa.binary())[0].as_py() or b""
+            values = [None] * len(without)
+        rest = dict(zip(without, values, strict=True))
+        return [json_text(rest[k]) or "" if t is None else t for k, t in enumerate(texts)]
+
+
+class Faults:
+    """Which rows of a batch cannot be documents, and why; the first reason of a row counts."""
+
+    def __init__(self, rows: int) -> None:
+        self.codes = np.zeros(rows, np.int32)
+        self._reasons: list[tuple[str, str]] = [("", "")]
+
+    def add(self, rows: pa.Array | list[int], reason: str, detail: str) -> None:
+        """Rows (numbers, or a mask) that have a fault."""
+        if (reason, detail) not in self._reasons:
+            self._reasons.append((reason, detail))
+        index = np.asarray(rows, np.int64) if isinstance(rows, list) else np.flatnonzero(np.asarray(rows, bool))
+        index = index[self.codes[index] == 0]
+        self.codes[index] = self._reasons.index((reason, detail))
+
+    def rows(self) -> np.ndarray:
+        """Row numbers of all faults, int64, in order."""
+        return np.flatnonzero(self.codes)
+
+    def words(self, rows: np.ndarray) -> tuple[list[str], list[str]]:
+        """Reason and detail of each of these rows."""
+        pairs = [self._reasons[c] for c in self.codes[rows].tolist()]
+        return [reason for reason, _ in pairs], [detail for _, detail in pairs]
+
+
+def check_structure(batch: pa.RecordBatch, path: str) -> None:
+    """Raises BadFileError if offsets, indices or views of a column point outside their buffers. Characters are not checked."""
+    for name, column in zip(batch.schema.names, batch.columns, strict=True):
+        try:
+            column.validate(full=True)
+        except pa.ArrowException as error:
+            if "UTF8" in str(error):
+                with contextlib.suppress(pa.ArrowException):
+                    _without_text(column).validate(full=True)
+                    continue
+            raise BadFileError(path, f"column '{name}' is corrupt: {first_line(error)}") from error
+
+
+def _without_text(column: pa.Array) -> pa.Array:
+    """The same layout without the demand for UTF-8."""
+    if isinstance(column, pa.DictionaryArray):
+        column.indices.validate(full=True)
+        values = _without_text(column.dictionary)
+        values.validate(full=True)
+        return pa.DictionaryArray.from_arrays(column.indices, values, safe=True)
+    if isinstance(column, pa.ExtensionArray):
+        return _without_text(column.storage)
+    return column.view(_as_binary(column.type))
 
 
 def _as_binary(t: pa.DataType) -> pa.DataType:
@@ -286,6 +333,8 @@ def _as_binary(t: pa.DataType) -> pa.DataType:
         return pa.list_(t.value_field.with_type(_as_binary(t.value_type)))
     if pa.types.is_large_list(t):
         return pa.large_list(t.value_field.with_type(_as_binary(t.value_type)))
+    if pa.types.is_string_view(t):
+        return pa.binary_view()
     return pa.binary() if pa.types.is_string(t) else pa.large_binary() if pa.types.is_large_string(t) else t
 
 

@@ -17,8 +17,11 @@ MAX_DEPTH = 16
 
 
 def plain_type(t: pa.DataType) -> pa.DataType:
-    """The type a column has behind the sources: no dictionaries, views or 64-bit offsets at the top level, and lists of pairs
-    for maps, which not every reader of a snapshot knows."""
+    """The type a column has behind the sources, for Parquet and every reader of a snapshot.
+
+    No dictionaries, views or 64-bit offsets; lists of pairs for maps; JSON text for unions, intervals and decimals of more than
+    38 digits; decimals of 128 bits; single for half floats; null for structs without fields.
+    """
     if pa.types.is_dictionary(t) or pa.types.is_run_end_encoded(t):
         return plain_type(t.value_type)
     if pa.types.is_large_string(t) or pa.types.is_string_view(t):
@@ -27,15 +30,25 @@ def plain_type(t: pa.DataType) -> pa.DataType:
         return pa.binary()
     if isinstance(t, pa.BaseExtensionType):
         return plain_type(t.storage_type)
-    if pa.types.is_large_list(t) or pa.types.is_fixed_size_list(t):
-        return pa.list_(plain_type(t.value_type))
-    if pa.types.is_list(t):
+    if _is_list(t):
         return pa.list_(plain_type(t.value_type))
     if pa.types.is_map(t):
         return pa.list_(pa.struct([("key", plain_type(t.key_type)), ("value", plain_type(t.item_type))]))
     if pa.types.is_struct(t):
-        return pa.struct([pa.field(f.name, plain_type(f.type)) for f in t])
+        # Parquet has no structs without fields
+        return pa.struct([pa.field(f.name, plain_type(f.type)) for f in t]) if t.num_fields else pa.null()
+    if pa.types.is_decimal(t):
+        return pa.decimal128(t.precision, t.scale) if t.precision <= 38 else pa.string()
+    if pa.types.is_float16(t):
+        return pa.float32()
+    if pa.types.is_union(t) or t == pa.month_day_nano_interval():
+        return pa.string()
     return t
+
+
+def _is_list(t: pa.DataType) -> bool:
+    views = pa.types.is_list_view(t) or pa.types.is_large_list_view(t)
+    return views or pa.types.is_list(t) or pa.types.is_large_list(t) or pa.types.is_fixed_size_list(t)
 
 
 def depth(t: pa.DataType) -> int:
@@ -106,7 +119,7 @@ def as_type(column: pa.Array, t: pa.DataType) -> pa.Array:
     old = column.type
     if old == t:
         return column
-    if pa.types.is_null(old):
+    if pa.types.is_null(old) or pa.types.is_null(t):
         return pa.nulls(len(column), t)
     if isinstance(column, pa.ExtensionArray):
         return as_type(column.storage, t)
@@ -137,7 +150,7 @@ def as_type(column: pa.Array, t: pa.DataType) -> pa.Array:
 def _as_text(column: pa.Array) -> pa.Array:
     """Any column as strings; bytes that are not UTF-8 are written as \\xNN."""
     old = column.type
-    if pa.types.is_nested(old) or pa.types.is_floating(old):
+    if pa.types.is_nested(old) or pa.types.is_floating(old) or old == pa.month_day_nano_interval():
         return pa.array([json_text(v) for v in column.to_pylist()], pa.string())
     try:
         return column.cast(pa.string())

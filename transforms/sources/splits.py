@@ -35,8 +35,7 @@ class Split:
     @property
     def key(self) -> str:
         """32 hexadecimal digits of the content read: digests and ranges, and names only where documents show them."""
-        version = f"@{self.reader.version}" if self.reader.version > 1 else ""
-        h = hashlib.sha256(f"{self.source}\0{self.format}{version}".encode())
+        h = hashlib.sha256(f"{self.source}\0{self.format}".encode())
         for p in self.parts:
             name = p.name if self.reader.shows_names else ""
             h.update(f"\0{p.digest}\0{p.begin}\0{p.end}\0{name}".encode("utf-8", "backslashreplace"))

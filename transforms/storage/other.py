@@ -26,7 +26,7 @@ class Other(Objects):
                 None
             )  # ftp and the like need more than a URI
             self._fs: Any = fsspec.filesystem(scheme, use_listings_cache=False)
-        except (ImportError, ValueError, TypeError) as error:
+        except (ImportError, ValueError, TypeError, OSError) as error:  # such as a library of Java that is not there
             raise MissingDependencyError(
                 f"no client for '{scheme}://': {error}. To go on: install the fsspec client of '{scheme}', or use s3:// or gs://."
             ) from error

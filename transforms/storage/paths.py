@@ -105,6 +105,10 @@ def translate(pattern: str) -> re.Pattern[str]:
         else:
             out += re.escape(c)
         i += 1
+    if braces:
+        raise RecipeError(
+            f"the pattern '{pattern}' has a brace {{ that is not closed; close it, or write [{{] for the character"
+        )
     return re.compile(out + r"\Z", re.DOTALL)
 
 

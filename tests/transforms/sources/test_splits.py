@@ -108,3 +108,11 @@ def test_line_numbers_are_those_of_the_file_in_every_range(tmp_path):
     for target in (1, 13, 100, 1 << 20):
         _, bad = read_source(tmp_path, target=target, path="a.jsonl")
         assert sorted(bad.to_table()["position"].to_pylist()) == list(range(1, 101, 10))
+
+
+def test_files_of_a_folder_that_no_format_knows_are_named(tmp_path):
+    for name in ("a.jsonl", "b.jsonl.zstd", "c.bin", "d.jsonl.lzma"):
+        (tmp_path / name).write_text('{"text": "a"}\n' if name == "a.jsonl" else "x")
+    left_out = []
+    assert [f.name for f in list_files(_spec("."), str(tmp_path), {}, left_out)] == ["a.jsonl"]
+    assert left_out == [str(tmp_path / n) for n in ("b.jsonl.zstd", "c.bin", "d.jsonl.lzma")]

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 _CLASS = re.compile(r"^class \w+\(Format\):\n(?:    .*\n|\n)*?(?=    def |    @|\Z)", re.MULTILINE)
 _ATTRIBUTE = re.compile(
-    r"^    (name|extensions|magic|schemes|markers|needs_path) = (\([^()]*\)|\".*\"|True|False)", re.MULTILINE
+    r"^    (name|extensions|magic|schemes|markers|needs_path|version) = (\([^()]*\)|\".*\"|True|False|\d+)",
+    re.MULTILINE,
 )
 
 
@@ -42,6 +43,7 @@ class Known:
     schemes: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
     needs_path: bool = True
+    version: int = 1
 
 
 @cache

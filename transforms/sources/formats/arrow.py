@@ -29,6 +29,7 @@ class Arrow(Format):
     name = "arrow"
     extensions = (".arrow", ".arrows", ".feather", ".ipc")
     magic = (b"ARROW1", b"\xff\xff\xff\xff")
+    version = 2
 
     def ranges(self, path: str, size: int, target: int) -> list[tuple[int, int]]:
         """Ranges of record batches."""

@@ -82,6 +82,17 @@ def _valid_utf8(data: bytes) -> bool:
     return True
 
 
+def _sound(column: pa.ChunkedArray) -> bool:
+    """Whether offsets are as they should be: Arrow's parser loses values of lists that begin with null."""
+    if not pa.types.is_nested(column.type):
+        return True
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
+
+
 class Parser:
     """Parses the blocks of one file."""
 
@@ -163,8 +174,8 @@ class Parser:
             self.types.update(dates)
         if table is None or len(set(table.column_names)) < len(table.column_names):
             return None
-        for f in table.schema:
-            if depth(f.type) > MAX_DEPTH:
+        for f, column in zip(table.schema, table.columns, strict=True):
+            if depth(f.type) > MAX_DEPTH or not _sound(column):
                 return None
             if f.name in self.scalars and (pa.types.is_nested(f.type) or pa.types.is_floating(f.type)):
                 return None  # ids beyond 64 bits would be rounded
@@ -174,7 +185,8 @@ class Parser:
             lines = np.array([i for i, line in enumerate(data.split(b"\n")) if line.strip()], np.int64)
             if len(lines) != table.num_rows:
                 return None
-        table = table.select([n for n in self.order if n in table.column_names]).combine_chunks()
+        present = set(table.column_names)
+        table = table.select([n for n in self.order if n in present]).combine_chunks()
         if table.num_columns == 0:
             return None
         return table.to_batches()[0], lines
@@ -189,6 +201,11 @@ class Parser:
                 rows.append(self._row(line))
                 lines.append(first + i)
             except _BadLineError as fault:
+                several = self._ended_by_cr(line)
+                if several:
+                    rows += several
+                    lines += [first + i] * len(several)
+                    continue
                 self.bad.saw(1)
                 reason, detail = fault.args
                 self.bad.add(self.part.path, self.lines_before + first + i + 1, reason, detail, line)
@@ -198,6 +215,16 @@ class Parser:
             return
         arrays = [self._column(k, [row.get(k) for row in rows]) for k in names] or [pa.nulls(len(rows))]
         yield pa.RecordBatch.from_arrays(arrays, names=list(names) or [self.text]), self.place(lines)
+
+    def _ended_by_cr(self, line: bytes) -> list[dict[str, Any]]:
+        """The objects of a line that holds several, each ended by a carriage return (as old Macs do); else none."""
+        pieces = [p for p in line.split(b"\r") if p.strip()]
+        if len(pieces) < 2:
+            return []
+        try:
+            return [self._row(p) for p in pieces]
+        except _BadLineError:
+            return []
 
     def _row(self, line: bytes) -> dict[str, Any]:
         try:
@@ -262,6 +289,11 @@ def _block(parser: Parser, block: Block, part: Part, spec: SourceSpec) -> Iterat
             todo = "write one object a line (`jq -c '.[]'` does), or set `on_bad_file: skip`"
             raise BadFileError(part.path, "is one JSON array, not one JSON object a line", todo)
     if block.oversize:
+        if re.search(rb"}\s*\r\s*\{", data):
+            todo = "write line feeds (`tr '\\r' '\\n'` does), or set `on_bad_file: skip`"
+            raise BadFileError(
+                part.path, "has lines that end with carriage returns alone, too many for one block", todo
+            )
         parser.bad.saw(1)
         detail = f"a line of more than {2 * spec.max_document_bytes} bytes; see max_document_bytes"
         parser.bad.add(part.path, parser.lines_before + block.first + 1, "too-long", detail, data)
@@ -275,6 +307,7 @@ class Jsonl(Format):
     name = "jsonl"
     extensions = (".jsonl", ".ndjson", ".json")
     magic = (b"{",)
+    version = 2
     by_bytes = True
     grows = True
     inferred = True

@@ -78,6 +78,7 @@ class Parquet(Format):
     name = "parquet"
     extensions = (".parquet", ".pq")
     magic = (b"PAR1",)
+    version = 2
 
     def ranges(self, path: str, size: int, target: int) -> list[tuple[int, int]]:
         """Ranges of row groups."""

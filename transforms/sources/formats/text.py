@@ -50,6 +50,7 @@ class Text(Format):
 
     name = "text"
     extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".html", ".htm", ".adoc", ".org", ".tex")
+    version = 2
     by_bytes = True
     grows = True
     shows_names = True
