@@ -9,6 +9,7 @@ format of Prometheus, for the textfile collector of its node exporter.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import resource
@@ -25,6 +26,7 @@ from corpusmill.transforms.secrets import mask
 FILE = "history.jsonl"
 OUTCOMES = ("committed", "nothing-new", "failed")
 _PARTS = {"start", "end", "seconds", "cpu_seconds", "message"}
+_FIELDS = _PARTS | {"outcome", "snapshot", "documents", "bytes", "rows_in", "new_shards"}
 _MESSAGE = 2_000
 
 
@@ -62,7 +64,7 @@ def record(dataset: str, begin: Begin, manifest: Manifest | None, committed: boo
     if manifest is not None:
         entry |= {"snapshot": manifest["number"], "documents": manifest["documents"], "bytes": manifest["bytes"]}
         entry["rows_in"] = manifest["funnel"]["rows_in"]
-    _append(os.path.join(dataset, FILE), entry)
+    _append(os.path.join(dataset, FILE), _sealed(entry))
     return entry
 
 
@@ -78,27 +80,50 @@ def _utc(seconds: float) -> str:
 
 
 def read(dataset: str) -> list[dict[str, Any]]:
-    """Every run, oldest first; a line that a dying process tore is left out."""
+    """Every run, oldest first; lines that are torn or damaged are left out."""
+    return [entry for entry in _entries(dataset) if entry is not None]
+
+
+def problems(dataset: str) -> list[str]:
+    """Lines that are not as they were written."""
+    return [
+        f"{FILE}, line {number}: damaged; readers leave it out, and it may be removed"
+        for number, entry in enumerate(_entries(dataset), 1)
+        if entry is None
+    ]
+
+
+def _entries(dataset: str) -> list[dict[str, Any] | None]:
+    """The entry of each line; None for one that is torn or damaged. Entries of older versions have no checksum."""
     try:
         lines = storage.read_bytes(os.path.join(dataset, FILE)).decode(errors="replace").splitlines()
     except (FileNotFoundError, NotADirectoryError):
         return []
-    runs = []
+    entries: list[dict[str, Any] | None] = []
     for line in lines:
         try:
-            found = json.loads(line)
+            entry = json.loads(line)
         except ValueError:
-            continue
-        if isinstance(found, dict) and found.get("outcome") in OUTCOMES and found.keys() >= _PARTS:
-            runs.append(found)
-    return runs
+            entry = None
+        good = isinstance(entry, dict) and entry.get("outcome") in OUTCOMES and entry.keys() >= _PARTS
+        if good and "checksum" in entry:
+            checksum = entry.pop("checksum")
+            good = checksum == _sealed(entry)["checksum"]
+        entries.append(entry if good and entry.keys() <= _FIELDS else None)
+    return entries
+
+
+def _sealed(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry with its checksum."""
+    digest = hashlib.sha256(json.dumps(entry, sort_keys=True).encode()).hexdigest()
+    return {**entry, "checksum": digest[:16]}
 
 
 def without_messages(dataset: str) -> None:
     """Clear what failed runs said: a message may quote a document."""
     runs = read(dataset)
     if any(r["message"] for r in runs):
-        lines = "".join(json.dumps({**r, "message": ""}, sort_keys=True) + "\n" for r in runs)
+        lines = "".join(json.dumps(_sealed({**r, "message": ""}), sort_keys=True) + "\n" for r in runs)
         storage.write_atomic(os.path.join(dataset, FILE), lines.encode())
 
 

@@ -13,7 +13,6 @@ A manifest is deterministic: no time, host or user stands in it. When a snapshot
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 from collections import Counter
 from typing import Any
@@ -21,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpusmill.pipelines.dataset import events
 from corpusmill.pipelines.dataset.packed import is_packed, pieces_of, row_digests
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError
@@ -65,17 +65,7 @@ class Dataset:
 
     def events(self) -> list[dict[str, Any]]:
         """Everything in events.jsonl that is whole."""
-        try:
-            lines = storage.read_bytes(os.path.join(self.path, "events.jsonl")).decode(errors="replace").splitlines()
-        except FileNotFoundError:
-            return []
-        events = []
-        for line in lines:
-            try:
-                events.append(json.loads(line))
-            except ValueError:  # the last line of a run that died
-                continue
-        return events
+        return events.read(self.path)
 
     def snapshots(self) -> list[dict[str, Any]]:
         """Number, time, size, recipe and parent of every snapshot, oldest first."""

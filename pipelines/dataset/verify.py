@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import operator
 import os
 
-from corpusmill.pipelines.dataset import suppression, work
+from corpusmill.pipelines.dataset import events, history, suppression, work
+from corpusmill.pipelines.dataset.results import request_of
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import BadFileError, DatasetError
 from corpusmill.transforms.manifest import FileEntry, Funnel, Manifest, Parent, files_of, manifest_bytes, manifest_name
 from corpusmill.transforms.shards import read_shard
+
+LINEAGE = "lineage.json"
+"""What was made from the dataset, see `corpusmill.pipelines.operations.lineage`."""
 
 
 def problems(reader: Dataset, number: int | None = None) -> list[str]:
@@ -32,6 +38,7 @@ def problems(reader: Dataset, number: int | None = None) -> list[str]:
         found += _card_problems(reader.path, manifest)
         todo = "remove it, and a run that needs it makes it again"
         found += [f"{name}: {problem}; {todo}" for name, problem in work.damaged(reader.path)]
+        found += _record_problems(reader.path)
     return found
 
 
@@ -68,6 +75,41 @@ def _rows(path: str, file: FileEntry) -> tuple[str, int]:
     if count != file["rows"]:
         return f"{file['path']}: {count} rows, the manifest says {file['rows']}", count
     return "", count
+
+
+def _record_problems(dataset: str) -> list[str]:
+    """Events, history, reports of takedowns, released statistics, and the privacy ledger."""
+    found = events.problems(dataset) + history.problems(dataset)
+    for folder, field in (("takedowns", "digest"), ("statistics", "checksum"), ("", "checksum")):
+        names = sorted(storage.names_in(os.path.join(dataset, folder))) if folder else [LINEAGE]
+        for name in (n for n in names if n.endswith(".json")):
+            path = os.path.join(folder, name)
+            try:
+                problem = "" if _sound(storage.read_bytes(os.path.join(dataset, path)), folder, field) else "damaged"
+            except FileNotFoundError:
+                continue
+            found += [f"{path}: {problem}; restore it from a copy"] if problem else []
+    if storage.is_local(dataset):
+        from corpusmill.privacy.ledger import faults
+
+        found += faults(dataset)
+    return found
+
+
+def _sound(data: bytes, folder: str, field: str) -> bool:
+    """Whether a report is as it was written. Those that are not finished, or of older versions, have no digest."""
+    try:
+        report = json.loads(data)
+    except ValueError:
+        return False
+    if not isinstance(report, dict):
+        return False
+    body = {k: v for k, v in report.items() if k != field}
+    if field not in report:  # and no key that damage made of it
+        return not any(len(k) == len(field) and sum(map(operator.ne, k, field)) == 1 for k in report)
+    if folder == "takedowns":
+        return bool(report[field] == request_of("takedown", body))
+    return bool(report[field] == hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest())
 
 
 def _followed(reader: Dataset, parent: Parent) -> bool:

@@ -8,13 +8,10 @@ either the old snapshot or the new one, and the same command heals the rest.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import time
-import uuid
 from collections import Counter
 
-from corpusmill.pipelines.dataset import lock, openlineage
+from corpusmill.pipelines.dataset import events, lock, openlineage
 from corpusmill.pipelines.dataset.outcome import Outcome, WorkFile
 from corpusmill.pipelines.dataset.results import request_of
 from corpusmill.pipelines.dataset.snapshot import Dataset
@@ -26,7 +23,7 @@ from corpusmill.pipelines.engine.job import Job
 from corpusmill.pipelines.engine.mixture import mixture
 from corpusmill.pipelines.recipe.released import released
 from corpusmill.transforms import storage
-from corpusmill.transforms.errors import DamagedWorkError, DatasetError, LockedError
+from corpusmill.transforms.errors import DamagedWorkError, LockedError
 from corpusmill.transforms.manifest import (
     FORMAT,
     Column,
@@ -122,7 +119,9 @@ def finish(dataset: str) -> Manifest:
     reader = Dataset(dataset)
     manifest = reader.manifest()
     if manifest["created"] is None:
-        _event(reader, manifest)
+        event = events.event_of(manifest)
+        events.append(dataset, event)
+        openlineage.send(event)
         manifest = reader.manifest()
     card = readme(manifest).encode()
     _replace(os.path.join(dataset, "README.md"), card)
@@ -223,41 +222,6 @@ def _schema(outcomes: list[Outcome]) -> list[Column]:
         return []
     schema = schema_of(outcomes[0]["schema"])
     return [{"name": f.name, "type": str(f.type)} for f in schema]
-
-
-def _event(reader: Dataset, manifest: Manifest) -> None:
-    """Append a run event in OpenLineage's shape (openlineage.io, spec 2-0-2)."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    # the same snapshot has the same run id, so a healed event is the event that the crash lost
-    run = str(uuid.uuid5(uuid.NAMESPACE_URL, manifest["digest"]))
-    event = {
-        "eventType": "COMPLETE",
-        "eventTime": now,
-        "producer": "https://github.com/corpusmill/corpusmill",
-        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json",
-        "run": {"runId": run},
-        "job": {"namespace": "corpusmill", "name": manifest["name"]},
-        "inputs": [{"namespace": "file", "name": i["path"]} for i in manifest["inputs"]],
-        "outputs": [
-            {
-                "namespace": "file",
-                "name": manifest["name"],
-                "facets": {
-                    "version": {"datasetVersion": str(manifest["number"])},
-                    "outputStatistics": {
-                        "rowCount": manifest["documents"],
-                        "size": sum(f["size"] for f in manifest["files"]),
-                    },
-                },
-            }
-        ],
-    }
-    path = os.path.join(reader.path, "events.jsonl")
-    try:
-        storage.append_line(path, json.dumps(event, sort_keys=True).encode(), fsync=True)
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be written: {error.strerror}. The snapshot itself is committed.") from error
-    openlineage.send(event)
 
 
 def remember(job: Job) -> None:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -115,7 +116,8 @@ def releases(path: str, number: int) -> list[dict[str, Any]]:
 
 
 def _write(path: str, number: int, release: dict[str, Any]) -> str:
-    data = (json.dumps(release, indent=1, ensure_ascii=False) + "\n").encode()
+    checksum = hashlib.sha256(json.dumps(release, sort_keys=True).encode()).hexdigest()
+    data = (json.dumps({**release, "checksum": checksum}, indent=1, ensure_ascii=False) + "\n").encode()
     for i in range(1, 10_000):
         name = f"{FOLDER}/{number:06}-{i:02}.json"
         if create_exclusive(os.path.join(path, name), data):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.dataset.snapshot import Dataset, manifest_bytes
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.transforms.manifest import manifest_bytes
 from corpusmill.pipelines.operations import lineage
 from corpusmill.pipelines.operations.downstream import DEPTH, EXPORT, ORIGIN, trace
 from corpusmill.privacy.certification import data_digest

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from corpusmill.pipelines.dataset import suppression
-from corpusmill.pipelines.dataset.snapshot import Dataset, manifest_bytes
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.transforms.manifest import manifest_bytes
 from corpusmill.pipelines.operations.forget import Takedown, forget, read_ids
 from corpusmill.pipelines.operations.purge import purge
 from corpusmill.pipelines.operations.takedown_report import render
