@@ -1,6 +1,5 @@
 """A manifest is data from somewhere: whatever it says is checked before anything follows it."""
 
-import copy
 import json
 
 import pytest
@@ -17,36 +16,12 @@ from corpusmill.transforms.manifest import (
     read_manifest,
     snapshot_numbers,
 )
-
-FILE = {"path": "data/web-0123456789abcdef0123.parquet", "rows": 2, "bytes": 9, "size": 700, "sha256": "a" * 64}
-STEP = {"name": "clean", "kind": "map", "rows_in": 2, "rows_out": 2, "derived": 0, "bytes_in": 9, "bytes_out": 9}
-BODY = {
-    "format": 2,
-    "name": "web",
-    "parent": {"number": 1, "digest": "b" * 64},
-    "documents": 2,
-    "bytes": 9,
-    "content": "c" * 40,
-    "files": [{**FILE, "source": "web"}],
-    "tables": {"dropped": [{**FILE, "path": "dropped/0-0123456789abcdef0123.parquet"}]},
-    "funnel": {
-        "sources": [{"name": "web", "rows": 2, "bytes": 9, "quarantined": 0}],
-        "steps": [{**STEP, "dropped": {}}],
-        "rows_in": 2,
-        "rows_out": 2,
-        "quarantined": 0,
-    },
-    "schema": [{"name": "id", "type": "string"}],
-    "recipe": {"output": {"level": 3}, "sources": [{"name": "web"}], "steps": []},
-    "recipe_digest": "d" * 32,
-    "work": "e" * 40,
-    "inputs": [{"source": "web", "path": "raw/a", "size": 3, "digest": "f" * 32, "arrival": 1}],
-}
+from tests.manifests import BODY, FILE, STEP, manifest_of
 
 
 def forged(**changes):
     """The bytes of a manifest whose checksum fits what somebody wrote into it."""
-    body = copy.deepcopy(BODY) | changes
+    body = manifest_of(**changes)
     return json.dumps({**body, "checksum": checksum(body)}).encode()
 
 

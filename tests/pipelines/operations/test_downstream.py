@@ -7,18 +7,20 @@ from pathlib import Path
 import pytest
 
 from corpusmill.pipelines.dataset.snapshot import Dataset
-from corpusmill.transforms.manifest import manifest_bytes
 from corpusmill.pipelines.operations import lineage
 from corpusmill.pipelines.operations.downstream import DEPTH, EXPORT, ORIGIN, trace
 from corpusmill.privacy.certification import data_digest
+from corpusmill.transforms.manifest import manifest_bytes
 from tests.command import invoke, invoke_json
+from tests.manifests import BODY, FILE, manifest_of
 
 SHARDS = {1: "a" * 64, 2: "b" * 64}
 
 
 def manifest(*shards, **more):
-    files = [{"path": f"data/{s[:4]}.parquet", "sha256": s, "rows": 1} for s in shards]
-    return {"files": files, "inputs": [], "tables": {}, "recipe": {"steps": []}, "parent": None, **more}
+    files = [{**FILE, "path": f"data/{s[:4]}.parquet", "sha256": s, "rows": 1} for s in shards]
+    inputs = [{**BODY["inputs"][0], **i} for i in more.pop("inputs", [])]
+    return manifest_of(**{"files": files, "inputs": inputs, "tables": {}, "parent": None, **more})
 
 
 def write(path, value):
@@ -125,7 +127,7 @@ def test_the_link_outlives_rewritten_and_removed_snapshots(place):
     write(place / "run/state.json", trained_on(SHARDS[1]))
     snapshot(place / "next", 1, manifest("d" * 64, inputs=[{"digest": SHARDS[1][:32]}]))
     lineage.record(Dataset(place / "own"))
-    snapshot(place / "own", 1, manifest("c" * 64, purged={"was": ["x"]}))  # as a takedown rewrites it
+    snapshot(place / "own", 1, manifest("c" * 64, purged={"was": ["x"], "lists": 1}))  # as a takedown rewrites it
     snapshot(place / "own", 2, manifest("c" * 64, SHARDS[2]))
     assert list(found(place, holding=[1], shards=["c" * 64])) == ["next/snapshots/000001.json", "run"]
     lineage.record(Dataset(place / "own"))

@@ -10,7 +10,6 @@ import pytest
 
 from corpusmill.pipelines.dataset import suppression
 from corpusmill.pipelines.dataset.snapshot import Dataset
-from corpusmill.transforms.manifest import manifest_bytes
 from corpusmill.pipelines.operations.forget import Takedown, forget, read_ids
 from corpusmill.pipelines.operations.purge import purge
 from corpusmill.pipelines.operations.takedown_report import render
@@ -19,6 +18,7 @@ from corpusmill.pipelines.run import run
 from corpusmill.privacy.certification import data_digest
 from corpusmill.transforms.errors import DatasetError, ExpectationError, RecipeError
 from corpusmill.transforms.generate.cache import REQUESTS, RequestCache
+from corpusmill.transforms.manifest import manifest_bytes
 from corpusmill.transforms.shards import read_shard
 from tests.corpora import rows, write_recipe, write_shards
 
