@@ -1,5 +1,5 @@
-# Every target works alone on a fresh machine with Python 3.11 and make.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Every target works alone on a fresh machine with make and a Python from 3.11 to 3.14.
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3.14 || command -v python3 || echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
@@ -10,6 +10,7 @@ install: $(STAMP)
 
 # torch first and alone: by its exact version it installs as it is, and nothing that follows asks for another build
 $(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 14) else "corpusmill needs Python 3.11 to 3.14; $(PYTHON) is %d.%d. Install one, then: make $(MAKECMDGOALS) PYTHON=python3.11" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt torch
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all]'
@@ -26,6 +27,7 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lint]'
 	$(BIN)/hadolint docker/Dockerfile
 
 # the site, in build/site; `$(BIN)/mkdocs serve` shows it while you write

@@ -61,4 +61,6 @@ def test_every_kernel_that_steps_call_is_compiled_for_the_image():
 
 def test_hadolint_finds_nothing():
     hadolint = Path(sys.executable).with_name("hadolint")
+    if not hadolint.exists():
+        pytest.skip("hadolint is not installed: `make lint` installs it (extra `lint`)")
     subprocess.run([hadolint, ROOT / "docker/Dockerfile"], check=True)
