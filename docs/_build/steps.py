@@ -201,6 +201,8 @@ def kind_of_value(shape: dict[str, Any], schema: dict[str, Any]) -> str:
         inner = shape.get("additionalProperties")
         return f"mapping to {kind_of_value(inner, schema)}" if isinstance(inner, dict) else "mapping"
     bounds = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
+    if "minimum" in shape and "maximum" in shape:
+        return f"{words.get(kind, kind)} from {shape['minimum']:g} to {shape['maximum']:g}"
     limits = [f"{sign} {shape[key]:g}" for key, sign in bounds.items() if key in shape]
     return " ".join([words.get(kind, kind), *limits])
 
