@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
-from corpusmill.transforms.arrow import set_column
+from corpusmill.transforms.arrow import set_column, string_buffers
 from corpusmill.transforms.base import Filter, Stability, Verdict
 from corpusmill.transforms.decontaminate.evaluation import read_items
 from corpusmill.transforms.decontaminate.grams import Grams, build_grams, find_matches
 from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.redact.splice import splice
+from corpusmill.transforms.unicode import ALONE, WORD, tables
 
 
 class Decontaminate(Filter):
@@ -36,7 +37,7 @@ class Decontaminate(Filter):
     """
 
     name: ClassVar[str] = "decontaminate"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     stability: ClassVar[Stability] = "record"
 
     sets: dict[str, str] = Field(
@@ -198,8 +199,20 @@ def _cut(
             merged[-1][2] = max(merged[-1][2], b)
         else:
             merged.append([row, a, b])
-    cut = splice(texts, np.array(merged, np.int64), pa.array([""] * len(merged), pa.string()))
+    offsets, data = string_buffers(texts)
+    between = pa.array([_between(data, offsets[row], a, b, offsets[row + 1]) for row, a, b in merged], pa.string())
+    cut = splice(texts, np.array(merged, np.int64), between)
     touched = np.zeros(len(texts), np.bool_)
     touched[[m[0] for m in merged]] = True
     words = pc.match_substring_regex(cut, r"[\pL\pN]").fill_null(False).to_numpy(zero_copy_only=False)
     return cut, touched & ~words.astype(np.bool_)
+
+
+def _between(data: np.ndarray, start: int, a: int, b: int, stop: int) -> str:
+    """What replaces data[a:b] of the text data[start:stop]: a space where the words around it would become one, else nothing."""
+    before = data[max(start, a - 4) : a].tobytes().decode(errors="ignore")[-1:]
+    after = data[b : min(b + 4, stop)].tobytes().decode(errors="ignore")[:1]
+    if not before or not after:
+        return ""
+    c, d = (int(tables()[0][ord(x)]) for x in (before, after))
+    return " " if c & WORD and d & WORD and not (c | d) & ALONE else ""

@@ -179,3 +179,14 @@ def test_planted_contamination(data, tmp_path) -> None:
     assert recall["verbatim"] == recall["re-cased"] == recall["re-wrapped"] == 1.0
     assert recall["changed"] >= 0.95
     assert precision == 1.0
+
+
+def test_a_cut_joins_no_words(tmp_path):
+    item = "汉字测试文本重复内容很多很多文字在这里面"
+    (tmp_path / "items.txt").write_text(item)
+    texts = [f"foo{item}bar", f"foo {item} bar", f"第{item}章", f"é{item}", f"x-{item}-y", f"𝒂{item}𝒃"]
+    batch = pa.record_batch({"id": [str(i) for i in range(6)], "text": texts})
+    step = Decontaminate(sets={"i": str(tmp_path / "items.txt")}, action="cut")
+    expected = ["foo bar", "foo  bar", "第章", "é", "x--y", "𝒂 𝒃"]
+    assert step(batch).column("text").to_pylist() == expected
+    assert step(batch.slice(3)).column("text").to_pylist() == expected[3:]
