@@ -239,6 +239,11 @@ def _refuse(settings: TrainSettings) -> None:
         raise RecipeError("model.tie: tied weights have no exact per-sample gradients in every mode. Set tie: false.")
     if settings.data.weights:
         raise RecipeError("data.weights: private training samples units at one public rate. Leave the weights out.")
+    if settings.runtime.precision == "bfloat16":
+        raise RecipeError(
+            "runtime.precision: private training sums clipped gradients in float32, so that one unit moves them by the clipping "
+            "norm at most. Set precision: float32."
+        )
     if settings.runtime.compile or settings.runtime.parallel == "fsdp":
         raise RecipeError("runtime: private training needs the bare model: compile: false, parallel: ddp.")
 

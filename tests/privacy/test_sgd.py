@@ -374,3 +374,61 @@ def test_a_run_keeps_to_what_the_ledger_reserved(tmp_path):
     over.step = 3
     with pytest.raises(PrivacyError, match="not reserved"):
         over.begin(3)
+
+
+class _ReadOutside(nn.Module):
+    """An adapter whose first factor is used outside of its layer; the second is 0 at first, which hides it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(11, 8).requires_grad_(False)
+        self.down, self.up = nn.Linear(8, 4, bias=False), nn.Linear(4, 8, bias=False)
+        self.head = nn.Linear(8, 11).requires_grad_(False)
+        nn.init.zeros_(self.up.weight)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        x = self.embedding(input_ids)
+        return self.head(x + self.up(nn.functional.linear(x, self.down.weight)))
+
+
+class _Statistic(nn.Module):
+    """A gated adapter that subtracts a mean over the batch; its gate is 0 at first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(11, 8).requires_grad_(False)
+        self.down, self.up, self.gate = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 1)
+        self.head = nn.Linear(8, 11).requires_grad_(False)
+        for p in (*self.up.parameters(), *self.gate.parameters()):
+            nn.init.zeros_(p)
+
+    def forward(self, input_ids: torch.Tensor) -> torch.Tensor:
+        x = self.embedding(input_ids)
+        hidden = self.down(x)
+        hidden = torch.tanh(5 * (hidden - hidden.mean((0, 1), keepdim=True)))
+        return self.head(x + self.gate(x) * self.up(hidden))
+
+
+def _plain_losses(net: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    logits = net(batch["input_ids"])
+    return nn.functional.cross_entropy(logits.transpose(1, 2), batch["labels"], reduction="none").mean(1)
+
+
+@pytest.mark.parametrize("kind", [_ReadOutside, _Statistic])
+def test_the_check_sees_what_weights_of_zero_hide(kind):
+    torch.manual_seed(0)
+    net = kind().train()
+    batch = {
+        "input_ids": torch.tensor([[1, 2, 3, 4, 5], [6, 7, 8, 9, 10]]),
+        "labels": torch.tensor([[2, 3, 4, 5, 6]] * 2),
+    }
+    before = {name: p.clone() for name, p in net.named_parameters()}
+    with pytest.raises(PrivacyError, match=r"per-sample gradient is off|among others"):
+        check(net, _plain_losses, batch)
+    assert all(torch.equal(p, before[name]) for name, p in net.named_parameters())  # moved and put back
+
+
+def test_weights_that_are_not_float32_are_refused():
+    net = model("decoder").bfloat16()
+    with pytest.raises(PrivacyError, match=r"is bfloat16.*model\.float\(\)"):
+        Private(net, plan(), Units(np.arange(8)), Secret(KEY))

@@ -209,3 +209,10 @@ def test_the_section_privacy_of_a_train_yaml_makes_a_run_private(run):
         ).privacy.ledger
         == "/x/l"
     )
+
+
+def test_a_precision_that_private_training_does_not_have_is_refused_and_not_ignored(run):
+    folder, settings, privacy = run
+    with pytest.raises(RecipeError, match=r"runtime\.precision: .*Set precision: float32"):
+        train(settings(runtime__precision="bfloat16"), privacy())
+    assert not Ledger(folder).entries()
