@@ -38,6 +38,9 @@ class _UpTo:
         self._left -= len(data)
         return data
 
+    def close(self) -> None:
+        """Nothing: whoever opened the file closes it."""
+
 
 class _Members:
     """Compressed streams one after the other, as gzip and xz files may hold them, padded with zeros or not.

@@ -257,22 +257,23 @@ class Documents:
     def _raws(self, batch: pa.RecordBatch, rows: np.ndarray) -> list[bytes | str]:
         """What is kept of rows: the beginning of the text, else all columns as JSON."""
         i = batch.schema.get_field_index(self.spec.column("text") or "text")
-        taken = batch.take(pa.array(rows))
         texts: list[bytes | None] = [None] * len(rows)
         if i >= 0 and not pa.types.is_nested(batch.schema.field(i).type):
             with contextlib.suppress(pa.ArrowException):
-                column = taken.column(i)
+                column = batch.column(i)
                 if isinstance(column, pa.DictionaryArray):
                     column = column.dictionary.cast(pa.binary()).take(column.indices)
-                column = column.cast(pa.large_binary())
+                column = column.cast(pa.large_binary()).take(pa.array(rows))
                 texts = pc.binary_slice(column, 0, RAW_BYTES).to_pylist()
-        without = [k for k, t in enumerate(texts) if t is None]
-        try:
-            values = taken.take(pa.array(without, pa.int64())).to_pylist() if without else []
-        except (UnicodeDecodeError, pa.ArrowException):
-            values = [None] * len(without)
-        rest = dict(zip(without, values, strict=True))
-        return [json_text(rest[k]) or "" if t is None else t for k, t in enumerate(texts)]
+        return [_as_json(batch, int(row)) if t is None else t for row, t in zip(rows, texts, strict=True)]
+
+
+def _as_json(batch: pa.RecordBatch, row: int) -> str:
+    # a slice, because views cannot be taken
+    try:
+        return json_text(batch.slice(row, 1).to_pylist()[0]) or ""
+    except (UnicodeDecodeError, pa.ArrowException):
+        return ""
 
 
 class Faults:
