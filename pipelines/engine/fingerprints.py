@@ -36,7 +36,8 @@ def keys_content(group: list[Any], rnd: int, content: str, told: pa.Table) -> st
 
 def source_fingerprint(spec: SourceSpec) -> str:
     """Digest of all that decides what is read from a given file: fields of the source, and versions of the readers."""
-    fields = spec.model_dump(mode="json", exclude={"path", "private", "max_bad_fraction"})
+    left_out = {"path", "private", "max_bad_fraction"} | (set() if spec.options else {"options"})
+    fields = spec.model_dump(mode="json", exclude=left_out)
     readers = {f.name: f.version for f in formats.known().values() if spec.format in ("auto", f.name) and f.version > 1}
     return request_of({**fields, **({"readers": readers} if readers else {})})
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 import pyarrow as pa
+from pydantic import BaseModel
 
 from corpusmill.transforms import storage
 from corpusmill.transforms.sources.bad import BadRows
@@ -37,6 +38,8 @@ class Format(abc.ABC):
     """Names of files by which a folder belongs to this format; `find` lists it."""
     needs_path: ClassVar[bool] = True
     """Whether a source of this format has a `path`; without one, `find` gets an empty one."""
+    Options: ClassVar[type[BaseModel] | None] = None
+    """The fields of `options:` of a source of this format."""
     extra: ClassVar[str] = ""
     """The extra of corpusmill that brings the format's libraries."""
     version: ClassVar[int] = 1
@@ -70,7 +73,7 @@ class Format(abc.ABC):
         """Rows of a part, if the file's metadata tell."""
         return None
 
-    def schema(self, part: Part) -> pa.Schema | None:
+    def schema(self, part: Part, spec: SourceSpec) -> pa.Schema | None:
         """The schema of what `read` gives, without reading rows. None for an `inferred` format."""
         return None
 

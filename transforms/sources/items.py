@@ -67,7 +67,7 @@ def _read(path: str) -> Items:
     bad, form = BadRows("items"), formats.load(name)
     batches: list[pa.RecordBatch] = []
     positions: list[int] = []
-    schema = form.schema(part)
+    schema = form.schema(part, SourceSpec.model_validate({"name": "items", "path": path}))
     # no column is the text of a document, and any type will do for it
     text = schema.names[0] if schema is not None and schema.names else _NO_COLUMN
     fields = {"name": "items", "path": path, "split": "lines", "columns": {"text": text}}

@@ -123,6 +123,13 @@ def _longest(f: BinaryIO, at: int, compressed: int, decoded: int, codec: str) ->
     return longest
 
 
+def _number(fields: dict[int, Any], key: int, default: int) -> int:
+    value = fields.get(key, default)
+    if type(value) is not int:
+        raise ValueError("a page header is damaged")
+    return value
+
+
 LARGE_DICTIONARY = 8 << 20
 
 
@@ -136,7 +143,7 @@ def scan(f: BinaryIO, column: Any) -> Chunk:
     chunk, dictionary, deltas = Chunk(), (0, 0, 0), 0
     while chunk.values < column.num_values and at < end:
         fields, length = _header(f, at)
-        decoded, compressed = fields.get(2, -1), fields.get(3, -1)
+        decoded, compressed = _number(fields, 2, -1), _number(fields, 3, -1)
         if not (decoded >= 0 and compressed >= 0 and at + length + compressed <= end):
             raise ValueError("a page header contradicts the footer")
         at += length
@@ -147,7 +154,9 @@ def scan(f: BinaryIO, column: Any) -> Chunk:
             dictionary = (at, compressed, decoded)
         elif kind in (DATA, DATA_V2):
             detail = fields.get(5 if kind == DATA else 8) or {}
-            values, encoding = detail.get(1, 0), detail.get(2 if kind == DATA else 4)
+            if not isinstance(detail, dict):
+                raise ValueError("a page header is damaged")
+            values, encoding = _number(detail, 1, 0), _number(detail, 2 if kind == DATA else 4, -1)
             if values < 0:
                 raise ValueError("a page header has a negative number of values")
             chunk.values += values

@@ -101,7 +101,7 @@ def schema_of(split: Split, spec: SourceSpec) -> pa.Schema | None:
     schemas = []
     for part in split.parts:
         try:
-            own = form.schema(part)
+            own = form.schema(part, spec)
             if own is None:
                 return None
             schemas.append(Documents(spec, part.path, own, Budget(part.path, part.size, 1)).schema(own))

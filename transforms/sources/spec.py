@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from corpusmill.transforms.sources import formats
 
@@ -74,6 +74,9 @@ class SourceSpec(BaseModel):
         default=["docstrings", "metadata", "licences", "man", "doc"],
         description="machine-docs: which documentation of this machine to read.",
     )
+    options: dict[str, Any] = Field(
+        default_factory=dict, description="Fields of the format, such as `{delimiter: ;}` of csv; they need `format`."
+    )
     config: str | None = Field(None, description="hf: configuration (subset) of the data set.")
     hf_split: str | None = Field(None, description="hf: split to read; hf:// names need one, a saved folder gives all.")
     revision: str | None = Field(None, description="hf: branch, tag or commit of the data set.")
@@ -100,12 +103,32 @@ class SourceSpec(BaseModel):
             raise ValueError(f"`path` is missing (only `format: {' or '.join(alone)}` needs none)")
         if self.path is not None and self.format in alone:
             raise ValueError(f"`format: {self.format}` takes no `path`")
+        if self.options:
+            self._check_options()
         names = list(self.columns.values())
         if len(set(names)) < len(names):
             raise ValueError("`columns` gives one column two roles")
         if self.priority is not None and "priority" in self.columns:
             raise ValueError("`priority` is given both as a value and as a column")
         return self
+
+    def _check_options(self) -> None:
+        model = None if self.format == "auto" else formats.load(self.format).Options
+        if model is None:
+            raise ValueError(
+                "`options` need the `format` that they are of"
+                if self.format == "auto"
+                else f"{self.format} has no `options`"
+            )
+        try:
+            model.model_validate(self.options)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = ".".join(map(str, first["loc"]))
+            if first["type"] == "extra_forbidden":
+                fields = ", ".join(model.model_fields)
+                raise ValueError(f"`options` of {self.format} has no field `{name}`; there are {fields}") from None
+            raise ValueError(f"`options.{name}`: {first['msg'].removeprefix('Value error, ')}") from None
 
     @property
     def paths(self) -> list[str]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from corpusmill.transforms.sources.format import Format
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
-_CLASS = re.compile(r"^class \w+\(Format\):\n(?:    .*\n|\n)*?(?=    def |    @|\Z)", re.MULTILINE)
+_CLASS = re.compile(r"^class \w+\(\w+\):\n(?:    .*\n|\n)*?(?=    def |    @|\Z)", re.MULTILINE)
 _ATTRIBUTE = re.compile(
     r"^    (name|extensions|magic|schemes|markers|needs_path|version) = (\([^()]*\)|\".*\"|True|False|\d+)",
     re.MULTILINE,
@@ -52,12 +52,10 @@ def known() -> dict[str, Known]:
     formats: dict[str, Known] = {}
     for file in sorted(Path(__file__).parent.glob("[!_]*.py")):
         name = file.stem.replace("_", "-")
-        head = _CLASS.search(file.read_text(encoding="utf-8"))
-        attributes: dict[str, Any] = {
-            m[1]: ast.literal_eval(m[2]) for m in _ATTRIBUTE.finditer(head[0] if head else "")
-        }
-        if attributes.pop("name", None) == name:
-            formats[name] = Known(name, f"{__name__}.{file.stem}", **attributes)
+        for head in _CLASS.findall(file.read_text(encoding="utf-8")):
+            attributes: dict[str, Any] = {m[1]: ast.literal_eval(m[2]) for m in _ATTRIBUTE.finditer(head)}
+            if attributes.pop("name", None) == name:
+                formats[name] = Known(name, f"{__name__}.{file.stem}", **attributes)
     return formats
 
 

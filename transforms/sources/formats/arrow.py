@@ -46,7 +46,7 @@ class Arrow(Format):
             return 0
         return sum(rows if part.whole else rows[part.begin : part.end])
 
-    def schema(self, part: Part) -> pa.Schema:
+    def schema(self, part: Part, spec: SourceSpec) -> pa.Schema:
         """The schema in the file's first message."""
         with open_file(part.path) as f, faults_of(part.path, _UNREADABLE):
             for m in messages(f, storage.stat(part.path).size):

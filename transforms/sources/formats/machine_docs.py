@@ -176,7 +176,7 @@ class MachineDocs(Format):
     shows_names = True
     small = True
 
-    def schema(self, part: Part) -> pa.Schema:
+    def schema(self, part: Part, spec: SourceSpec) -> pa.Schema:
         """The same for every file."""
         return SCHEMA
 

@@ -91,7 +91,7 @@ class Parquet(Format):
         rows = [g.num_rows for g in _groups(part.path)]
         return sum(rows if part.whole else rows[part.begin : part.end])
 
-    def schema(self, part: Part) -> pa.Schema:
+    def schema(self, part: Part, spec: SourceSpec) -> pa.Schema:
         """The file's Arrow schema."""
         with open_file(part.path) as f, _open(part.path, f) as file:
             return file.schema_arrow

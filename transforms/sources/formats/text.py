@@ -56,7 +56,7 @@ class Text(Format):
     shows_names = True
     small = True
 
-    def schema(self, part: Part) -> pa.Schema:
+    def schema(self, part: Part, spec: SourceSpec) -> pa.Schema:
         """The same for every file."""
         return SCHEMA
 
