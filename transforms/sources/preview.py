@@ -47,7 +47,7 @@ def preview(spec: SourceSpec, path: str, base_dir: Path) -> Preview | None:
             continue
         size = os.path.getsize(file)
         part = Part(file, os.path.basename(file), size, "", 0, size, True)
-        if not reader.inferred and (schema := reader.schema(part)) is not None:
+        if not reader.inferred and (schema := reader.schema(part, spec)) is not None:
             return Preview(file, form, schema.names, True)
         rows = reader.read(part, spec, Budget(file, size, spec.max_expansion), BadRows(spec.name), ROWS)
         for batch, _ in rows:

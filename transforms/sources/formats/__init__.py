@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 _CLASS = re.compile(r"^class \w+\(\w+\):\n(?:    .*\n|\n)*?(?=    def |    @|\Z)", re.MULTILINE)
 _ATTRIBUTE = re.compile(
-    r"^    (name|extensions|magic|schemes|markers|needs_path|version) = (\([^()]*\)|\".*\"|True|False|\d+)",
+    r"^    (name|extensions|magic|schemes|markers|needs_path|version)(?:: [^=\n]+)? = (\([^()]*\)|\".*\"|True|False|\d+)",
     re.MULTILINE,
 )
 

@@ -71,7 +71,7 @@ class Csv(Format):
     """Comma-separated values."""
 
     name = "csv"
-    extensions = (".csv",)
+    extensions: ClassVar[tuple[str, ...]] = (".csv",)
     by_bytes = True
     grows = True
     Options: ClassVar[type[BaseModel] | None] = Options
