@@ -12,7 +12,7 @@ import pytest
 
 import corpusmill
 from corpusmill.pipelines.recipe.registry import names
-from corpusmill.steps import Clean, Exact, Length, Minhash, Pack
+from corpusmill.steps import Clean, Exact, Length, Lines, Minhash, Pack, Paragraphs, Substring, Top
 from corpusmill.transforms.base import Transform
 from corpusmill.transforms.errors import DatasetError, RecipeError
 from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
@@ -85,6 +85,18 @@ def test_steps_in_memory_keep_what_a_run_of_the_recipe_keeps(folder):
     assert sorted(table["id"].to_pylist()) == sorted(kept)
 
 
+@pytest.mark.parametrize(
+    "step",
+    [Exact(normalize="words"), Lines(), Paragraphs(), Substring(min_bytes=40), Top(by="year", share=0.5)],
+    ids=lambda step: step.name,
+)
+def test_a_group_in_memory_decides_as_a_run_does(folder, step):
+    run = corpusmill.run(recipe(steps=[step])).dataset.to_pandas().sort_values(["id", "text"])
+    memory = step(pa.Table.from_pylist(rows(200))).to_pandas().sort_values(["id", "text"])
+    assert memory[["id", "text"]].values.tolist() == run[["id", "text"]].values.tolist()
+    assert 0 < len(run) <= 200
+
+
 def test_a_wrong_recipe_lists_its_mistakes_with_advice():
     with pytest.raises(corpusmill.CorpusmillError) as caught:
         corpusmill.Recipe(**recipe(steps=["clena", {"minhash": {"treshold": 0.7}}], sed=2))
@@ -99,12 +111,14 @@ def test_steps_of_ones_own_are_named_by_their_module(folder):
     (folder / "own_steps.py").write_text(
         "from corpusmill.transforms.base import Map\n"
         "class Upper(Map):\n    name = 'upper'\n    def map(self, batch, rng):\n        return batch\n"
+        "def long_enough(text: str) -> bool:\n    return len(text) > 50\n"
     )
     sys.path.append(str(folder))
     try:
-        from own_steps import Upper
+        from own_steps import Upper, long_enough
 
-        assert corpusmill.Recipe(**recipe(steps=[Upper()])).steps[0].name == "upper"
+        steps = corpusmill.Recipe(**recipe(steps=[Upper(), long_enough])).steps
+        assert [step.name for step in steps] == ["upper", "long-enough"]
     finally:
         sys.path.remove(str(folder))
 

@@ -81,6 +81,8 @@ def on_config(config: MkDocsConfig) -> MkDocsConfig:
         by_group.setdefault(group_of(module), []).append({name: f"steps/{name}.md"})
     pages = ["steps/index.md", *({heading: by_group[heading]} for heading in dict.fromkeys(GROUPS.values()))]
     config.nav = [{"Steps": pages} if isinstance(entry, dict) and "Steps" in entry else entry for entry in config.nav]
+    if (Path(config.docs_dir) / "startup.md").exists():
+        config.nav.insert(-1, {"Start-up": "startup.md"})
     return config
 
 
