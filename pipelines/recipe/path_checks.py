@@ -34,7 +34,13 @@ def check_input(path: str, at: tuple[str | int, ...], mistakes: Mistakes, base_d
         mistakes.add(at, f"`{what}`: {path} is a link to {os.readlink(full)}, which is not there")
         return
     if has_magic(path):
-        if next(matching(str(full)), None) is None:
+        try:
+            first = next(matching(str(full)), None)
+        except RecipeError as error:
+            reason, _, advice = str(error).partition("; ")
+            mistakes.add(at, f"`{what}`: {reason}", advice)
+            return
+        if first is None:
             mistakes.add(at, f"`{what}`: no file matches {path}", f"looked in {_first_real(full)}")
         return
     parent = full.parent
@@ -134,7 +140,10 @@ def _reads(source: str, output: str) -> bool:
     rest = source[len(root) :].strip("/") if pattern else "**"
     head = os.path.realpath(root).rstrip("/") + "/"
     made = [os.path.join(os.path.realpath(output), name) for name in _MADE]
-    wanted = [translate(rest), translate(rest + "/**")]
+    try:
+        wanted = [translate(rest), translate(rest + "/**")]
+    except RecipeError:  # a pattern that is wrong, as `check_input` says
+        return False
     return any(
         m + "/" == head or any(w.match(m[len(head) :]) for w in wanted) for m in made if (m + "/").startswith(head)
     )

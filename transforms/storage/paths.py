@@ -87,13 +87,13 @@ def translate(pattern: str) -> re.Pattern[str]:
         if pattern.startswith("**", i):
             out, i = out + ".*", i + 2
             continue
-        close = pattern.find("]", i + 2) if c == "[" else -1
+        close = pattern.find("]", i + (3 if pattern[i + 1 : i + 2] in ("!", "^") else 2)) if c == "[" else -1
         if c == "*":
             out += "[^/]*"
         elif c == "?":
             out += "[^/]"
         elif close > 0:
-            inner = pattern[i + 1 : close].replace("\\", "\\\\")
+            inner = re.sub(r"([\\\[&~|])", r"\\\1", pattern[i + 1 : close])  # characters that only re knows
             out += "[" + ("^" + inner[1:] if inner[0] in "!^" else inner) + "]"
             i = close
         elif c == "{":
@@ -109,7 +109,10 @@ def translate(pattern: str) -> re.Pattern[str]:
         raise RecipeError(
             f"the pattern '{pattern}' has a brace {{ that is not closed; close it, or write [{{] for the character"
         )
-    return re.compile(out + r"\Z", re.DOTALL)
+    try:
+        return re.compile(out + r"\Z", re.DOTALL)
+    except re.error as error:
+        raise RecipeError(f"the pattern '{pattern}' is wrong: {error.msg}; write [[] for the character [") from None
 
 
 def glob_root(pattern: str) -> str:

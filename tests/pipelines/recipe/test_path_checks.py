@@ -161,3 +161,16 @@ def test_a_model_that_cannot_be_asked_is_a_mistake_and_no_secret_is_shown(folder
     assert what in str(caught.value)
     assert str(caught.value).endswith("1 mistake in the recipe")
     assert not any(secret in str(caught.value) for secret in ("hunter2", "sk-live", "1234567890"))
+
+
+@pytest.mark.parametrize("path", ["raw/{a", "raw/{a,{b}", "raw/[z-a]*", "raw/**{", "raw/{a.jsonl"])
+def test_a_pattern_that_is_wrong_is_a_mistake_at_its_line(folder, path):
+    recipe = write_recipe(folder, [], sources=[{"name": "raw", "path": path}])
+    with pytest.raises(RecipeError, match=r"recipe\.yaml:5:\d+: `path`: the pattern .*(not closed|is wrong)"):
+        load(recipe)
+
+
+@pytest.mark.parametrize("path", ["raw/a}b", "raw/[!]", "raw/[[:x]", "raw/[a&&b]", "raw/[]"])
+def test_an_odd_pattern_matches_nothing_and_says_so(folder, path):
+    with pytest.raises(RecipeError, match=r"there is no file or folder|no file matches"):
+        load(write_recipe(folder, [], sources=[{"name": "raw", "path": path}]))
