@@ -110,14 +110,14 @@ def verifier(path: str) -> Verifier:
     """The user's function `package.module:function`, called with (text, parent's columns). Raises RecipeError."""
     module, _, name = path.partition(":")
     try:
-        found: Verifier = getattr(importlib.import_module(module), name)
+        function: Verifier = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise RecipeError(f"verifier {path!r}: cannot be imported ({error}); write package.module:function") from None
-    return found
+    return function
 
 
 def scores(path: str, texts: Sequence[str], parents: Sequence[dict[str, Any]]) -> np.ndarray:
-    """What the verifier says of each text: float64 [n], True is 1. An error in it ends the run and names the document."""
+    """The verifier's score of each text, float64 [n]; True is 1. An error in it ends the run and names the document."""
     check = verifier(path)
     out = np.zeros(len(texts))
     for i, (text, parent) in enumerate(zip(texts, parents)):

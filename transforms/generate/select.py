@@ -56,9 +56,9 @@ def class_shares(p: np.ndarray, evenness: float) -> np.ndarray:
     n, k = p.shape
     shares = np.full(k, 1.0 / k)
     for _ in range(SWEEPS if n else 0):
-        said = p * shares
-        found = (said / said.sum(axis=1, keepdims=True)).sum(axis=0)
-        shares = (found + evenness * n / k) / (n * (1.0 + evenness))
+        weighted = p * shares
+        counts = (weighted / weighted.sum(axis=1, keepdims=True)).sum(axis=0)
+        shares = (counts + evenness * n / k) / (n * (1.0 + evenness))
     return shares
 
 

@@ -38,8 +38,8 @@ class StoredCache(RequestCache):
 
     def _all(self) -> dict[str, tuple[str, str]]:
         names = [e.uri for e in storage.below(self._folder)]
-        found = zip(names, storage.each(_read, names, self.path), strict=True)
-        return {name: entry for name, entry in found if entry is not None}
+        entries = zip(names, storage.each(_read, names, self.path), strict=True)
+        return {name: entry for name, entry in entries if entry is not None}
 
     def forget(self, records: Iterable[str]) -> int:
         """Delete the entries of these records; returns how many there were."""

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from corpusmill.transforms.base import Applied, Decided, Group, Stability
-from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.columns import labels, numbers
 from corpusmill.transforms.hashing import hash64
 from corpusmill.transforms.random import Keyed
 
@@ -65,27 +65,16 @@ class Top(Group):
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         if not batch.num_rows:
             return pa.RecordBatch.from_pylist([], _SENT)
-        values = self._column(batch, self.by)
-        if not (pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_null(values.type)):
-            raise RecipeError(f"top.by: the column `{self.by}` holds {values.type}, not numbers")
-        numbers = values.cast(pa.float64(), safe=False).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        values = numbers(batch, self.by, "top.by").fill_null(np.nan).to_numpy(zero_copy_only=False)
         groups = np.zeros(batch.num_rows, np.uint64)
         if self.within is not None:
-            names = self._column(batch, self.within)
-            if pa.types.is_nested(names.type):
-                raise RecipeError(f"top.within: the column `{self.within}` holds {names.type}, which names no group")
-            groups = hash64(names.cast(pa.string()).fill_null(""))
+            groups = hash64(labels(batch, self.within, "top.within").fill_null(""))
         sizes = np.ones(batch.num_rows, np.int64)
         if self.unit == "bytes":
             sizes = pc.binary_length(batch.column("text")).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
         draws = Keyed(self.seed, self.name).keys(batch)
-        columns = [groups, rows.astype(np.uint32), numbers, sizes, draws]
+        columns = [groups, rows.astype(np.uint32), values, sizes, draws]
         return pa.RecordBatch.from_arrays([pa.array(c) for c in columns], schema=_SENT)
-
-    def _column(self, batch: pa.RecordBatch, name: str) -> pa.Array:
-        if name not in batch.schema.names:
-            raise RecipeError(f"top: no column `{name}`; the documents have {', '.join(batch.schema.names)}")
-        return batch.column(name)
 
     def decide(self, rnd: int, keys: pa.Table) -> Decided:
         group, value, size, draw = (keys[c].to_numpy() for c in ("key", "value", "size", "order"))

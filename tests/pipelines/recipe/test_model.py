@@ -140,7 +140,7 @@ def test_numbers_without_a_point_before_the_exponent() -> None:
 
 def test_paths_must_lead_somewhere(tmp_path: Path) -> None:
     (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / "a.jsonl").write_text("{}")
+    (tmp_path / "raw" / "a.jsonl").write_text('{"text": "a"}\n')
     text = "name: a\nsources:\n- {name: s, path: PATH}\noutput: {path: OUT}\n"
 
     def check(path: str, out: str = "out") -> str:

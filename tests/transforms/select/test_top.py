@@ -65,11 +65,13 @@ def test_no_documents():
 
 
 def test_a_column_that_is_absent_or_no_number_is_named():
-    with pytest.raises(RecipeError, match="no column `nope`; the documents have id, text, source, score"):
+    with pytest.raises(
+        RecipeError, match=r"top\.by: documents have no column `nope`; they have id, text, source, score"
+    ):
         run(Top(by="nope", share=0.5), cut(table([1.0])))
-    with pytest.raises(RecipeError, match="`text` holds string, not numbers"):
+    with pytest.raises(RecipeError, match=r"top\.by: the column `text` holds string; name a column of numbers"):
         run(Top(by="text", share=0.5), cut(table([1.0])))
-    with pytest.raises(RecipeError, match="no column `lang`"):
+    with pytest.raises(RecipeError, match=r"top\.within: documents have no column `lang`"):
         run(Top(by="score", share=0.5, within="lang"), cut(table([1.0])))
 
 
