@@ -60,12 +60,20 @@ YES = click.option("--yes", is_flag=True, help="Do not ask before anything is re
 
 def confirm(question: str, yes: bool) -> None:
     """Ask before something is removed, if a person sits at the terminal. Exits with 1 if the answer is no."""
-    if yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    if yes or not _at_terminal():
         return
     say(f"{question} [y/N] ", nl=False)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+    if _answer().strip().lower() not in ("y", "yes"):
         say("Nothing was changed.")
         raise click.exceptions.Exit(1)
+
+
+def _at_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
+
+
+def _answer() -> str:
+    return sys.stdin.readline()
 
 
 def check_options(options: tuple[str, ...]) -> None:

@@ -43,10 +43,21 @@ def _settings_file(kind: str) -> SettingsFile:
 @click.option(
     "--source", metavar="PATH", help="File, folder, glob or URI to read; default: the documentation on this machine."
 )
+@click.option(
+    "--recipe",
+    "shipped",
+    type=click.Choice(["web", "training", "private"]),
+    help="Write the recipe for this purpose instead of the starter.",
+)
 @kinds
 @click.option("--step", is_flag=True, help="A step of your own and its test (my_filter.py) instead of a recipe.")
-def init(path: str | None, source: str | None, kind: str | None, step: bool) -> None:
+def init(path: str | None, source: str | None, shipped: str | None, kind: str | None, step: bool) -> None:
     """Write a commented recipe, or another settings file, to PATH (corpus.yaml, or KIND.yaml)."""
+    if shipped is not None and (source is not None or kind is not None or step):
+        raise click.UsageError("--recipe goes alone, without --source, --step or a settings file")
+    if shipped is not None:
+        _init_shipped(path or f"{shipped}.yaml", shipped)
+        return
     if step:
         if source is not None or kind is not None:
             raise click.UsageError(f"--step goes alone, without {'--source' if kind is None else f'--{kind}'}")
@@ -71,6 +82,15 @@ def init(path: str | None, source: str | None, kind: str | None, step: bool) -> 
     name = "".join(c if c.isascii() and c.isalnum() else "-" for c in Path(path).stem).strip("-") or "corpus"
     _write_new(path, starter(name, source, Path(path).parent))
     say(f"{path} is written. Next: corpusmill check {typed}, then corpusmill run {typed}")
+
+
+def _init_shipped(path: str, shipped: str) -> None:
+    """Write one of the recipes that corpusmill ships."""
+    from importlib.resources import files
+
+    folder = files("corpusmill.pipelines").joinpath("recipes")
+    _write_new(path, folder.joinpath(f"{shipped}.yaml").read_text(encoding="utf-8"))
+    say(f"{path} is written. Next: name your sources in it, then corpusmill check {shlex.quote(path)}")
 
 
 def _init_step(path: str) -> None:

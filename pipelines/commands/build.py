@@ -103,6 +103,7 @@ def plan(
     "--arrivals", metavar="DIR", help="Use the arrival order of DIR's files, to make its newest snapshot again."
 )
 @AS_NEW
+@click.option("--current-is-ok", is_flag=True, help="Exit with 0, not 3, if nothing is new.")
 @NO_USER_CODE
 @JSON
 @click.argument("options", nargs=-1, type=click.UNPROCESSED, metavar="[-- BEAM OPTIONS]")
@@ -114,6 +115,7 @@ def run(
     metrics: str | None,
     arrivals: str | None,
     as_new: bool,
+    current_is_ok: bool,
     as_json: bool,
     options: tuple[str, ...],
 ) -> None:
@@ -161,7 +163,7 @@ def run(
         print_json(data | ({"train": trained} if trained else {}))
     if trained:
         print_result(trained, quiet=as_json)
-    elif not result.committed:
+    elif not result.committed and not current_is_ok:
         raise click.exceptions.Exit(NOTHING_NEW)
 
 

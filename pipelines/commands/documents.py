@@ -1,4 +1,4 @@
-"""Verbs about single documents: why, look."""
+"""Verbs about single documents: why, look, dropped, pairs, quarantine."""
 
 from __future__ import annotations
 
@@ -9,19 +9,40 @@ import click
 from corpusmill.pipelines.commands import DATASET, JSON, SET, SNAPSHOT, print_json
 from corpusmill.pipelines.wording import say
 
+COUNT = click.option(
+    "-n", "count", type=click.IntRange(1), default=20, show_default=True, metavar="N", help="How many."
+)
+TEXT = click.option(
+    "--text/--no-text", default=True, show_default=True, help="Show texts; they may be read from sources."
+)
+
 
 @click.command()
 @DATASET
 @click.argument("document", metavar="ID")
 @SNAPSHOT
+@click.option(
+    "--text", is_flag=True, help="Also show its text, its file and its row; they may be read from the sources."
+)
 @JSON
-def why(dataset: str, document: str, snapshot: int | None, as_json: bool) -> None:
+def why(dataset: str, document: str, snapshot: int | None, text: bool, as_json: bool) -> None:
     """Say what happened to the document ID. Exits with 1 if it is unknown."""
     from corpusmill.pipelines.dataset.snapshot import Dataset
-    from corpusmill.pipelines.report.document import render_why
+    from corpusmill.pipelines.operations.examples import texts
+    from corpusmill.pipelines.report.document import render_text, render_why
 
-    answer = Dataset(dataset).why(document, snapshot)
-    print_json(answer) if as_json else say(render_why(answer))
+    opened = Dataset(dataset)
+    manifest = opened.manifest(snapshot)
+    answer = opened.why(document, snapshot)
+    found = texts(opened, manifest, [document]).get(document) if text else None
+    if as_json:
+        print_json(answer | ({"text": asdict(found)} if found else {}))
+    else:
+        say(render_why(answer, manifest))
+        if text:
+            say(render_text(found))
+        elif answer["outcome"] in ("kept", "dropped", "replaced"):
+            say(f"Its text: corpusmill why {dataset} ID --text")
     if answer["outcome"] == "unknown":
         raise click.exceptions.Exit(1)
 
@@ -68,3 +89,74 @@ def look(
         print_json({"documents": [asdict(p) for p in examples.pairs], "left_out": examples.left_out})
     else:
         say(render(examples))
+
+
+@click.command()
+@DATASET
+@SNAPSHOT
+@click.option("--step", metavar="NAME", help="Only documents that this step dropped.")
+@click.option("--rule", metavar="NAME", help="Only documents dropped for this reason, as the funnel names it.")
+@COUNT
+@TEXT
+@JSON
+def dropped(
+    dataset: str, snapshot: int | None, step: str | None, rule: str | None, count: int, text: bool, as_json: bool
+) -> None:
+    """Show dropped documents with their texts: N of each step and rule, or of the one that is named.
+
+    A text is read again from the sources, and shown as it was read. Without --step and --rule, N is 3.
+    """
+    from corpusmill.pipelines.dataset.snapshot import Dataset
+    from corpusmill.pipelines.operations import examples
+    from corpusmill.pipelines.report.document import render_dropped
+
+    opened = Dataset(dataset)
+    manifest = opened.manifest(snapshot)
+    rows = examples.dropped(opened, snapshot, step, rule, count if step or rule else min(count, 3))
+    texts = examples.texts(opened, manifest, [r["id"] for r in rows]) if text else {}
+    if as_json:
+        print_json([r | {"text": texts[r["id"]].text if r["id"] in texts else None} for r in rows])
+    else:
+        say(render_dropped(rows, texts, manifest) or "No document was dropped.")
+
+
+@click.command()
+@DATASET
+@SNAPSHOT
+@COUNT
+@TEXT
+@JSON
+def pairs(dataset: str, snapshot: int | None, count: int, text: bool, as_json: bool) -> None:
+    """Show pairs of near-duplicates with their differences, the least similar first."""
+    from corpusmill.pipelines.dataset.snapshot import Dataset
+    from corpusmill.pipelines.operations import examples
+    from corpusmill.pipelines.report.document import render_pairs
+
+    opened = Dataset(dataset)
+    rows = examples.pairs(opened, snapshot, count)
+    ids = {r[side] for r in rows for side in ("id_a", "id_b")}
+    texts = examples.texts(opened, opened.manifest(snapshot), ids) if text else {}
+    if as_json:
+        found = {name: t.text for name, t in texts.items()}
+        print_json([r | {"text_a": found.get(r["id_a"]), "text_b": found.get(r["id_b"])} for r in rows])
+    else:
+        say(render_pairs(rows, texts))
+
+
+@click.command()
+@DATASET
+@SNAPSHOT
+@COUNT
+@JSON
+def quarantine(dataset: str, snapshot: int | None, count: int, as_json: bool) -> None:
+    """Show rows that could not be read, with file, position and reason."""
+    from corpusmill.pipelines.dataset.snapshot import Dataset
+    from corpusmill.pipelines.operations import examples
+    from corpusmill.pipelines.report.document import render_quarantine
+
+    opened = Dataset(dataset)
+    rows = examples.quarantine(opened, snapshot, count)
+    if as_json:
+        print_json(rows)
+    else:
+        say(render_quarantine(rows, opened.manifest(snapshot)["funnel"]["quarantined"]))

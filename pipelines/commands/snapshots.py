@@ -1,4 +1,4 @@
-"""Verbs that read snapshots: log, show, diff, verify."""
+"""Verbs that read snapshots: log, show, diff, files, verify."""
 
 from __future__ import annotations
 
@@ -16,9 +16,11 @@ from corpusmill.pipelines.wording import say, some
 def log(dataset: str, as_json: bool) -> None:
     """List the snapshots of DIR, oldest first."""
     from corpusmill.pipelines.dataset.snapshot import Dataset
-    from corpusmill.pipelines.report.snapshot import render_log
+    from corpusmill.pipelines.report.snapshot import notes, render_log
 
-    snapshots = Dataset(dataset).snapshots()
+    opened = Dataset(dataset)
+    manifests = [opened.manifest(n) for n in opened.numbers]
+    snapshots = [s | {"notes": note} for s, note in zip(opened.snapshots(), notes(manifests), strict=True)]
     print_json(snapshots) if as_json else say(render_log(snapshots))
 
 
@@ -70,6 +72,21 @@ def diff(dataset: str, a: int, b: int, as_json: bool) -> None:
 
     changes = Dataset(dataset).diff(a, b)
     print_json(changes) if as_json else say(render_diff(changes))
+
+
+@click.command()
+@DATASET
+@SNAPSHOT
+@JSON
+def files(dataset: str, snapshot: int | None, as_json: bool) -> None:
+    """List the full paths of a snapshot's shards, one a line, for other tools."""
+    from corpusmill.pipelines.dataset.snapshot import Dataset
+
+    paths = Dataset(dataset).files(snapshot)
+    if as_json:
+        print_json(paths)
+    elif paths:
+        say("\n".join(paths))
 
 
 @click.command()

@@ -20,8 +20,12 @@ VERBS: dict[str, tuple[str, str]] = {
     "log": ("snapshots", "List the snapshots of DIR."),
     "show": ("snapshots", "Show a snapshot: size, recipe, funnel."),
     "diff": ("snapshots", "Compare snapshots A and B of DIR."),
+    "files": ("snapshots", "List the shards of a snapshot."),
     "verify": ("snapshots", "Reread DIR and compare it with its digests."),
     "why": ("documents", "Say what happened to one document."),
+    "dropped": ("documents", "Show dropped documents with their texts."),
+    "pairs": ("documents", "Show near-duplicates with their differences."),
+    "quarantine": ("documents", "Show rows that could not be read."),
     "look": ("documents", "Show documents before and after a step."),
     "tokenizer": ("tokens", "Train a byte-level BPE tokenizer."),
     "scorer": ("scorer", "Train and measure text classifiers for the step quality."),
@@ -40,6 +44,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "privacy": ("privacy", "Budgets of private data: status, plan, statement, statistics, audit."),
     "party": ("secure", "Take part in jobs of several owners."),
     "secure": ("secure", "Deduplicate, count, mix, score, fine-tune and average together."),
+    "steps": ("steps", "List the steps, or explain one."),
     "schema": ("author", "Print the JSON schema of a recipe."),
 }
 """Verb -> (module of this folder, its line in the help)."""

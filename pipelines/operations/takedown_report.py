@@ -37,10 +37,20 @@ def render(report: dict[str, Any]) -> str:
     """The report in Markdown."""
     asked = ", ".join(some(n, what.removesuffix("s")) for what, n in report["asked"].items() if n)
     done, suppressed = report.get("finished"), report["suppression_list"]
+    ended = f", finished {done}." if done else "; not finished yet."
+    if report.get("dry_run"):
+        ended = ". This is a dry run: nothing was changed."
     lines = [
         f"# Takedown from {report['dataset']}",
         "",
-        f"Asked for: {asked}. Begun {report['started']}" + (f", finished {done}." if done else "; not finished yet."),
+        f"Asked for: {asked}. Begun {report['started']}{ended}",
+        +(
+            ". This is a dry run: nothing was changed."
+            if report.get("dry_run")
+            else f", finished {done}."
+            if done
+            else "; not finished yet."
+        ),
         "",
         *(
             [f"- Not found: {report['asked_but_not_found']:,} of what was asked for."]
@@ -49,7 +59,7 @@ def render(report: dict[str, Any]) -> str:
         ),
         f"- Documents found: {report['documents']:,}, and {report['derived_documents']:,} derived from them.",
         f"- Dropped duplicates of them: {report['duplicates_of_them']:,}.",
-        f"- Removed answers of models about them: {report['model_answers']:,}.",
+        f"- Removed answers of models about them: {report.get('model_answers', 0):,}.",
         f"- Suppression list: {some(suppressed['files'], 'file')}, digest `{suppressed['digest']}`.",
     ]
     if done:

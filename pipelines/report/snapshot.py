@@ -11,6 +11,25 @@ from corpusmill.pipelines.wording import count, printable, share, size
 from corpusmill.transforms.manifest import FileEntry, Manifest
 
 
+def notes(manifests: list[dict[str, Any]]) -> list[list[str]]:
+    """What is special about each snapshot, oldest first: a rollback, a takedown, a purge, another recipe."""
+    found = []
+    before: dict[str, Any] = {}
+    for manifest in manifests:
+        lists = manifest.get("suppressed", {}).get("lists", 0)
+        same_recipe = manifest.get("recipe_digest") == before.get("recipe_digest", manifest.get("recipe_digest"))
+        found.append(
+            [
+                *([f"rollback to {manifest['rollback']['to']}"] if manifest.get("rollback") else []),
+                *(["takedown"] if lists > before.get("suppressed", {}).get("lists", 0) else []),
+                *(["purged"] if manifest.get("purged") else []),
+                *([] if same_recipe or manifest.get("rollback") else ["recipe or --set changed"]),
+            ]
+        )
+        before = manifest
+    return found
+
+
 def render_log(snapshots: list[dict[str, Any]]) -> str:
     """One line for each snapshot."""
     columns: list[Column | str] = [
@@ -21,6 +40,7 @@ def render_log(snapshots: list[dict[str, Any]]) -> str:
         Column("text", True),
         Column("shards", True),
         "recipe",
+        *(["notes"] if any(s.get("notes") for s in snapshots) else []),
     ]
     rows = []
     before: int | None = None
@@ -35,7 +55,8 @@ def render_log(snapshots: list[dict[str, Any]]) -> str:
             size(s["bytes"]),
             count(s["shards"]),
         ]
-        rows.append([*cells, str(s["recipe"])[:12]])
+        last = [", ".join(s.get("notes", []))] if len(columns) > 7 else []
+        rows.append([*cells, str(s["recipe"])[:12], *last])
     return table(columns, rows)
 
 

@@ -129,3 +129,12 @@ def test_no_user_code_refuses_every_module_of_a_recipe_without_importing_it(tmp_
 def test_no_user_code_lets_recipes_of_built_in_steps_through(tmp_path):
     write_shards(tmp_path / "raw", rows(3), 1)
     assert invoke("check", write_recipe(tmp_path, ["clean", "exact"]), "--no-user-code").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["web", "training", "private"])
+def test_init_writes_a_shipped_recipe(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert invoke("init", "--recipe", name).stdout.startswith(f"{name}.yaml is written.")
+    assert f"name: {name}\n" in (tmp_path / f"{name}.yaml").read_text()
+    assert invoke("init", "--recipe", name).exit_code == 78
+    assert invoke("init", "--recipe", name, "--source", "x").exit_code == 2

@@ -118,3 +118,10 @@ def test_plan_says_what_a_run_would_do(folder, built):
     again = invoke_json("plan", built / "recipe.yaml")
     assert all(s["units"] == s["reused"] for s in again["stages"])
     assert "privacy" not in again
+
+
+def test_current_is_ok_turns_nothing_new_into_success(tmp_path):
+    write_shards(tmp_path / "raw", rows(3), 1)
+    recipe = write_recipe(tmp_path, ["clean"])
+    codes = [invoke("run", recipe, "--workers", 1, *more).exit_code for more in ((), (), ("--current-is-ok",))]
+    assert codes == [0, 3, 0]
