@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import sys
 
-from corpusmill.transforms.display import clean, escaped
+from corpusmill.transforms.display import clean as clean
+from corpusmill.transforms.display import escaped
 from corpusmill.transforms.display import printable as printable
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from corpusmill.pipelines.commands import DATASET, JSON, SNAPSHOT, print_json
@@ -27,24 +25,20 @@ def log(dataset: str, as_json: bool) -> None:
 @click.command()
 @DATASET
 @SNAPSHOT
-@click.option("--html", metavar="FILE", help="Write the funnel and examples as one HTML page.")
+@click.option("--html", metavar="FILE", help="Write one HTML page, as `report` does.")
 @JSON
 def show(dataset: str, snapshot: int | None, html: str | None, as_json: bool) -> None:
     """Show a snapshot of DIR: size, recipe and funnel."""
     from corpusmill.pipelines.dataset.snapshot import Dataset
     from corpusmill.pipelines.operations.private_statistics import releases
     from corpusmill.pipelines.report.snapshot import render_show
-    from corpusmill.transforms.errors import DatasetError
 
     opened = Dataset(dataset)
     manifest = opened.manifest(snapshot)
     if html:
-        from corpusmill.pipelines.report.html import page
+        from corpusmill.pipelines.report.html import write
 
-        try:
-            Path(html).write_text(page(opened, manifest), encoding="utf-8")
-        except OSError as error:
-            raise DatasetError(f"{html}: cannot be written: {error.strerror}; name another file") from None
+        write(opened, snapshot, html)
         say(f"{html} is written.", err=True)
     if as_json:
         print_json(manifest)

@@ -22,6 +22,7 @@ from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import CorpusmillError, DatasetError
 from corpusmill.transforms.hashing import hash64
+from corpusmill.transforms.manifest import Manifest
 from corpusmill.transforms.shards import read_shard, shard_schema
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.listing import list_files
@@ -42,7 +43,7 @@ class Text:
     row: int
 
 
-def table(reader: Dataset, manifest: dict[str, Any], kind: str) -> Iterator[pa.RecordBatch]:
+def table(reader: Dataset, manifest: Manifest, kind: str) -> Iterator[pa.RecordBatch]:
     """Batches of a side table: `dropped`, `pairs`, `quarantine`, `scores/<step>`."""
     for file in manifest["tables"].get(kind, []):
         yield from read_shard(os.path.join(reader.path, file["path"]))
@@ -115,7 +116,7 @@ def quarantine(reader: Dataset, number: int | None = None, count: int = 20) -> l
     return found
 
 
-def texts(reader: Dataset, manifest: dict[str, Any], ids: Iterable[str], limit: int = BYTES) -> dict[str, Text]:
+def texts(reader: Dataset, manifest: Manifest, ids: Iterable[str], limit: int = BYTES) -> dict[str, Text]:
     """The texts of documents, from the snapshot where it holds them and else from its sources.
 
     Args:
@@ -157,7 +158,7 @@ def _collect(
     return read
 
 
-def _sources(reader: Dataset, manifest: dict[str, Any]) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
+def _sources(reader: Dataset, manifest: Manifest) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
     """(name, documents) of every split of the sources that can still be read."""
     base = ""
     try:

@@ -44,13 +44,6 @@ def render(report: dict[str, Any]) -> str:
         f"# Takedown from {report['dataset']}",
         "",
         f"Asked for: {asked}. Begun {report['started']}{ended}",
-        +(
-            ". This is a dry run: nothing was changed."
-            if report.get("dry_run")
-            else f", finished {done}."
-            if done
-            else "; not finished yet."
-        ),
         "",
         *(
             [f"- Not found: {report['asked_but_not_found']:,} of what was asked for."]

@@ -9,12 +9,13 @@ from corpusmill.pipelines.operations.look import Pair
 from corpusmill.pipelines.report.look import render_pair
 from corpusmill.pipelines.report.terminal import Column, is_rich, styled, table
 from corpusmill.pipelines.wording import clean, count, printable, size, some
+from corpusmill.transforms.manifest import Manifest
 
 CHARACTERS = 600
 """Of a text that is shown in a list."""
 
 
-def render_why(found: dict[str, Any], manifest: dict[str, Any] | None = None) -> str:
+def render_why(found: dict[str, Any], manifest: Manifest | None = None) -> str:
     """A document's way through the steps, in sentences; with a manifest, also what a rule asked for."""
     document, number = printable(found["id"]), found["snapshot"]
     if found["outcome"] == "unknown":
@@ -70,11 +71,11 @@ def _value(value: float | None) -> str:
     return "" if value is None or value != value else f" ({value:.4g})"
 
 
-def rule(manifest: dict[str, Any], row: dict[str, Any]) -> list[str]:
+def rule(manifest: Manifest, row: dict[str, Any]) -> list[str]:
     """What a step found in a dropped document and what its recipe asked for, in sentences; none for a duplicate."""
     if row.get("survivor"):
         return []
-    fields = next((s["fields"] for s in manifest["recipe"]["steps"] if s["name"] == row["step"]), {})
+    fields: dict[str, Any] = next((s["fields"] for s in manifest["recipe"]["steps"] if s["name"] == row["step"]), {})
     reason = str(row["reason"]).replace("-", "_")
     value = row.get("value")
     found = "" if value is None or value != value else f"found {value:.4g}; "
@@ -98,7 +99,7 @@ def render_text(found: Text | None) -> str:
     return f"row {found.row} of {printable(found.file)}, {size(len(found.text.encode()))}:\n\n{clean(found.text)}"
 
 
-def render_dropped(rows: list[dict[str, Any]], texts: dict[str, Text], manifest: dict[str, Any]) -> str:
+def render_dropped(rows: list[dict[str, Any]], texts: dict[str, Text], manifest: Manifest) -> str:
     """Dropped documents under their step and reason, each with what was found and its text."""
     lines: list[str] = []
     before: tuple[str, str] | None = None
@@ -120,7 +121,7 @@ def render_dropped(rows: list[dict[str, Any]], texts: dict[str, Text], manifest:
 def _excerpt(found: Text | None) -> list[str]:
     if found is None:
         return []
-    text = found.text[:CHARACTERS] + (" ..." if len(found.text) > CHARACTERS else "")
+    text = found.text[:CHARACTERS].replace("\r\n", "\n") + (" ..." if len(found.text) > CHARACTERS else "")
     return [f"    row {found.row} of {printable(found.file)}", *(f"    | {clean(line)}" for line in text.split("\n"))]
 
 

@@ -11,22 +11,23 @@ from corpusmill.pipelines.wording import count, printable, share, size
 from corpusmill.transforms.manifest import FileEntry, Manifest
 
 
-def notes(manifests: list[dict[str, Any]]) -> list[list[str]]:
+def notes(manifests: list[Manifest]) -> list[list[str]]:
     """What is special about each snapshot, oldest first: a rollback, a takedown, a purge, another recipe."""
     found = []
-    before: dict[str, Any] = {}
+    lists_before, recipe_before = 0, ""
     for manifest in manifests:
-        lists = manifest.get("suppressed", {}).get("lists", 0)
-        same_recipe = manifest.get("recipe_digest") == before.get("recipe_digest", manifest.get("recipe_digest"))
+        suppressed = manifest.get("suppressed")
+        lists = suppressed["lists"] if suppressed else 0
+        same_recipe = recipe_before in ("", manifest["recipe_digest"])
         found.append(
             [
                 *([f"rollback to {manifest['rollback']['to']}"] if manifest.get("rollback") else []),
-                *(["takedown"] if lists > before.get("suppressed", {}).get("lists", 0) else []),
+                *(["takedown"] if lists > lists_before else []),
                 *(["purged"] if manifest.get("purged") else []),
                 *([] if same_recipe or manifest.get("rollback") else ["recipe or --set changed"]),
             ]
         )
-        before = manifest
+        lists_before, recipe_before = lists, manifest["recipe_digest"]
     return found
 
 

@@ -12,15 +12,29 @@ from corpusmill.pipelines.operations.downstream import DEPTH, EXPORT, ORIGIN, tr
 from corpusmill.privacy.certification import data_digest
 from corpusmill.transforms.manifest import manifest_bytes
 from tests.command import invoke, invoke_json
-from tests.manifests import BODY, FILE, manifest_of
 
 SHARDS = {1: "a" * 64, 2: "b" * 64}
 
 
-def manifest(*shards, **more):
-    files = [{**FILE, "path": f"data/{s[:4]}.parquet", "sha256": s, "rows": 1} for s in shards]
-    inputs = [{**BODY["inputs"][0], **i} for i in more.pop("inputs", [])]
-    return manifest_of(**{"files": files, "inputs": inputs, "tables": {}, "parent": None, **more})
+def manifest(*shards, inputs=(), steps=(), **more):
+    """A manifest with these shards, made from inputs with these digests."""
+    sizes = {"rows": 1, "bytes": 1, "size": 1}
+    files = [{"path": f"data/{s[:4]}.parquet", "sha256": s, **sizes} for s in shards]
+    read = [{"source": "s", "path": "p", "digest": d, "size": 1} for d in inputs]
+    output = {"path": "out", "format": "parquet", "level": 3, "shard_bytes": 1}
+    recipe = {"name": "n", "seed": 1, "sources": [{"name": "s", "path": "p"}], "steps": list(steps), "output": output}
+    body = {"name": "n", "content": "c", "recipe_digest": "r", "work": "0" * 40, "documents": len(shards), "bytes": 1}
+    funnel = {"rows_in": 1, "rows_out": 1, "quarantined": 0, "sources": [], "steps": []}
+    body |= {
+        "files": files,
+        "tables": {},
+        "funnel": funnel,
+        "schema": [],
+        "recipe": recipe,
+        "inputs": read,
+        "parent": None,
+    }
+    return body | more
 
 
 def write(path, value):
@@ -57,8 +71,8 @@ def trained_on(*shards):
 def test_checkpoints_and_snapshots_say_what_they_are_made_from(place):
     write(place / "run/checkpoints/step-1/state.json", trained_on(SHARDS[1]))
     write(place / "run/checkpoints/step-2/state.json", trained_on("c" * 64))
-    snapshot(place / "next", 4, manifest("d" * 64, inputs=[{"digest": SHARDS[1][:32]}]))
-    snapshot(place / "next", 5, manifest("e" * 64, inputs=[{"digest": SHARDS[2][:32]}]))
+    snapshot(place / "next", 4, manifest("d" * 64, inputs=[SHARDS[1][:32]]))
+    snapshot(place / "next", 5, manifest("e" * 64, inputs=[SHARDS[2][:32]]))
     entries = found(place)
     assert {p: (e["kind"], e["because"], e["snapshots"]) for p, e in entries.items()} == {
         "next/snapshots/000004.json": ("snapshot", "was made from shards of snapshot 1", [1, 2]),
@@ -69,15 +83,15 @@ def test_checkpoints_and_snapshots_say_what_they_are_made_from(place):
 
 
 def test_what_is_made_from_them_is_followed_at_any_distance(place):
-    snapshot(place / "next", 1, manifest("d" * 64, inputs=[{"digest": SHARDS[1][:32]}]))
+    snapshot(place / "next", 1, manifest("d" * 64, inputs=[SHARDS[1][:32]]))
     write(place / "runs/a/checkpoints/step-1/state.json", trained_on("d" * 64))
     write(place / "runs/b/checkpoints/step-1/state.json", {"train": {"tune": {"base": "runs/a"}}})
     write(place / "runs/c/checkpoints/step-1/state.json", {"train": {"objective": {"teacher": "../pass"}}})
     write(place / "runs/pass/teacher.json", {"data": data_digest(manifest("d" * 64))})
     write(place / "hf/provenance.json", {"trained_on": {"digest": data_digest(manifest("d" * 64))}})
     write(place / "exported/corpusmill-export.json", {"data": data_digest(manifest("d" * 64))})
-    step = {"transform": "distill@1", "fields": {"model": "runs/b", "kind": "sampled"}}
-    snapshot(place / "distilled", 1, manifest("f" * 64, recipe={"steps": [step]}))
+    step = {"name": "distill", "transform": "distill@1", "fields": {"model": "runs/b", "kind": "sampled"}}
+    snapshot(place / "distilled", 1, manifest("f" * 64, steps=[step]))
     write(place / "runs/d/checkpoints/step-9/state.json", trained_on("f" * 64))
     write(place / "runs/e/checkpoints/step-9/state.json", {"train": {"tune": {"base": "hf:hf"}}})
     write(place / "runs/none/checkpoints/step-9/state.json", {"train": {"tune": {"base": "runs/other"}}})
@@ -125,9 +139,9 @@ def test_tokenizers_and_their_copies(place):
 
 def test_the_link_outlives_rewritten_and_removed_snapshots(place):
     write(place / "run/state.json", trained_on(SHARDS[1]))
-    snapshot(place / "next", 1, manifest("d" * 64, inputs=[{"digest": SHARDS[1][:32]}]))
+    snapshot(place / "next", 1, manifest("d" * 64, inputs=[SHARDS[1][:32]]))
     lineage.record(Dataset(place / "own"))
-    snapshot(place / "own", 1, manifest("c" * 64, purged={"was": ["x"], "lists": 1}))  # as a takedown rewrites it
+    snapshot(place / "own", 1, manifest("c" * 64, purged={"was": ["9" * 64], "lists": 1}))  # as a takedown rewrites it
     snapshot(place / "own", 2, manifest("c" * 64, SHARDS[2]))
     assert list(found(place, holding=[1], shards=["c" * 64])) == ["next/snapshots/000001.json", "run"]
     lineage.record(Dataset(place / "own"))
@@ -145,7 +159,7 @@ def test_the_link_outlives_rewritten_and_removed_snapshots(place):
 
 
 def test_snapshots_of_others_that_are_gone_are_followed(place):
-    snapshot(place / "next", 1, manifest("d" * 64, inputs=[{"digest": SHARDS[1][:32]}]))
+    snapshot(place / "next", 1, manifest("d" * 64, inputs=[SHARDS[1][:32]]))
     lineage.record(Dataset(place / "next"))
     snapshot(place / "next", 2, manifest("e" * 64))
     (place / "next/snapshots/000001.json").unlink()
