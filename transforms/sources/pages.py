@@ -8,6 +8,7 @@ Source: parquet-format (parquet.thrift, Encodings.md), Thrift compact protocol.
 
 from __future__ import annotations
 
+import functools
 import struct
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -24,7 +25,7 @@ class _ShortError(Exception):
 
 
 class _Compact:
-    """Reads Thrift compact structs into dicts of field number to value; strings and lists are skipped over."""
+    """Reads Thrift compact structs into dicts of field number to value; strings are skipped over."""
 
     def __init__(self, data: bytes) -> None:
         self.data, self.at = data, 0
@@ -61,11 +62,23 @@ class _Compact:
             self.skip(8)
         elif kind == 8:
             self.skip(self.varint())
+        elif kind in (9, 10):
+            return self.items(depth)
         elif kind == 12 and depth < 8:
             return self.struct(depth + 1)
         else:
             raise ValueError(f"a field of type {kind}")
         return None
+
+    def items(self, depth: int) -> list[Any]:
+        """A list or a set."""
+        head = self.byte()
+        size = head >> 4 if head >> 4 < 15 else self.varint()
+        if size > len(self.data) - self.at:
+            raise _ShortError
+        if head & 15 in (1, 2):
+            return [self.byte() for _ in range(size)]
+        return [self.value(head & 15, depth) for _ in range(size)]
 
     def skip(self, n: int) -> None:
         self.at += n
@@ -130,14 +143,79 @@ def _number(fields: dict[int, Any], key: int, default: int) -> int:
     return value
 
 
+@dataclass(frozen=True)
+class Column:
+    """A column chunk, as the footer describes it; dictionary_page_offset: 0 if there is none."""
+
+    physical_type: str
+    compression: str
+    num_values: int
+    total_compressed_size: int
+    data_page_offset: int
+    dictionary_page_offset: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """A row group: its rows, and its columns in the order of the schema's leaves."""
+
+    rows: int
+    columns: tuple[Column, ...]
+
+
+_TYPES = ("BOOLEAN", "INT32", "INT64", "INT96", "FLOAT", "DOUBLE", "BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")
+_CODECS = ("UNCOMPRESSED", "SNAPPY", "GZIP", "LZO", "BROTLI", "LZ4", "ZSTD", "LZ4_RAW")
+
+
+def groups_of(f: BinaryIO) -> tuple[Group, ...]:
+    """The row groups that a file's footer describes. (Arrow ends the process when it is asked for some damaged ones.)
+
+    Raises ValueError where the footer is damaged, or columns are encrypted.
+    """
+    size = f.seek(0, 2)
+    f.seek(max(0, size - 8))
+    tail = f.read(8)
+    length = struct.unpack("<I", tail[:4])[0] if len(tail) == 8 else size
+    if tail[4:] != b"PAR1" or length > size - 8:
+        raise ValueError("it has no footer")
+    f.seek(size - 8 - length)
+    return _groups(f.read(length))
+
+
+@functools.lru_cache(16)
+def _groups(footer: bytes) -> tuple[Group, ...]:
+    try:
+        groups = _Compact(footer).struct().get(4)
+    except _ShortError:
+        raise ValueError("its footer is cut off") from None
+    return tuple(Group(_number(g, 3, -1), tuple(map(_column, _list(g.get(1))))) for g in _list(groups))
+
+
+def _list(value: Any) -> list[dict[int, Any]]:
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise ValueError("its footer is damaged")
+    return value
+
+
+def _column(chunk: dict[int, Any]) -> Column:
+    about = chunk.get(3)
+    if not isinstance(about, dict) or 8 in chunk or 9 in chunk:
+        raise ValueError("its footer describes a column that is absent or encrypted")
+    kind, codec = _number(about, 1, -1), _number(about, 4, -1)
+    if not (0 <= kind < len(_TYPES) and 0 <= codec < len(_CODECS)):
+        raise ValueError("its footer names an unknown type or compression")
+    numbers = (_number(about, key, 0) for key in (5, 7, 9, 11))
+    return Column(_TYPES[kind], _CODECS[codec], *numbers)
+
+
 LARGE_DICTIONARY = 8 << 20
 
 
-def scan(f: BinaryIO, column: Any) -> Chunk:
-    """Walk the pages of a column chunk (`column`: pyarrow's ColumnChunkMetaData). No value of a dictionary is longer than the
+def scan(f: BinaryIO, column: Column) -> Chunk:
+    """Walk the pages of a column chunk. No value of a dictionary is longer than the
     dictionary; one that is large is looked into for its longest value. Raises ValueError where headers make no sense."""
     at = column.data_page_offset
-    if column.has_dictionary_page and 0 < (column.dictionary_page_offset or 0) < at:
+    if 0 < column.dictionary_page_offset < at:
         at = column.dictionary_page_offset
     end = at + column.total_compressed_size
     chunk, dictionary, deltas = Chunk(), (0, 0, 0), 0

@@ -15,7 +15,7 @@ from corpusmill.transforms.sources.files import Part
 from corpusmill.transforms.sources.format import Format, Rows, balanced
 from corpusmill.transforms.sources.limits import AT_ONCE, Budget
 from corpusmill.transforms.sources.opened import faults_of, open_file
-from corpusmill.transforms.sources.pages import Chunk, scan
+from corpusmill.transforms.sources.pages import Chunk, Column, Group, groups_of, scan
 from corpusmill.transforms.sources.rows import layout, rows_from, together
 from corpusmill.transforms.sources.spec import SourceSpec
 
@@ -29,24 +29,24 @@ def _open(path: str, f: BinaryIO) -> pq.ParquetFile:
         return pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False, memory_map=False)
 
 
-def _groups(path: str) -> list[Any]:
-    """The metadata of each row group; empty if the content has no readable footer."""
+def _groups(path: str) -> tuple[Group, ...]:
+    """The row groups; none if the content has no readable footer."""
     try:
-        with open_file(path) as f, _open(path, f) as file:
-            return [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+        with open_file(path) as f, faults_of(path, "has a damaged footer"):
+            return groups_of(f)
     except BadFileError:
-        return []
+        return ()
 
 
-def _batch_rows(chunks: list[tuple[Any, Chunk]], rows: int, budget: Budget) -> int:
+def _batch_rows(chunks: list[tuple[str, Column, Chunk]], rows: int, budget: Budget) -> int:
     """Rows to read at a time so that a batch stays near AT_A_TIME whatever its values."""
-    budget.check(sum(c.decoded for _, c in chunks))
-    for column, c in chunks:
-        budget.check_at_once(c.page, f"a page of column '{column.path_in_schema}'")
+    budget.check(sum(c.decoded for _, _, c in chunks))
+    for name, column, c in chunks:
+        budget.check_at_once(c.page, f"a page of column '{name}'")
         worst = max(c.longest if c.repeated else 0, c.mean)
         if c.values > column.num_values + 8:
-            raise BadFileError(budget.path, f"column '{column.path_in_schema}' has more values than the footer says")
-        flat = "." not in column.path_in_schema
+            raise BadFileError(budget.path, f"column '{name}' has more values than the footer says")
+        flat = "." not in name
         if not flat and c.repeated * c.longest > AT_ONCE:
             # one row of a list may hold all values, so a batch of rows bounds nothing
             budget.check(c.repeated * c.longest)
@@ -54,7 +54,7 @@ def _batch_rows(chunks: list[tuple[Any, Chunk]], rows: int, budget: Budget) -> i
     return rows
 
 
-def _hold(f: BinaryIO, columns: list[Any]) -> None:
+def _hold(f: BinaryIO, columns: list[Column]) -> None:
     """Fetch the bytes of these columns at once where each read is a request to a store."""
     hold = getattr(f, "hold", None)
     if hold is None or not columns:
@@ -83,12 +83,11 @@ class Parquet(Format):
     def ranges(self, path: str, size: int, target: int) -> list[tuple[int, int]]:
         """Ranges of row groups."""
         # a file whose footer cannot be read stays whole: the reader names the fault, or quarantines it
-        groups = _groups(path)
-        return balanced([sum(g.column(j).total_compressed_size for j in range(g.num_columns)) for g in groups], target)
+        return balanced([sum(c.total_compressed_size for c in g.columns) for g in _groups(path)], target)
 
     def rows(self, part: Part) -> int | None:
         """Rows of the part's row groups, as the footer says."""
-        rows = [g.num_rows for g in _groups(part.path)]
+        rows = [g.rows for g in _groups(part.path)]
         return sum(rows if part.whole else rows[part.begin : part.end])
 
     def schema(self, part: Part, spec: SourceSpec) -> pa.Schema:
@@ -99,27 +98,28 @@ class Parquet(Format):
     def read(self, part: Part, spec: SourceSpec, budget: Budget, bad: BadRows, rows: int) -> Rows:
         """Batches of at most `rows` rows of the part's row groups, and the place of each in the file."""
         with open_file(part.path) as f, _open(part.path, f) as file:
-            meta = file.metadata
-            groups = range(meta.num_row_groups) if part.whole else range(part.begin, part.end)
-            names = file.schema_arrow.names
-            wanted = [name for _, name in layout(spec, names, part.path, lenient=False)]
-            top = [meta.schema.column(j).path.split(".")[0] for j in range(meta.num_columns)]
-            leaves = [j for j in range(meta.num_columns) if top[j] in wanted or meta.schema.column(j).path in wanted]
-            first = sum(meta.row_group(i).num_rows for i in range(groups.start))
-            for i in groups:
+            with faults_of(part.path, "has a damaged footer"):
+                groups = groups_of(f)
+            wanted = [name for _, name in layout(spec, file.schema_arrow.names, part.path, lenient=False)]
+            chosen, schema = set(wanted), file.metadata.schema
+            paths = [schema.column(j).path for j in range(file.metadata.num_columns)]
+            leaves = [j for j, path in enumerate(paths) if path.split(".")[0] in chosen or path in chosen]
+            numbers = range(len(groups)) if part.whole else range(part.begin, part.end)
+            first = sum(group.rows for group in groups[: numbers.start])
+            for i in numbers:
                 with faults_of(part.path, f"is corrupt in row group {i}"):
-                    group = meta.row_group(i)
-                    columns = [group.column(j) for j in leaves]
+                    group = groups[i]
+                    if len(group.columns) != len(paths):
+                        raise ValueError(f"it has {len(group.columns)} columns, and the schema {len(paths)}")
+                    columns = [group.columns[j] for j in leaves]
                     _hold(f, columns)
-                    chunks = [(c, scan(f, c)) for c in columns]
+                    chunks = [(paths[j], c, scan(f, c)) for j, c in zip(leaves, columns, strict=True)]
                     at_a_time = _batch_rows(chunks, rows, budget)
                     batches = file.iter_batches(at_a_time, row_groups=[i], columns=wanted, use_threads=False)
                     seen = 0
                     for batch in together(_counted(batches, budget), AT_A_TIME // 8, rows):
                         yield batch, rows_from(first + seen)
                         seen += batch.num_rows
-                    if seen != group.num_rows:
-                        raise BadFileError(
-                            part.path, f"row group {i} has {seen} rows and the footer says {group.num_rows}"
-                        )
+                    if seen != group.rows:
+                        raise BadFileError(part.path, f"row group {i} has {seen} rows and the footer says {group.rows}")
                     first += seen
