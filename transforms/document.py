@@ -12,7 +12,6 @@ import pyarrow as pa
 from corpusmill.transforms.hashing import hash128, hash_text, hex128
 
 CORE = ("id", "text", "source")
-ROLES = ("id", "text", "user", "label", "lang", "created", "priority")
 LINEAGE = ("parent", "derived_by")
 
 

@@ -196,15 +196,15 @@ def read_shard(path: str, columns: list[str] | None = None, batch_rows: int = 4_
     """
     try:
         if path.endswith(".parquet"):
-            whole: Any = path if storage.is_local(path) else storage.open_input(path)
-            with pq.ParquetFile(whole, page_checksum_verification=True, pre_buffer=False) as file:
+            source: Any = path if storage.is_local(path) else storage.open_input(path)
+            with pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False) as file:
                 yield from file.iter_batches(batch_rows, columns=columns, use_threads=False)
         elif path.endswith(batches.SUFFIX):
             with batches.BatchFile(path) as staged:
                 for batch in staged:
                     yield batch if columns is None else batch.select(columns)
         else:
-            # not mapped: pages that were touched would count as memory until the whole shard is read
+            # not mapped: touched pages would count as memory until the shard is read to its end
             with storage.arrow_input(path, mapped=False) as source:
                 options = pa.ipc.IpcReadOptions(use_threads=False)
                 reader = pa.ipc.open_file(source, options=options)

@@ -17,8 +17,8 @@ T = TypeVar("T")
 def unchanged(part: Part, batches: Iterator[T], grows: bool) -> Iterator[T]:
     """`batches`, read from a part; after the last one, the file is known to be the one that was listed.
 
-    Size, times and inode tell, and where they differ (another machine has its own copy, a log has grown) the content. A fault
-    of the content counts only if the content is that of the listing.
+    Size, times and inode are compared. Where they differ (another machine has its own copy, a log has grown), the content
+    decides. A fault of the content counts only if the content is that of the listing.
 
     Args:
         grows: the format reads front to back and no further than the listed size, so that lines may be appended.

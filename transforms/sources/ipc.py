@@ -1,4 +1,4 @@
-"""The messages of an Arrow IPC stream or file, from their metadata: where each is, and what its body decodes to.
+"""The messages of an Arrow IPC stream or file: where each lies, and how many bytes its body decodes to.
 
 A record batch's buffers may be compressed, each behind an int64 that says its decoded size; readers allocate what it says.
 So the metadata (a flatbuffer: Message, RecordBatch, DictionaryBatch of the format's Message.fbs) is read first, and a batch

@@ -118,7 +118,7 @@ def _matching(spec: SourceSpec, path: str, pattern: str, left_out: list[str]) ->
     entries = _with_formats(spec, listed, explicit, left_out)
     if listed and not entries:
         raise SourceError(
-            f"source '{spec.name}': '{path}' matches files, and of none can the format be told, such as {listed[0].uri}. "
+            f"source '{spec.name}': '{path}' matches files, but none has a known format; one of them is {listed[0].uri}. "
             f"To go on: set its `format` to {_choices()}."
         )
     return entries

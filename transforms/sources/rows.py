@@ -155,18 +155,18 @@ def together(batches: Iterator[pa.RecordBatch], size: int, rows: int) -> Iterato
 
 def _faulty_rows(column: pa.Array) -> list[int]:
     """Rows of a nested column that fail validation, by bisection (a slice would keep its whole children)."""
-    found, stack = [], [(0, len(column))]
+    faulty, stack = [], [(0, len(column))]
     while stack:
         begin, end = stack.pop()
         try:
             column.take(pa.array(range(begin, end))).validate(full=True)
         except pa.ArrowInvalid:
             if end - begin == 1:
-                found.append(begin)
+                faulty.append(begin)
             else:
                 middle = (begin + end) // 2
                 stack += [(begin, middle), (middle, end)]
-    return sorted(found)
+    return sorted(faulty)
 
 
 class Documents:

@@ -1,4 +1,4 @@
-"""Schemas of files that should be one: the common schema of several, and batches made to fit it."""
+"""The common schema of several files, and batches cast to it."""
 
 from __future__ import annotations
 
@@ -49,6 +49,14 @@ def plain_type(t: pa.DataType) -> pa.DataType:
 def _is_list(t: pa.DataType) -> bool:
     views = pa.types.is_list_view(t) or pa.types.is_large_list_view(t)
     return views or pa.types.is_list(t) or pa.types.is_large_list(t) or pa.types.is_fixed_size_list(t)
+
+
+def readable(schema: pa.Schema) -> pa.Schema:
+    """The schema, whose names at every level are known to be UTF-8. Raises UnicodeDecodeError (a ValueError) if one is not."""
+    front = list(schema)
+    for _ in range(MAX_DEPTH):
+        front = [f.type.field(i) for f in front if f.name is not None for i in range(f.type.num_fields)]
+    return schema
 
 
 def depth(t: pa.DataType) -> int:

@@ -87,8 +87,10 @@ def _grouped(files: Iterable[FileRef], target: int) -> list[tuple[Part, ...]]:
 
 
 def _as_one(files: list[FileRef]) -> list[FileRef]:
-    """The files, those of equal content under one name, the first of theirs: what was read of one is used for all, and a
-    quarantine must not tell by whom it was read first. Where documents show names, each keeps its own."""
+    """The files, with one name (the first) for all of equal content.
+
+    Such files are read once, and what is quarantined must not depend on which of them was read. Files whose names documents
+    show keep their own."""
     first: dict[tuple[str, str], str] = {}
     for f in sorted(files, key=lambda f: f.name):
         first.setdefault((f.format, f.digest), f.name)

@@ -1,4 +1,4 @@
-"""Files, local and remote, behind two dozen functions: what corpusmill needs of a store, and nothing else.
+"""Files, local and remote, behind two dozen functions.
 
 A path without a scheme (and `file://`) is local and goes through `os` (`local.py`); `s3://` and `gs://` go through the store's
 own client (`s3.py`, `gcs.py`), everything else through fsspec (`other.py`). Three kinds of write matter:
@@ -118,8 +118,8 @@ def list_glob(pattern: str) -> list[Entry]:
         # a pattern that names a folder means all files in it, as a plain folder does
         regex = re.compile(f"(?:{translate(rest).pattern})|(?:{translate(rest + '/**').pattern})", re.DOTALL)
     hidden = re.compile(r"(^|/)\.")
-    found = ((e, e.uri[len(root) :].lstrip("/")) for e in store.below(root))
-    return sorted(e for e, name in found if regex.match(name) and not hidden.search(name))
+    named = ((e, e.uri[len(root) :].lstrip("/")) for e in store.below(root))
+    return sorted(e for e, name in named if regex.match(name) and not hidden.search(name))
 
 
 def names_in(folder: str) -> list[str]:
@@ -172,8 +172,9 @@ def create_exclusive(uri: str, data: bytes) -> bool:
 
 
 def replace_if(uri: str, data: bytes, version: str) -> str | None:
-    """Replace an object that is still of `version`; its new version, or None (and nothing changed) if it is another. `data`
-    must be of this writer alone: then an answer that was lost on its way is found out."""
+    """Replace an object that is still of `version`: its new version, or None (and nothing changed) if it is another.
+
+    No other writer may write the same `data`, so that a write whose answer was lost is recognised."""
     store = objects(uri)
     new = store.put(uri, data, version=version)
     if new is None:

@@ -146,8 +146,8 @@ class Gcs(Objects):
     def names_in(self, uri: str) -> list[str]:
         prefix = _prefix(uri)
         with self._errors(uri):
-            found = self._client.list_blobs(self._bucket, prefix=prefix, delimiter="/")
-            names = [blob.name for blob in found] + list(found.prefixes)
+            listed = self._client.list_blobs(self._bucket, prefix=prefix, delimiter="/")
+            names = [blob.name for blob in listed] + list(listed.prefixes)
         return sorted(n.rstrip("/").rpartition("/")[2] for n in names if n != prefix)
 
 

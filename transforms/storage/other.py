@@ -77,10 +77,10 @@ class Other(Objects):
     def below(self, uri: str) -> Iterator[Entry]:
         path = self._path(uri)
         try:
-            found = self._fs.find(path, detail=True)
+            entries = self._fs.find(path, detail=True)
         except FileNotFoundError:
             return
-        for name, info in sorted(found.items()):
+        for name, info in sorted(entries.items()):
             if info["type"] == "file" and name.strip("/") != path.strip("/"):
                 yield _entry(f"{uri.rstrip('/')}/{name.strip('/')[len(path.strip('/')) :].strip('/')}", info)
 

@@ -47,9 +47,9 @@ def _probe_local(folder: str) -> None:
             raise
         what = f"has no hard links ({error.strerror})"
     finally:
-        for made in (name, name + "-2"):
+        for link in (name, name + "-2"):
             with contextlib.suppress(OSError):
-                os.unlink(made)
+                os.unlink(link)
     raise UnfitStoreError(
         folder,
         f"the file system {what}, so that two writers could overwrite each other's snapshot. Nothing was written",
@@ -68,30 +68,30 @@ def _probe_store(folder: str) -> None:
     name = f"{folder.rstrip('/')}/probe-{uuid.uuid4().hex}"
     try:
         first = store.put(name, b"first", absent=True)
-        wrong = [
+        faults = [
             "it refuses to create an object that is not there" if first is None else "",
             "it creates an object that exists already" if store.put(name, b"second", absent=True) is not None else "",
         ]
         data, version = store.get_versioned(name)
-        if not any(wrong):
+        if not any(faults):
             other = store.put(name, b"third", version=version)
             late = store.put(name, b"fourth", version=version)
-            wrong.append("it refuses to replace an object that is unchanged" if other is None else "")
-            wrong.append("it replaces an object that was changed meanwhile" if late is not None else "")
+            faults.append("it refuses to replace an object that is unchanged" if other is None else "")
+            faults.append("it replaces an object that was changed meanwhile" if late is not None else "")
             data = store.get(name)
-            wrong.append("" if data == b"third" else "it does not give back what was written last")
+            faults.append("" if data == b"third" else "it does not give back what was written last")
     except StoreError as error:
         if "condition" not in error.what:
             raise
-        wrong = [error.what]
+        faults = [error.what]
     finally:
         with contextlib.suppress(StoreError):
             store.remove(name)
-    told = [w for w in wrong if w]
-    if told:
+    reasons = [fault for fault in faults if fault]
+    if reasons:
         raise UnfitStoreError(
             folder,
-            f"this store cannot hold a dataset: {'; '.join(told)}. So two writers could overwrite each other's snapshot. "
+            f"this store cannot hold a dataset: {'; '.join(reasons)}. So two writers could overwrite each other's snapshot. "
             "Nothing was written",
             "use a store with conditional writes (Amazon S3, Google Cloud Storage, MinIO, R2), or a folder of a disk",
         )

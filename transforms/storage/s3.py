@@ -189,15 +189,15 @@ class S3(Objects):
 
     def below(self, uri: str) -> Iterator[Entry]:
         for page in self._pages(uri, {}):
-            for found in page.get("Contents", []):
-                if not found["Key"].endswith("/"):  # a marker that consoles make for an empty folder
-                    yield _entry(f"{self._scheme}://{self._bucket}/{found['Key']}", found["Size"], found)
+            for item in page.get("Contents", []):
+                if not item["Key"].endswith("/"):  # a marker that consoles make for an empty folder
+                    yield _entry(f"{self._scheme}://{self._bucket}/{item['Key']}", item["Size"], item)
 
     def names_in(self, uri: str) -> list[str]:
         names = []
         for page in self._pages(uri, {"Delimiter": "/"}):
-            found = [f["Key"] for f in page.get("Contents", [])] + [f["Prefix"] for f in page.get("CommonPrefixes", [])]
-            names += [n for key in found if (n := key.rstrip("/").rpartition("/")[2]) and key != page["Prefix"]]
+            keys = [f["Key"] for f in page.get("Contents", [])] + [f["Prefix"] for f in page.get("CommonPrefixes", [])]
+            names += [n for key in keys if (n := key.rstrip("/").rpartition("/")[2]) and key != page["Prefix"]]
         return sorted(names)
 
     def _pages(self, uri: str, more: dict[str, str]) -> Iterator[dict[str, Any]]:
@@ -214,7 +214,7 @@ class S3(Objects):
 
 
 def _code(error: Exception) -> str:
-    response = getattr(error, "response", None) or {}  # None in what went wrong before there was an answer
+    response = getattr(error, "response", None) or {}  # None if there was no answer
     return str(response.get("Error", {}).get("Code", ""))
 
 

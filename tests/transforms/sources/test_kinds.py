@@ -12,7 +12,7 @@ from corpusmill.transforms.errors import BadFileError, RecipeError
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.schema import as_type, plain_type
 from corpusmill.transforms.storage.paths import translate
-from tests.transforms.sources.made import read_source
+from tests.transforms.sources.made import read_source, write
 
 NULL_FIRST = [
     {"text": "a", "x": [None, 1]},
@@ -112,6 +112,16 @@ def test_indices_and_views_that_lie_are_a_fault_of_the_file(tmp_path):
         out, bad = read_source(tmp_path, path=path.name, on_bad_file="skip")
         assert (out.num_rows, bad.by_reason()) == (0, {"bad-file": 1})
         assert bad.bytes_lost == bad.bytes_seen == path.stat().st_size
+
+
+@pytest.mark.parametrize("name", ["a.arrow", "a.arrows", "a.parquet"])
+def test_a_column_whose_name_is_no_text_is_a_fault_of_the_file(tmp_path, name):
+    write(tmp_path / name, pa.table({"text": ["a"], "NAMENAME": [{"INNERINNER": 1}]}))
+    data = (tmp_path / name).read_bytes()
+    for word in (b"NAMENAME", b"INNERINNER"):
+        (tmp_path / name).write_bytes(data.replace(word, b"\xff" + word[1:]))
+        out, bad = read_source(tmp_path, path=name, on_bad_file="skip", max_bad_fraction=1)
+        assert (out.num_rows, bad.by_reason()) == (0, {"bad-file": 1})
 
 
 def test_a_file_with_more_bad_rows_than_memory_should_hold_is_a_bad_file(tmp_path, monkeypatch):

@@ -50,7 +50,7 @@ def test_a_file_of_unknown_format_is_told_so_in_a_folder_like_a_pattern(tmp_path
 def test_a_pattern_whose_files_are_of_no_known_format_does_not_match_nothing(tmp_path):
     (tmp_path / "a.xyz").write_text("id,text")
     for path in ("*.xyz", "."):
-        with pytest.raises(SourceError, match=r"matches files, and of none can the format be told, such as .*a\.xyz"):
+        with pytest.raises(SourceError, match=r"matches files, but none has a known format; one of them is .*a\.xyz"):
             list_files(_spec(path), str(tmp_path))
 
 

@@ -13,6 +13,7 @@ from corpusmill.transforms.sources.ipc import BATCH, DICTIONARY, SCHEMA, Message
 from corpusmill.transforms.sources.limits import Budget
 from corpusmill.transforms.sources.opened import faults_of, open_file
 from corpusmill.transforms.sources.rows import rows_from
+from corpusmill.transforms.sources.schema import readable
 from corpusmill.transforms.sources.spec import SourceSpec
 
 _UNREADABLE = "is no readable Arrow file or stream"
@@ -51,7 +52,7 @@ class Arrow(Format):
         with open_file(part.path) as f, faults_of(part.path, _UNREADABLE):
             for m in messages(f, storage.stat(part.path).size):
                 if m.kind == SCHEMA:
-                    return pa.ipc.open_stream(Spliced(f, [m])).schema
+                    return readable(pa.ipc.open_stream(Spliced(f, [m])).schema)
             raise ValueError("it has no schema")
 
     def read(self, part: Part, spec: SourceSpec, budget: Budget, bad: BadRows, rows: int) -> Rows:
@@ -71,6 +72,8 @@ class Arrow(Format):
             budget.spend(m.decoded + (m.rows if m.kind == BATCH else 0))
             budget.check_at_once(m.decoded, "a record batch")
         with open_file(part.path) as f, faults_of(part.path, "is corrupt"):
-            for batch in pa.ipc.open_stream(Spliced(f, stream)):
+            reader = pa.ipc.open_stream(Spliced(f, stream))
+            readable(reader.schema)
+            for batch in reader:
                 yield batch, rows_from(first)
                 first += batch.num_rows

@@ -130,5 +130,5 @@ class HuggingFace(Format):
             raise
         except Exception as error:  # whatever a builder, a codec or the network raises: it is this source that failed
             what = f"{type(error).__name__}: {first_line(error)}"
-            # a hub or a network that fails says nothing of the data, and cannot be told from data that is damaged
+            # a hub or a network that fails cannot be distinguished from damaged data
             raise UnreadableFileError(part.path, f"cannot be streamed after row {first} ({what})") from error

@@ -217,32 +217,32 @@ class MachineDocs(Format):
                     )
                     return
         raw = b"".join(chunks)
-        found: list[tuple[str | bytes, str]]
+        pairs: list[tuple[str | bytes, str]]
         try:
             if kind == "docstrings":
                 module = rest.partition("/")[2].removesuffix(".py").removesuffix("/__init__").replace("/", ".")
-                found = [(text, title) for title, text in docstrings(raw, module)]
+                pairs = [(text, title) for title, text in docstrings(raw, module)]
             else:
                 text = raw.decode()
                 text = (
                     text.partition("\n\n")[2] if kind == "metadata" else without_roff(text) if kind == "man" else text
                 )
-                found = [(text, os.path.basename(rest))] if text.strip() else []
+                pairs = [(text, os.path.basename(rest))] if text.strip() else []
         except (SyntaxError, RecursionError, MemoryError) as error:
             bad.saw(1)
             bad.add(part.path, 1, "bad-file", f"cannot be parsed as Python ({type(error).__name__})", raw)
             return
         except UnicodeDecodeError:
-            found = [(raw, os.path.basename(rest))]
+            pairs = [(raw, os.path.basename(rest))]
         except ValueError as error:  # null bytes in source, escapes that make no character
             bad.saw(1)
             bad.add(part.path, 1, "bad-file", f"cannot be parsed as Python ({error})", raw)
             return
-        if found:
+        if pairs:
             texts = pa.array(
-                [t if isinstance(t, bytes) else t.encode("utf-8", "surrogatepass") for t, _ in found], pa.binary()
+                [t if isinstance(t, bytes) else t.encode("utf-8", "surrogatepass") for t, _ in pairs], pa.binary()
             )
-            same = [pa.repeat(pa.scalar(printable(v), pa.string()), len(found)) for v in (kind, rest)]
-            titles = pa.array([printable(title) for _, title in found], pa.string())
+            same = [pa.repeat(pa.scalar(printable(v), pa.string()), len(pairs)) for v in (kind, rest)]
+            titles = pa.array([printable(title) for _, title in pairs], pa.string())
             batch = pa.RecordBatch.from_arrays([texts, *same, titles], names=SCHEMA.names)
             yield batch, lambda numbers: [int(r) + 1 for r in numbers]

@@ -17,6 +17,7 @@ from corpusmill.transforms.sources.limits import AT_ONCE, Budget
 from corpusmill.transforms.sources.opened import faults_of, open_file
 from corpusmill.transforms.sources.pages import Chunk, Column, Group, groups_of, scan
 from corpusmill.transforms.sources.rows import layout, rows_from, together
+from corpusmill.transforms.sources.schema import readable
 from corpusmill.transforms.sources.spec import SourceSpec
 
 AT_A_TIME = 128 << 20
@@ -92,17 +93,18 @@ class Parquet(Format):
 
     def schema(self, part: Part, spec: SourceSpec) -> pa.Schema:
         """The file's Arrow schema."""
-        with open_file(part.path) as f, _open(part.path, f) as file:
-            return file.schema_arrow
+        with open_file(part.path) as f, _open(part.path, f) as file, faults_of(part.path, "has a damaged schema"):
+            return readable(file.schema_arrow)
 
     def read(self, part: Part, spec: SourceSpec, budget: Budget, bad: BadRows, rows: int) -> Rows:
         """Batches of at most `rows` rows of the part's row groups, and the place of each in the file."""
         with open_file(part.path) as f, _open(part.path, f) as file:
             with faults_of(part.path, "has a damaged footer"):
-                groups = groups_of(f)
-            wanted = [name for _, name in layout(spec, file.schema_arrow.names, part.path, lenient=False)]
-            chosen, schema = set(wanted), file.metadata.schema
-            paths = [schema.column(j).path for j in range(file.metadata.num_columns)]
+                groups, names = groups_of(f), readable(file.schema_arrow).names
+                schema = file.metadata.schema
+                paths = [schema.column(j).path for j in range(file.metadata.num_columns)]
+            wanted = [name for _, name in layout(spec, names, part.path, lenient=False)]
+            chosen = set(wanted)
             leaves = [j for j, path in enumerate(paths) if path.split(".")[0] in chosen or path in chosen]
             numbers = range(len(groups)) if part.whole else range(part.begin, part.end)
             first = sum(group.rows for group in groups[: numbers.start])
