@@ -85,7 +85,7 @@ class DataSettings(Section):
         default="source", description="column of a row's domain, for weights and figures (pack's `separate`)"
     )
     weights: dict[str, float] | None = Field(
-        default=None, description="share of the rows by source; as they are when left out"
+        default=None, description="share of the rows by source; in proportion to the data when left out"
     )
     length: int = Field(default=256, ge=2, description="longest row made from a document, in tokens (fine-tuning only)")
     columns: dict[str, str] = Field(default_factory=dict, description="role: column of a document (fine-tuning only)")
@@ -104,7 +104,7 @@ class ObjectiveSettings(Section):
         default=None,
         description="folder of the teacher's shards for data.train; data.train's own columns when left out (distillation)",
     )
-    temperature: float = Field(default=1.0, gt=0, description="of teacher and student (distillation)")
+    temperature: float = Field(default=1.0, gt=0, description="temperature of teacher and student (distillation)")
     hard: float = Field(
         default=0.0,
         ge=0,
@@ -114,10 +114,10 @@ class ObjectiveSettings(Section):
     hidden: float = Field(
         default=0.0,
         ge=0,
-        description="weight of matching how alike the teacher's hidden states are; needs states_of (distillation)",
+        description="weight of matching the relations between the teacher's hidden states; needs states_of (distillation)",
     )
     states_of: Annotated[str | None, IsPath()] = Field(
-        default=None, description="run or checkpoint of the teacher, which then runs beside the student (hidden)"
+        default=None, description="run or checkpoint of the teacher, which then runs beside the student (with hidden)"
     )
 
     @field_validator("name")
@@ -190,7 +190,9 @@ class EvaluationSettings(Section):
 
     every: int = Field(default=200, ge=1, description="steps between evaluations")
     rows: int = Field(default=0, ge=0, description="rows looked at; 0: all")
-    patience: int = Field(default=0, ge=0, description="stop after so many evaluations without a better loss; 0: never")
+    patience: int = Field(
+        default=0, ge=0, description="stop after this many evaluations without a better loss; 0: never"
+    )
 
 
 class CheckpointSettings(Section):
@@ -201,7 +203,7 @@ class CheckpointSettings(Section):
 
 
 class RuntimeSettings(Section):
-    """Where and how it runs; nothing here changes what is learnt beyond rounding."""
+    """Where and how it runs. These settings change the result by rounding only."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -219,7 +221,7 @@ class TrainSettings(Section):
     """One training run."""
 
     output: Annotated[str, IsPath()] = Field(description="folder of checkpoints and metrics")
-    seed: int = Field(default=1, ge=0, description="of the initial weights, the order of rows, masks and dropout")
+    seed: int = Field(default=1, ge=0, description="seed of the initial weights, the order of rows, masks and dropout")
     steps: int = Field(default=2000, ge=1, description="optimiser steps")
     data: DataSettings
     model: ModelSettings = Field(default_factory=lambda: ModelSettings())
@@ -235,15 +237,13 @@ class TrainSettings(Section):
         default=None, description="train with differential privacy, spending from a ledger"
     )
     resume: bool = Field(default=True, description="go on from the newest checkpoint in output, if there is one")
-    allow_other_data: bool = Field(
-        default=False, description="resume although the snapshot or tokenizer is another one"
-    )
+    allow_other_data: bool = Field(default=False, description="resume although the snapshot or tokenizer changed")
     allow_other_settings: bool = Field(
         default=False, description="resume although settings that shape the result changed"
     )
 
     def shaping(self) -> dict[str, Any]:
-        """The settings that shape the result, without paths and without what only says where and how it runs."""
+        """The settings that shape the result, without paths and without `runtime`."""
         kept = self.model_dump(
             mode="json", include={"seed", "steps", "model", "objective", "tune", "optimizer", "schedule"}
         )
@@ -268,7 +268,7 @@ class TrainSettings(Section):
         return kept
 
     def stopped_early(self, state: Mapping[str, Any]) -> bool:
-        """Whether the run of a checkpoint's state ended before its last step, for want of a better loss."""
+        """Whether the run of this checkpoint state stopped early because the loss did not improve."""
         return 0 < self.evaluation.patience <= state["bad"]
 
     def digest(self) -> str:

@@ -1,13 +1,13 @@
-"""Whether what a recipe makes may be trained on privately: every step on private data, judged by how far one unit reaches.
+"""Decides whether the result of a recipe may be trained on privately.
 
-A step is allowed if a document's result depends on that document (`record`), on the documents of its unit (`unit`), on public
-data (`public`), or on others only through a mechanism that spends from the ledger (`private`). A step by which one unit's data
-changes other units' rows (`cross`) breaks the count of what a unit can change, whatever noise training adds, and is refused
-with the way out. Data sets that a source was made from are judged by their own recipes, models by what is known of the text behind
-them (`corpusmill.training.provenance`).
+Each step on private data is judged by its stability: how far the data of one unit reaches. A step is allowed if a document's
+result depends on that document (`record`), on the documents of its unit (`unit`), on public data (`public`), or on other
+documents only through a mechanism that spends from the ledger (`private`). A step by which one unit changes the rows of other
+units (`cross`) is refused with a way out: it invalidates the guarantee, whatever noise training adds. Datasets behind a source
+are judged by their own recipes. Models are judged by the text they were trained on (`corpusmill.training.provenance`).
 
-A recipe that trains privately, or has a section `privacy`, is judged when it is read and before it runs. Where it marks no
-source as private, all of them are taken for private.
+A recipe that trains privately, or has a section `privacy`, is judged when it is read and before it runs. If it marks no source
+as private, all of them count as private.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from corpusmill.pipelines.recipe.privacy_section import differing
+from corpusmill.pipelines.recipe.privacy_section import ledger_conflict
 from corpusmill.privacy.certification import (
     SAFE,
     Certification,
@@ -40,27 +40,29 @@ if TYPE_CHECKING:
 def certify(recipe: Recipe, unit: str = "document", train: Any = None, assume: bool = False) -> Certification:
     """Judge a recipe along its lineage, and the training on its result.
 
-    unit: `document`, or the column of the user; train: its settings (by default the recipe's own `train`); assume: where no
-    source is private, take all of them for private.
+    Args:
+        unit: `document`, or the column of the user.
+        train: the settings of the training; the recipe's own `train` by default.
+        assume: if no source is private, treat all of them as private.
     """
-    found = Certification(unit)
-    if not _sources(recipe, found, assume):
-        return found
+    certification = Certification(unit)
+    if not _sources(recipe, certification, assume):
+        return certification
     bounded = False
     for i, step in enumerate(recipe.bound_steps()):
         place = ("steps", i)
         where = f"{recipe.name}, line {step.line}" if step.line else f"{recipe.name}, step {step.name}"
         bounded = bounded or step.transform.bounds_units
-        _step(step.name, step.transform, where, place, found)
+        _step(step.name, step.transform, where, place, certification)
     if unit != "document" and not bounded:
-        found.assume(
+        certification.assume(
             "no step `bound-units`: training refuses units with more rows than its `max_rows`, and averages the rest"
         )
     settings = train if train is not None else getattr(recipe, "train", None)
     if settings is not None:
-        _training(settings, recipe.name, recipe.base_dir, found)
-    found.assume("the number of units that is given as public is not itself taken from the private data")
-    return found
+        _training(settings, recipe.name, recipe.base_dir, certification)
+    certification.assume("the number of units that is given as public is not itself taken from the private data")
+    return certification
 
 
 def of_recipe(recipe: Recipe) -> Certification | None:
@@ -86,36 +88,38 @@ def allowed(recipe: Recipe) -> bool:
 
 
 def guard(recipe: Recipe) -> Certification | None:
-    """`of_recipe`, raising RecipeError with every refusal before anything runs, but where the recipe allows them."""
-    found = of_recipe(recipe)
-    if found is not None and found.refusals and not allowed(recipe):
-        lines = "\n  ".join(map(str, found.refusals))
-        raise RecipeError(f"{recipe.name} cannot be trained on privately (unit: {found.unit}):\n  {lines}")
-    return found
+    """As `of_recipe`, but raises RecipeError with every refusal, unless the recipe allows them."""
+    certification = of_recipe(recipe)
+    if certification is not None and certification.refusals and not allowed(recipe):
+        lines = "\n  ".join(map(str, certification.refusals))
+        raise RecipeError(f"{recipe.name} cannot be trained on privately (unit: {certification.unit}):\n  {lines}")
+    return certification
 
 
 def note(recipe: Recipe, mistakes: Mistakes) -> None:
-    """Every refusal of a recipe as a mistake at its place, and a ledger whose budget is another one."""
-    if other := differing(recipe):
+    """Note every refusal of a recipe at its place, and a ledger with another budget than the recipe's."""
+    if other := ledger_conflict(recipe):
         advice = (
             "a population has one ledger and one budget, which does not change: correct the recipe, or name its ledger"
         )
         mistakes.add(("privacy",), other, advice, key=True)
-    found = of_recipe(recipe)
-    if found is None or allowed(recipe):
+    certification = of_recipe(recipe)
+    if certification is None or allowed(recipe):
         return
-    for refusal in found.refusals:
+    for refusal in certification.refusals:
         inside = f"{refusal.where}: " if not refusal.place else ""
         mistakes.add(refusal.place or ("sources",), inside + refusal.what, refusal.way_out, key=True)
 
 
 def summary(recipe: Recipe) -> str:
-    """One line about the private data of a recipe, "" where there is none to speak of."""
-    found = of_recipe(recipe)
-    if found is not None and found.refusals:
-        return f"NOT certified for the unit `{found.unit}` ({len(found.refusals)} refused, and allowed): epsilon bounds nothing"
-    if found is not None:
-        return f"certified for the unit `{found.unit}`, on {len(found.assumptions)} assumptions: `corpusmill privacy certify`"
+    """One line about the private data of a recipe, or an empty string."""
+    certification = of_recipe(recipe)
+    if certification is not None and certification.refusals:
+        refused = f"{len(certification.refusals)} refused, and allowed"
+        return f"NOT certified for the unit `{certification.unit}` ({refused}): epsilon bounds nothing"
+    if certification is not None:
+        assumed = f"on {len(certification.assumptions)} assumptions"
+        return f"certified for the unit `{certification.unit}`, {assumed}: `corpusmill privacy certify`"
     private = [s.name for s in recipe.sources if s.private]
     if private and recipe.train:
         return f"`train` learns from {', '.join(private)} without any: give it a section `privacy`, or mark no source private"
@@ -131,11 +135,11 @@ def of_training(settings: TrainSettings) -> Certification | None:
         return None
     home = dataset_of(settings.data.train)
     if home is None:
-        found = Certification(settings.privacy.unit)
+        certification = Certification(settings.privacy.unit)
     else:
-        found = of_snapshot(home, settings.data.snapshot, settings.privacy.unit)
-    _training(settings, "training", Path(), found)
-    return found
+        certification = of_snapshot(home, settings.data.snapshot, settings.privacy.unit)
+    _training(settings, "training", Path(), certification)
+    return certification
 
 
 def of_snapshot(home: Path, snapshot: int | None, unit: str) -> Certification:
@@ -150,44 +154,44 @@ def of_snapshot(home: Path, snapshot: int | None, unit: str) -> Certification:
     return certification
 
 
-def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], found: Certification) -> None:
+def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], certification: Certification) -> None:
     """Judge one step, with the files and models that it reads."""
-    reach = _reach(transform, found)
-    found.steps.append((name, reach))
+    reach = _reach(transform, certification)
+    certification.steps.append((name, reach))
     if reach == "private":
-        found.spends.append(name)
+        certification.spends.append(name)
     elif reach not in SAFE:
         reason, way_out = transform.refusal
-        found.refusals.append(Refusal(where, name, reach, reason, way_out, place))
+        certification.refusals.append(Refusal(where, name, reach, reason, way_out, place))
     for path in transform.files():
-        _file(path, where, found, place)
+        _file(path, where, certification, place)
     for field in getattr(transform, "specifications", ()):
         if (spec := getattr(transform, field)) is not None:
-            judge_model(spec, where, found, place)
+            judge_model(spec, where, certification, place)
 
 
-def _reach(transform: Any, found: Certification) -> str:
+def _reach(transform: Any, certification: Certification) -> str:
     """The stability of a step with its fields as they are."""
-    found.named = transform.unit_column() or found.named
-    stability, assumption = transform.reach(lambda column: _is_unit(column, found))
+    certification.named = transform.unit_column() or certification.named
+    stability, assumption = transform.reach(lambda column: _is_unit(column, certification))
     if assumption:
-        found.assume(assumption)
+        certification.assume(assumption)
     return stability
 
 
-def _is_unit(column: str, found: Certification) -> bool:
+def _is_unit(column: str, certification: Certification) -> bool:
     """Whether the values of a column are the units, or parts of them."""
     if column == "unit":  # what the step `unit` made it of, if there was one
-        column = found.named or found.unit
-    return column == (found.unit if found.unit != "document" else "id")
+        column = certification.named or certification.unit
+    return column == (certification.unit if certification.unit != "document" else "id")
 
 
-def _sources(recipe: Recipe, found: Certification, assume: bool) -> bool:
+def _sources(recipe: Recipe, certification: Certification, assume: bool) -> bool:
     """Note the private sources, and judge the data sets that any source was made from."""
     every = assume and not any(source.private for source in recipe.sources)
     for i, source in enumerate(recipe.sources):
         if source.private or every:
-            found.sources.append(source.name)
+            certification.sources.append(source.name)
         for path in source.paths:
             home = dataset_of(str(recipe.resolve(path))) if "://" not in path else None
             if home is None:
@@ -195,20 +199,20 @@ def _sources(recipe: Recipe, found: Certification, assume: bool) -> bool:
             made = manifest_of(home)[0]
             hidden = unguarded(made)
             if hidden and not source.private and not every:
-                found.refusals.append(
+                certification.refusals.append(
                     Refusal(
                         f"{recipe.name}, source {source.name}", home.name, "source",
                         f"it reads {home}, which was made from the {' and the '.join(hidden)}",
                         "mark the source `private: true`", ("sources", i),
                     )
                 )  # fmt: skip
-                found.sources.append(source.name)
+                certification.sources.append(source.name)
             if hidden or source.private or every:
-                _made(made, home, found, [])
-    return bool(found.sources)
+                _made(made, home, certification, [])
+    return bool(certification.sources)
 
 
-def _made(manifest: dict[str, Any], home: Path, found: Certification, seen: list[Path]) -> None:
+def _made(manifest: dict[str, Any], home: Path, certification: Certification, seen: list[Path]) -> None:
     """Judge the steps of the recipe in a manifest, the models that wrote in the data set, and the data sets behind it."""
     from corpusmill.pipelines.recipe.registry import built_in
 
@@ -226,18 +230,18 @@ def _made(manifest: dict[str, Any], home: Path, found: Certification, seen: list
             if transform.modules():
                 raise RecipeError(f"`{key}` calls a function of the user's own")
         except (RecipeError, ValueError):  # or the class does not take these fields any more
-            found.steps.append((name, "cross"))
-            found.refusals.append(Refusal(where, str(step["name"]), "cross", *cls.refusal))
+            certification.steps.append((name, "cross"))
+            certification.refusals.append(Refusal(where, str(step["name"]), "cross", *cls.refusal))
             continue
-        before = len(found.steps)
-        _step(str(step["name"]), transform, where, (), found)
-        found.steps[before] = (name, found.steps[before][1])
+        before = len(certification.steps)
+        _step(str(step["name"]), transform, where, (), certification)
+        certification.steps[before] = (name, certification.steps[before][1])
     # as it was known when the steps ran, wherever their models are now
     for reason in manifest.get("privacy", {}).get("unguarded", []):
         written = f"it holds text of a model: {reason}"
-        if not any(reason == refusal.what or written == refusal.reason for refusal in found.refusals):
+        if not any(reason == refusal.what or written == refusal.reason for refusal in certification.refusals):
             way_out = "make it with a model of public data, or one that was trained privately"
-            found.refusals.append(Refusal(where, home.name, "cross", written, way_out))
+            certification.refusals.append(Refusal(where, home.name, "cross", written, way_out))
     for source in recipe.get("sources", []):
         paths = source.get("path") or []
         for path in [paths] if isinstance(paths, str) else paths:
@@ -246,24 +250,26 @@ def _made(manifest: dict[str, Any], home: Path, found: Certification, seen: list
                 continue
             before_it = manifest_of(behind)[0]
             if every or source.get("private") or unguarded(before_it):
-                _made(before_it, behind, found, [home, *seen])
+                _made(before_it, behind, certification, [home, *seen])
 
 
-def _file(path: str, where: str, found: Certification, place: tuple[str | int, ...] = ()) -> None:
+def _file(path: str, where: str, certification: Certification, place: tuple[str | int, ...] = ()) -> None:
     """A file that decides what a step does: refused where it was made from private data, else an assumption."""
     hidden = learned_from(path)
     if hidden:
-        found.refusals.append(
+        certification.refusals.append(
             Refusal(
                 where, os.path.basename(path), "cross", f"the file was learned from the private source {', '.join(hidden)}",
                 "make it from public data (a tokenizer, a word list or a reference model carries text of those it saw)", place,
             )
         )  # fmt: skip
         return
-    found.assume(f"{path} was made from public data only")
+    certification.assume(f"{path} was made from public data only")
 
 
-def judge_model(spec: str, where: str, found: Certification, place: tuple[str | int, ...] = ()) -> list[dict[str, Any]]:
+def judge_model(
+    spec: str, where: str, certification: Certification, place: tuple[str | int, ...] = ()
+) -> list[dict[str, Any]]:
     """A model that decides what a step or a run does, or shards of what one said (`objective.teacher`): refused where it was
     trained on private data without a guarantee. Returns the guarantees that it carries.
     """
@@ -271,9 +277,9 @@ def judge_model(spec: str, where: str, found: Certification, place: tuple[str | 
 
     known = provenance.of(spec)
     for hidden in known.unguarded:
-        found.refusals.append(_unguarded(where, spec, hidden, place))
+        certification.refusals.append(_unguarded(where, spec, hidden, place))
     for name in known.unknown:
-        found.assume(f"the model {name} was trained on public data only")
+        certification.assume(f"the model {name} was trained on public data only")
     return known.guarantees
 
 
@@ -284,16 +290,16 @@ def _unguarded(where: str, spec: str, hidden: str, place: tuple[str | int, ...])
     )  # fmt: skip
 
 
-def _training(settings: Any, name: str, base_dir: Path, found: Certification) -> None:
-    """What a training run takes from private data besides its gradients."""
+def _training(settings: Any, name: str, base_dir: Path, certification: Certification) -> None:
+    """Judge what a training run takes from private data besides its gradients."""
     from corpusmill.training.provenance import MODELS
     from corpusmill.training.settings import resolved
 
-    found.assume("the number of units that is given as public is not itself taken from the private data")
+    certification.assume("the number of units that is given as public is not itself taken from the private data")
     where = f"{name}, train"
     evaluation = getattr(settings, "evaluation", None)
     if getattr(evaluation, "patience", 0) and getattr(settings.data, "validation", None):
-        found.refusals.append(
+        certification.refusals.append(
             Refusal(
                 where, "evaluation.patience", "cross",
                 "the step at which training stops is chosen on validation data, which is private unless it is public",
@@ -302,7 +308,7 @@ def _training(settings: Any, name: str, base_dir: Path, found: Certification) ->
             )
         )  # fmt: skip
     if getattr(settings.model, "tie", False):
-        found.refusals.append(
+        certification.refusals.append(
             Refusal(
                 where, "model.tie", "cross", "tied weights have no exact per-sample gradients in every mode",
                 "set `tie: false`", ("train", "model", "tie"),
@@ -310,7 +316,7 @@ def _training(settings: Any, name: str, base_dir: Path, found: Certification) ->
         )  # fmt: skip
     if validation := settings.data.validation:
         if hidden := learned_from(str(base_dir / validation)):
-            found.refusals.append(
+            certification.refusals.append(
                 Refusal(
                     where, "data.validation", "cross",
                     f"its figures are written without noise, and it holds the private source {', '.join(hidden)}",
@@ -318,12 +324,12 @@ def _training(settings: Any, name: str, base_dir: Path, found: Certification) ->
                     ("train", "data", "validation"),
                 )
             )  # fmt: skip
-        found.assume(f"{validation} is public: its figures are written as they are")
+        certification.assume(f"{validation} is public: its figures are written as they are")
     if settings.data.tokenizer:
-        _file(str(base_dir / settings.data.tokenizer), where, found, ("train", "data", "tokenizer"))
+        _file(str(base_dir / settings.data.tokenizer), where, certification, ("train", "data", "tokenizer"))
     for section, field in MODELS:
         if spec := resolved(getattr(getattr(settings, section), field), base_dir):
-            judge_model(spec, where, found, ("train", section, field))
+            judge_model(spec, where, certification, ("train", section, field))
 
 
 __all__ = [

@@ -1,19 +1,16 @@
-"""What a recipe expects of the next snapshot; checked before anything is published, and what fails blocks the commit.
+"""What a recipe expects of the next snapshot. A bound that fails blocks the commit.
 
     expect: {min_new_documents: 100, max_dropped: 0.6, max_growth: 0.5, language_share: {en: [0.2, 0.9]}}
 
-A refresh that runs every night unwatched must not replace a good snapshot by one that lost its sources, doubled, or changed
-its language. The finished shards are kept: with `--set expect.FIELD=...` the same command commits what is there.
+A nightly refresh must not replace a good snapshot by one that lost its sources, doubled, or changed its language. Finished
+shards are kept: with `--set expect.FIELD=...` the same command commits them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
-
-if TYPE_CHECKING:
-    pass
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

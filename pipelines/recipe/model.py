@@ -25,7 +25,7 @@ from corpusmill.pipelines.recipe.registry import import_module
 from corpusmill.pipelines.recipe.registry import load as load_transform
 from corpusmill.pipelines.recipe.schedule import Schedule
 from corpusmill.pipelines.recipe.source_checks import check_source
-from corpusmill.pipelines.recipe.train_section import TrainSection, wrong
+from corpusmill.pipelines.recipe.train_section import TrainSection, mistake_of
 from corpusmill.transforms import storage
 from corpusmill.transforms.base import Terminal, Transform
 from corpusmill.transforms.errors import RecipeError
@@ -251,7 +251,7 @@ def _read(marked: Marked, mistakes: Mistakes, base_dir: Path, overrides: list[st
     privacy = mistakes.section(PrivacySection, raw, "privacy")
     train = _train(raw, mistakes, classes, head)
     if not mistakes.problems:
-        for place, what, advice in privacy_section.wrong(privacy, train):
+        for place, what, advice in privacy_section.mistakes_of(privacy, train):
             mistakes.add(place, what, advice)
     if head is not None:
         check_output(head.output.path, [p for _, s in sources for p in s.paths], mistakes, base_dir)
@@ -383,7 +383,7 @@ def _train(
     section = mistakes.section(TrainSection, raw, "train")
     if section is not None and head is not None:
         last = classes[-1][0] if classes else None
-        problem = wrong(section, last, head.output.format)
+        problem = mistake_of(section, last, head.output.format)
         if problem:
             mistakes.add(("train",), *problem, key=True)
     return section

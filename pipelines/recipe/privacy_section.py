@@ -1,4 +1,4 @@
-"""A recipe's section `privacy`: whose data it holds, and what may be spent of its privacy in all.
+"""A recipe's section `privacy`: whose data it holds, and the budget that may be spent in all.
 
     privacy: {population: customers, unit: user, units: 10000, epsilon: 8, delta: 1.0e-6}
 
@@ -84,35 +84,35 @@ def settings_of(trains: TrainPrivacy, section: PrivacySection | None, ledger: Pa
     return values
 
 
-def wrong(section: PrivacySection | None, train: TrainSection | None) -> list[tuple[tuple[str, ...], str, str]]:
-    """(place, what is wrong, advice) of the two sections together."""
+def mistakes_of(section: PrivacySection | None, train: TrainSection | None) -> list[tuple[tuple[str, ...], str, str]]:
+    """(place, what is wrong, advice) for each mistake of the two sections together."""
     trains = train.privacy if train else None
-    found: list[tuple[tuple[str, ...], str, str]] = []
+    mistakes: list[tuple[tuple[str, ...], str, str]] = []
     if section is not None and section.delta * section.units > 1:
         what = f"`delta` is above 1 / `units` ({1 / section.units:.2g}): one unit in {section.units:,} may be revealed whole"
-        found.append((("privacy", "delta"), what, "lower it"))
+        mistakes.append((("privacy", "delta"), what, "lower it"))
     if train is None or trains is None:
-        return found
+        return mistakes
     units = trains.units or (section.units if section else 0)
     if train.batch.rows > units > 0:
         what = f"`rows` is {train.batch.rows}, more than the {units} units: a step draws so many of them on average"
-        found.append((("train", "batch", "rows"), what, "lower it"))
+        mistakes.append((("train", "batch", "rows"), what, "lower it"))
     if section is None:
         for name in ("ledger", "units"):
             if not getattr(trains, name):
                 advice = "or say whose data it is in a section `privacy`"
-                found.append((("train", "privacy"), f"`{name}` is missing", advice))
+                mistakes.append((("train", "privacy"), f"`{name}` is missing", advice))
     elif "unit" in trains.model_fields_set and trains.unit != section.unit:
         what = f"`unit`: the section `privacy` keeps account of `{section.unit}`, not of `{trains.unit}`"
-        found.append((("train", "privacy", "unit"), what, "remove one of them"))
+        mistakes.append((("train", "privacy", "unit"), what, "remove one of them"))
     elif trains.epsilon is not None and trains.epsilon > section.epsilon:
         what = f"`epsilon` is {trains.epsilon:g}, more than the population's {section.epsilon:g}"
-        found.append((("train", "privacy", "epsilon"), what, "lower it"))
-    return found
+        mistakes.append((("train", "privacy", "epsilon"), what, "lower it"))
+    return mistakes
 
 
-def differing(recipe: Recipe) -> str:
-    """What the ledger, if it exists, says otherwise than the recipe, or why there can be none; "" where all is well.
+def ledger_conflict(recipe: Recipe) -> str:
+    """How an existing ledger differs from the recipe, or why there cannot be a ledger; an empty string if all is well.
 
     Raises VerifyError for a damaged ledger.
     """
@@ -125,8 +125,8 @@ def differing(recipe: Recipe) -> str:
     if section is None or path is None or not path.exists() or not path.stat().st_size:
         return ""
     budget = Ledger(path).budget
-    said = {n: getattr(section, n) for n in ("population", "unit", "adjacency", "epsilon", "delta", "units")}
-    other = [f"{n} {budget.get(n)}, the recipe {v}" for n, v in said.items() if budget.get(n) not in (v, None)]
+    wanted = {n: getattr(section, n) for n in ("population", "unit", "adjacency", "epsilon", "delta", "units")}
+    other = [f"{n} {budget.get(n)}, the recipe {v}" for n, v in wanted.items() if budget.get(n) not in (v, None)]
     return f"{path} says {'; '.join(other)}" if other else ""
 
 
@@ -155,7 +155,7 @@ def begin(recipe: Recipe) -> None:
 
 
 def forecast(recipe: Recipe) -> str:
-    """What the recipe's next private run would bring epsilon to, "" where it has none."""
+    """A line on the epsilon after the recipe's next private run, or an empty string if it has no private training."""
     from corpusmill.privacy.accounting import Event, epsilon
     from corpusmill.privacy.ledger import Ledger
 

@@ -35,7 +35,7 @@ def names() -> dict[str, str]:
 
     A module counts if it holds a class with `name = "<key>"` where the key is the module's own name.
     """
-    found: dict[str, str] = {}
+    modules: dict[str, str] = {}
     for root in map(Path, transforms.__path__):
         for file in sorted(root.glob("*/**/*.py")):
             parts = file.relative_to(root).with_suffix("").parts
@@ -45,12 +45,12 @@ def names() -> dict[str, str]:
             own = rf'^    name\b[^=\n]*=\s*["\']{re.escape(key)}["\']'
             if re.search(own, file.read_text(encoding="utf-8"), re.MULTILINE):
                 module = ".".join((transforms.__name__, *parts))
-                if key in found:
+                if key in modules:
                     raise RecipeError(
-                        f"two modules define the transform `{key}`: {found[key]} and {module}; rename one"
+                        f"two modules define the transform `{key}`: {modules[key]} and {module}; rename one"
                     )
-                found[key] = module
-    return dict(sorted(found.items()))
+                modules[key] = module
+    return dict(sorted(modules.items()))
 
 
 def load(key: str, folder: Path | None = None) -> type[Transform]:
@@ -76,11 +76,11 @@ def built_in(key: str) -> type[Transform] | None:
 
 def usable() -> dict[str, type[Transform]]:
     """Every transform that a recipe can run, by name. Imports them all: for schemas and help, not for runs."""
-    found = {}
+    steps = {}
     for name in names():
         with contextlib.suppress(RecipeError):  # a transform of another stage, such as one that makes training rows
-            found[name] = load(name)
-    return found
+            steps[name] = load(name)
+    return steps
 
 
 def _by_name(name: str) -> type[Transform]:
@@ -100,15 +100,15 @@ def _by_import_path(path: str, folder: Path | None) -> type[Transform]:
         raise RecipeError(f"`{path}` is no import path; write `package.module:Class`")
     module_name, _, name = path.partition(":")
     module = import_module(module_name, folder)
-    found = getattr(module, name, None)
-    if found is None:
+    target = getattr(module, name, None)
+    if target is None:
         known = [n for n, c in vars(module).items() if getattr(c, "__module__", "") == module.__name__]
         raise RecipeError(f"`{module_name}` has no class or function `{name}`; {nearest(name, known)}".rstrip("; "))
-    if inspect.isfunction(found):
+    if inspect.isfunction(target):
         from corpusmill.transforms.user_functions import step_for
 
-        return _by_name(step_for(found, path))
-    return _checked(found, path)
+        return _by_name(step_for(target, path))
+    return _checked(target, path)
 
 
 def import_module(name: str, folder: Path | None) -> ModuleType:

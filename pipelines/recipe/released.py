@@ -1,4 +1,4 @@
-"""What a snapshot owes to private text: its private sources, and the guarantees of the models that wrote in it.
+"""What private text is behind a snapshot: its private sources, and the guarantees of the models that wrote in it.
 
 Text that a privately trained model writes to public prompts has the model's guarantee (Yue et al. 2023, "Synthetic text
 generation with differential privacy"). A manifest carries it, the dataset's card says it, and datasets made of it inherit it.
@@ -17,7 +17,7 @@ from corpusmill.privacy.guarantee import Guarantee, each, paragraph
 def released(recipe: Recipe) -> dict[str, Any]:
     """`sources`: private ones; `guarantees`: of models behind steps; `unguarded`: models that saw private text without one.
 
-    {} where no private text is behind the recipe.
+    An empty dict if there is no private text behind the recipe.
     """
     sources = [s.name for s in recipe.sources if s.private]
     guarantees: dict[str, dict[str, Any]] = {}
@@ -26,11 +26,11 @@ def released(recipe: Recipe) -> dict[str, Any]:
         for field in getattr(step.transform, "specifications", ()):
             if (spec := getattr(step.transform, field)) is None:
                 continue
-            found = Certification("document")
-            for state in judge_model(spec, f"step {step.name}", found):
+            certification = Certification("document")
+            for state in judge_model(spec, f"step {step.name}", certification):
                 for one in each(Guarantee.model_validate(state)):
                     guarantees[one.model_dump_json()] = one.model_dump(mode="json")
-            unguarded += [refusal.what for refusal in found.refusals]
+            unguarded += [refusal.what for refusal in certification.refusals]
     for source in recipe.sources:
         for path in source.paths:
             home = dataset_of(str(recipe.resolve(path))) if "://" not in path else None
@@ -40,23 +40,23 @@ def released(recipe: Recipe) -> dict[str, Any]:
             unguarded += [x for x in own.get("unguarded", []) if x not in unguarded]
             if home is not None and not source.private:
                 sources += [x for x in own.get("sources", []) or private_sources(behind) if x not in sources]
-    found_all = {"sources": sources, "guarantees": list(guarantees.values()), "unguarded": unguarded}
-    return {name: value for name, value in found_all.items() if value}
+    everything = {"sources": sources, "guarantees": list(guarantees.values()), "unguarded": unguarded}
+    return {name: value for name, value in everything.items() if value}
 
 
 def section(privacy: dict[str, Any]) -> str:
-    """The card's section on privacy: Markdown, "" where there is nothing to say."""
+    """The card's section on privacy as Markdown, or an empty string."""
     if not privacy:
         return ""
-    said = []
+    paragraphs = []
     if privacy.get("sources"):
         names = ", ".join(privacy["sources"])
-        said.append(
+        paragraphs.append(
             f"**Not for publication.** It holds private text as it is, of {names}; no guarantee covers that text."
         )
     for reason in privacy.get("unguarded", []):
-        said.append(f"**Not for publication.** {reason[:1].upper()}{reason[1:]}.")
+        paragraphs.append(f"**Not for publication.** {reason[:1].upper()}{reason[1:]}.")
     for one in privacy.get("guarantees", []):
         head = "Text in it was written by a model that was trained privately, to prompts that are public."
-        said.append(f"{head} {paragraph(Guarantee.model_validate(one))}")
-    return "## Privacy\n\n" + "\n\n".join(said) + "\n\n"
+        paragraphs.append(f"{head} {paragraph(Guarantee.model_validate(one))}")
+    return "## Privacy\n\n" + "\n\n".join(paragraphs) + "\n\n"

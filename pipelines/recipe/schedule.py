@@ -1,11 +1,11 @@
-"""When a recipe runs: its `schedule:` section, and that section in the words of six schedulers.
+"""When a recipe runs: its `schedule:` section, and the files that make six schedulers run it.
 
     schedule: {cron: "30 2 * * *", timezone: Europe/Berlin, retries: 3, timeout: 6h}
 
-What is exported knows the exit codes: 0 and 3 (nothing new) are success; 75 (another process writes the dataset) and failures
-are tried again; 78 (bad recipe) and 2 (wrong usage) are not, for they would fail again (Airflow's shell operator and Cloud Run
-know one kind of failure only, and try those again, too). A run takes in all that is new since the last snapshot, however old:
-one run after missed nights makes up for all of them, so `catch_up` asks for one, not for many.
+The exported files treat exit codes 0 and 3 (nothing new) as success. 75 (another process writes the dataset) and other failures
+are tried again. 78 (bad recipe) and 2 (wrong usage) are not, because they would fail again; Airflow's shell operator and Cloud
+Run know one kind of failure only, and try those again, too. A run reads everything that is new since the last snapshot, so one
+run after several missed nights is enough: `catch_up` asks for one.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def _field(text: str, what: str, low: int, high: int) -> tuple[int, ...] | None:
     if text == "*":
         return None
     names = _MONTHS if what == "month" else _DAYS if what == "day of the week" else []
-    found: set[int] = set()
+    numbers: set[int] = set()
     for part in text.lower().split(","):
         m = re.fullmatch(r"(\*|\w+)(?:-(\w+))?(?:/(\d+))?", part)
         step = int(m[3] or 1) if m else 0
@@ -152,8 +152,8 @@ def _field(text: str, what: str, low: int, high: int) -> tuple[int, ...] | None:
         last = _number(m[2], what, names, low, high) if m[2] else last
         if last < first:
             raise ValueError(f"{what} {text!r} runs backwards; write the smaller number first")
-        found.update(range(first, last + 1, step))
-    return None if "*" in text and len(found) == high - low + 1 else tuple(sorted(found))
+        numbers.update(range(first, last + 1, step))
+    return None if "*" in text and len(numbers) == high - low + 1 else tuple(sorted(numbers))
 
 
 def _number(text: str, what: str, names: list[str], low: int, high: int) -> int:

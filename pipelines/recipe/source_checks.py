@@ -67,9 +67,11 @@ def _check_path(spec: SourceSpec, path: str, place: Place, mistakes: Mistakes, b
     except MissingDependencyError as error:
         mistakes.add(place, f"`path`: {str(error).rstrip('.')}")
         return
-    names: list[str] = seen.columns if seen else []
-    for role, column in (_missing(spec, names, seen.certain) if seen else {}).items():
-        has = nearest(column, names) or f"it has: {', '.join(sorted(names)[:20]) or 'none'}"
+    if seen is None or not seen.columns:  # rows without any column are quarantined by the run
+        return
+    names = seen.columns
+    for role, column in _missing(spec, names, seen.certain).items():
+        has = nearest(column, names) or f"it has: {', '.join(sorted(names)[:20])}"
         at = place[:-2]
         if role == "keep":
             at = (*at, "keep")
@@ -78,7 +80,7 @@ def _check_path(spec: SourceSpec, path: str, place: Place, mistakes: Mistakes, b
         else:
             likely = guess_columns(names).get("text", "NAME")
             at, has = place, f"{has}; name the column with the text, as in `columns: {{text: {likely}}}`"
-        mistakes.add(at, f"{seen.file if seen else path} has no column `{column}`", has)
+        mistakes.add(at, f"{seen.file} has no column `{column}`", has)
 
 
 def _missing(spec: SourceSpec, names: list[str], certain: bool) -> dict[str, str]:

@@ -46,7 +46,7 @@ def own_data(section: TrainSection) -> bool:
     return not section.data.train
 
 
-def wrong(section: TrainSection, last: type[Transform] | None, form: str) -> tuple[str, str] | None:
+def mistake_of(section: TrainSection, last: type[Transform] | None, form: str) -> tuple[str, str] | None:
     """(what is wrong, advice) of a section. last: the class of the recipe's last step; form: the format of its output."""
     if not own_data(section):
         return None

@@ -1,9 +1,8 @@
-"""Modules of users' own that lie beside a recipe: each folder has its own, though another's have the same names.
+"""Modules of the user's own beside a recipe. Two recipes may have modules of the same name, each in its own folder.
 
-Python knows one module of a name. So a folder's modules stand where Python looks for them while they are imported, packed or
-unpacked, and those of other recipes' folders that have their names are put aside. Behind that, of two of one name, that of the
-folder that was asked for last stays. (A step that imports while it works, in a process with two such folders, must therefore
-not import a name that both have.)
+Python keeps one module per name. While a folder's modules are imported, packed or unpacked, they are in `sys.modules`, and
+modules of the same names from other recipes' folders are put aside. Afterwards the folder that was asked for last keeps its
+module. A step that imports at work, in a process with two such folders, must therefore not import a name that both have.
 """
 
 from __future__ import annotations
@@ -23,15 +22,14 @@ from typing import Any
 _lock = threading.RLock()
 _refused: ContextVar[bool] = ContextVar("corpusmill_user_code_refused", default=False)
 _folders: dict[str, dict[str, ModuleType]] = {}
-"""Folders that were put on Python's path here, and their modules whose names another folder's have now."""
+"""Folder that this module put on Python's path -> its modules that are put aside for those of another folder."""
 _read: dict[tuple[str, str], tuple[Any, str]] = {}
-"""(name, file) of a module -> the specification that it was imported by, and the digest of what was read from its file then,
-as far as we know."""
+"""(name, file) of a module -> the specification it was imported by, and the digest of its file at that time, where known."""
 
 
 @contextlib.contextmanager
 def refused() -> Iterator[None]:
-    """Within, no module that a recipe names is imported: a mistake says so instead. For recipes from strangers."""
+    """In this context, no module that a recipe names is imported; a mistake says so. Meant for recipes of strangers."""
     token = _refused.set(True)
     try:
         yield
@@ -46,7 +44,7 @@ def are_refused() -> bool:
 
 @contextlib.contextmanager
 def of(folder: str) -> Iterator[None]:
-    """Within, a name that several recipes' folders have is that of this folder's module; what is installed comes before all."""
+    """In this context, this folder's modules win over those of other recipes' folders. Installed modules win over all."""
     with _lock:
         installed = [p for p in sys.path if p not in _folders]
         if folder not in installed:
@@ -57,7 +55,7 @@ def of(folder: str) -> Iterator[None]:
         for other in others:
             for name in imported(other):
                 top = name.partition(".")[0]
-                if (name in mine or _found(top, [folder])) and not _found(top, installed):
+                if (name in mine or _exists(top, [folder])) and not _exists(top, installed):
                     _folders[other][name] = sys.modules.pop(name)
         for name in [n for n in mine if n not in sys.modules]:
             sys.modules[name] = mine.pop(name)
@@ -79,7 +77,7 @@ def folders() -> list[str]:
 
 
 def take_over(folders: list[str]) -> None:
-    """Of a process that got the path of another: folders that are recipes' there are recipes' here, and not installed."""
+    """Mark folders as recipes' folders in a process that inherited the path of another process."""
     with _lock:
         for folder in folders:
             if folder in sys.path:
@@ -87,15 +85,15 @@ def take_over(folders: list[str]) -> None:
 
 
 def imported(folder: str) -> dict[str, ModuleType]:
-    """The imported modules that were found in a folder, by name: in itself, or in a package that lies there."""
-    found = {}
+    """The imported modules by name that lie in a folder, or in a package of it."""
+    modules = {}
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str) and file.startswith(folder + os.sep) and name != "__main__":
             deep = name.count(".") + Path(file).name.startswith("__init__.")
             if len(Path(file).parents) > deep and str(Path(file).parents[deep]) == folder:
-                found[name] = module
-    return found
+                modules[name] = module
+    return modules
 
 
 def forget_edited(folder: str) -> None:
@@ -108,7 +106,7 @@ def forget_edited(folder: str) -> None:
 
 
 def known(name: str) -> tuple[str, str]:
-    """(file, digest) of an imported module, as at its import, or when this process first asked."""
+    """(file, digest) of an imported module: the digest at its import, or when this process first asked for it."""
     module = sys.modules[name]
     file, spec = str(getattr(module, "__file__", "")), getattr(module, "__spec__", None)
     if (name, file) not in _read or _read[name, file][0] is not spec:
@@ -122,7 +120,7 @@ def _digest(file: str) -> str:
     return ""
 
 
-def _found(top: str, path: list[str]) -> bool:
+def _exists(top: str, path: list[str]) -> bool:
     """Whether a module of this name would be found on a path, or by a finder that needs none."""
     finders = [find for f in sys.meta_path if (find := getattr(f, "find_spec", None))]
     return any(find(top, path) is not None for find in finders)

@@ -41,15 +41,15 @@ class Select(Section):
         default=1.0,
         gt=0,
         le=1000,
-        description="how many documents in equal shares of the classes are added to those seen, for each one seen, when the "
-        "shares are estimated; 1000: practically equal shares",
+        description="strength of the prior of equal classes when class shares are estimated, in documents per document seen; 1000: "
+        "practically equal shares",
     )
     spread: float = Field(
         default=0.9,
         ge=0,
         lt=1,
-        description="weight of what is said of similar documents against what the teacher says of this one; 0: none. Time "
-        "grows with the square of shard_rows",
+        description="weight of the labels of similar documents against the teacher's label; 0: none. Time grows with the square of "
+        "shard_rows",
     )
 
 
@@ -63,10 +63,8 @@ class Linear(Section):
 class Gate(Section):
     """When a student takes its teacher's place."""
 
-    min_gain: float = Field(default=0.0, ge=0, lt=1, description="held-out accuracy must gain more than this")
-    min_errors: float = Field(
-        default=1.0, ge=0, description="and at least so many standard errors of the paired difference"
-    )
+    min_gain: float = Field(default=0.0, ge=0, lt=1, description="least gain of held-out accuracy")
+    min_errors: float = Field(default=1.0, ge=0, description="least gain in standard errors of the paired difference")
     patience: int = Field(
         default=3,
         ge=1,

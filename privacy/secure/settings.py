@@ -1,4 +1,4 @@
-"""What a party knows of itself (`party.yaml`) and what all parties agreed to compute (the job's file).
+"""The settings of one party (`party.yaml`), and of the job that all parties agreed on (`job.yaml`).
 
     party.yaml: one a party, its own            job.yaml: the same at every party
         name: north                                 job: dedup-2026-11
@@ -11,7 +11,7 @@
 
 Fine-tuning takes `train: train.yaml` and `ledger: out/docs` in place of `data`, an average `model: runs/docs`.
 
-The job's digest is the session of every message: parties whose job files differ in one field refuse each other.
+The job's digest names the session in every message, so parties whose job files differ in one field refuse each other.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ Kind = Literal["dedup", "count", "mix", "score", "finetune", "average"]
 class Party(Section):
     """One party's own settings; paths are relative to its file."""
 
-    name: str = Field(description="This party, as in its certificate.")
-    listen: str = Field(default="127.0.0.1:7001", description="HOST:PORT where the other parties find it.")
+    name: str = Field(description="Name of this party, as in its certificate.")
+    listen: str = Field(default="127.0.0.1:7001", description="HOST:PORT to listen on.")
     addresses: dict[str, str] = Field(description="HOST:PORT of every other party.")
     certificates: Annotated[str, IsPath()] = Field(description="Folder with authority.pem, NAME.pem and NAME.key.pem.")
     state: Annotated[str, IsPath()] = Field(
-        description="Folder of this party's own, where jobs are resumed from; holds secrets."
+        description="Folder where this party keeps its jobs to resume them; holds secrets."
     )
     data: Annotated[str, IsPath()] = Field(
         default="", description="Documents: a dataset, a folder, a shard file or a glob; or a model file."
@@ -60,7 +60,7 @@ class Party(Section):
     jobs: Annotated[tuple[str, ...], IsPath()] = Field(
         default=(), description="Job files that `corpusmill party` runs, in this order."
     )
-    timeout: float = Field(default=120, gt=0, description="Seconds without a word after which a party counts as lost.")
+    timeout: float = Field(default=120, gt=0, description="Seconds of silence after which a party counts as lost.")
     max_message_mb: int = Field(default=64, ge=1, le=1024, description="Larger messages are refused.")
     workers: int = Field(default=1, ge=1, le=256, description="Threads for the arithmetic.")
 
@@ -73,7 +73,7 @@ class Parties(Section):
     """Who takes part, and as what. The order of owners is the agreed order: an earlier owner keeps a duplicate."""
 
     owners: tuple[str, ...] = Field(min_length=1, max_length=100, description="Owners, in the agreed order.")
-    aggregator: str = Field(description="Adds, or matches, what owners have masked; no owner.")
+    aggregator: str = Field(description="Party that adds or matches masked data; not an owner.")
     key_holder: str = Field(default="", description="Encrypted sums: who can decrypt; never the aggregator.")
     threshold: int = Field(
         default=0, ge=0, description="Sums: owners that must remain; default: more than half, 3 or more in counts."
@@ -113,16 +113,18 @@ class Dedup(Section):
     """Deduplication across owners."""
 
     method: Literal["exact", "minhash"] = Field(default="minhash", description="Equal, or similar documents.")
-    normalize: Literal["none", "space", "words"] = Field(default="space", description="exact: what does not count.")
+    normalize: Literal["none", "space", "words"] = Field(
+        default="space", description="exact: differences that are ignored."
+    )
     threshold: float = Field(default=0.8, gt=0, le=1, description="minhash: least estimated Jaccard similarity.")
-    ngram: int = Field(default=5, ge=1, le=64, description="minhash: words a shingle.")
+    ngram: int = Field(default=5, ge=1, le=64, description="minhash: words per shingle.")
     bands: int = Field(default=32, ge=1, le=1024, description="minhash: bands of a sketch.")
-    rows: int = Field(default=8, ge=1, le=64, description="minhash: slots a band.")
+    rows: int = Field(default=8, ge=1, le=64, description="minhash: slots per band.")
     confirm: bool = Field(default=True, description="minhash: estimate the similarity of candidates before they count.")
     keep: Literal["first", "longest"] = Field(
         default="first", description="Among one owner's documents: smallest id, or most bytes."
     )
-    tell_keeper: bool = Field(default=True, description="Tell an owner who keeps the document that stands for its own.")
+    tell_keeper: bool = Field(default=True, description="Tell an owner which party keeps the copy of its duplicate.")
 
 
 class Dimension(Section):
@@ -172,20 +174,22 @@ class Count(Section):
 
 
 class Score(Section):
-    """Encrypted scoring: `owner` encrypts features, the aggregator holds the model and sees neither text nor score."""
+    """Encrypted scoring: owners encrypt features; the aggregator holds the model and sees neither text nor scores."""
 
-    features: int = Field(ge=1, le=4096, description="Numbers a document.")
+    features: int = Field(ge=1, le=4096, description="Numbers per document.")
     column: str = Field(default="embedding", description="Column of the features: a list of `features` numbers.")
     degree: Literal[1, 2] = Field(default=1, description="2: the model has quadratic terms.")
-    norm: float = Field(default=1.0, gt=0, le=1e6, description="No feature vector is longer; a longer one is refused.")
+    norm: float = Field(
+        default=1.0, gt=0, le=1e6, description="Longest feature vector (L2 norm); longer ones are refused."
+    )
 
 
 class Finetune(Section):
-    """Private fine-tuning by all owners together: everything that its epsilon depends on, agreed and public."""
+    """Private fine-tuning by all owners together. These settings are public, and epsilon depends on nothing else."""
 
     steps: int = Field(ge=1, le=1_000_000, description="Steps of the run; each is one secure sum.")
     units: int = Field(ge=1, description="Public number of units of all owners together.")
-    rows: int = Field(ge=1, description="Units that join a step in expectation, all owners together.")
+    rows: int = Field(ge=1, description="Expected units per step, of all owners together.")
     sigma: float = Field(
         ge=0,
         description="Noise of the sum over `clip`; `corpusmill privacy plan` finds it for an epsilon.",
@@ -197,13 +201,13 @@ class Finetune(Section):
     colluding: int = Field(
         default=1,
         ge=0,
-        description="Owners whose own shares of the noise do not count: each knows its own. 0: outsiders alone are meant.",
+        description="Owners who may collude: their shares of the noise do not count. 0: protect against outsiders only.",
     )
     classes: tuple[str, ...] = Field(
         default=(), max_length=100_000, description="Labels of a classification, in order."
     )
     fraction_bits: int = Field(
-        default=32, ge=8, le=48, description="Bits behind the point of the numbers that are added."
+        default=32, ge=8, le=48, description="Fractional bits of the fixed-point numbers that are added."
     )
 
     @model_validator(mode="after")
@@ -216,21 +220,21 @@ class Finetune(Section):
 
 
 class Average(Section):
-    """The weighted average of what the owners' own runs changed in a common base."""
+    """The weighted average of the changes that the owners' runs made to a common base."""
 
     method: Literal["masks", "encrypted"] = Field(
         default="masks", description="Masks need all owners at one time; encrypted needs a `key_holder`."
     )
     weights: dict[str, float] = Field(
-        default_factory=dict, description="Public weight of each owner; all alike when left out."
+        default_factory=dict, description="Public weight of each owner; equal when left out."
     )
     max_change: float = Field(
         default=16.0,
         gt=0,
-        description="No parameter may be further from the base; a run that went further is refused.",
+        description="Largest change of a parameter from the base; runs that changed more are refused.",
     )
     fraction_bits: int = Field(
-        default=32, ge=8, le=48, description="Bits behind the point of the numbers that are added."
+        default=32, ge=8, le=48, description="Fractional bits of the fixed-point numbers that are added."
     )
 
     @model_validator(mode="after")

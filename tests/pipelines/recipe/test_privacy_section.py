@@ -9,8 +9,8 @@ from corpusmill.pipelines.recipe.privacy_section import (
     PrivacySection,
     TrainPrivacy,
     begin,
-    differing,
     forecast,
+    ledger_conflict,
     ledger_of,
     settings_of,
 )
@@ -54,7 +54,7 @@ def test_a_ledger_needs_a_disk(make):
         RecipeError, match="`ledger` is missing: the dataset lies in a store, and a ledger needs a disk"
     ):
         ledger_of(recipe)
-    assert differing(recipe).startswith("`ledger` is missing")
+    assert ledger_conflict(recipe).startswith("`ledger` is missing")
 
 
 def test_a_ledger_begins_once_with_the_budget_of_the_recipe(make, tmp_path):
@@ -79,16 +79,16 @@ def test_a_ledger_begins_once_with_the_budget_of_the_recipe(make, tmp_path):
     ],
 )
 def test_a_recipe_that_says_otherwise_than_its_ledger(make, tmp_path, change, said):
-    assert differing(make(SECTION | change)) == ""  # there is none yet
+    assert ledger_conflict(make(SECTION | change)) == ""  # there is none yet
     begin(make())
-    assert differing(make(SECTION | change)) == (f"{tmp_path}/out/{LEDGER} {said}" if said else "")
+    assert ledger_conflict(make(SECTION | change)) == (f"{tmp_path}/out/{LEDGER} {said}" if said else "")
 
 
 def test_a_damaged_ledger_is_an_error(make, tmp_path):
     begin(make())
     (tmp_path / "out" / LEDGER).write_text("{}\n")
     with pytest.raises(VerifyError, match=LEDGER):
-        differing(make())
+        ledger_conflict(make())
 
 
 def test_a_run_takes_what_it_does_not_say_from_the_section(tmp_path):
