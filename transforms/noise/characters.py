@@ -59,6 +59,10 @@ class Characters(Copies):
             raise ValueError(f"no rate is set: give at least one of {', '.join(OPERATIONS)}")
         return self
 
+    def libraries(self) -> tuple[str, ...]:
+        """Unicode's tables, and pypinyin for Chinese characters of the same sound."""
+        return ("unicode", *["pypinyin"] * (self.same_sound > 0))
+
     def noisy(self, batch: pa.RecordBatch, versions: Versions) -> tuple[pa.Array, np.ndarray]:
         texts, counts = self.counted(batch, versions)
         return texts, counts.sum(axis=1)

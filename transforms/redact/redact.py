@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from importlib.metadata import version
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -64,12 +63,14 @@ class Redact(Map):
             raise ValueError(f"unknown type {', '.join(unknown)}: choose of {', '.join(TYPES)}")
         return types
 
+    def libraries(self) -> tuple[str, ...]:
+        """Unicode's tables; phonenumbers and presidio, as far as the fields ask for them."""
+        return ("unicode", *["phonenumbers"] * ("phone" in self.types), *["presidio-analyzer"] * self.names)
+
     def fingerprint(self) -> str:
-        """The fingerprint of every step, with the version of `phonenumbers` and a hash of the key: both change results."""
+        """The fingerprint of every step, with a hash of the key, which changes results."""
         plain = self.model_copy(update={"key_file": None})
         digest = super(Redact, plain).fingerprint()
-        if "phone" in self.types:
-            digest = hashlib.sha256(f"{digest}\0phonenumbers {version('phonenumbers')}".encode()).hexdigest()[:32]
         if self.replace_by == "tag":
             return digest
         key = read_key(self.key_variable, self.key_file)
