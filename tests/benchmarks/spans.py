@@ -86,7 +86,7 @@ def compare(source: Path, scratch: Path, mb: float = 4.0) -> str:
         table.append(part.slice(0, rows))
         size += int(total[rows - 1]) if rows else 0
     want = expected(pa.concat_tables(table))
-    path = recipe(place, place / "in", [{"substring": {"min_bytes": MIN_BYTES}}])
+    path = recipe(place, place / "in", [{"substring": {"min_bytes": MIN_BYTES, "whole_words": False}}])
     run_command(
         [sys.executable, "-c", "from corpusmill.pipelines.cli import main; main()", "run", str(path), "--workers", "1"]
     )
