@@ -82,15 +82,18 @@ def plan(
         print_json(costs) if as_json else say(render_estimate(costs))
         return
     from corpusmill.pipelines.engine.plan import make
+    from corpusmill.pipelines.operations.left_out import left_out, sentences
     from corpusmill.pipelines.recipe.certify import summary
     from corpusmill.pipelines.recipe.privacy_section import forecast
 
     dry_run = make(loaded, workers=workers or base.cores(), as_new=as_new).to_dict()
     privacy = [line for line in (summary(loaded), forecast(loaded)) if line]
+    unread = left_out(loaded)
     if as_json:
-        print_json(dry_run | ({"privacy": privacy} if privacy else {}))
+        print_json(dry_run | ({"privacy": privacy} if privacy else {}) | ({"left_out": unread} if unread else {}))
         return
-    say("\n".join([render(dry_run), *(f"privacy    {line}" for line in privacy)]))
+    lines = [f"privacy    {line}" for line in privacy] + [f"caution    {line}" for line in sentences(unread)]
+    say("\n".join([render(dry_run), *lines]))
 
 
 @click.command()
@@ -132,6 +135,7 @@ def run(
     loaded = load(recipe, overrides)
     from corpusmill.pipelines import run as engine
     from corpusmill.pipelines.commands.train import print_result
+    from corpusmill.pipelines.operations.left_out import left_out, sentences
     from corpusmill.pipelines.report.funnel import render
     from corpusmill.pipelines.report.terminal import styled
     from corpusmill.pipelines.runners import hidden_imports
@@ -149,17 +153,21 @@ def run(
             arrivals=arrivals,
             as_new=as_new,
         )
+    unread = left_out(loaded)
     if not as_json and not result.committed:
         restored = f" Restored {some(result.restored, 'missing file')}." if result.restored else ""
         say(f"Nothing new: snapshot {result.snapshot} of {loaded.dataset} is what this recipe gives.{restored}")
     elif not as_json:
         say(render(result.funnel))
+        for sentence in sentences(unread):
+            say(styled(f"! {sentence}.", "loss"))
         time = f"{duration(result.seconds)}, {duration(result.cpu_seconds)} of CPU"
         say(styled(f"Snapshot {result.snapshot} of {loaded.dataset} is committed ({time}).", "good"))
     trained = _train(loaded, result.snapshot) if loaded.train else None
     if as_json:
         data = {"committed": result.committed, "snapshot": result.snapshot, "dataset": loaded.dataset}
         data |= {"funnel": result.funnel, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds}
+        data |= {"left_out": unread} if unread else {}
         print_json(data | ({"train": trained} if trained else {}))
     if trained:
         print_result(trained, quiet=as_json)

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from corpusmill.transforms.arrow import nulls_of, set_column, string_array, string_buffers
 from corpusmill.transforms.base import Filter, Stability, Verdict
-from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.errors import DatasetError, RecipeError
 from corpusmill.transforms.filters.phrases import compile_phrases, match_at
 from corpusmill.transforms.filters.rules import Rules
 from corpusmill.transforms.filters.statistics import (
@@ -35,6 +35,7 @@ from corpusmill.transforms.filters.statistics import (
 )
 from corpusmill.transforms.kernels.bits import find_byte
 from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.lists import read_list
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.unicode import strip
 
@@ -121,12 +122,9 @@ class C4Lines(Filter):
 @functools.cache
 def _bad_pattern(path: str, adapt: bool) -> str:
     try:
-        with open(path, encoding="utf-8") as file:
-            words = [line.strip() for line in file if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise RecipeError(
-            f"bad_words: {path} cannot be read ({error}). Name a UTF-8 text file, one word a line."
-        ) from error
+        words = read_list(path, "word")
+    except DatasetError as error:
+        raise RecipeError(f"bad_words: {error}") from error
     if not words:
         raise RecipeError(f"bad_words: {path} is empty. Put one word or phrase on each line, or leave the field out.")
     flags, _, alone = word_tables("adapt" if adapt else "as-is")

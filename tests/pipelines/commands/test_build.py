@@ -125,3 +125,19 @@ def test_current_is_ok_turns_nothing_new_into_success(tmp_path):
     recipe = write_recipe(tmp_path, ["clean"])
     codes = [invoke("run", recipe, "--workers", 1, *more).exit_code for more in ((), (), ("--current-is-ok",))]
     assert codes == [0, 3, 0]
+
+
+def test_files_of_unknown_formats_are_named(tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "a.jsonl").write_text('{"text": "one"}\n')
+    recipe = write_recipe(tmp_path, ["clean"], sources=[{"name": "raw", "path": "raw"}])
+    assert "leaves out" not in invoke("plan", recipe).stdout
+    for name in ("b.pdf", "c.pdf"):
+        (raw / name).write_bytes(b"%PDF")
+    sentence = "source raw leaves out 2 files of unknown formats, such as raw/b.pdf; to read them, set `format`"
+    assert f"caution    {sentence}" in invoke("plan", recipe).stdout
+    expected = [{"source": "raw", "files": 2, "example": "raw/b.pdf"}]
+    assert invoke_json("plan", recipe)["left_out"] == expected
+    assert f"! {sentence}." in invoke("run", recipe, "--workers", 1).stdout
+    assert json.loads(invoke("run", recipe, "--set", "seed=2", "--json").stdout)["left_out"] == expected
