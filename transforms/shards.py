@@ -11,6 +11,7 @@ when it is whole: on a disk it is written beside it and renamed, in an object st
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -194,7 +195,7 @@ def read_shard(path: str, columns: list[str] | None = None, batch_rows: int = 4_
     Raises:
         BadFileError: the file is damaged or of another format.
     """
-    try:
+    with _damage_named(path):
         if path.endswith(".parquet"):
             source: Any = path if storage.is_local(path) else storage.open_input(path)
             with pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False) as file:
@@ -211,6 +212,13 @@ def read_shard(path: str, columns: list[str] | None = None, batch_rows: int = 4_
                 for i in range(reader.num_record_batches):
                     batch = reader.get_batch(i)
                     yield batch if columns is None else batch.select(columns)
+
+
+@contextlib.contextmanager
+def _damage_named(path: str) -> Iterator[None]:
+    """Turns the errors of reading a shard into a BadFileError."""
+    try:
+        yield
     except StoreError:
         raise
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # names of columns that are no UTF-8, too
@@ -220,11 +228,17 @@ def read_shard(path: str, columns: list[str] | None = None, batch_rows: int = 4_
 
 
 def shard_schema(path: str) -> pa.Schema:
-    """Schema of a shard file, without its metadata."""
-    if path.endswith(".parquet"):
-        return pq.read_schema(path if storage.is_local(path) else storage.open_input(path)).remove_metadata()
-    if path.endswith(batches.SUFFIX):
-        with batches.BatchFile(path) as staged:
-            return staged.schema
-    with storage.arrow_input(path) as source:
-        return pa.ipc.open_file(source).schema.remove_metadata()
+    """Schema of a shard file, without its metadata.
+
+    Raises:
+        BadFileError: the file is damaged or of another format.
+    """
+    with _damage_named(path):
+        if path.endswith(".parquet"):
+            return pq.read_schema(path if storage.is_local(path) else storage.open_input(path)).remove_metadata()
+        if path.endswith(batches.SUFFIX):
+            with batches.BatchFile(path) as staged:
+                return staged.schema
+        with storage.arrow_input(path) as source:
+            return pa.ipc.open_file(source).schema.remove_metadata()
+    raise AssertionError("the block returns or raises")

@@ -25,7 +25,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
-import pyarrow as pa
 
 from corpusmill.pipelines.beam.steps import check_alone
 from corpusmill.pipelines.engine.chain import Chain
@@ -83,9 +82,8 @@ class _Through(beam.DoFn):
         chain = Chain(self._steps, self._seed, shard.path)
         try:
             schema = shard_schema(shard.path)
-        except (OSError, pa.ArrowException) as error:
-            todo = "name a Parquet or Arrow file of documents"
-            raise BadFileError(shard.path, f"cannot be read: {error}", todo) from error
+        except BadFileError as error:
+            raise BadFileError(shard.path, error.what, "name a Parquet or Arrow file of documents") from error
         # an empty shard still has the columns that the transform adds
         batches = itertools.chain([empty_batch(schema)], read_shard(shard.path))
         outs = (chain.run(b).replace_schema_metadata(None) for b in batches)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import pyarrow as pa
 
-from corpusmill.transforms.errors import SourceError
+from corpusmill.transforms.errors import BadFileError, SourceError
 from corpusmill.transforms.shards import read_shard, shard_schema
 
 
@@ -16,7 +16,7 @@ def rows_of(files: Iterable[str], columns: Iterable[str]) -> Iterator[tuple[str,
     for file in files:
         try:
             names = shard_schema(file).names
-        except (pa.ArrowException, OSError) as error:
+        except BadFileError as error:
             raise SourceError(
                 f"{file}: cannot be read ({error}). Write it again, or name another in `data`."
             ) from error

@@ -39,8 +39,13 @@ def write_source(base: Path, part: int, seed: int, n: int = 5) -> Path:
 
 def recipe_in(base: Path, **changes: Any) -> Path:
     """The recipe, in a folder that has sources."""
-    fields: dict[str, Any] = {"sources": SOURCES, "output": {"path": "out", "shard_bytes": 1024}}
-    return write_recipe(base, fields.pop("steps", STEPS), **{**fields, **changes})
+    fields: dict[str, Any] = {
+        "sources": SOURCES,
+        "output": {"path": "out", "shard_bytes": 1024},
+        "steps": STEPS,
+        **changes,
+    }
+    return write_recipe(base, fields.pop("steps"), **fields)
 
 
 def refresh(base: Path, workers: int = 1) -> RunResult:
