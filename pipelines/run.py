@@ -12,7 +12,7 @@ from corpusmill.pipelines.dataset.arrivals import demanded
 from corpusmill.pipelines.dataset.results import Store
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.system_errors import explained
-from corpusmill.pipelines.dataset.work import remove_damaged
+from corpusmill.pipelines.dataset.work import remove_damaged, remove_temporary
 from corpusmill.pipelines.engine.commit import commit, finish
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.pipelines.engine.open_job import nothing_new, open_job
@@ -129,6 +129,7 @@ def _run(
 
     store = Store(recipe.dataset)
     with store.lock():
+        remove_temporary(recipe.dataset)
         for _ in range(HEALINGS):
             try:
                 return once()

@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from corpusmill.pipelines.dataset import submissions
 from corpusmill.pipelines.dataset.outcome import WorkFile
 from corpusmill.pipelines.dataset.results import Store
 from corpusmill.pipelines.dataset.sealed import older, unseal
@@ -54,6 +55,20 @@ def remove_damaged(dataset: str) -> list[str]:
         storage.remove(store.path(name))
     store.forget_known()
     return names
+
+
+def remove_temporary(dataset: str) -> int:
+    """Remove what killed runs were writing; returns how many files. The caller holds the lock, so nobody writes them now, but for
+    submitted runs, whose workers nobody here sees: while there is one, all stays. Released statistics are written without the
+    lock, and object stores have no such files."""
+    if not storage.is_local(dataset) or submissions.waiting(dataset):
+        return 0
+    statistics = os.path.join(dataset, "statistics", "")
+    names = [e.uri for e in storage.below(dataset) if os.path.basename(e.uri).startswith(TEMPORARY)]
+    names = [name for name in names if not name.startswith(statistics)]
+    for name in names:
+        storage.remove(name)
+    return len(names)
 
 
 def _names(store: Store, *folders: str) -> list[str]:

@@ -1,11 +1,10 @@
-"""Starting up without what nobody asked for.
+"""Hides packages that Arrow and Beam import and that a run does not need, while these two are imported.
 
-Arrow imports pandas for the first scalar that it makes, and Beam the clients of stores and databases: half a CPU second,
-a third of a nightly refresh. Both can do without, and say so by taking an ImportError; what needs one of them later imports
-it then, Arrow too.
+Arrow imports pandas for the first scalar that it makes, and Beam imports the clients of stores and databases: half a CPU
+second, a third of a nightly refresh. Both handle an ImportError. Code that needs one of the packages later imports it then.
 
-Only in a process of the command line whose recipe runs no code but ours: somebody else's may want Arrow to see at once that
-something is a Series.
+This happens only in a process of the command line whose recipe runs no code but ours: other code may rely on Arrow to
+recognise a Series. `CORPUSMILL_PLAIN=imports` turns it off (`corpusmill.transforms.startup`).
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from corpusmill.pipelines.recipe.model import Recipe
+from corpusmill.transforms.startup import plain
 
 HIDDEN = ("pandas", "pymongo", "bson", "boto3", "google.cloud")
 _FOREIGN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z|hf://")
@@ -26,9 +26,9 @@ _allowed = False
 
 
 def allow(recipe: Recipe) -> None:
-    """From here on `imports` hides: the process runs this recipe and nothing else."""
+    """Let `imports` hide from here on, if the recipe runs no code but ours: the process runs it and nothing else."""
     global _allowed
-    ours = recipe.train is None and not recipe.own_modules
+    ours = recipe.train is None and not recipe.own_modules and not plain("imports")
     _allowed = ours and not any(_FOREIGN.match(s) for s in _strings(recipe.canonical()))
 
 
@@ -38,15 +38,15 @@ def allowed() -> bool:
 
 
 def take_over() -> None:
-    """As `allow`, in a process that works for one which is allowed to and for nobody else."""
+    """As `allow`, in a worker process of one that is allowed to."""
     global _allowed
     _allowed = True
 
 
 @contextlib.contextmanager
 def imports() -> Iterator[None]:
-    """Meanwhile, what this thread imports does not find one of `HIDDEN`, unless it is there already; other threads, which may
-    be at work, do."""
+    """In this block, imports by this thread do not find a package of `HIDDEN` that is not loaded yet; those of other threads
+    do."""
     if not _allowed:
         yield
         return

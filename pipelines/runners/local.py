@@ -15,6 +15,7 @@ from corpusmill.pipelines.runners.base import Engine, cores
 from corpusmill.pipelines.runners.beam_options import pipeline_options
 from corpusmill.pipelines.runners.head_start import HeadStart
 from corpusmill.transforms.errors import CorpusmillError
+from corpusmill.transforms.startup import plain
 
 if TYPE_CHECKING:
     import apache_beam as beam
@@ -25,6 +26,7 @@ second, more than a tenth of what a worker takes for so much."""
 
 
 _SAMPLING_MS = 10
+"""Milliseconds between two samples; 200 in Beam."""
 
 
 class Local(Engine):
@@ -51,10 +53,11 @@ class Local(Engine):
         Raises:
             CorpusmillError: a worker process died; the message names it and the stage.
         """
-        first = 0 if self.flags else self._small_stages(job)
+        whole = bool(self.flags) or plain("graph")
+        first = 0 if whole else self._small_stages(job)
         if first == len(job.stages):
             return
-        with contextlib.nullcontext() if self.flags else HeadStart(job, first, (self.workers or cores()) - 1):
+        with contextlib.nullcontext() if whole else HeadStart(job, first, (self.workers or cores()) - 1):
             with hidden_imports.imports():
                 import apache_beam as beam
 
@@ -74,13 +77,13 @@ class Local(Engine):
                 ready = job.begin(number)
                 if ready.todo > SMALL:
                     return number
-                units = [threads.submit(execute, job, number, ready.task_list, i) for i in ready.pending]
+                tasks = [threads.submit(execute, job, number, ready.task_list, i) for i in ready.pending]
                 try:
-                    for unit in units:
-                        unit.result()
+                    for task in tasks:
+                        task.result()
                 except BaseException as error:
-                    for unit in units:  # Ctrl-C, too: what has not begun does not begin
-                        unit.cancel()
+                    for task in tasks:  # Ctrl-C, too: what has not begun does not begin
+                        task.cancel()
                     if isinstance(error, Exception):
                         remember_failure(job, error)
                     raise
@@ -97,10 +100,11 @@ class Local(Engine):
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner, worker_handlers
         from apache_beam.runners.worker import statesampler
 
-        # a second thread flushes and clears the buffer while the first writes to it; without the timer nothing is lost
+        # Beam's timer flushes and clears a buffer while another thread writes to it: elements are lost. So there is no timer.
         worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
-        # who samples a bundle's states for metrics sleeps for so many milliseconds, and the bundle's end waits for it
-        statesampler.StateSampler.__init__.__defaults__ = (_SAMPLING_MS,)
+        if not plain("sampling"):
+            # the sampler of a bundle's states sleeps this long, and the end of the bundle waits for it
+            statesampler.StateSampler.__init__.__defaults__ = (_SAMPLING_MS,)
         options = pipeline_options(self._flags)
         with contextlib.ExitStack() as stack:
             crew = None

@@ -24,6 +24,8 @@ from typing import Any
 
 import numpy as np
 
+from corpusmill.transforms.startup import plain
+
 _compiling = threading.RLock()
 
 
@@ -238,6 +240,10 @@ def njit(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     def decorate(function: Callable[..., Any]) -> Any:
         if os.environ.get("NUMBA_DISABLE_JIT", "0") != "0":
             return function
+        if plain("kernels"):
+            import numba
+
+            return numba.njit(**options)(function)
         return Kernel(function, options)
 
     return decorate

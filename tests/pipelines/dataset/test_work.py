@@ -113,6 +113,18 @@ def test_only_what_is_damaged_is_removed(recipe):
     assert remove_damaged(str(out)) == []
 
 
+def test_what_a_killed_run_was_writing_goes_at_the_next_run(recipe):
+    out = recipe.parent / "out"
+    left = [out / "data" / ".tmp-1", out / ".corpusmill" / "work" / "ab" / ".tmp-2", out / "snapshots" / ".tmp-3"]
+    mine = [out / "statistics" / ".tmp-4", out / "data" / "notes.tmp"]
+    for path in [*left, *mine]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    assert not run(load(recipe), workers=1).committed
+    assert [p.exists() for p in left] == [False] * 3
+    assert [p.exists() for p in mine] == [True] * 2
+
+
 def test_records_of_an_older_version_are_no_damage(recipe):
     path = work(recipe, "done/*/*.json")[0]
     record = json.loads(path.read_bytes())
