@@ -118,8 +118,10 @@ def test_what_is_found_is_told_and_the_next_run_mends_what_it_can(tmp_path):
         for name in good:
             flip(out / name, 8 * (len(good[name]) // 2))
             refresh(tmp_path)
-            if name != "events.jsonl":
-                assert (out / name).read_bytes() == good[name]
+            if name == "events.jsonl":  # nobody rewrites it: the line is named, and goes by hand
+                assert [p.split(":")[0] for p in problems(out)] == ["events.jsonl, line 1"]
+                (out / name).write_bytes(good[name])
+            assert (out / name).read_bytes() == good[name]
             assert problems(out) == []
         for name in ("data", "dropped", "snapshots/000001.json"):
             path = out / name
