@@ -63,10 +63,18 @@ class Certification:
     named: str = ""
     """The column that the step `unit` made the column `unit` of."""
 
+    def __post_init__(self) -> None:
+        self.private_files: Any = None
+        """What is declared private, by path and content (`corpusmill.privacy.private_files.PrivateFiles`)."""
+
     @property
     def private(self) -> bool:
         """Whether any data is private."""
         return bool(self.sources)
+
+    def copy_of(self, path: str) -> str:
+        """What private file a path names or is a copy of, "" where it is none."""
+        return str(self.private_files.match(path)) if self.private_files is not None else ""
 
     def assume(self, note: str) -> None:
         """Note an assumption once."""

@@ -13,6 +13,7 @@ as private, all of them count as private.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,11 @@ from corpusmill.privacy.certification import (
     dataset_of,
     learned_from,
     manifest_of,
+    private_paths,
     private_sources,
     unguarded,
 )
+from corpusmill.privacy.private_files import PrivateFiles
 from corpusmill.transforms.base import Transform
 from corpusmill.transforms.errors import RecipeError
 
@@ -46,6 +49,11 @@ def certify(recipe: Recipe, unit: str = "document", train: Any = None, assume: b
         assume: if no source is private, treat all of them as private.
     """
     certification = Certification(unit)
+    every = assume and not any(source.private for source in recipe.sources)
+    private = [p for s in recipe.sources if s.private or every for p in s.paths]
+    certification.private_files = _declared(
+        [str(recipe.resolve(p)) for p in private if "://" not in p], recipe.base_dir
+    )
     if not _sources(recipe, certification, assume):
         return certification
     bounded = False
@@ -61,6 +69,10 @@ def certify(recipe: Recipe, unit: str = "document", train: Any = None, assume: b
     settings = train if train is not None else getattr(recipe, "train", None)
     if settings is not None:
         _training(settings, recipe.name, recipe.base_dir, certification)
+    if unit != "document":
+        certification.assume(
+            f"each person has one value of `{unit}`: who has several is protected in each of them alone"
+        )
     certification.assume("the number of units that is given as public is not itself taken from the private data")
     return certification
 
@@ -136,6 +148,7 @@ def of_training(settings: TrainSettings) -> Certification | None:
     home = dataset_of(settings.data.train)
     if home is None:
         certification = Certification(settings.privacy.unit)
+        certification.private_files = PrivateFiles([settings.data.train])
     else:
         certification = of_snapshot(home, settings.data.snapshot, settings.privacy.unit)
     _training(settings, "training", Path(), certification)
@@ -150,8 +163,16 @@ def of_snapshot(home: Path, snapshot: int | None, unit: str) -> Certification:
     certification = Certification(unit)
     manifest, certification.data = manifest_of(home, snapshot)
     certification.sources = private_sources(manifest) or [str(s["name"]) for s in manifest["recipe"]["sources"]]
+    base = base_of(home, manifest["recipe"])
+    certification.private_files = _declared(private_paths(str(home), snapshot), base)
     _made(manifest, home, certification, [])
     return certification
+
+
+def _declared(paths: Iterable[str], base: Path | None) -> PrivateFiles:
+    """All that private sources name, with the datasets behind them; and what was learned from private text beside the recipe."""
+    behind = {one for path in paths for one in (path, *private_paths(path)) if "://" not in one}
+    return PrivateFiles(sorted(behind), [base, *sorted(p for p in base.iterdir() if p.is_dir())] if base else [])
 
 
 def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], certification: Certification) -> None:
@@ -163,10 +184,22 @@ def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], c
     elif reach not in SAFE:
         reason, way_out = transform.refusal
         certification.refusals.append(Refusal(where, name, reach, reason, way_out, place))
+    if reach in SAFE and not type(transform).__module__.startswith("corpusmill."):
+        certification.assume(
+            f"the class `{name}` looks at one document, or one unit, at a time: it says so of itself ({reach})"
+        )
+    if transform.name == "where":
+        certification.assume(
+            f"the column `{transform.column}` was computed for each document alone, not over all of them"
+        )
     for path in transform.files():
         _file(path, where, certification, place)
     for field in getattr(transform, "specifications", ()):
         if (spec := getattr(transform, field)) is not None:
+            if "://" in str(spec):
+                certification.assume(
+                    f"the server of {str(spec).partition('?')[0]}, which is sent private text, keeps and tells none of it"
+                )
             judge_model(spec, where, certification, place)
 
 
@@ -193,11 +226,21 @@ def _sources(recipe: Recipe, certification: Certification, assume: bool) -> bool
         if source.private or every:
             certification.sources.append(source.name)
         for path in source.paths:
-            home = dataset_of(str(recipe.resolve(path))) if "://" not in path else None
+            if "://" in path:
+                continue
+            home = dataset_of(str(recipe.resolve(path)))
+            hidden = unguarded(manifest_of(home)[0]) if home is not None else []
+            copied = "" if source.private or every or hidden else certification.copy_of(str(recipe.resolve(path)))
+            if copied:
+                certification.refusals.append(
+                    Refusal(
+                        f"{recipe.name}, source {source.name}", path, "source",
+                        f"it is taken for public, and holds {copied}", "mark the source `private: true`", ("sources", i),
+                    )
+                )  # fmt: skip
             if home is None:
                 continue
             made = manifest_of(home)[0]
-            hidden = unguarded(made)
             if hidden and not source.private and not every:
                 certification.refusals.append(
                     Refusal(
@@ -264,6 +307,14 @@ def _file(path: str, where: str, certification: Certification, place: tuple[str 
             )
         )  # fmt: skip
         return
+    if copied := certification.copy_of(path):
+        certification.refusals.append(
+            Refusal(
+                where, os.path.basename(path), "cross", f"the file is taken for public, and is {copied}",
+                "use a file that was made from public data", place,
+            )
+        )  # fmt: skip
+        return
     certification.assume(f"{path} was made from public data only")
 
 
@@ -275,6 +326,15 @@ def judge_model(
     """
     from corpusmill.training import provenance
 
+    folder = spec.partition(":")[2] if spec.startswith("hf:") else spec
+    if "://" not in spec and ("/" in folder or folder.startswith(".")) and not os.path.exists(folder):
+        certification.refusals.append(
+            Refusal(
+                where, os.path.basename(spec), "cross", f"there is no such model ({folder}); nobody can say what it learned",
+                "correct its path, or make it before", place,
+            )
+        )  # fmt: skip
+        return []
     known = provenance.of(spec)
     for hidden in known.unguarded:
         certification.refusals.append(_unguarded(where, spec, hidden, place))
@@ -315,11 +375,14 @@ def _training(settings: Any, name: str, base_dir: Path, certification: Certifica
             )
         )  # fmt: skip
     if validation := settings.data.validation:
-        if hidden := learned_from(str(base_dir / validation)):
+        copied = certification.copy_of(str(base_dir / validation))
+        hidden = learned_from(str(base_dir / validation))
+        if copied or hidden:
+            what = copied or f"the private source {', '.join(hidden)}"
             certification.refusals.append(
                 Refusal(
                     where, "data.validation", "cross",
-                    f"its figures are written without noise, and it holds the private source {', '.join(hidden)}",
+                    f"its figures are written without noise, and it holds {what}",
                     "validate on public data, or leave it out and measure where the data may be seen",
                     ("train", "data", "validation"),
                 )

@@ -1,12 +1,14 @@
 """Which recipes may be trained on privately."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from corpusmill.pipelines.recipe.certify import certify
-from corpusmill.pipelines.recipe.model import Recipe, loads
+from corpusmill.pipelines.recipe.model import Recipe, load, loads
+from corpusmill.privacy.certification import mark
 from corpusmill.training.settings import from_mapping
 from corpusmill.transforms.errors import PrivacyError
 
@@ -164,3 +166,59 @@ def test_code_that_a_dataset_names_is_not_imported(tmp_path):
         refusals = certify(recipe(tmp_path, "[clean: {}]", path=f"{name}/data.jsonl")).refusals
         assert [(r.step, r.stability) for r in refusals] == [("own", "cross")]
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_private_file_is_private_under_any_name(tmp_path):
+    """The recipe itself marks the file; as a validation set, a second source or a copy of either it was taken for public."""
+    (tmp_path / "raw").mkdir()
+    letters = tmp_path / "raw" / "letters.jsonl"
+    letters.write_text('{"id": "1", "text": "dear all"}\n')
+    shutil.copy(letters, tmp_path / "copied.jsonl")
+    (tmp_path / "other.jsonl").write_text('{"id": "1", "text": "dear ALL"}\n')
+    tokenizer = tmp_path / "tokenizer.json"
+    tokenizer.write_text("{}")
+    mark(tokenizer, ["letters"])
+    shutil.copy(tokenizer, tmp_path / "public.json")
+
+    def judged(extra: str, validation: str = "other.jsonl", tokens: str = "") -> list[str]:
+        data = f"validation: {validation}" + (f", tokenizer: {tokens}" if tokens else "")
+        (tmp_path / "recipe.yaml").write_text(
+            "name: letters\n"
+            "sources:\n"
+            "  - {name: letters, path: raw/*.jsonl, private: true, columns: {id: id}}\n"
+            f"{extra}"
+            "steps: [clean]\noutput: {path: out}\n"
+            "privacy: {population: p, unit: document, units: 100, epsilon: 8, delta: 1.0e-6}\n"
+            f"train: {{steps: 2, objective: {{name: instruction}}, data: {{{data}}}, privacy: {{sigma: 2.0}}}}\n"
+        )
+        return [str(r) for r in certify(load(tmp_path / "recipe.yaml", check_privacy=False), "document").refusals]
+
+    assert judged("") == []
+    assert "it is taken for public, and holds the private source" in judged("  - {name: x, path: copied.jsonl}\n")[0]
+    for validation in ("raw/letters.jsonl", "copied.jsonl"):
+        (refusal,) = judged("", validation)
+        assert "data.validation" in refusal
+        assert "the private source" in refusal
+    (refusal,) = judged("", tokens="public.json")
+    assert "is a file that was learned from letters" in refusal
+
+
+def test_a_certification_says_what_it_cannot_see(tmp_path):
+    (tmp_path / "sly.py").write_text(
+        "from corpusmill.transforms.base import Filter\nclass Sly(Filter):\n    name = 'sly'\n    stability = 'record'\n"
+        "    def judge(self, batch, rng):\n        raise NotImplementedError\n"
+    )
+    model = "{model: 'api:http://localhost:1/v1#q', prompt: rephrase}"
+    steps = f"['sly:Sly': {{}}, where: {{column: copies, max_value: 1}}, generate: {model}]"
+    found = certify(recipe(tmp_path, steps), "user")
+    text = "\n".join(found.assumptions)
+    assert "says so of itself (record)" in text
+    assert "`copies` was computed for each document alone" in text
+    assert "the server of api:http://localhost:1/v1#q" in text
+    assert "each person has one value of `user`" in text
+
+
+def test_a_base_that_does_not_exist_is_refused(tmp_path):
+    settings = from_mapping({"output": "r", "data": {"train": "x"}, "tune": {"base": "runs/none"}}, tmp_path)
+    found = certify(recipe(tmp_path, "[clean: {}]"), train=settings)
+    assert any("there is no such model" in refusal.reason for refusal in found.refusals)
