@@ -12,6 +12,7 @@
     ├── EngineError             1  a rule of the engine broke; always a defect worth reporting
     │   └── ConservationError      rows in and rows accounted for differ
     ├── DatasetError            1  a dataset directory is missing, damaged or not ours
+    │   ├── DamagedWorkError       a stored result is damaged; it is made again
     │   ├── VerifyError            a published file differs from its digest
     │   ├── LockedError        75  another process is writing the dataset
     │   └── ExpectationError        the snapshot would not be what the recipe's `expect` demands
@@ -116,6 +117,9 @@ class DamagedWorkError(DatasetError):
             f"{path}: this stored result is damaged ({what}). To go on: run the same command again, which makes it again; if "
             "that fails, remove the file."
         )
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.path, self.what)
 
 
 class VerifyError(DatasetError):

@@ -7,7 +7,13 @@ import re
 import pytest
 
 from corpusmill.transforms import errors
-from corpusmill.transforms.errors import BadFileError, CorpusmillError, StoreError
+from corpusmill.transforms.errors import (
+    BadFileError,
+    CorpusmillError,
+    DamagedWorkError,
+    StoreError,
+    UnreadableFileError,
+)
 
 EVERY = [c for _, c in inspect.getmembers(errors, inspect.isclass) if issubclass(c, CorpusmillError)]
 
@@ -33,9 +39,9 @@ def test_the_tree_is_drawn_as_it_is():
 
 
 def made(cls):
-    return (
-        cls("/a/b", "is torn", "mend it") if issubclass(cls, BadFileError | StoreError) else cls("what, and what to do")
-    )
+    if issubclass(cls, BadFileError | StoreError | UnreadableFileError):
+        return cls("/a/b", "is torn", "mend it")
+    return cls("/a/b", "is torn") if cls is DamagedWorkError else cls("what, and what to do")
 
 
 @pytest.mark.parametrize("cls", EVERY, ids=lambda c: c.__name__)
