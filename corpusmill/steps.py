@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from corpusmill.transforms.tokens.tokenize import Tokenize as Tokenize
     from corpusmill.transforms.units.bound_units import BoundUnits as BoundUnits
     from corpusmill.transforms.units.unit import Unit as Unit
+    from corpusmill.transforms.web.extract import Extract as Extract
 
 
 def _keys() -> dict[str, str]:
