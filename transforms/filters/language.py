@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib.util
 import pathlib
@@ -22,6 +21,7 @@ from corpusmill.transforms.filters.rules import Rules
 from corpusmill.transforms.kernels.bits import char_count
 from corpusmill.transforms.kernels.njit import njit
 from corpusmill.transforms.random import Keyed
+from corpusmill.transforms.settings.spelling import closest
 from corpusmill.transforms.unicode import ALONE, ALPHA, SPACE, decode, tables
 
 LABELS = frozenset(
@@ -85,7 +85,7 @@ class Language(Filter):
         for code in keep or ():
             if code not in LABELS and code != UNKNOWN:
                 near = code.lower().split("-")[0].split("_")[0]
-                guess = [near] if near in LABELS else difflib.get_close_matches(near, LABELS, 1)
+                guess = [near] if near in LABELS else closest(near, LABELS)[:1]
                 raise ValueError(
                     f"no language {code!r} in the model" + (f": did you mean {guess[0]!r}?" if guess else "")
                 )

@@ -8,7 +8,6 @@ column of the user's is lost or mistaken for ours. An `id` column is the key onl
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import get_args
@@ -19,6 +18,7 @@ import pyarrow.compute as pc
 
 from corpusmill.transforms.document import CORE, LINEAGE, text_ids
 from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.settings.spelling import closest
 from corpusmill.transforms.sources.bad import RAW_BYTES, BadRows
 from corpusmill.transforms.sources.limits import Budget
 from corpusmill.transforms.sources.opened import first_line
@@ -63,7 +63,7 @@ def layout(spec: SourceSpec, names: list[str], path: str, lenient: bool) -> list
         if counts[name] > 1:
             raise BadFileError(path, f"has {counts[name]} columns named '{name}'")
         if name not in counts and not lenient:
-            near = difflib.get_close_matches(name, names, 1)
+            near = closest(name, names)
             hint = (
                 f"; did you mean '{near[0]}'?"
                 if near
