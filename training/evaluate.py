@@ -38,7 +38,8 @@ def measure(
     target: a loss of 0 would be the best there is.
     """
     count = min(len(data), settings.evaluation.rows or len(data))
-    mine = np.arange(count)[parallel.rank :: parallel.world]
+    # spread over all rows: the first ones are often of one source
+    mine = (np.arange(count) * len(data) // max(count, 1))[parallel.rank :: parallel.world]
     rows = settings.batch.micro_rows or max(1, settings.batch.rows // parallel.world)
     lengths = vocabulary.bytes_of_tokens()
     domains = len(data.sources)

@@ -88,3 +88,16 @@ def test_rows_without_a_target_are_no_perfect_score(make, tmp_path: Path, tokeni
     with pytest.raises(DatasetError, match="Nothing was learned or written"):
         train(settings, data=rows)
     assert not (Path(settings.output) / "checkpoints").exists()
+
+
+def test_some_rows_are_spread_over_all_sources(make) -> None:
+    """Rows lie source by source: the first 4 of 12 would all be of one."""
+    settings = make(evaluation__rows=4)
+    vocabulary = build.vocabulary_of(settings)
+    rows = Arrays({"input_ids": np.tile(np.arange(1, 9), (12, 1))}, ["a"] * 4 + ["b"] * 4 + ["c"] * 4)
+    resolved = build.resolve(settings, vocabulary, 8)
+    model = build.build(resolved, [])
+    objective = build.objective_of(resolved, vocabulary)
+    measured = measure(model, objective, rows, vocabulary, Parallel(resolved.runtime), resolved)
+    assert set(measured["domains"]) == {"a", "b", "c"}
+    assert measured["targets"] == 4 * 7
