@@ -24,7 +24,10 @@ def test_a_shard_that_is_none_is_named(tmp_path):
     (tmp_path / "torn.parquet").write_bytes(b"PAR1")
     work = provider._Through(Clean(), str(tmp_path / "out"), 1)
     for path in (tmp_path / "torn.parquet", tmp_path / "none.parquet"):
-        with pytest.raises(BadFileError, match=rf"^{path}: (cannot be read|the file is missing).*To go on: name a Parquet or Arrow file"):
+        with pytest.raises(
+            BadFileError,
+            match=rf"^{path}: (cannot be read|the file is missing).*To go on: name a Parquet or Arrow file",
+        ):
             list(work.process(provider.Shard(str(path), 0, 0)))
 
 
