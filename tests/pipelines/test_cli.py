@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from corpusmill.pipelines import cli as module
 from corpusmill.pipelines.cli import cli
 from corpusmill.pipelines.commands.table import VERBS
 from corpusmill.transforms.errors import EngineError, LockedError, RecipeError
@@ -283,6 +284,8 @@ def test_errors_become_codes(error: BaseException, code: int, said: str, monkeyp
         raise error
 
     monkeypatch.setattr("corpusmill.pipelines.dataset.snapshot.Dataset.__init__", fail)
+    # else an interrupt would end this process, where another test has left a thread
+    monkeypatch.setattr(module, "_has_threads", lambda: False)
     done = invoke("log", "some where")
     assert done.exit_code == code
     assert said in done.stderr
@@ -315,6 +318,7 @@ def test_an_interrupt_that_a_runner_wraps_is_still_one(monkeypatch: pytest.Monke
             raise RuntimeError("KeyboardInterrupt [while running a step]") from None
 
     monkeypatch.setattr("corpusmill.pipelines.dataset.snapshot.Dataset.__init__", fail)
+    monkeypatch.setattr(module, "_has_threads", lambda: False)
     before = signal.getsignal(signal.SIGINT)
     done = invoke("log", "x")
     assert done.exit_code == 130

@@ -191,7 +191,8 @@ def test_every_verb(server, corpus, tmp_path):
     assert freed["bytes"] > 0
     before = sum(e.size for e in storage.below(out))
     assert json.loads(invoke("gc", out, "--keep", 1, "--json").stdout)["bytes"] == freed["bytes"]
-    assert sum(e.size for e in storage.below(out)) <= before - freed["bytes"] + 500  # the lock's record comes and goes
+    # the lock's record comes and goes, and the lineage of gone snapshots is noted
+    assert sum(e.size for e in storage.below(out)) <= before - freed["bytes"] + 1000
     assert invoke("verify", out, "--all").exit_code == 0
     assert invoke("run", path).exit_code == 3
     assert invoke("export", out, tmp_path / "c.json", "--to", "croissant", "--license", "CC0-1.0").exit_code == 0

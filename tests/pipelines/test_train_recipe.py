@@ -139,7 +139,7 @@ def test_wrong_settings_exit_78(folder, trained):
 
     missing = CliRunner().invoke(cli, ["train", str(folder / "none.yaml")])
     assert missing.exit_code == 78
-    assert "cannot be read" in missing.output
+    assert "there is no such file" in missing.output
     wrong = CliRunner().invoke(cli, ["train", str(settings_file(folder)), "--set", "optimizer.lrr=1"])
     assert wrong.exit_code == 78
     assert "did you mean `lr`?" in wrong.output

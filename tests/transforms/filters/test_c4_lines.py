@@ -114,5 +114,7 @@ def test_bad_words(tmp_path):
 
 
 def test_empty_batch_keeps_the_schema():
-    assert C4Code()(batch([])).schema == batch([]).schema
-    assert C4Code().judge(batch([]), Keyed()).batch.num_rows == 0
+    empty = batch(["a"]).slice(0, 0)
+    verdict = C4Code().judge(empty, Keyed())
+    assert verdict.batch.num_rows == 0
+    assert verdict.batch.schema == C4Code()(empty).schema == empty.schema
