@@ -68,7 +68,7 @@ class Dataset:
     @property
     def funnel(self) -> Funnel:
         """Rows read, and for each step rows in, out, derived and dropped by reason."""
-        return dict(self.manifest["funnel"])
+        return self.manifest["funnel"]
 
     def files(self) -> list[str]:
         """Full paths of the shards."""

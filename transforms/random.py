@@ -36,7 +36,7 @@ def uniform(key: Any, counter: int) -> float:
 
 
 @njit(inline="always")
-def below(key: Any, counter: int, n: int) -> int:
+def below(key: Any, counter: int, n: int) -> Any:
     """Draw number `counter` as an integer in [0, n); the bias is below n / 2^32 for n < 2^32."""
     return np.int64(((draw(key, counter) >> U(32)) * U(n)) >> U(32))
 

@@ -121,7 +121,7 @@ def _string(points: np.ndarray) -> str:
 
 
 @njit(inline="always")
-def decode(data: Any, i: int, stop: int) -> tuple[int, int]:
+def decode(data: Any, i: int, stop: int) -> tuple[Any, int]:
     """(code point, position behind it) of the UTF-8 character at data[i]; the text is valid UTF-8."""
     b = np.int32(data[i])
     if b < 0x80:

@@ -69,7 +69,7 @@ def _step(h: Any, eight: Any) -> Any:
 
 
 @njit(inline="always")
-def next_hashed(data: Any, i: int, stop: int, flags: Any, lower: Any) -> tuple[int, int, Any]:
+def next_hashed(data: Any, i: int, stop: int, flags: Any, lower: Any) -> tuple[int, Any, Any]:
     """(start, end, hash) of the first word in data[i:stop]; (stop, stop, 0) if there is none.
 
     As `next_word`, with another, well mixed hash. The text must be in NFC: then only A to Z have an ASCII lower case.

@@ -181,7 +181,7 @@ def _shards(job: Job, outcomes: list[Outcome], wanted: dict[str, str]) -> list[F
         if moved
         else [(u.source, u.key) for u in job.splits()]
     )
-    files = []
+    files: list[FileEntry] = []
     seen: Counter[str] = Counter()
     for (home, key), outcome in zip(homes, outcomes, strict=True):
         file = outcome["files"]["shard"]
@@ -190,7 +190,7 @@ def _shards(job: Job, outcomes: list[Outcome], wanted: dict[str, str]) -> list[F
             key = f"{key}#{seen[key]}"
         if file["rows"]:
             suffix = os.path.splitext(file["path"])[1]
-            # named by its bytes: two shards of equal bytes would be one file listed twice, so the unit's own name joins in
+            # named by its bytes: two shards of equal bytes would be one file listed twice, so the task's own name joins in
             name = f"data/{home}-{request_of(file['sha256'], key)[:20]}{suffix}"
             wanted[name] = file["path"]
             files.append({**_entry(file, name), "source": None if moved else home})

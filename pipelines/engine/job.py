@@ -269,14 +269,14 @@ class Job:
         before, schema = self._staged(number)
         decisions, basis = self._decisions(number)
         # the task that got the keys decides the number of shards; one without keys leaves it open, as an empty corpus does
-        counts = {o["shards"] for o in self.outcomes(number - 1)} - {None} or {1}
+        counts = {n for o in self.outcomes(number - 1) if (n := o["shards"]) is not None} or {1}
         if len(counts) != 1:
             raise EngineError(f"{self.groups[stage.number].name} decided on {len(counts)} numbers of shards")
         shards = _shards(before)
         wire = wire_of(schema)
         group = [self.recipe.seed, step_fingerprint(self.groups[stage.number])]
         requests = [request_of("scatter", group, s["content"], i, basis, wire) for i, s in enumerate(shards)]
-        shared = {"shards": shards, "told": decisions, "schema": wire, "to": counts.pop()}
+        shared: TaskList = {"shards": shards, "told": decisions, "schema": wire, "to": counts.pop()}
         return shared, requests, [o["bytes"] for o in before]
 
     def _gathered_passes(self, number: int, fingerprint: list[Any]) -> StageTasks:
@@ -316,7 +316,8 @@ class Job:
         arrivals = None if moved else self.arrivals
         history = [arrivals] if arrivals else []
         requests = [request_of("decide", group, stage.round, basis, *r, *history) for r in ranges]
-        shared = {"keys": [o["files"]["keys"]["path"] for o in before], "ranges": ranges, "arrivals": arrivals}
+        keys = [o["files"]["keys"]["path"] for o in before]
+        shared: TaskList = {"keys": keys, "ranges": ranges, "arrivals": arrivals}
         return shared, requests, [total // tasks] * tasks
 
     def _gather(self, number: int, stage: Stage) -> StageTasks:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from corpusmill.pipelines.dataset import submissions, suppression
 from corpusmill.pipelines.dataset.results import Store
@@ -24,7 +23,7 @@ from corpusmill.pipelines.recipe.model import Recipe, Step
 from corpusmill.pipelines.recipe.registry import load as load_transform
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import CorpusmillError, DatasetError, RecipeError
-from corpusmill.transforms.manifest import snapshot_numbers
+from corpusmill.transforms.manifest import Manifest, snapshot_numbers
 
 RUN_ID = 12
 """Digits of a run's id: the first ones of the digest of its work."""
@@ -140,7 +139,7 @@ def _check_work(dataset: str, reads: str, what: str) -> None:
         )
 
 
-def commit_run(dataset: str, run: str | None = None) -> tuple[str, dict[str, Any]]:
+def commit_run(dataset: str, run: str | None = None) -> tuple[str, Manifest]:
     """Commit a run, of the newest without an id, or find that it is committed: (its id, the manifest of its snapshot).
 
     Raises:
@@ -157,7 +156,7 @@ def commit_run(dataset: str, run: str | None = None) -> tuple[str, dict[str, Any
         return run, commit_once(job)
 
 
-def commit_once(job: Job) -> dict[str, Any]:
+def commit_once(job: Job) -> Manifest:
     """Commit a job whose units are all done, or find that it is committed; the manifest of its snapshot.
 
     Raises:

@@ -50,7 +50,7 @@ class Handler(ModelHandler[Any, PredictionResult, Model]):
                 Metrics.counter(NAMESPACE, name).inc(now - was)
         return [PredictionResult(one, result, model.digest) for one, result in zip(batch, results)]
 
-    def _ask(self, batch: list[Any], model: Model) -> Sequence[Any]:
+    def _ask(self, batch: list[Any], model: Model) -> Any:
         if self._task == "classify":
             return model.classify(batch)
         if self._task == "score":

@@ -60,7 +60,7 @@ def word_tables(scripts: Scripts) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 @njit(inline="always")
-def is_letter(byte: Any) -> bool:
+def is_letter(byte: Any) -> Any:
     """Whether a byte is an ASCII letter."""
     return np.uint8((byte | np.uint8(32)) - np.uint8(97)) < np.uint8(26)
 

@@ -52,7 +52,7 @@ def trailing_zeros(typingctx: Any, x: Any) -> Any:
 
 
 @njit(inline="always")
-def find_byte(data: Any, start: int, stop: int, byte: int) -> int:
+def find_byte(data: Any, start: int, stop: int, byte: int) -> Any:
     """Position of the first such byte in data[start:stop], or `stop`."""
     i = start
     while i + 8 <= stop:

@@ -38,7 +38,7 @@ _PACKED = np.array(sorted(int.from_bytes(w.encode(), "little") for w in _ABBREVI
 
 
 @njit(nogil=True, cache=True)
-def _abbreviated(data: Any, begin: int, dot: int, packed: Any) -> bool:
+def _abbreviated(data: Any, begin: int, dot: int, packed: Any) -> Any:
     """Whether the dot at data[dot] belongs to an abbreviation, an initial or the number of a list item."""
     i = dot
     digits, letters = True, True

@@ -100,7 +100,7 @@ def _slots(offsets: Any, data: Any) -> tuple[Any, Any]:
 
 
 @njit(nogil=True, cache=True)
-def find_entry(data: Any, start: int, stop: int, slots: Any, hashes: Any) -> int:
+def find_entry(data: Any, start: int, stop: int, slots: Any, hashes: Any) -> Any:
     """The entry of the word data[start:stop], or -1."""
     h = ascii_hash(data, start, stop)
     if h == U(0):

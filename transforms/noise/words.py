@@ -20,7 +20,7 @@ def word_slots(offsets: Any, rows: Any) -> tuple[Any, Any]:
 
 
 @njit(nogil=True, cache=True)
-def word_spans(data: Any, begin: int, stop: int, flags: Any, starts: Any, ends: Any) -> int:
+def word_spans(data: Any, begin: int, stop: int, flags: Any, starts: Any, ends: Any) -> Any:
     """The words in data[begin:stop] as `corpusmill.transforms.unicode` defines them: their number n; starts[:n], ends[:n] int32.
 
     `starts` and `ends` hold one entry more than there can be words: (stop - begin) // 2 + 2, as a word of one byte needs a

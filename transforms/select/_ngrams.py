@@ -16,7 +16,7 @@ from corpusmill.transforms.words import hash_words, scratch
 
 
 @njit(inline="always")
-def bucket_of(words: Any, start: int, length: int, buckets: int) -> int:
+def bucket_of(words: Any, start: int, length: int, buckets: int) -> Any:
     """The bucket of the n-gram words[start:start + length]. Orders differ by their seed, so "a" and "a a" do not meet."""
     h = U(length)
     for k in range(start, start + length):
