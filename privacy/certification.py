@@ -66,6 +66,8 @@ class Certification:
     def __post_init__(self) -> None:
         self.private_files: Any = None
         """What is declared private, by path and content (`corpusmill.privacy.private_files.PrivateFiles`)."""
+        self.check_paths = True
+        """Whether a model that does not exist is refused; otherwise what it learned is an assumption."""
 
     @property
     def private(self) -> bool:

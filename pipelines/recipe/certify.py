@@ -40,15 +40,19 @@ if TYPE_CHECKING:
     from corpusmill.transforms.settings.mistakes import Mistakes
 
 
-def certify(recipe: Recipe, unit: str = "document", train: Any = None, assume: bool = False) -> Certification:
+def certify(
+    recipe: Recipe, unit: str = "document", train: Any = None, assume: bool = False, check_paths: bool = True
+) -> Certification:
     """Judge a recipe along its lineage, and the training on its result.
 
     Args:
         unit: `document`, or the column of the user.
         train: the settings of the training; the recipe's own `train` by default.
         assume: if no source is private, treat all of them as private.
+        check_paths: refuse a model that does not exist.
     """
     certification = Certification(unit)
+    certification.check_paths = check_paths
     every = assume and not any(source.private for source in recipe.sources)
     private = [p for s in recipe.sources if s.private or every for p in s.paths]
     certification.private_files = _declared(
@@ -77,12 +81,15 @@ def certify(recipe: Recipe, unit: str = "document", train: Any = None, assume: b
     return certification
 
 
-def of_recipe(recipe: Recipe) -> Certification | None:
-    """The certification of a recipe that trains privately or says whose data it holds; None for any other."""
+def of_recipe(recipe: Recipe, check_paths: bool = True) -> Certification | None:
+    """The certification of a recipe that trains privately or says whose data it holds; None for any other.
+
+    check_paths: refuse a model that does not exist.
+    """
     section, trains = recipe.privacy, recipe.train.privacy if recipe.train else None
     if section is None and trains is None:
         return None
-    return certify(recipe, unit_of(recipe), assume=True)
+    return certify(recipe, unit_of(recipe), assume=True, check_paths=check_paths)
 
 
 def unit_of(recipe: Recipe) -> str:
@@ -108,14 +115,17 @@ def guard(recipe: Recipe) -> Certification | None:
     return certification
 
 
-def note(recipe: Recipe, mistakes: Mistakes) -> None:
-    """Note every refusal of a recipe at its place, and a ledger with another budget than the recipe's."""
+def note(recipe: Recipe, mistakes: Mistakes, check_paths: bool = True) -> None:
+    """Note every refusal of a recipe at its place, and a ledger with another budget than the recipe's.
+
+    check_paths: a model that does not exist is a mistake, too.
+    """
     if other := ledger_conflict(recipe):
         advice = (
             "a population has one ledger and one budget, which does not change: correct the recipe, or name its ledger"
         )
         mistakes.add(("privacy",), other, advice, key=True)
-    certification = of_recipe(recipe)
+    certification = of_recipe(recipe, check_paths)
     if certification is None or allowed(recipe):
         return
     for refusal in certification.refusals:
@@ -327,7 +337,8 @@ def judge_model(
     from corpusmill.training import provenance
 
     folder = spec.partition(":")[2] if spec.startswith("hf:") else spec
-    if "://" not in spec and ("/" in folder or folder.startswith(".")) and not os.path.exists(folder):
+    is_path = "://" not in spec and ("/" in folder or folder.startswith("."))
+    if certification.check_paths and is_path and not os.path.exists(folder):
         certification.refusals.append(
             Refusal(
                 where, os.path.basename(spec), "cross", f"there is no such model ({folder}); nobody can say what it learned",

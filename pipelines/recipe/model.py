@@ -183,8 +183,8 @@ def load(
     """The recipe in a file. Raises one RecipeError that lists every mistake.
 
     overrides: `seed=7`, `output.path=out/b`, `sources.NAME.path=...`, `steps.NAME.field=...`; values are read as YAML.
-    check_paths: a local source that matches no file is a mistake. check_privacy: so is a step that private training cannot
-    stand, in a recipe that trains privately.
+    check_paths: a local source that matches no file is a mistake, and so is a missing model. check_privacy: so is a step that
+    private training cannot stand, in a recipe that trains privately.
     """
     return _certain(*examine(path, overrides, check_paths, check_privacy))
 
@@ -217,7 +217,7 @@ def _examine(
     mistakes = Mistakes(marked)
     recipe = _read(marked, mistakes, base_dir, list(overrides), check_paths)
     if recipe is not None and check_privacy:
-        certify.note(recipe, mistakes)
+        certify.note(recipe, mistakes, check_paths)
     return (None if mistakes.problems else recipe), mistakes.ordered()
 
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.recipe.certify import certify
+from corpusmill.pipelines.recipe.certify import certify, guard
 from corpusmill.pipelines.recipe.model import Recipe, load, loads
 from corpusmill.privacy.certification import mark
 from corpusmill.training.settings import from_mapping
-from corpusmill.transforms.errors import PrivacyError
+from corpusmill.transforms.errors import PrivacyError, RecipeError
 
 
 def recipe(folder: Path, steps: str, private: str = "true", path: str = "raw.jsonl") -> Recipe:
@@ -222,3 +222,27 @@ def test_a_base_that_does_not_exist_is_refused(tmp_path):
     settings = from_mapping({"output": "r", "data": {"train": "x"}, "tune": {"base": "runs/none"}}, tmp_path)
     found = certify(recipe(tmp_path, "[clean: {}]"), train=settings)
     assert any("there is no such model" in refusal.reason for refusal in found.refusals)
+
+
+def test_a_base_is_looked_for_only_where_paths_are_checked(tmp_path):
+    (tmp_path / "raw.jsonl").write_text('{"text": "x"}\n')
+    text = """
+name: letters
+sources: [{name: mail, path: raw.jsonl, private: true}]
+output: {path: out}
+privacy: {population: people, units: 1000, epsilon: 8, delta: 1.0e-6}
+train:
+  tune: {base: runs/none, method: lora}
+  batch: {rows: 8}
+  data: {length: 16}
+  privacy: {epsilon: 6}
+"""
+    missing = r"there is no such model \(.*runs/none\)"
+    with pytest.raises(RecipeError, match=missing):
+        loads(text, "letters.yaml", tmp_path)
+    unchecked = loads(text, "letters.yaml", tmp_path, check_paths=False)
+    with pytest.raises(RecipeError, match=missing):  # before it runs
+        guard(unchecked)
+    steps = text.replace("output:", "steps: [exact]\noutput:")
+    with pytest.raises(RecipeError, match=r"`exact` \(cross\)"):
+        loads(steps, "letters.yaml", tmp_path, check_paths=False)
