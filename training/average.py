@@ -47,15 +47,9 @@ def part(node: Node) -> dict[str, Any]:
     if not party.model:
         raise RecipeError(f"{party.name}: an average needs `model`, this owner's run, in the party's settings.")
     output = party.results(job.job) / f"{job.job}.model"
-    with held(output):
-        return _part(node, output)
-
-
-def _part(node: Node, output: Path) -> dict[str, Any]:
-    job, party = node.job, node.party
-    last = checkpoint.newest(output)
-    if last is not None and checkpoint.read_state(last).get("average", {}).get("session") != job.session:
-        raise RecipeError(f"{output}: holds another run. Name another `output` in the settings of {party.name}.")
+    if output.exists():  # refused before anything is sent
+        with held(output):
+            _refuse_another_run(node, output)
     run = _chosen(node)
     state = checkpoint.read_state(run)
     settings = TrainSettings.model_validate(state["train"])
@@ -69,7 +63,9 @@ def _part(node: Node, output: Path) -> dict[str, Any]:
         raise DatasetError(f"{run}: holds other parameters than its settings say. Name another run.")
     update = np.concatenate([(trained[n].double() - p.detach().double()).flatten().numpy() for n, p in start.items()])
     averaged = average.as_owner(node, update, _same(settings, state, vocabulary, model), stated(state))
-    result = _write(node, output, run, state, _moved(start, averaged.update), averaged)
+    with held(output):  # which makes the folder: a job that was refused leaves none
+        _refuse_another_run(node, output)  # it may have been written meanwhile
+        result = _write(node, output, run, state, _moved(start, averaged.update), averaged)
     named = {
         o: {"epsilon": s.epsilon, "delta": s.delta} for o, s in averaged.owners.items() if s.private and s.certified
     }
@@ -82,6 +78,12 @@ def _part(node: Node, output: Path) -> dict[str, Any]:
         "result": str(output),
         "checkpoint": str(result),
     }
+
+
+def _refuse_another_run(node: Node, output: Path) -> None:
+    last = checkpoint.newest(output)
+    if last is not None and checkpoint.read_state(last).get("average", {}).get("session") != node.job.session:
+        raise RecipeError(f"{output}: holds another run. Name another `output` in the settings of {node.party.name}.")
 
 
 def _chosen(node: Node) -> Path:

@@ -9,7 +9,7 @@ import pytest
 from corpusmill.privacy.secure import average
 from corpusmill.privacy.secure.average import Statement, opened, sealed, settings_of
 from corpusmill.privacy.secure.settings import Average, Job, Parties
-from corpusmill.transforms.errors import PrivacyError, ProtocolError, RecipeError
+from corpusmill.transforms.errors import LockedError, PrivacyError, ProtocolError, RecipeError
 from tests.privacy.secure import averages
 from tests.privacy.secure.averages import METHODS, PARTS, WEIGHTS, job, logits, plain, tensors, went_well
 from tests.privacy.secure.parties import OWNERS, Killed, Threads, hurry
@@ -21,6 +21,7 @@ torch = pytest.importorskip("torch")
 
 from corpusmill.training import build, checkpoint, loop  # noqa: E402
 from corpusmill.training.average import part  # noqa: E402
+from corpusmill.training.output_lock import held  # noqa: E402
 
 LONG = os.environ.get("FAULTS") == "long"
 runs, joined, shards, tokenizer = averages.runs, averages.joined, averages.shards, averages.tokenizer
@@ -165,6 +166,15 @@ def test_a_lost_owner_is_left_out_and_too_few_are_refused(joined, runs):
     assert "unmask" not in {r["kind"] for o in OWNERS for r in parties.setup.transcript(o)}
 
 
+def test_an_output_that_another_run_writes_is_refused(joined):
+    parties = joined(job(), "lora")
+    with held(parties.party("north").results("round-1") / "round-1.model"):
+        found = parties.run({"north": part})
+    assert isinstance(found["north"], LockedError)
+    assert not list(parties.setup.folder.glob("state-north/*/transcript.jsonl"))
+    assert not list(parties.setup.folder.glob("state-north/*/*.model/checkpoints"))
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_runs_from_another_base_or_of_another_kind_are_refused_by_name(joined, runs, tmp_path, method):
     text, words = runs["shards"], runs["tokenizer"]
@@ -234,7 +244,7 @@ def test_what_could_overflow_or_moved_too_far_is_refused(joined):
         ({"parties": {"key_holder": "north"}}, "goes with `average.method: encrypted`"),
         ({"weights": {"north": 1, "south": 1}}, "names each owner once, or none: look at east"),
         ({"weights": {**WEIGHTS, "south": 0}}, "weights must be above 0"),
-        ({"weights": {**WEIGHTS, "south": float("nan")}}, "weights must be above 0"),
+        ({"weights": {**WEIGHTS, "south": float("nan")}}, "`south`: input should be a finite number"),
         ({"weights": {**WEIGHTS, "south": 3e6 + 1}}, "a million times the smallest"),
     ],
 )
