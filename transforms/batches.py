@@ -11,6 +11,7 @@ that it needs, so that many readers share a file without reading all of it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import struct
@@ -78,7 +79,8 @@ class BatchWriter:
 
     def discard(self) -> None:
         """Leave nothing behind that was not closed; to be called at the end in any case."""
-        self._sink.close()
+        with contextlib.suppress(OSError):  # of a full disk, which a write has already reported with the file's name
+            self._sink.close()
         self._file.discard()
 
     def __enter__(self) -> BatchWriter:

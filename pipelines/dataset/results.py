@@ -172,7 +172,7 @@ class Store:
         return tasks
 
     def listing(self) -> dict[str, str]:
-        """Digests of source files seen before, by "path|size|stamp"."""
+        """Digests of source files seen before, by `corpusmill.transforms.sources.files.listed_as`."""
         record = self._read(os.path.join(self.root, "listing.json"))
         return record["digests"] if record else {}
 

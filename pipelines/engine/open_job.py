@@ -13,6 +13,7 @@ from corpusmill.pipelines.engine import staging
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.pipelines.recipe.model import Recipe
 from corpusmill.transforms.manifest import Input, snapshot_numbers
+from corpusmill.transforms.sources.files import listed_as
 from corpusmill.transforms.sources.listing import list_files
 from corpusmill.transforms.sources.splits import Split, make_splits
 
@@ -40,7 +41,7 @@ def open_job(recipe: Recipe, before: list[Input] | None = None) -> Job:
             left_out.append(
                 {"source": spec.name, "files": len(unknown), "example": _shown(unknown[0], str(recipe.base_dir))}
             )
-        keys = [f"{f.path}|{f.size}|{f.stamp}" for f in files]
+        keys = [listed_as(f.path, f.size, f.stamp) for f in files]
         seen.update({key: cache[key] for key in keys if key in cache})
         inputs += [
             {"source": spec.name, "path": _shown(f.path, str(recipe.base_dir)), "size": f.size, "digest": f.digest}

@@ -23,6 +23,7 @@ from corpusmill.pipelines.engine.task import Task
 from corpusmill.transforms.exchange import shard_names
 from corpusmill.transforms.generate.cache import REQUESTS
 from corpusmill.transforms.generate.model import cache_in
+from corpusmill.transforms.sources.splits import put_stamps
 
 KINDS: dict[Kind, Callable[[Task], Outcome]] = {
     "pass": pass_tasks.run_pass,
@@ -81,6 +82,8 @@ def _load(job: Job, task_list: str) -> tuple[TaskList, np.ndarray | None]:
             if len(_lists) >= KEPT_LISTS:
                 _lists.clear()
             shared = job.store.load_task_list(task_list)
+            if "units" in shared:
+                put_stamps(shared["units"], job.store.listing())
             asked = "told" in shared and "shards" in shared
             _lists[key] = (shared, shard_names([s["content"] for s in shared["shards"]]) if asked else None)
         return _lists[key]

@@ -263,7 +263,7 @@ HELD = """if True:
     import sys, threading
     from corpusmill.pipelines import cli
     from corpusmill.pipelines.dataset import results
-    came, finish, terminate = threading.Event(), results.Store.finish, cli._Interrupts._terminate
+    came, finish, terminate = threading.Event(), results.Store.finish, cli._Signals._terminate
     def held(self, request, outcome):
         finish(self, request, outcome)
         print("stored", flush=True)
@@ -271,7 +271,7 @@ HELD = """if True:
     def told(self, *signal):
         came.set()
         terminate(self, *signal)
-    results.Store.finish, cli._Interrupts._terminate = held, told
+    results.Store.finish, cli._Signals._terminate = held, told
     cli.main()
 """
 """A command that does not go on behind its first outcome until it got a SIGTERM."""

@@ -26,8 +26,8 @@ class FileRef:
 @dataclass(frozen=True, order=True)
 class Part:
     """A file or a range of one. begin, end: row groups (Parquet), record batches (Arrow file), bytes (plain JSONL: the lines
-    that begin there), else 0 and the size; whole: the range is the file; stamp: that of the file's
-    listing, or empty if the digest is not one of content."""
+    that begin there), else 0 and the size; whole: the range is the file; checked: the digest is one of the content, which the
+    file must still have; stamp: that of the file's listing, or empty where it is not known."""
 
     path: str
     name: str
@@ -36,7 +36,13 @@ class Part:
     begin: int
     end: int
     whole: bool
+    checked: bool = False
     stamp: str = ""
+
+
+def listed_as(path: str, size: int, stamp: str) -> str:
+    """The name under which a listing remembers the digest of a file."""
+    return f"{path}|{size}|{stamp}"
 
 
 def compression_of(path: str) -> str:

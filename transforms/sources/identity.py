@@ -17,8 +17,8 @@ T = TypeVar("T")
 def unchanged(part: Part, batches: Iterator[T], grows: bool) -> Iterator[T]:
     """`batches`, read from a part; after the last one, the file is known to be the one that was listed.
 
-    Size, times and inode are compared. Where they differ (another machine has its own copy, a log has grown), the content
-    decides. A fault of the content counts only if the content is that of the listing.
+    Size, times and inode are compared. Where they differ or are not known (another machine has its own copy, a log has grown),
+    the content decides. A fault of the content counts only if the content is that of the listing.
 
     Args:
         grows: the format reads front to back and no further than the listed size, so that lines may be appended.
@@ -26,7 +26,7 @@ def unchanged(part: Part, batches: Iterator[T], grows: bool) -> Iterator[T]:
     Raises:
         ChangedFileError: the file was written, replaced, cut or removed after it was listed.
     """
-    if not part.stamp:
+    if not part.checked:
         yield from batches
         return
     before = _state(part)
@@ -42,7 +42,7 @@ def unchanged(part: Part, batches: Iterator[T], grows: bool) -> Iterator[T]:
 
 def check_unchanged(part: Part, grows: bool) -> None:
     """Raises ChangedFileError if the file of a part is not the one that was listed."""
-    if part.stamp and _state(part) != (part.size, part.stamp):
+    if part.checked and _state(part) != (part.size, part.stamp):
         _compare(part, grows)
 
 

@@ -9,7 +9,7 @@ import time
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import ChangedFileError, SourceError
 from corpusmill.transforms.sources import formats
-from corpusmill.transforms.sources.files import FileRef
+from corpusmill.transforms.sources.files import FileRef, listed_as
 from corpusmill.transforms.sources.opened import faults_of, open_file
 from corpusmill.transforms.sources.spec import SourceSpec
 from corpusmill.transforms.storage.local import last_change
@@ -43,7 +43,7 @@ def _digests(entries: list[storage.Entry], cache: dict[str, str]) -> dict[str, s
         known = storage.known_sha256(entry.uri)
         return known[:32] if known else content_digest(entry.uri, entry.size)
 
-    keys = {e.uri: f"{e.uri}|{e.size}|{e.stamp}" for e in entries}
+    keys = {e.uri: listed_as(e.uri, e.size, e.stamp) for e in entries}
     new = [e for e in entries if keys[e.uri] not in cache]
     begun = time.time()
     fresh = dict(zip([e.uri for e in new], storage.each(one, new, new[0].uri if new else ""), strict=True))
@@ -75,7 +75,7 @@ def list_files(
     """The files of a source, sorted by path, each once.
 
     Args:
-        cache: "path|size|stamp" to a digest; it is added to, so that an unchanged file is not read again.
+        cache: digests of content by `listed_as`; it is added to, so that an unchanged file is not read again.
         left_out: is added the files of folders and patterns that no format of `auto` knows.
 
     Raises:

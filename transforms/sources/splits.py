@@ -47,18 +47,32 @@ class Split:
         return sum(p.end - p.begin if self.reader.by_bytes else p.size for p in self.parts)
 
     def to_json(self) -> dict[str, Any]:
-        """As plain dicts and lists."""
-        parts = [asdict(p) for p in self.parts]
+        """As plain dicts and lists, without stamps: those of a copy of the file differ (`put_stamps`)."""
+        parts = [{k: v for k, v in asdict(p).items() if k != "stamp"} for p in self.parts]
         return {"source": self.source, "format": self.format, "parts": parts, "arrival": self.arrival}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Split:
-        """The inverse of `to_json`."""
+        """The inverse of `to_json`, with the stamps that `put_stamps` added."""
         return cls(data["source"], data["format"], tuple(Part(**p) for p in data["parts"]), data.get("arrival", 1))
 
 
+def put_stamps(splits: list[dict[str, Any]], digests: Mapping[str, str]) -> None:
+    """Add stamps to the parts of splits as JSON, where a listing knows a file of the same size and content.
+
+    Args:
+        digests: digests of content by `listed_as`. The files it does not know are compared by their content.
+    """
+    stamps = {}
+    for listed, digest in digests.items():
+        path, size, stamp = listed.rsplit("|", 2)
+        stamps[path, int(size), digest] = stamp
+    for part in (p for split in splits for p in split["parts"]):
+        part["stamp"] = stamps.get((part["path"], part["size"], part["digest"]), "")
+
+
 def _whole(f: FileRef) -> Part:
-    return Part(f.path, f.name, f.size, f.digest, 0, f.size, True, f.stamp)
+    return Part(f.path, f.name, f.size, f.digest, 0, f.size, True, bool(f.stamp), f.stamp)
 
 
 def _ranges(f: FileRef, target: int) -> list[Part]:
@@ -66,7 +80,7 @@ def _ranges(f: FileRef, target: int) -> list[Part]:
     ranges = formats.load(f.format).ranges(f.path, f.size, target)
     if len(ranges) < 2:
         return [_whole(f)]
-    return [Part(f.path, f.name, f.size, f.digest, begin, end, False, f.stamp) for begin, end in ranges]
+    return [Part(f.path, f.name, f.size, f.digest, begin, end, False, bool(f.stamp), f.stamp) for begin, end in ranges]
 
 
 def _grouped(files: Iterable[FileRef], target: int) -> list[tuple[Part, ...]]:

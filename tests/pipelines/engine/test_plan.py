@@ -1,7 +1,9 @@
+from corpusmill.pipelines.dataset.results import Store
+from corpusmill.pipelines.engine import tasks
 from corpusmill.pipelines.engine.plan import make
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
-from corpusmill.transforms.sources import listing
+from corpusmill.transforms.sources import identity, listing
 from tests.corpora import rows, write_recipe, write_shards
 
 STEPS = [{"gopher-quality": {"min_words": 5}}, {"exact": {}}]
@@ -49,3 +51,17 @@ def test_files_that_did_not_change_are_not_read_again(tmp_path, monkeypatch):
     monkeypatch.setattr(listing, "content_digest", lambda path, size: read.append(path) or "0" * 32)
     make(load(recipe), 1)
     assert read == [str(fresh)]
+
+
+def test_a_run_reads_the_content_of_a_file_that_is_as_it_was_listed_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "SETTLED", -1e9)  # as if the files were old
+    write_shards(tmp_path / "raw", rows(50), 2)
+    compared = []
+    monkeypatch.setattr(identity, "_compare", lambda part, grows: compared.append(part))
+    run(load(write_recipe(tmp_path, STEPS)))
+    assert compared == []
+    (tmp_path / "out" / ".corpusmill" / "listing.json").unlink()
+    monkeypatch.setattr(Store, "listing", lambda store: {})
+    monkeypatch.setattr(tasks, "_lists", {})
+    run(load(write_recipe(tmp_path, [{"length": {"min_chars": 1}}])))
+    assert {part.name for part in compared} == {"part-000.parquet", "part-001.parquet"}

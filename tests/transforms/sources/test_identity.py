@@ -13,7 +13,7 @@ from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.listing import list_files
 from corpusmill.transforms.sources.read import read_split
 from corpusmill.transforms.sources.spec import SourceSpec
-from corpusmill.transforms.sources.splits import make_splits
+from corpusmill.transforms.sources.splits import Split, make_splits
 from corpusmill.transforms.storage.objects import objects
 from corpusmill.transforms.storage.ranged import Ranged
 from tests.transforms.sources.made import write
@@ -37,9 +37,12 @@ def _other(tmp_path, name):
     return _lines("a"), _lines("b")
 
 
-def _read(spec, files):
-    bad = BadRows("s")
-    return [t for s in make_splits(spec, files) for b in read_split(s, spec, bad) for t in b["text"].to_pylist()], bad
+def _read(spec, files, stored=False):
+    """(texts, BadRows) of the files, whose splits may have been stored."""
+    bad, splits = BadRows("s"), make_splits(spec, files)
+    if stored:
+        splits = [Split.from_json(s.to_json()) for s in splits]
+    return [t for s in splits for b in read_split(s, spec, bad) for t in b["text"].to_pylist()], bad
 
 
 CHANGES = {
@@ -50,10 +53,11 @@ CHANGES = {
 }
 
 
+@pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("skip", ["error", "skip"])
 @pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz", "a.parquet", "a.txt"])
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_file_that_changed_after_the_listing_stops_the_run(tmp_path, name, change, skip):
+def test_a_file_that_changed_after_the_listing_stops_the_run(tmp_path, name, change, skip, stored):
     old, new = _other(tmp_path, name)
     path = tmp_path / "raw" / name
     path.parent.mkdir()
@@ -63,7 +67,7 @@ def test_a_file_that_changed_after_the_listing_stops_the_run(tmp_path, name, cha
     files = list_files(spec, str(tmp_path))
     CHANGES[change](path, old, new)
     with pytest.raises(ChangedFileError, match=r"run the same command again") as error:
-        _read(spec, files)
+        _read(spec, files, stored)
     assert str(path) in str(error.value)
 
 

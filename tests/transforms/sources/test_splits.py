@@ -1,4 +1,5 @@
 import json
+import os
 import random
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ from corpusmill.transforms.errors import SourceError
 from corpusmill.transforms.sources import listing
 from corpusmill.transforms.sources.listing import list_files
 from corpusmill.transforms.sources.spec import SourceSpec
-from corpusmill.transforms.sources.splits import make_splits
+from corpusmill.transforms.sources.splits import Split, make_splits, put_stamps
 from tests.transforms.sources.made import read_source, write
 
 
@@ -116,3 +117,28 @@ def test_files_of_a_folder_that_no_format_knows_are_named(tmp_path):
     left_out = []
     assert [f.name for f in list_files(_spec("."), str(tmp_path), {}, left_out)] == ["a.jsonl"]
     assert left_out == [str(tmp_path / n) for n in ("b.jsonl.zstd", "c.bin", "d.jsonl.lzma")]
+
+
+def test_stored_splits_do_not_depend_on_the_times_and_inodes_of_files(tmp_path):
+    stored = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.jsonl").write_text('{"text": "a"}\n')
+        os.utime(tmp_path / folder / "x.jsonl", ns=(len(stored), len(stored)))
+        (tmp_path / folder).rename(tmp_path / "raw")
+        spec = _spec("raw")
+        stored.append([s.to_json() for s in make_splits(spec, list_files(spec, str(tmp_path)))])
+        (tmp_path / "raw").rename(tmp_path / folder)
+    assert stored[0] == stored[1]
+
+
+def test_stored_splits_get_the_stamps_of_the_listing_that_has_the_same_content(tmp_path, monkeypatch):
+    monkeypatch.setattr(listing, "SETTLED", -1e9)  # as if the file were old
+    (tmp_path / "x|y.jsonl").write_text('{"text": "a"}\n')
+    spec, digests = _spec("."), {}
+    splits = make_splits(spec, list_files(spec, str(tmp_path), digests))
+    stored = [s.to_json() for s in splits]
+    put_stamps(stored, digests)
+    assert [Split.from_json(s) for s in stored] == splits
+    put_stamps(stored, dict.fromkeys(digests, "another digest"))
+    assert [p.stamp for s in stored for p in Split.from_json(s).parts] == [""]
