@@ -26,6 +26,7 @@ from corpusmill.transforms.errors import (
 
 _ERRNO = re.compile(r"\[errno (\d+)\]", re.IGNORECASE)
 _ALLOCATION = re.compile(r"size (\d+) failed")
+_MORE_FILES = "raise the limit (`ulimit -n 4096`), or use fewer --workers"
 _PLAUSIBLE = 4 << 30
 """Bytes up to which an allocation that failed is blamed on the machine, not on the number in the file."""
 
@@ -59,7 +60,8 @@ def fault(path: str, error: BaseException, what: str) -> BadFileError | Unreadab
     """The error to raise for `error`, met while `path` was read; `what` says what is wrong if its content is to blame."""
     reason = passing(error)
     if reason:
-        return UnreadableFileError(path, f"cannot be read ({reason})")
+        limited = reason in (os.strerror(errno.EMFILE), os.strerror(errno.ENFILE))
+        return UnreadableFileError(path, f"cannot be read ({reason})", _MORE_FILES if limited else "")
     return BadFileError(path, f"{what} ({first_line(error)})")
 
 

@@ -2,6 +2,7 @@
 
 import errno
 import io
+import os
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -89,3 +90,12 @@ def test_a_file_that_is_gone_or_refused_is_no_bad_file(tmp_path):
         raise PermissionError(errno.EACCES, "Permission denied", "x")
     with pytest.raises(BadFileError, match="is corrupt"), faults_of("x", "is corrupt"):
         raise OSError("Corrupt snappy compressed data.")
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE])
+def test_a_limit_of_open_files_is_named_with_its_remedy(number):
+    with (
+        pytest.raises(UnreadableFileError, match=r"a\.txt: cannot be read \(.*ulimit -n"),
+        faults_of("a.txt", "is broken"),
+    ):
+        raise OSError(number, os.strerror(number), "a.txt")
