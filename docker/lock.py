@@ -15,7 +15,11 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-EXTRAS = {"cluster": ("text", "tokens", "s3", "dask"), "dataflow": ("text", "tokens", "gcp"), "build": None}
+EXTRAS = {
+    "cluster": ("text", "scorer", "tokens", "s3", "dask"),
+    "dataflow": ("text", "scorer", "tokens", "gcp"),
+    "build": None,
+}
 """Lock -> the extras of pyproject.toml that it holds besides the dependencies; None: the build requirements alone."""
 PYTHON = "3.11"
 PLATFORMS = ("x86_64-manylinux_2_28", "aarch64-manylinux_2_28")

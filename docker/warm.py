@@ -37,6 +37,7 @@ PARAGRAPHS = [
     "Share this page\n12345\n3 likes\nThat is all there is to say of it, and of the dog that has no name!",
 ]
 STEPS: list[Any] = [
+    "extract",
     "clean",
     {"clean": {"markup": "markdown", "collapse_spaces": True}},
     {"language": {"min_score": 0.1}},

@@ -64,8 +64,11 @@ def test_a_lock_holds_what_is_needed_and_no_more(name):
 
 @pytest.mark.parametrize("name", EXTRAS)
 def test_versions_are_those_of_the_constraints(name):
-    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line)
-    pins = {canonicalize_name(package): version for package, version in pins.items()}
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    constraints = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    constraints = [c for c in constraints if not c.marker or c.marker.evaluate(IMAGE)]
+    pins = {canonicalize_name(c.name): str(c.specifier).removeprefix("==") for c in constraints}
+    assert len(pins) == len(constraints), "constraints.txt pins a package twice for the image"
     for package, (version, _) in locked(name).items():
         assert pins.get(package) == version, f"{package}: run `make lock`"
 

@@ -48,7 +48,10 @@ def _logits(words: Any, n: int, order: int, weights: Any, bias: Any, slots: Any,
 
 @njit(inline="always")
 def _softmax(values: Any) -> None:
-    top = values.max()
+    # no `values.max()`: numba would call a helper of its own, which an object file cannot hold
+    top = values[0]
+    for k in range(1, len(values)):
+        top = max(top, values[k])
     total = 0.0
     for k in range(len(values)):
         values[k] = np.exp(values[k] - top)
