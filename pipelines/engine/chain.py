@@ -105,16 +105,16 @@ class Chain:
         self._scores: dict[str, list[pa.RecordBatch]] = {}
 
     def run(
-        self, batch: pa.RecordBatch, rows: np.ndarray | None = None, told: pa.Table | None = None
+        self, batch: pa.RecordBatch, rows: np.ndarray | None = None, decisions: pa.Table | None = None
     ) -> pa.RecordBatch:
-        """The batch after all steps. rows, told: for the head group, see `Group.apply`."""
+        """The batch after all steps. rows, decisions: for the head group, see `Group.apply`."""
         counts = iter(self.counts)
         if self._head:
             count = next(counts)
             if batch.num_rows:
-                if rows is None or told is None:
+                if rows is None or decisions is None:
                     raise EngineError(f"{self._where}: a pass behind {self._head[0]} was run without its decisions")
-                batch = self._apply(self._head[1], count, batch, rows, told)
+                batch = self._apply(self._head[1], count, batch, rows, decisions)
         for (name, transform, rng), count in zip(self._steps, counts, strict=True):
             count.rows_in += batch.num_rows
             count.bytes_in += text_bytes(batch)
@@ -180,12 +180,12 @@ class Chain:
         """Side tables of filters that keep their scores: one row a document that entered the filter."""
         return {step: pa.Table.from_batches(batches) for step, batches in self._scores.items()}
 
-    def route(self, name: str, group: Group, batch: pa.RecordBatch, told: pa.Table, seed: int) -> Routed:
+    def route(self, name: str, group: Group, batch: pa.RecordBatch, decisions: pa.Table, seed: int) -> Routed:
         """Where a moving group sends the rows of a batch, with its accounting."""
         if not self.counts:
             self.counts.append(Count(name, "group"))
         count = self.counts[0]
-        routed = group.route(batch, told, Keyed(seed, name))
+        routed = group.route(batch, decisions, Keyed(seed, name))
         gone = routed.applied
         if len(gone.dropped):
             lost = batch.take(pa.array(gone.dropped))
@@ -200,11 +200,11 @@ class Chain:
         return routed
 
     def _apply(
-        self, group: Group, count: Count, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table
+        self, group: Group, count: Count, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table
     ) -> pa.RecordBatch:
         count.rows_in += batch.num_rows
         count.bytes_in += text_bytes(batch)
-        applied: Applied = group.apply(batch, rows, told)
+        applied: Applied = group.apply(batch, rows, decisions)
         if len(applied.dropped):
             gone = batch.take(pa.array(applied.dropped))
             self._note(count, gone, pa.array(applied.reasons, pa.string()), applied.values, applied.survivors)

@@ -23,15 +23,14 @@ def step_fingerprint(step: Step | GroupStep) -> list[Any]:
     return [step.name, step.transform.fingerprint()]
 
 
-def pass_content(fingerprint: list[Any], content: str, told: pa.Table, wire: str) -> str:
-    """Names the result of a pass over a staged shard by all that decides it: of what the shards are told, that which this
-    shard is told."""
-    return request_of("content", fingerprint, content, logical_digest(told), wire)
+def pass_content(fingerprint: list[Any], content: str, decisions: pa.Table, wire: str) -> str:
+    """Name of the result of a pass over a staged shard, made of all that decides it. decisions: those about this shard."""
+    return request_of("content", fingerprint, content, logical_digest(decisions), wire)
 
 
-def keys_content(group: list[Any], rnd: int, content: str, told: pa.Table) -> str:
-    """The same of a later round's keys."""
-    return request_of("keys content", group, rnd, content, logical_digest(told))
+def keys_content(group: list[Any], rnd: int, content: str, decisions: pa.Table) -> str:
+    """Name of the keys that a shard sends in a later round."""
+    return request_of("keys content", group, rnd, content, logical_digest(decisions))
 
 
 def source_fingerprint(spec: SourceSpec) -> str:

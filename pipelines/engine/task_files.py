@@ -21,9 +21,9 @@ class KeyRows:
         self._batches: list[pa.RecordBatch] = []
         self._schema: pa.Schema | None = None
 
-    def add(self, batch: pa.RecordBatch, rows: np.ndarray, told: pa.Table | None = None) -> None:
+    def add(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None = None) -> None:
         """The rows that the group sends for a batch, see `Group.keys`."""
-        keys = self._group.keys(self._round, batch, rows, told)
+        keys = self._group.keys(self._round, batch, rows, decisions)
         self._schema = keys.schema
         if keys.num_rows:
             self._batches.append(keys)

@@ -1,4 +1,4 @@
-"""How a job's graph is run: on which engine, with which Beam options, and how its faults are told.
+"""How a job's graph is run: on which engine, with which Beam options, and how its faults become errors.
 
     local      threads of this process, or with `-- --direct_running_mode=multi_processing` processes of this machine
     dask       a Dask cluster: `-- --dask_client_address=tcp://host:8786`, or worker processes started for the run
@@ -94,9 +94,9 @@ def run_stages(job: Job, workers: int | None, runner: str, options: Sequence[str
         cause = take_failure(job)
         if cause is not None:
             raise cause from None
-        told = explain(error, job.dataset)
-        if isinstance(told, CorpusmillError):
-            raise told from error.__cause__
+        explained = explain(error, job.dataset)
+        if isinstance(explained, CorpusmillError):
+            raise explained from error.__cause__
         raise CorpusmillError(f"{failed(runner, error)} Finished shards are kept: the same command goes on.") from error
 
 

@@ -246,8 +246,8 @@ def _kill_group(pid: int) -> None:
 
 
 def _quiet(read: Callable[..., None]) -> Callable[..., None]:
-    """`read` without the trace of a connection that its worker has broken, or of an answer that came behind the death's: the
-    death is told, they are not."""
+    """`read` without the traces of a connection that a dying worker breaks, and of answers that come after its death: the
+    death itself is reported."""
 
     def reading(*args: Any) -> None:
         with contextlib.suppress(grpc.RpcError, KeyError):

@@ -59,9 +59,9 @@ def submit(recipe: Recipe, runner: str, workers: int | None = None, options: Seq
                 storage.remove(submissions.path_of(job.dataset, run))
             raise
         except Exception as error:  # an answer may be lost on its way: then the job runs, and the note must stay
-            told = explain(error, job.dataset)
-            if told is not error:
-                raise told from error
+            explained = explain(error, job.dataset)
+            if explained is not error:
+                raise explained from error
             raise CorpusmillError(
                 f"{failed(runner, error)} Look whether it has a job of run {run} all the same; if not, submit again."
             ) from error
