@@ -287,6 +287,7 @@ def purge(dataset: str) -> list[int]:
             lock.confirm(dataset)
             storage.write_atomic(os.path.join(dataset, manifest_name(number)), manifest_bytes(new))
             changed.append(number)
+        lineage.record(Dataset(dataset))  # the rewritten snapshots, too, as a purge that goes on behind a death does
         forget_answers(reader, forgotten)
         without_messages(dataset)
         gc.sweep(dataset, gc.listed(Dataset(dataset), [], purge=True))
