@@ -25,7 +25,17 @@ def features(blocks: Blocks, title: str) -> np.ndarray:
     """float32 [n, WIDTH]. `title` is the page's: a heading that repeats it is where the main content often begins."""
     words = np.frombuffer(title.lower().encode()[:400], np.uint8)
     kinds = tags.tables()[1]
-    return _features(blocks.text, blocks.values, blocks.words, blocks.own, blocks.parents, blocks.kinds, kinds, words)
+    hashes, shapes = _hashes(blocks.text, blocks.values, blocks.own, blocks.parents, blocks.kinds)
+    # counted here: numba's sort needs a helper of numba's own, which an object file cannot hold
+    repeats, alike = _equal(hashes), _equal(shapes)
+    tree = blocks.parents, blocks.kinds
+    return _features(blocks.text, blocks.values, blocks.words, blocks.own, *tree, shapes, repeats, alike, kinds, words)
+
+
+def _equal(keys: np.ndarray) -> np.ndarray:
+    """int64 [n]: how many keys equal each key."""
+    _, which, counts = np.unique(keys, return_inverse=True, return_counts=True)
+    return counts[which].astype(np.int64)
 
 
 @njit(nogil=True, cache=True)
@@ -34,15 +44,44 @@ def _ratio(a: Any, b: Any) -> float:
 
 
 @njit(nogil=True, cache=True)
+def _hashes(text: Any, values: Any, own: Any, parents: Any, element_tags: Any) -> Any:
+    """(uint64 [n] of each block's text, uint64 [n] of its path of tags)."""
+    n = len(values)
+    hashes = np.zeros(n, np.uint64)
+    shapes = np.zeros(n, np.uint64)
+    for b in range(n):
+        e = values[b, 3]
+        h = np.uint64(14695981039346656037)
+        for i in range(values[b, 0], values[b, 1]):
+            h = (h ^ np.uint64(text[i])) * np.uint64(1099511628211)
+        hashes[b] = h
+        # the path of tags of the innermost elements, with the words of their class names
+        h = own[b]
+        for _ in range(6):
+            h = (h ^ np.uint64(element_tags[e] + 2)) * np.uint64(1099511628211)
+            e = parents[e]
+        shapes[b] = h
+    return hashes, shapes
+
+
+@njit(nogil=True, cache=True)
 def _features(
-    text: Any, values: Any, words: Any, own: Any, parents: Any, element_tags: Any, kinds: Any, title: Any
+    text: Any,
+    values: Any,
+    words: Any,
+    own: Any,
+    parents: Any,
+    element_tags: Any,
+    shapes: Any,
+    repeats: Any,
+    alike: Any,
+    kinds: Any,
+    title: Any,
 ) -> Any:
     n, elements = len(values), len(parents)
     out = np.zeros((n, WIDTH), np.float32)
     # sums over each element: bytes, linked bytes, words, stops, blocks, bytes of paragraphs, longest block
     sums = np.zeros((elements, 7), np.float64)
-    hashes = np.zeros(n, np.uint64)
-    shapes = np.zeros(n, np.uint64)
     for b in range(n):
         e = values[b, 3]
         size = values[b, 1] - values[b, 0]
@@ -54,29 +93,12 @@ def _features(
         if values[b, 7] > 0 and size > 40 and 2 * values[b, 5] < size:
             sums[e, 5] += size
         sums[e, 6] = max(sums[e, 6], size)
-        h = np.uint64(14695981039346656037)
-        for i in range(values[b, 0], values[b, 1]):
-            h = (h ^ np.uint64(text[i])) * np.uint64(1099511628211)
-        hashes[b] = h
-        # the path of tags of the innermost elements, with the words of their class names
-        h = own[b]
-        for _ in range(6):
-            h = (h ^ np.uint64(element_tags[e] + 2)) * np.uint64(1099511628211)
-            e = parents[e]
-        shapes[b] = h
     for e in range(elements - 1, 0, -1):
         p = parents[e]
         for c in range(6):
             sums[p, c] += sums[e, c]
         sums[p, 6] = max(sums[p, 6], sums[e, 6])
     total = sums[0]
-    order = np.argsort(hashes)
-    repeats = np.ones(n, np.int64)
-    _count(hashes, order, repeats)
-    order = np.argsort(shapes)
-    alike = np.ones(n, np.int64)
-    _count(shapes, order, alike)
-    # bytes of blocks of one shape
     at_title: Any = -1
     at_heading: Any = -1
     for b in range(n):
@@ -189,19 +211,6 @@ def _features(
             row[c + bit] = (words[b] >> np.uint64(bit)) & np.uint64(1)
             row[c + _WORDS + bit] = (own[b] >> np.uint64(bit)) & np.uint64(1)
     return out
-
-
-@njit(nogil=True, cache=True)
-def _count(keys: Any, order: Any, counts: Any) -> None:
-    """counts[i]: how many keys equal keys[i]; `order` sorts the keys."""
-    i = 0
-    while i < len(order):
-        j = i
-        while j < len(order) and keys[order[j]] == keys[order[i]]:
-            j += 1
-        for x in range(i, j):
-            counts[order[x]] = j - i
-        i = j
 
 
 @njit(nogil=True, cache=True)
