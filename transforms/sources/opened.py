@@ -70,9 +70,12 @@ def faults_of(path: str, what: str) -> Iterator[None]:
     """In this block, errors of Arrow, of codecs and of the system become BadFileError or UnreadableFileError."""
     try:
         yield
+    # first and alone: a reader may be closed while the interpreter ends, when other names are gone
+    except GeneratorExit:
+        raise
     except FileNotFoundError as error:
         raise ChangedFileError(path, "is gone since it was listed") from error
-    except (CorpusmillError, GeneratorExit) as error:
+    except CorpusmillError as error:
         if not isinstance(error, StoreError):
             raise
         raise fault(path, error, what) from error
