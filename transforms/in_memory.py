@@ -139,8 +139,9 @@ def _grouped(group: Group, batches: list[pa.RecordBatch], rng: Keyed) -> list[pa
     places = [np.arange(a, b, dtype=np.uint32) for a, b in zip(begins[:-1], begins[1:])]
     decisions: pa.Table | None = None
     for number in range(group.rounds):
+        whole = number - 1 in group.broadcast
         sent = [
-            group.keys(number, batch, rows, None if decisions is None else _about(decisions, rows))
+            group.keys(number, batch, rows, decisions if decisions is None or whole else _about(decisions, rows))
             for batch, rows in zip(batches, places, strict=True)
         ]
         keys = pa.Table.from_batches(sent)

@@ -213,10 +213,7 @@ class Select(Group):
 
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
         at = np.searchsorted(rows, decisions["row"].to_numpy()).astype(np.int64)
-        kept = np.ones(batch.num_rows, np.bool_)
-        kept[at] = False
-        weights, n = decisions["weight"].to_pylist(), len(at)
-        return Applied(batch.filter(pa.array(kept)), at, ["not-selected"] * n, weights, [None] * n)
+        return Applied.without(batch, at, ["not-selected"] * len(at), decisions["weight"].to_pylist())
 
     def _pool(self, batch: pa.RecordBatch) -> np.ndarray:
         """bool [n]: which documents are not the target's."""

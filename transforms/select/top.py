@@ -95,8 +95,6 @@ class Top(Group):
 
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
         at = np.searchsorted(rows, decisions["row"].to_numpy()).astype(np.int64)
-        kept = np.ones(batch.num_rows, np.bool_)
-        kept[at] = False
         values = decisions["value"].to_numpy()
         reasons = np.where(np.isnan(values), "no-value", "below-top").tolist()
-        return Applied(batch.filter(pa.array(kept)), at, reasons, values.tolist(), [None] * len(at))
+        return Applied.without(batch, at, reasons, values.tolist())

@@ -157,3 +157,11 @@ def test_a_recipe_selects_the_same_documents_with_any_workers(tmp_path):
         assert len(kept) == 50
         assert sum(i.startswith("x") for i in kept) == 20
     assert len(contents) == 1
+
+
+def test_a_table_of_several_batches_in_memory_is_decided_as_in_a_run(target):
+    table = documents(
+        POOL * 20, ids=[f"d{i:05d}" for i in range(len(POOL) * 20)]
+    )  # more rows than a batch in memory holds
+    step = Select(like=target, share=0.2)
+    assert sorted(step(table)["id"].to_pylist()) == run(step, cut(table, shards=3)).kept
