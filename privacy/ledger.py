@@ -123,6 +123,7 @@ class Ledger:
         line: dict[str, Any] = {"kind": "budget", "population": population, "unit": unit, "adjacency": ADJACENCY}
         line |= {"epsilon": epsilon, "delta": delta, "units": units, "order": filter_order(epsilon, delta)}
         line |= {"composition": composition} if composition != "fixed" else {}
+        line |= {"nonce": secrets.token_hex(16)}  # a ledger that is begun anew in the same second is another one
         empty = Note("", population, str(ledger.path.absolute()), 0, "")
         with _clear_errors(ledger.path):
             # a note of no line first: where it stands alone, a crash came before the budget was written

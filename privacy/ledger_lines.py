@@ -21,7 +21,7 @@ _KEYS = {
     "spend": {"event", "what", "by"},
 }
 _EVERY = {"kind", "at", "before"}
-_OPTIONAL = {"digest", "sources", "closes", "token", "order", "composition"}
+_OPTIONAL = {"digest", "sources", "closes", "token", "order", "composition", "nonce"}
 
 
 def sealed(line: dict[str, Any]) -> bytes:

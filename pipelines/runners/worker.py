@@ -23,6 +23,11 @@ def main() -> None:
     # the trace of what a unit raised goes to the runner, which tells it
     sdk_worker.print = lambda *words, **where: None  # type: ignore[attr-defined]
     sdk_worker_main.main(sys.argv)
+    # Readers that an error left open are not closed while the interpreter takes its modules apart: their `except` clauses would
+    # name classes that are gone.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(0)
 
 
 def _end_with_parent() -> None:
