@@ -137,6 +137,7 @@ def run(
     from corpusmill.pipelines.commands.train import print_result
     from corpusmill.pipelines.operations.left_out import left_out, sentences
     from corpusmill.pipelines.report.funnel import render
+    from corpusmill.pipelines.report.statistics import private_note
     from corpusmill.pipelines.report.terminal import styled
     from corpusmill.pipelines.runners import hidden_imports
 
@@ -159,6 +160,8 @@ def run(
         say(f"Nothing new: snapshot {result.snapshot} of {loaded.dataset} is what this recipe gives.{restored}")
     elif not as_json:
         say(render(result.funnel))
+        if note := private_note(result.manifest):
+            say(note)
         for sentence in sentences(unread):
             say(styled(f"! {sentence}.", "loss"))
         time = f"{duration(result.seconds)}, {duration(result.cpu_seconds)} of CPU"

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import click
 
 from corpusmill.pipelines.commands import DATASET, JSON, SNAPSHOT, print_json
 from corpusmill.pipelines.wording import say, some
+
+
+def _say_private(manifests: Sequence[Mapping[str, Any]]) -> None:
+    """Say below figures that they are of private text, where they are."""
+    from corpusmill.pipelines.report.statistics import private_note
+
+    for manifest in manifests:
+        if note := private_note(manifest):
+            say("\n" + note)
 
 
 @click.command()
@@ -19,7 +31,11 @@ def log(dataset: str, as_json: bool) -> None:
     opened = Dataset(dataset)
     manifests = [opened.manifest(n) for n in opened.numbers]
     snapshots = [s | {"notes": note} for s, note in zip(opened.snapshots(), notes(manifests), strict=True)]
-    print_json(snapshots) if as_json else say(render_log(snapshots))
+    if as_json:
+        print_json(snapshots)
+        return
+    say(render_log(snapshots))
+    _say_private(manifests[-1:])
 
 
 @click.command()
@@ -44,6 +60,7 @@ def show(dataset: str, snapshot: int | None, html: str | None, as_json: bool) ->
         print_json(manifest)
     elif not html:
         say(render_show(dataset, manifest))
+        _say_private([manifest])
         if manifest.get("mixture"):
             from corpusmill.pipelines.report import mixture
 
@@ -64,8 +81,13 @@ def diff(dataset: str, a: int, b: int, as_json: bool) -> None:
     from corpusmill.pipelines.dataset.snapshot import Dataset
     from corpusmill.pipelines.report.snapshot import render_diff
 
-    changes = Dataset(dataset).diff(a, b)
-    print_json(changes) if as_json else say(render_diff(changes))
+    opened = Dataset(dataset)
+    changes = opened.diff(a, b)
+    if as_json:
+        print_json(changes)
+        return
+    say(render_diff(changes))
+    _say_private([opened.manifest(b)])
 
 
 @click.command()

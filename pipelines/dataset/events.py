@@ -1,6 +1,8 @@
 """events.jsonl: one OpenLineage run event for each commit (openlineage.io, spec 2-0-2).
 
-An event carries a checksum, so that `verify` sees damage. What it says beside the time follows from the manifest.
+An event carries a checksum, so that `verify` sees damage. What it says beside the time follows from the manifest. Events go to
+servers. The event of a snapshot that holds private text therefore has no counts, no sizes and no digest of the text: a count tells
+whether one document is there, and a digest confirms a guess of all documents.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import time
 import uuid
 from typing import Any
 
+from corpusmill.privacy.certification import unguarded
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError
 from corpusmill.transforms.manifest import Manifest
@@ -23,12 +26,19 @@ _PRODUCER = "https://github.com/corpusmill/corpusmill"
 def event_of(manifest: Manifest) -> dict[str, Any]:
     """The event of a commit that ends now."""
     # the same snapshot has the same run id, so an event that is written after a crash is the event that the crash lost
-    run = str(uuid.uuid5(uuid.NAMESPACE_URL, manifest["digest"]))
-    size = sum(f["size"] for f in manifest["files"])
-    facets = {
-        "version": {"datasetVersion": str(manifest["number"])},
-        "outputStatistics": {"rowCount": manifest["documents"], "size": size},
-    }
+    private = unguarded(manifest)
+    named = f"{manifest['recipe_digest']}/{manifest['number']}" if private else manifest["digest"]
+    run = str(uuid.uuid5(uuid.NAMESPACE_URL, named))
+    facets: dict[str, Any] = {"version": {"datasetVersion": str(manifest["number"])}}
+    if private:
+        facets["corpusmill_private"] = {
+            "_producer": _PRODUCER,
+            "_schemaURL": f"{_PRODUCER}#private",
+            "note": f"holds {'; '.join(private)}: counts and sizes are left out",
+        }
+    else:
+        size = sum(f["size"] for f in manifest["files"])
+        facets["outputStatistics"] = {"rowCount": manifest["documents"], "size": size}
     event: dict[str, Any] = {
         "eventType": "COMPLETE",
         "eventTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

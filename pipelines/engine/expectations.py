@@ -32,9 +32,15 @@ def check(job: Job, funnel: Funnel, parent: Manifest | None) -> None:
     expect = job.recipe.expect
     failed = failures(expect, job, funnel, parent) if expect else []
     if failed:
+        private = [source.name for source in job.recipe.sources if source.private]
+        note = (
+            f" These figures are exact and of private text ({', '.join(private)}): not for publication."
+            if private
+            else ""
+        )
         raise ExpectationError(
             f"{job.dataset}: nothing was committed, because the next snapshot is not what `expect` demands: "
-            f"{'; '.join(failed)}. The work is kept. Mend the sources or steps; or, if this is right, run again with "
+            f"{'; '.join(failed)}.{note} The work is kept. Mend the sources or steps; or, if this is right, run again with "
             f"--set expect.{failed[0].split(':')[0]}=VALUE."
         )
 

@@ -73,6 +73,10 @@ def certify(
     settings = train if train is not None else getattr(recipe, "train", None)
     if settings is not None:
         _training(settings, recipe.name, recipe.base_dir, certification)
+    if getattr(recipe, "expect", None) is not None:
+        certification.assume(
+            "who sees whether a snapshot was committed may read the private text: `expect` decides by its exact figures"
+        )
     if unit != "document":
         certification.assume(
             f"each person has one value of `{unit}`: who has several is protected in each of them alone"

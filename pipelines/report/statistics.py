@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from corpusmill.pipelines.report.terminal import Column, table
 from corpusmill.pipelines.wording import count
+from corpusmill.privacy.certification import unguarded
 
 EXACT = (
     "The funnel counts private documents exactly, so show it only to those who may read them. These counts may be published; "
     "the funnel may not."
 )
+
+
+def private_note(manifest: Mapping[str, Any]) -> str:
+    """A line to print below figures of a snapshot that holds private text; "" for any other."""
+    text = unguarded(manifest)
+    return f"Not for publication: these figures are exact, and the text is private ({'; '.join(text)})." if text else ""
 
 
 def head(release: dict[str, Any]) -> str:

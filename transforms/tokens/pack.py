@@ -7,7 +7,8 @@ and gives rows; `documents` names the pieces of each row. The contract:
 - `report` is complete when the iterator is exhausted. Every document is then packed or dropped (`report.check`):
   documents = packed + dropped[empty] + dropped[min-fill]; `report.ledger()` lists the dropped ones.
 - Rows depend on the shard's documents, the fields, the recipe's seed and the step's name, not on the order or the batches
-  in which documents come, as long as ids differ and the shard holds at most `window_tokens` tokens.
+  in which documents come, as long as ids differ and the shard holds at most `window_tokens` tokens. With `separate` the whole
+  shard is one window of any size, so that the rows of one value never depend on the documents of another.
 - To take a document back out, drop or rebuild the rows whose `documents` name it.
 """
 
@@ -55,6 +56,7 @@ class Pack(Terminal):
     """
 
     name: ClassVar[str] = "pack"
+    version: ClassVar[int] = 2
     stability: ClassVar[Stability] = "cross"
     refusal: ClassVar[tuple[str, str]] = (
         "a row holds pieces of several units, and one document moves the rows of others",
@@ -77,7 +79,11 @@ class Pack(Terminal):
     )
     segments: bool = Field(True, description="write segment_ids and position_ids, which also follow from `documents`")
     special_in_text: bool = Field(False, description="special tokens written out in a text become their ids")
-    window_tokens: int = Field(1 << 25, ge=1 << 10, description="tokens packed together; bounds memory on huge shards")
+    window_tokens: int = Field(
+        1 << 25,
+        ge=1 << 10,
+        description="tokens packed together, which bounds memory on huge shards; with `separate` a shard is packed as a whole",
+    )
 
     @field_validator("separate")
     @classmethod
@@ -91,7 +97,7 @@ class Pack(Terminal):
 
     def reach(self, is_unit: Callable[[str], bool]) -> tuple[Stability, str]:
         if self.separate is not None and is_unit(self.separate):
-            return "unit", "all documents of a unit lie in one shard when they are packed, and in one window of it"
+            return "unit", "all documents of a unit lie in one shard when they are packed"
         return self.stability, ""
 
     def files(self) -> list[str]:
@@ -138,7 +144,7 @@ class Pack(Terminal):
             offsets, tokens = wrap(offsets, ids, bos, eos, tokenizer.dtype)
             held.append((_about(batch, self.separate), np.diff(offsets), tokens))
             waiting += len(tokens)
-            if waiting >= self.window_tokens:
+            if waiting >= self.window_tokens and self.separate is None:
                 yield from self._window(held, pad, rng, report)
                 held, waiting = [], 0
         if held:

@@ -104,3 +104,21 @@ def test_a_key_with_a_line_break_is_a_key_and_is_not_shown(monkeypatch, server):
     monkeypatch.setenv("OPENLINEAGE_API_KEY", "hidden\n")
     assert openlineage.send({})
     assert posted[0][2] == "Bearer hidden"
+
+
+def test_the_event_of_private_text_has_no_counts_and_does_not_depend_on_them(tmp_path, monkeypatch, server):
+    address, posted, _ = server
+    monkeypatch.setenv("OPENLINEAGE_URL", address)
+    source = {"name": "calls", "path": "raw/*.parquet", "columns": {"id": "id"}, "private": True}
+    for n in (20, 19):
+        (tmp_path / str(n)).mkdir()
+        write_shards(tmp_path / str(n) / "raw", rows(20)[:n], 2)
+        run(load(write_recipe(tmp_path / str(n), [], sources=[source])), workers=1)
+        events = [json.loads(line) for line in (tmp_path / str(n) / "out" / "events.jsonl").read_text().splitlines()]
+        assert events == [posted[-1][1]]
+    first, second = ({k: v for k, v in body.items() if k != "eventTime"} for _, body, _ in posted)
+    for event in (first, second):
+        event["run"].pop("facets")  # a checksum that covers the time
+    assert first == second
+    assert "rowCount" not in json.dumps(first)
+    assert "private source calls" in json.dumps(first)

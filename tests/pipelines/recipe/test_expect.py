@@ -67,6 +67,13 @@ def test_a_lost_source_is_caught(made):
         again(max_shrink=0.4)
 
 
+def test_the_figures_of_private_text_are_marked(tmp_path):
+    write_shards(tmp_path / "raw", rows(20), 2)
+    source = {"name": "calls", "path": "raw/*.parquet", "columns": {"id": "id"}, "private": True}
+    with pytest.raises(ExpectationError, match=r"of private text \(calls\): not for publication"):
+        run(load(write_recipe(tmp_path, [], sources=[source], expect={"min_documents": 50})), workers=1)
+
+
 def test_language_shares(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -5,9 +5,12 @@ import json
 import pytest
 
 from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.recipe.certify import certify
+from corpusmill.pipelines.recipe.expect import Expect
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.recipe.released import released, section
 from corpusmill.pipelines.run import run
+from tests.command import invoke
 from tests.corpora import rows, write_recipe, write_shards
 
 SOURCE = {"name": "raw", "path": "raw/*.parquet", "columns": {"id": "id"}}
@@ -69,3 +72,11 @@ def test_guarantees_of_models_are_inherited_once(first, tmp_path):
 
 def test_nothing_owed_is_nothing_said():
     assert section({}) == ""
+
+
+def test_exact_figures_of_private_text_are_marked_wherever_they_are_shown(first):
+    for verb in (["show"], ["log"], ["diff", 1, 1]):
+        said = invoke(verb[0], first.dataset, *verb[1:]).output
+        assert "Not for publication: these figures are exact, and the text is private (private source mail)." in said
+    recipe = first.model_copy(update={"expect": Expect(min_documents=50)})
+    assert any("`expect` decides by its exact figures" in note for note in certify(recipe).assumptions)

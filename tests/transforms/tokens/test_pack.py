@@ -2,6 +2,7 @@
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from corpusmill.transforms.arrow import empty_batch
@@ -192,6 +193,16 @@ def test_documents_of_different_users_share_no_row(tokenizer_path: str, strategy
     assert run(step, shuffled.to_batches(11))[0] == rows
     # what one user has moves no row of another
     without, _ = run(step, table.filter(pa.array([u != "u3" for u in users])).to_batches())
+    assert [row for row in rows if row["user"] != "u3"] == without
+
+
+def test_a_shard_of_many_windows_keeps_users_apart(tokenizer_path: str) -> None:
+    batch = make_documents(400, seed=11)
+    table = pa.table({**dict(zip(batch.schema.names, batch.columns)), "user": [f"u{i % 9}" for i in range(400)]})
+    step = Pack(tokenizer=tokenizer_path, length=64, window_tokens=1024, separate="user")
+    rows, _ = run(step, table.to_batches(20))
+    assert sum(len(r["input_ids"]) for r in rows) > 4 * 1024
+    without, _ = run(step, table.filter(pc.not_equal(table["user"], "u3")).to_batches(20))
     assert [row for row in rows if row["user"] != "u3"] == without
 
 
