@@ -42,13 +42,22 @@ class Input(TypedDict):
     arrival: NotRequired[int]
 
 
+class LeftOut(TypedDict):
+    """Things of one kind that a source holds and that are no documents, such as files of unknown formats or requests in a web
+    archive: how many, and where one of them is."""
+
+    number: int
+    example: str
+
+
 class SourceCount(TypedDict):
-    """What one source gave: rows, bytes of text, and rows that could not be documents."""
+    """What one source gave: rows, bytes of text, rows that could not be documents, and by kind, what was left out."""
 
     name: str
     rows: int
     bytes: int
     quarantined: int
+    left_out: NotRequired[dict[str, LeftOut]]
 
 
 class StepCount(TypedDict):

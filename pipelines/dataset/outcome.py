@@ -47,6 +47,8 @@ class ReadRecord(TypedDict):
     """Bytes of the files, and of those that are quarantined whole."""
     suppressed: NotRequired[int]
     suppressed_bytes: NotRequired[int]
+    left_out: NotRequired[dict[str, tuple[int, str]]]
+    """What files hold that is neither a document nor a fault: kind to number and an example."""
 
 
 class Outcome(TypedDict, total=False):

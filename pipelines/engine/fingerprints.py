@@ -37,7 +37,11 @@ def source_fingerprint(spec: SourceSpec) -> str:
     """Digest of all that decides what is read from a given file: fields of the source, and versions of the readers."""
     left_out = {"path", "private", "max_bad_fraction"} | (set() if spec.options else {"options"})
     fields = spec.model_dump(mode="json", exclude=left_out)
-    readers = {f.name: f.version for f in formats.known().values() if spec.format in ("auto", f.name) and f.version > 1}
+    # `auto` may be any format, and so may what lies in an archive
+    any_format = spec.format == "auto" or formats.known()[spec.format].archive
+    readers = {
+        f.name: f.version for f in formats.known().values() if (any_format or spec.format == f.name) and f.version > 1
+    }
     return request_of({**fields, **({"readers": readers} if readers else {})})
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from typing import Any
 
 from corpusmill.pipelines.dataset.outcome import CountRecord, ReadRecord
 from corpusmill.pipelines.dataset.suppression import REASON, STEP
@@ -11,7 +12,9 @@ from corpusmill.pipelines.dataset.verify import funnel_problems
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.transforms.base import kind_of
 from corpusmill.transforms.errors import ConservationError
-from corpusmill.transforms.manifest import Funnel, SourceCount, StepCount
+from corpusmill.transforms.manifest import Funnel, LeftOut, SourceCount, StepCount
+
+UNKNOWN = "unknown file"
 
 
 def build(job: Job) -> Funnel:
@@ -31,14 +34,16 @@ def build(job: Job) -> Funnel:
     sources: list[SourceCount] = []
     for spec in job.recipe.sources:
         mine = [r for r in reads if r["source"] == spec.name]
-        sources.append(
-            {
-                "name": spec.name,
-                "rows": sum(r["rows"] for r in mine),
-                "bytes": sum(r["bytes"] for r in mine),
-                "quarantined": sum(r["bad"] for r in mine),
-            }
-        )
+        source: SourceCount = {
+            "name": spec.name,
+            "rows": sum(r["rows"] for r in mine),
+            "bytes": sum(r["bytes"] for r in mine),
+            "quarantined": sum(r["bad"] for r in mine),
+        }
+        left = _left_out(mine, [f for f in job.left_out() if f["source"] == spec.name])
+        if left:
+            source["left_out"] = left
+        sources.append(source)
     funnel: Funnel = {
         "sources": sources,
         "steps": steps,
@@ -50,6 +55,16 @@ def build(job: Job) -> Funnel:
     if problems:
         raise ConservationError(f"{job.dataset}: {'; '.join(problems)}. Nothing was committed; please report this.")
     return funnel
+
+
+def _left_out(reads: list[ReadRecord], files: list[dict[str, Any]]) -> dict[str, LeftOut]:
+    """What files of a source hold beside documents, and its files that no format reads."""
+    found: dict[str, LeftOut] = {}
+    counts = [(kind, n, example) for r in reads for kind, (n, example) in r.get("left_out", {}).items()]
+    for kind, number, example in counts + [(UNKNOWN, f["files"], f["example"]) for f in files]:
+        before = found.get(kind, {"number": 0, "example": example})
+        found[kind] = {"number": before["number"] + number, "example": min(before["example"], example)}
+    return dict(sorted(found.items()))
 
 
 def _suppressed(reads: list[ReadRecord]) -> list[StepCount]:

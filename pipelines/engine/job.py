@@ -141,6 +141,10 @@ class Job:
         """Every split, in the order that numbers the shards: by source as in the recipe, then by content."""
         return [Split.from_json(u) for u in self.store.load_task_list(self.reads)["units"]]
 
+    def left_out(self) -> list[dict[str, Any]]:
+        """`source`, number of `files` and an `example` of the files of folders that no source format knows."""
+        return self.store.load_task_list(self.reads).get("left_out", [])
+
     @functools.cached_property
     def arrivals(self) -> list[int] | None:
         """The wave with which each split came, as 0, 1, ...; None where all came at once."""

@@ -185,6 +185,8 @@ def _stream(
             "lost_bytes": bad.bytes_lost,
             "example": example(quarantine, bad.paths),
         }
+        if bad.left:
+            outcome["read"]["left_out"] = dict(sorted(bad.left.items()))
         if gate.dropped:
             outcome["read"] |= {"suppressed": gate.dropped, "suppressed_bytes": gate.bytes}
         side_table(job, files, content, "quarantine", quarantine)

@@ -1,14 +1,14 @@
 """The funnel of a run: documents read from each source, passed by each step, and dropped by reason.
 
-A manifest holds it as JSON: sources [{name, rows, bytes, quarantined}], steps [{name, kind, rows_in, rows_out,
-dropped {reason: rows}, derived, bytes_out}], rows_in, rows_out, quarantined.
+A manifest holds it as JSON: sources [{name, rows, bytes, quarantined, left_out {kind: {number, example}}}],
+steps [{name, kind, rows_in, rows_out, dropped {reason: rows}, derived, bytes_out}], rows_in, rows_out, quarantined.
 """
 
 from __future__ import annotations
 
 from corpusmill.pipelines.recipe.registry import built_in
 from corpusmill.pipelines.report.terminal import Cell, Column, bar, styled, table
-from corpusmill.pipelines.wording import count, share, size
+from corpusmill.pipelines.wording import count, share, size, some
 from corpusmill.transforms.base import Filter, Transform
 from corpusmill.transforms.manifest import Funnel, StepCount
 
@@ -47,6 +47,8 @@ def render(funnel: Funnel) -> str:
         )
         if bad:
             rows.append(_reason("quarantined", bad, source["rows"]))
+        for kind, left in source.get("left_out", {}).items():
+            rows.append([Cell(f"    left out: {some(left['number'], kind)}", "dim"), "", "", "", "", "", ""])
     for step in funnel["steps"]:
         into, lost = step["rows_in"], losses(step)
         heavy = is_heavy(step)

@@ -28,7 +28,7 @@ from corpusmill.pipelines.report.document import rule as rule_of
 from corpusmill.pipelines.report.document import shown
 from corpusmill.pipelines.report.look import side_by_side
 from corpusmill.pipelines.report.snapshot import notes
-from corpusmill.pipelines.wording import clean, count, printable, share, size
+from corpusmill.pipelines.wording import clean, count, printable, share, size, some
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import CorpusmillError, DatasetError
 from corpusmill.transforms.manifest import Funnel, Manifest, Mixed
@@ -166,9 +166,14 @@ def _rows(funnel: Funnel) -> list[dict[str, Any]]:
     rows = []
     for source in funnel["sources"]:
         bad = source.get("quarantined", 0)
-        rows.append(
-            _row(f"source {source['name']}", source["rows"], bad, source["rows"] - bad, source.get("bytes"), False, top)
+        row = _row(
+            f"source {source['name']}", source["rows"], bad, source["rows"] - bad, source.get("bytes"), False, top
         )
+        row["left_out"] = [
+            f"left out: {some(left['number'], kind)}, such as {printable(left['example'])}"
+            for kind, left in source.get("left_out", {}).items()
+        ]
+        rows.append(row)
     for step in funnel["steps"]:
         lost = funnels.losses(step)
         heavy = funnels.is_heavy(step)
@@ -190,7 +195,8 @@ def _rows(funnel: Funnel) -> list[dict[str, Any]]:
 def _row(name: str, into: int, lost: int, out: int, text: int | None, heavy: bool, top: int) -> dict[str, Any]:
     cells = {"rows_in": count(into), "lost": count(lost) if lost else "", "rows_out": count(out), "text": size(text)}
     bars = {"was": f"{WIDTH * into / top:.1f}", "left": f"{WIDTH * out / top:.1f}"}
-    return {"name": printable(name), "kept": share(into - lost, into), "heavy": heavy, "reasons": [], **cells, **bars}
+    lists: dict[str, Any] = {"reasons": [], "left_out": []}
+    return {"name": printable(name), "kept": share(into - lost, into), "heavy": heavy, **lists, **cells, **bars}
 
 
 def _rule(rule: Any, texts: dict[str, Text], characters: int) -> dict[str, Any]:

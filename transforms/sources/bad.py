@@ -57,6 +57,8 @@ class BadRows:
         self.bytes_seen = self.bytes_lost = 0
         self.count = 0
         """Quarantined rows so far."""
+        self.left: dict[str, tuple[int, str]] = {}
+        """What files hold that is neither a document nor a fault: kind to number and first example."""
         self.paths: dict[str, str] = {}
         self._names: dict[str, str] = {}
         self._sizes: dict[str, int] = {}
@@ -76,6 +78,17 @@ class BadRows:
         """Quarantined rows of this path show this name."""
         self._names[path] = printable(name)
         self.paths.setdefault(printable(name), printable(path))
+
+    def holds(self, member: Part, shown: str, stored: int) -> None:
+        """Announce a member of an archive: the temporary file that it lies in, its name for people, and its bytes there."""
+        self._names[member.path] = printable(member.name)
+        self._sizes[member.path] = stored
+        self.paths.setdefault(printable(member.name), printable(shown))
+
+    def leave_out(self, what: str, example: str, number: int = 1) -> None:
+        """Count something that is no document by its nature, such as a request in a web archive or a link in a tar file."""
+        before, first = self.left.get(what, (0, printable(example)))
+        self.left[what] = (before + number, first)
 
     def saw(self, rows: int) -> None:
         """Count rows read, good or bad."""
@@ -124,16 +137,16 @@ class BadRows:
             self._tables.append(pa.Table.from_arrays(arrays, schema=SCHEMA))
             self._pending = []
 
-    def mark(self) -> tuple[int, int]:
+    def mark(self) -> tuple[int, int, dict[str, tuple[int, str]]]:
         """A point to come back to with `rollback`."""
-        return self.count, self.rows_seen
+        return self.count, self.rows_seen, dict(self.left)
 
-    def rollback(self, mark: tuple[int, int]) -> None:
+    def rollback(self, mark: tuple[int, int, dict[str, tuple[int, str]]]) -> None:
         """Forget what was counted and quarantined since `mark`: a file is now quarantined as a whole."""
         table = self.to_table()
         self._tables, self._pending = [table.slice(0, mark[0]).combine_chunks()], []
         self._raw_bytes -= sum(len(t) for t in table.slice(mark[0]).column("raw").to_pylist())
-        self.count, self.rows_seen = mark
+        self.count, self.rows_seen, self.left = mark
 
     def add_file(self, file: str, what: str) -> None:
         """Quarantine a whole file, as one row; it is weighed by its bytes."""

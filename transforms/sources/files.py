@@ -6,7 +6,7 @@ import hashlib
 import os
 from dataclasses import dataclass
 
-from corpusmill.transforms.sources.formats import COMPRESSIONS
+from corpusmill.transforms.sources.formats import COMPRESSIONS, SHORT
 
 
 @dataclass(frozen=True, order=True)
@@ -47,7 +47,7 @@ def listed_as(path: str, size: int, stamp: str) -> str:
 
 def compression_of(path: str) -> str:
     """The compression that a file's name says (`gzip`, `zstd`, `bz2`, `xz`), or an empty string."""
-    return COMPRESSIONS.get(os.path.splitext(path.lower())[1], "")
+    return (COMPRESSIONS | SHORT).get(os.path.splitext(path.lower())[1], "")
 
 
 def digest_of(*words: object) -> str:

@@ -40,8 +40,12 @@ class Format(abc.ABC):
     """Whether a source of this format has a `path`; without one, `find` gets an empty one."""
     Options: ClassVar[type[BaseModel] | None] = None
     """The fields of `options:` of a source of this format."""
+    archive: ClassVar[bool] = False
+    """Whether files hold files that formats of their own read: see `archives.Archive`."""
     extra: ClassVar[str] = ""
     """The extra of corpusmill that brings the format's libraries."""
+    libraries: ClassVar[tuple[str, ...]] = ()
+    """Packages whose version decides what is read, so that it is part of what names the result."""
     version: ClassVar[int] = 1
     """To be raised when the same bytes are read differently: stored results of older versions are then not used."""
     by_bytes: ClassVar[bool] = False

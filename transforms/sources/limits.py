@@ -12,7 +12,8 @@ AT_ONCE = 1 << 30
 
 
 class Budget:
-    """Counts the decoded bytes of one file against max(256 MiB, max_expansion * size).
+    """Counts the decoded bytes of one file against max(256 MiB, max_expansion * size), and against the budget of the archive
+    that it lies in.
 
     >>> Budget("bomb.gz", size=300, max_expansion=1000).spend(1 << 30)
     Traceback (most recent call last):
@@ -20,8 +21,8 @@ class Budget:
     corpusmill.transforms.errors.BadFileError: bomb.gz: decodes to more than 256 MiB from 300 bytes...
     """
 
-    def __init__(self, path: str, size: int, max_expansion: float) -> None:
-        self.path, self.size = path, size
+    def __init__(self, path: str, size: int, max_expansion: float, outer: Budget | None = None) -> None:
+        self.path, self.size, self.outer = path, size, outer
         self.limit = max(FLOOR, int(size * max_expansion))
         self.spent = 0
 
@@ -48,3 +49,5 @@ class Budget:
         """Count `decoded` more bytes."""
         self.spent += decoded
         self.check(self.spent)
+        if self.outer is not None:
+            self.outer.spend(decoded)

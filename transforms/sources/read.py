@@ -7,13 +7,15 @@ its first row is given out, so that a file quarantined whole leaves no rows behi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pyarrow as pa
 
-from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.errors import BadFileError, UnreadableFileError
 from corpusmill.transforms.sources import formats
+from corpusmill.transforms.sources.archives import Archive, Member
 from corpusmill.transforms.sources.bad import BadRows, example
 from corpusmill.transforms.sources.files import Part
 from corpusmill.transforms.sources.format import Format
@@ -31,11 +33,22 @@ MANY = 1 << 20
 
 
 def _documents(
-    form: Format, part: Part, spec: SourceSpec, bad: BadRows, size: int, rows: int
+    form: Format,
+    part: Part,
+    spec: SourceSpec,
+    bad: BadRows,
+    size: int,
+    rows: int,
+    outer: Budget | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """Documents of one part."""
-    budget = Budget(part.path, part.size, spec.max_expansion)
+    """Documents of one part. outer: the budget of the archive that it lies in."""
+    budget = Budget(part.path, part.size, spec.max_expansion, outer)
     begun = bad.mark()
+    if isinstance(form, Archive):
+        members = form.members(part, spec, budget, bad)
+        read = (_member(m, form.of_members(spec, m.format), bad, size, rows, budget) for m in members)
+        yield from together(itertools.chain.from_iterable(read), size, rows)
+        return
     makers: dict[tuple[str, ...], Documents] = {}
     for batch, place in form.read(part, spec, budget, bad, rows):
         check_structure(batch, part.path)
@@ -57,9 +70,33 @@ def _documents(
             raise BadFileError(part.path, f"{what}, such as {example(bad.to_table().slice(begun[0], 1))}")
 
 
-def _part(form: Format, part: Part, spec: SourceSpec, bad: BadRows, size: int, rows: int) -> Iterator[pa.RecordBatch]:
+def _member(
+    member: Member, spec: SourceSpec, bad: BadRows, size: int, rows: int, budget: Budget
+) -> Iterator[pa.RecordBatch]:
+    """Documents of a file in an archive; under `on_bad_file: skip` a bad one is quarantined, and the archive goes on."""
+    part = member.part
+    bad.holds(part, member.shown, member.stored)
+    try:
+        if member.fault is None:
+            yield from _part(formats.load(member.format), part, spec, bad, size, rows, budget)
+        elif spec.on_bad_file == "skip":
+            bad.add_file(part.path, member.fault.what)
+        else:
+            raise member.fault
+    except GeneratorExit:
+        raise
+    except (BadFileError, UnreadableFileError) as error:
+        # what names the temporary file is told by the member's own name
+        if error.path != part.path:
+            raise
+        raise type(error)(member.shown, error.what.replace(part.path, member.shown), error.todo) from error
+
+
+def _part(
+    form: Format, part: Part, spec: SourceSpec, bad: BadRows, size: int, rows: int, outer: Budget | None = None
+) -> Iterator[pa.RecordBatch]:
     """Documents of one part; under `on_bad_file: skip` all of them, or one quarantine row."""
-    documents = _documents(form, part, spec, bad, size, rows)
+    documents = _documents(form, part, spec, bad, size, rows, outer)
     if spec.on_bad_file == "error":
         yield from documents
         return
@@ -77,6 +114,8 @@ def _part(form: Format, part: Part, spec: SourceSpec, bad: BadRows, size: int, r
             for batch in documents:
                 spool.append(batch)
         except BadFileError as fault:
+            if outer is not None and fault.path == outer.path:  # the archive is to blame
+                raise
             bad.rollback(mark)
             bad.add_file(part.path, fault.what)
             return

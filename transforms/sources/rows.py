@@ -140,11 +140,12 @@ def pieces(batch: pa.RecordBatch, rows: int, size: int) -> Iterator[pa.RecordBat
 
 
 def together(batches: Iterator[pa.RecordBatch], size: int, rows: int) -> Iterator[pa.RecordBatch]:
-    """Small batches of one schema put together (a folder of text files gives one row at a time)."""
+    """Small batches put together while their schema is the same (a folder of text files gives one row at a time)."""
     held: list[pa.RecordBatch] = []
     n = held_bytes = 0
     for batch in batches:
-        if held and (n + batch.num_rows > rows or held_bytes + batch.nbytes > size):
+        full = n + batch.num_rows > rows or held_bytes + batch.nbytes > size
+        if held and (full or not batch.schema.equals(held[0].schema)):
             yield pa.concat_batches(held)
             held, n, held_bytes = [], 0, 0
         held.append(batch)

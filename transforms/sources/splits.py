@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.files import FileRef, Part
 from corpusmill.transforms.sources.spec import SourceSpec
+from corpusmill.transforms.versions import library_version
 
 if TYPE_CHECKING:
     from corpusmill.transforms.sources.format import Format
@@ -34,11 +35,14 @@ class Split:
 
     @property
     def key(self) -> str:
-        """32 hexadecimal digits of the content read: digests and ranges, and names only where documents show them."""
+        """32 hexadecimal digits of the content read: digests and ranges, names only where documents show them, and versions of
+        the libraries that read them."""
         h = hashlib.sha256(f"{self.source}\0{self.format}".encode())
         for p in self.parts:
             name = p.name if self.reader.shows_names else ""
             h.update(f"\0{p.digest}\0{p.begin}\0{p.end}\0{name}".encode("utf-8", "backslashreplace"))
+        for library in formats.libraries(self.format):
+            h.update(f"\0{library} {library_version(library)}".encode())
         return h.hexdigest()[:32]
 
     @property

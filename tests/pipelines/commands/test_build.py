@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.report.html import page
 from tests.command import invoke, invoke_json
 from tests.corpora import rows, write_recipe, write_shards
 
@@ -139,5 +141,11 @@ def test_files_of_unknown_formats_are_named(tmp_path):
     assert f"caution    {sentence}" in invoke("plan", recipe).stdout
     expected = [{"source": "raw", "files": 2, "example": "raw/b.pdf"}]
     assert invoke_json("plan", recipe)["left_out"] == expected
-    assert f"! {sentence}." in invoke("run", recipe, "--workers", 1).stdout
+    shown = invoke("run", recipe, "--workers", 1).stdout
+    assert f"! {sentence}." in shown
+    assert "left out: 2 unknown files" in shown
+    stored = Dataset(str(tmp_path / "out")).manifest()["funnel"]["sources"][0]["left_out"]
+    assert stored == {"unknown file": {"number": 2, "example": "raw/b.pdf"}}
+    dataset = Dataset(str(tmp_path / "out"))
+    assert "left out: 2 unknown files, such as raw/b.pdf" in page(dataset, dataset.manifest())
     assert json.loads(invoke("run", recipe, "--set", "seed=2", "--json").stdout)["left_out"] == expected

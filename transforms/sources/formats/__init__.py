@@ -2,7 +2,8 @@
 
 To add a format, add one module (and its test). The module holds one class derived from `Format`
 (`corpusmill.transforms.sources.format`) that defines `name` (the file's name with '-' for '_') and `read`, and where they
-apply `extensions`, `magic`, `extra`, `ranges`, `schema`, `members` and `Options`. Nothing else has to be edited: the
+apply `extensions`, `magic`, `extra`, `ranges`, `schema` and `Options`. Archives derive from `Archive`
+(`corpusmill.transforms.sources.archives`) instead. Nothing else has to be edited: the
 recipe's `format:`, detection by `auto`, the listing, splitting and reading all take the format from this table.
 
 The table is filled by reading the class attributes out of the files. A module is imported when a file of its format is read.
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from corpusmill.transforms.sources.format import Format
 
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
+SHORT = {".tgz": "gzip", ".tzst": "zstd", ".tbz": "bz2", ".tbz2": "bz2", ".txz": "xz"}
+"""Endings that stand for `.tar` and a compression."""
 _CLASS = re.compile(r"^class \w+\(\w+\):\n(?:    .*\n|\n)*?(?=    def |    @|\Z)", re.MULTILINE)
+_READ_OUT = "name|extensions|magic|schemes|markers|needs_path|archive|libraries|version"
 _ATTRIBUTE = re.compile(
-    r"^    (name|extensions|magic|schemes|markers|needs_path|version)(?:: [^=\n]+)? = (\([^()]*\)|\".*\"|True|False|\d+)",
+    rf"^    ({_READ_OUT})(?:: [^=\n]+)? = (\([^()]*\)|\".*\"|True|False|\d+)",
     re.MULTILINE,
 )
 
@@ -43,6 +47,8 @@ class Known:
     schemes: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
     needs_path: bool = True
+    archive: bool = False
+    libraries: tuple[str, ...] = ()
     version: int = 1
 
 
@@ -57,6 +63,13 @@ def known() -> dict[str, Known]:
             if attributes.pop("name", None) == name:
                 formats[name] = Known(name, f"{__name__}.{file.stem}", **attributes)
     return formats
+
+
+@cache
+def libraries(name: str) -> tuple[str, ...]:
+    """Packages whose versions decide what files of a format give; of an archive, those of all formats."""
+    own = known()[name]
+    return tuple(sorted({lib for f in known().values() for lib in f.libraries})) if own.archive else own.libraries
 
 
 @cache
