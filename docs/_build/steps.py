@@ -17,6 +17,7 @@ from corpusmill.pipelines.recipe.registry import load, names
 from corpusmill.transforms.base import Transform
 
 GROUPS = {
+    "web": "Web pages",
     "clean": "Cleaning",
     "filters": "Filters",
     "dedup": "Deduplication",
@@ -26,6 +27,7 @@ GROUPS = {
     "mix": "Mixture and tokens",
     "tokens": "Mixture and tokens",
     "generate": "A model in the loop",
+    "select": "Selection",
     "units": "Privacy",
 }
 """Folder of `transforms/` -> heading of the index."""
@@ -65,6 +67,8 @@ EXAMPLES = {
     "text-filter": "{call: 'own_functions:letters', min_score: 0.5}",
     "text-map": "{call: 'own_functions:without_likes'}",
     "tokenize": "{tokenizer: tokenizer.json}",
+    "url-duplicates": "{keep: newest}",
+    "urls": "{block: [lists/ut1], categories: [adult, malware], opt_out: [opted-out.txt]}",
     "where": "{column: year, min_value: 2020}",
 }
 """Fields that a page shows, where a step needs some or is seldom used without; a test checks them."""

@@ -13,6 +13,13 @@ from corpusmill.pipelines.wording import count, duration, printable, say, size, 
 @click.option("--ids", metavar="FILE", help="File of ids: one a line, CSV or JSON lines or Parquet with `id`.")
 @click.option("--user", "users", metavar="U", multiple=True, help="All documents of a user; repeatable.")
 @click.option("--source", "sources", metavar="S", multiple=True, help="All documents of a source; repeatable.")
+@click.option(
+    "--domain",
+    "domains",
+    metavar="D",
+    multiple=True,
+    help="All pages of a web domain, with what lies below it; repeatable.",
+)
 @click.option("--purge", is_flag=True, help="Also take them out of older snapshots and finished work.")
 @click.option("--recipe", metavar="RECIPE", help="The recipe to run again; default: the one that made DIR.")
 @SET
@@ -27,6 +34,7 @@ def forget(
     ids: str | None,
     users: tuple[str, ...],
     sources: tuple[str, ...],
+    domains: tuple[str, ...],
     purge: bool,
     recipe: str | None,
     overrides: tuple[str, ...],
@@ -41,8 +49,8 @@ def forget(
 
     Exits with 1 if some of them are in no file of DIR; the others are taken out.
     """
-    if not (ids or users or sources):
-        raise click.UsageError("name what to forget: --ids FILE, --user U or --source S")
+    if not (ids or users or sources or domains):
+        raise click.UsageError("name what to forget: --ids FILE, --user U, --source S or --domain D")
     if overrides and not recipe:
         raise click.UsageError("--set goes with --recipe")
     from corpusmill.pipelines.operations import forget as takedown
@@ -53,13 +61,13 @@ def forget(
         ids=takedown.read_ids(ids) if ids else (),
         users=users,
         sources=sources,
+        domains=takedown.read_domains(domains),
         purge=purge,
         signed_off_by=signed_off_by,
         search=search,
     )
-    named = some(len(wanted.ids) + len(users) + len(sources), "id, user or source").replace(
-        "sources", "ids, users or sources"
-    )
+    number = len(wanted.ids) + len(users) + len(sources) + len(domains)
+    named = some(number, "id, user, domain or source").replace("sources", "ids, users, domains or sources")
     confirm(f"Take documents of {named} out of {dataset}, for good?", yes or dry_run)
     report = takedown.forget(dataset, wanted, load(recipe, overrides) if recipe else None, workers, dry_run)
     print_json(report) if as_json else say(render(report))

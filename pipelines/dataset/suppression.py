@@ -5,11 +5,12 @@
 An entry is an HMAC-SHA256 under the dataset's salt, cut to 128 bits, of an id, a user or a source's name: who reads the list
 learns no id, but can check one that he knows. Beside it stand 24 bits of the value's fast hash, by which whole batches are
 looked through at once; the HMAC is computed for the rows alone that these bits let pass (one in 1,600 for 10,000 entries).
-What 24 bits tell of an id fits every 16-millionth string.
+What 24 bits tell of an id fits every 16-millionth string. A domain stands for all hosts below it, and a host is that of the
+column `url`, or of an id that is a web address.
 
-Pass 0 applies the list to what it reads (`Gate`). So that a longer list does not mean reading everything again, the ids and
-users of each unit of reading are kept in a small file, with null where a row is suppressed: it tells which rows of which unit
-a list concerns, and a unit that it does not concern is not done again.
+Pass 0 applies the list to what it reads (`Gate`). So that a longer list does not mean reading everything again, the ids, users
+and hosts of each unit of reading are kept in a small file, with null where a row is suppressed: it tells which rows of which
+unit a list concerns, and a unit that it does not concern is not done again.
 """
 
 from __future__ import annotations
@@ -36,17 +37,26 @@ from corpusmill.transforms.manifest import Suppressed, snapshot_numbers
 from corpusmill.transforms.shards import ShardWriter, read_shard, text_bytes
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.spec import SourceSpec
+from corpusmill.transforms.web.address import above, addresses
 
 FOLDER = "suppressed"
 STEP = "suppression list"
 """How the funnel and the ledger name the list; no step of a recipe can be called so."""
 REASON = "suppressed"
-KINDS = ("id", "user", "source", "derived")
+KINDS = ("id", "user", "source", "derived", "domain")
 """derived: ids that steps make, looked for behind every step that adds rows."""
 
 _BITS = 24
-INDEX = pa.schema([pa.field("id", pa.string()), pa.field("user", pa.string()), pa.field("bad", pa.bool_())])
-"""The index of a unit of reading: its rows in order, null id and user where suppressed; then its quarantined rows."""
+INDEX = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("user", pa.string()),
+        pa.field("bad", pa.bool_()),
+        pa.field("host", pa.string()),
+    ]
+)
+"""The index of a unit of reading: its rows in order, null but for `bad` where suppressed; then its quarantined rows."""
+INDEX_FORM = "index 2"
 
 
 class Suppression:
@@ -92,7 +102,37 @@ class Suppression:
             for name in columns:
                 if name in names and self._known[kind] and pa.types.is_string(batch.schema.field(name).type):
                     out |= self.mask(kind, batch.column(name))
+        if self._known["domain"]:
+            for name in ("url", *ids):
+                if name in names and pa.types.is_string(batch.schema.field(name).type):
+                    out |= self.below(addresses(batch.column(name)).host)
         return out
+
+    def below(self, hosts: pa.Array) -> np.ndarray:
+        """bool [n]: which hosts are, or lie below, a domain on the list; null does not."""
+        if not self._known["domain"] or hosts.null_count == len(hosts):
+            return np.zeros(len(hosts), np.bool_)
+        coded = hosts.dictionary_encode()
+        chains = [above(name) for name in coded.dictionary.to_pylist()]
+        listed = self.mask("domain", pa.array([d for chain in chains for d in chain], pa.string()))
+        ends = np.cumsum([len(chain) for chain in chains])
+        hit = np.diff(np.concatenate([[0], np.cumsum(listed)[ends - 1]])) > 0
+        return hit[coded.indices.fill_null(0).to_numpy()] & hosts.is_valid().to_numpy(zero_copy_only=False)
+
+
+def hosts_of(batch: pa.RecordBatch) -> pa.Array:
+    """The host of each document: string [n], from the column `url`, else from an id that is a web address; else null."""
+    found = pa.nulls(batch.num_rows, pa.string())
+    for name in ("url", "id"):
+        if name not in batch.schema.names or not found.null_count:
+            continue
+        kind = batch.schema.field(name).type
+        values = (
+            batch.column(name).cast(pa.string()) if pa.types.is_string(kind) or pa.types.is_large_string(kind) else None
+        )
+        if values is not None and pc.any(pc.starts_with(values, "http", ignore_case=True)).as_py():
+            found = pc.coalesce(found, addresses(values).host)
+    return found
 
 
 def buckets(values: pa.Array) -> np.ndarray:
@@ -201,6 +241,7 @@ def index_mask(suppression: Suppression, path: str, source: str) -> np.ndarray:
 
 def _index_rows(suppression: Suppression, batch: pa.RecordBatch, source: str) -> np.ndarray:
     gone = pc.is_null(batch.column("id")).to_numpy(zero_copy_only=False) | suppression.rows(batch)
+    gone |= suppression.below(batch.column("host"))
     return gone | suppression.has("source", source) if suppression else gone
 
 
@@ -235,7 +276,7 @@ class Gate:
         """The batches without suppressed rows; one may come out empty."""
         for batch in batches:
             user = batch.column("user") if "user" in batch.schema.names else None
-            gone = self._note(batch.column("id"), user, False)
+            gone = self._note(batch.column("id"), user, hosts_of(batch), False)
             if gone.any():
                 lost = batch.filter(pa.array(gone))
                 self.dropped += lost.num_rows
@@ -248,18 +289,19 @@ class Gate:
         table = bad.to_table()
         if not table.num_rows:
             return table
-        return scrubbed(table, self._note(*bad_keys(table, self._spec), True))
+        ids, users = bad_keys(table, self._spec)
+        return scrubbed(table, self._note(ids, users, bad_hosts(table, ids), True))
 
-    def _note(self, ids: pa.Array, users: pa.Array | None, bad: bool) -> np.ndarray:
+    def _note(self, ids: pa.Array, users: pa.Array | None, hosts: pa.Array, bad: bool) -> np.ndarray:
         n = len(ids)
         users = pa.nulls(n, pa.string()) if users is None else users.cast(pa.string())
-        batch = pa.record_batch([ids.cast(pa.string()), users, pa.array(np.full(n, bad))], schema=INDEX)
+        batch = pa.record_batch([ids.cast(pa.string()), users, pa.array(np.full(n, bad)), hosts], schema=INDEX)
         gone = _index_rows(self._list, batch, self._spec.name)
         self._masks.append(gone)
         if gone.any():
             stays = pa.array(~gone)
-            hidden = [pc.if_else(stays, batch.column(i), pa.nulls(n, pa.string())) for i in range(2)]
-            batch = pa.record_batch([*hidden, batch.column(2)], schema=INDEX)
+            id_, user, host = (pc.if_else(stays, batch.column(i), pa.nulls(n, pa.string())) for i in (0, 1, 3))
+            batch = pa.record_batch([id_, user, batch.column(2), host], schema=INDEX)
         self.writer.write(batch)
         return gone
 
@@ -274,14 +316,16 @@ def bad_keys(table: pa.Table, spec: SourceSpec) -> tuple[pa.Array, pa.Array]:
     """(ids, users) that the raw rows of a quarantine table show: an empty string where one shows none."""
     found: dict[str, list[str]] = {"id": [], "user": []}
     for raw in table.column("raw").to_pylist():
-        try:
-            row = json.loads(raw)
-        except (ValueError, RecursionError):  # malformed, or nested without end
-            row = None
         for role, values in found.items():
             name = spec.column("id" if role == "id" else "user")
-            values.append("" if name is None else _shown(row, raw, name))
+            values.append("" if name is None else _field(raw, name))
     return pa.array(found["id"], pa.string()), pa.array(found["user"], pa.string())
+
+
+def bad_hosts(table: pa.Table, ids: pa.Array) -> pa.Array:
+    """Hosts that the raw rows of a quarantine table show, by their field `url` or by the ids that `bad_keys` found."""
+    urls = pa.array([_field(raw, "url") for raw in table.column("raw").to_pylist()], pa.string())
+    return hosts_of(pa.record_batch({"url": urls, "id": ids}))
 
 
 def bad_rows_of(
@@ -298,8 +342,12 @@ def bad_rows_of(
     return found
 
 
-def _shown(row: Any, raw: str, name: str) -> str:
+def _field(raw: str, name: str) -> str:
     """The value of a field of a JSON object, also of one that is cut off or malformed."""
+    try:
+        row = json.loads(raw)
+    except (ValueError, RecursionError):  # malformed, or nested without end
+        row = None
     if isinstance(row, dict):
         value = row.get(name)
         return "" if value is None else value if isinstance(value, str) else json.dumps(value)

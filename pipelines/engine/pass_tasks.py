@@ -61,7 +61,7 @@ def _read(task: Task, split: Split) -> Outcome:
     spec = job.source(split.source)
     about = source_fingerprint(spec)
     base = request_of("pass", pass_fingerprint(job, 0), about, split.key)
-    index = job.store.work(request_of("index", about, split.key), "ids.batches")
+    index = job.store.work(request_of(suppression.INDEX_FORM, about, split.key), "ids.batches")
     if job.suppressed and storage.has_file(task.path(index)):
         # the rows that the list concerns name the result, not the list's length: most splits are as they were
         mask = suppression.index_mask(job.suppression, task.path(index), split.source)

@@ -1,4 +1,4 @@
-"""Takes documents out of a dataset, by id, user or source, and reports what was affected.
+"""Takes documents out of a dataset, by id, user, domain or source, and reports what was affected.
 
     1. the suppression list gets the entries: from now on no run lets the documents in again
     2. the recipe runs again and commits the next snapshot: nothing is derived from them, a cluster of duplicates whose survivor
@@ -41,7 +41,8 @@ from corpusmill.transforms.base import Expand
 from corpusmill.transforms.errors import DatasetError, RecipeError
 from corpusmill.transforms.lists import read_list
 from corpusmill.transforms.manifest import Manifest
-from corpusmill.transforms.shards import read_shard
+from corpusmill.transforms.shards import read_shard, shard_schema
+from corpusmill.transforms.web.address import above, addresses
 
 CODE_FIELDS = ("call", "verifier")
 """Fields of steps that name a function of the user's own."""
@@ -51,12 +52,14 @@ CODE_FIELDS = ("call", "verifier")
 class Takedown:
     """A request.
 
+    domains: as `read_domains` gives them; all hosts below them are meant.
     search: folders to search for models and datasets made from this one; none: the folder that the dataset lies in.
     """
 
     ids: tuple[str, ...] = ()
     users: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
     purge: bool = False
     signed_off_by: str = ""
     search: tuple[str, ...] = field(default_factory=tuple)
@@ -72,6 +75,21 @@ def read_ids(file: str | Path) -> tuple[str, ...]:
     if not ids:
         raise DatasetError(f"{file}: holds no id; write one id a line")
     return ids
+
+
+def read_domains(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Domains in the form in which they are compared: lower-case, ASCII, without scheme, path and `www.`.
+
+    Raises:
+        DatasetError: one is no domain.
+    """
+    found = []
+    for name in names:
+        host = addresses(pa.array([name if "://" in name else f"https://{name.strip()}"])).host[0].as_py()
+        if host is None or "." not in host:
+            raise DatasetError(f"forget: {printable(name)!r} is no domain; write it as in `--domain example.org`")
+        found.append(host)
+    return tuple(found)
 
 
 def stored_recipe(dataset: str) -> Recipe:
@@ -132,8 +150,8 @@ def forget(
         LockedError: another process is writing the dataset.
         ExpectationError: the snapshot without them breaks the recipe's `expect`; the list is written, nothing is committed.
     """
-    if not (asked.ids or asked.users or asked.sources):
-        raise DatasetError("forget: name ids, a user or a source")
+    if not (asked.ids or asked.users or asked.sources or asked.domains):
+        raise DatasetError("forget: name ids, a user, a domain or a source")
     dataset = dataset.rstrip("/") or "/"
     reader = Dataset(dataset)
     recipe = recipe or stored_recipe(dataset)
@@ -196,14 +214,19 @@ def _only(entries: dict[str, Iterable[str]]) -> suppress.Suppression:
 
 def _values(asked: Takedown) -> Iterator[tuple[str, str]]:
     """(kind, value) of everything that is asked for."""
-    for kind, values in (("id", asked.ids), ("user", asked.users), ("source", asked.sources)):
+    for kind, values in (
+        ("id", asked.ids),
+        ("user", asked.users),
+        ("source", asked.sources),
+        ("domain", asked.domains),
+    ):
         yield from ((kind, value) for value in dict.fromkeys(values))
 
 
 def _not_found(
     reader: Dataset, recipe: Recipe, before: suppress.Suppression, forgotten: Forgotten, asked: Takedown
 ) -> list[str]:
-    """Ids, users and sources that were asked for, and that no file of the dataset has.
+    """Ids, users, domains and sources that were asked for, and that no file of the dataset has.
 
     before: the suppression list until now. What an earlier takedown took out counts as found, unless it was not found then:
     the reports hold the seals of those.
@@ -214,6 +237,7 @@ def _not_found(
         "id": set(forgotten.ids.to_pylist()),
         "user": set(forgotten.users),
         "source": {s.name for s in recipe.sources} | {s["name"] for m in manifests for s in m["recipe"]["sources"]},
+        "domain": _of_domains(reader.path, asked.domains)[1] if asked.domains else set(),
     }
     wanted = {kind: pa.array([v for k, v in _values(asked) if k == kind], pa.string()) for kind in ("id", "user")}
     for file in _indexes(reader.path):
@@ -229,10 +253,13 @@ def _not_found(
 
 
 def _entries(dataset: str, recipe: Recipe, asked: Takedown) -> dict[str, Iterable[str]]:
-    """What goes on the list. With a user go the ids of his documents, because ledgers of older snapshots name no user."""
+    """What goes on the list. With a user go the ids of his documents, because ledgers of older snapshots name no user; with a
+    domain those of its pages."""
     ids = set(asked.ids)
     ids.update(_ids_of_users(dataset, asked.users) if asked.users else ())
+    ids.update(_of_domains(dataset, asked.domains)[0] if asked.domains else ())
     entries: dict[str, Iterable[str]] = {"id": ids, "user": asked.users, "source": asked.sources}
+    entries["domain"] = asked.domains
     if any(isinstance(s.transform, Expand) for s in recipe.steps):
         # an id that was never read may be one that a step makes; for ids on the list, this was decided before
         listed = suppress.load(dataset)
@@ -264,9 +291,35 @@ def _ids_of_users(dataset: str, users: tuple[str, ...]) -> set[str]:
     return found - {""}
 
 
+def _of_domains(dataset: str, domains: tuple[str, ...]) -> tuple[set[str], set[str]]:
+    """(ids of the documents of these domains, the domains that have any), in what was read and in all snapshots."""
+    listed = _only({"domain": domains})
+    ids: set[str] = set()
+    found: set[str] = set()
+
+    def look(batch: pa.RecordBatch, hosts: pa.Array) -> None:
+        hit = pa.array(listed.below(hosts))
+        ids.update(batch.column("id").filter(hit).drop_null().to_pylist())
+        found.update(d for h in pc.unique(hosts.filter(hit)).to_pylist() for d in above(h) if d in domains)
+
+    for file in _indexes(dataset):
+        for batch in read_shard(file):
+            if "host" in batch.schema.names:  # an index of an older form has none
+                look(batch, batch.column("host"))
+    reader = Dataset(dataset)
+    for path in sorted({f["path"] for n in reader.numbers for f in reader.manifest(n)["files"]}):
+        full = os.path.join(dataset, path)
+        names = shard_schema(full).names
+        if "text" in names:
+            for batch in read_shard(full, [n for n in ("id", "url") if n in names]):
+                look(batch, suppress.hosts_of(batch))
+    return ids - {""}, found
+
+
 def _name(listed: suppress.Suppression, asked: Takedown) -> str:
     """Name of the report: a keyed hash of the request, so that it is the same for the same request and shows nothing."""
-    request = json.dumps([sorted(asked.ids), sorted(asked.users), sorted(asked.sources)])
+    parts = [sorted(asked.ids), sorted(asked.users), sorted(asked.sources)]
+    request = json.dumps([*parts, sorted(asked.domains)] if asked.domains else parts)
     return f"{listed.seal('request', request).hex()[:20]}.json"
 
 
@@ -296,7 +349,7 @@ def _examined(
             snapshots.append(entry)
     folders = asked.search or _beside(reader.path)
     known = lineage.of(reader)
-    holding, wanted = {s["number"] for s in snapshots}, len(asked.ids) + len(asked.users) + len(asked.sources)
+    holding, wanted = {s["number"] for s in snapshots}, len(list(_values(asked)))
     downstream = trace(folders, reader, known, holding, set(shards.values())) if len(not_found) < wanted else []
     known.derived |= {d["path"]: d for d in downstream}
     seals = [listed.seal(kind, v).hex() for kind, v in _values(asked) if v in not_found]
@@ -304,7 +357,12 @@ def _examined(
         "format": 1,
         "dataset": reader.manifest()["name"],
         "started": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "asked": {"ids": len(asked.ids), "users": len(asked.users), "sources": len(asked.sources)},
+        "asked": {
+            "ids": len(asked.ids),
+            "users": len(asked.users),
+            "domains": len(asked.domains),
+            "sources": len(asked.sources),
+        },
         "suppression_list": {"files": listed.number, "digest": listed.digest},
         "documents": len(forgotten.ids) - forgotten.derived,
         "derived_documents": forgotten.derived,

@@ -1,6 +1,6 @@
 """Takes suppressed documents out of snapshots that are committed already.
 
-Removed are: rows of shards whose id, user or source is on the suppression list; documents derived from them, at any depth;
+Removed are: rows of shards whose id, user, domain or source is on the suppression list; documents derived from them, at any depth;
 packed rows that hold a piece of one; rows of side tables that name one. Ledger rows of dropped documents stay without names,
 because they account for the funnel's counts. A manifest is rewritten with its new files. Its earlier digests stay in it, under
 `purged.was`, so that the snapshot that followed it still verifies.
@@ -34,7 +34,7 @@ from corpusmill.transforms.shards import ShardWriter, Written, read_shard, shard
 from corpusmill.transforms.sources.spec import SourceSpec
 
 _NAMES = ("id", "survivor", "parent")
-_ABOUT = ("id", "parent", "user", "source", "documents")
+_ABOUT = ("id", "parent", "user", "source", "url", "documents")
 
 
 @dataclass
@@ -213,7 +213,8 @@ def _quarantine(
     for name, spec in specs.items():
         ids, users = suppress.bad_keys(table, spec)
         mine = pc.equal(batch.column("source"), name).to_numpy(zero_copy_only=False)
-        gone |= mine & suppression.rows(pa.record_batch({"id": ids, "user": users}))
+        hit = suppression.rows(pa.record_batch({"id": ids, "user": users}))
+        gone |= mine & (hit | suppression.below(suppress.bad_hosts(table, ids)))
     gone &= pc.not_equal(batch.column("detail"), suppress.REASON).to_numpy(zero_copy_only=False)
     return suppress.scrubbed(table, gone).combine_chunks().to_batches()[0] if gone.any() else batch
 

@@ -1,6 +1,9 @@
-"""`extract`: the main content of web pages as plain text or Markdown.
+"""Steps for web pages.
 
-`page` parses with resiliparse, `blocks` cuts the repaired HTML into blocks of text, `features` describes them by numbers,
-`model` tells main content from the rest by trees in `blocks.npz`, `render` writes the blocks that stay. `tags` is what these
-know of HTML. The trees are trained by tests/benchmarks/extract_train.py.
+`urls` and `url_duplicates` work on addresses: `address` has their normal form, `block_lists` compiled lists of domains.
+
+`extract` writes the main content of pages as plain text or Markdown. `page` parses with resiliparse, `blocks` cuts the repaired
+HTML into blocks of text, `features` describes them by numbers, `model` tells main content from the rest by trees in
+`blocks.npz`, `render` writes the blocks that stay. `tags` is what these know of HTML. The trees are trained by
+tests/benchmarks/extract_train.py.
 """

@@ -10,7 +10,7 @@ import pytest
 
 from corpusmill.pipelines.dataset import suppression
 from corpusmill.pipelines.dataset.snapshot import Dataset
-from corpusmill.pipelines.operations.forget import Takedown, forget, read_ids
+from corpusmill.pipelines.operations.forget import Takedown, forget, read_domains, read_ids
 from corpusmill.pipelines.operations.purge import purge
 from corpusmill.pipelines.operations.takedown_report import render
 from corpusmill.pipelines.recipe.model import load
@@ -295,3 +295,57 @@ def test_no_code_that_a_manifest_names_is_imported(tmp_path, step):
     with pytest.raises(RecipeError, match=r"evil:.*--recipe"):
         forget(str(out), Takedown(ids=("0-00001",)), workers=1)
     assert not (tmp_path / "ran").exists()
+
+
+def test_pages_of_a_domain_leave_every_file_and_do_not_return(tmp_path):
+    pages = [
+        ("http://www.site.org/a", "A page of the domain that goes."),
+        ("https://blog.site.org/b?x=1", "A page of a host below it."),
+        ("https://mysite.org/c", "A page of another domain."),
+        ("https://other.net/d", "The last page stays, too."),
+    ]
+    (tmp_path / "raw").mkdir()
+    lines = [json.dumps({"url": u, "text": t}) for u, t in pages]
+    lines.append(json.dumps({"url": "https://site.org/bad", "text": None}))
+    (tmp_path / "raw" / "a.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "raw" / "b.jsonl").write_text(
+        json.dumps({"url": "https://other.net/e", "text": "One more page."}) + "\n"
+    )
+    source = {"name": "raw", "path": "raw/*.jsonl", "columns": {"id": "url"}, "max_bad_fraction": 0.5}
+    recipe = write_recipe(tmp_path, [{"exact": {}}], sources=[source])
+    run(load(recipe), workers=1)
+    out = tmp_path / "out"
+    words = ["site.org/a", "blog.site.org", "//site.org"]
+    assert any(name.startswith("quarantine/") for name in holding(out, words))
+    dry = forget(str(out), Takedown(domains=("site.org",)), workers=1, dry_run=True)
+    assert (dry["documents"], dry["not_found"]) == (2, [])
+    report = forget(str(out), Takedown(domains=read_domains(("WWW.Site.ORG",)), purge=True), workers=1)
+    assert holding(out, words) == []
+    assert (report["asked"]["domains"], report["purged_snapshots"], report["not_found"]) == (1, [1], [])
+    kept = ["https://mysite.org/c", "https://other.net/d", "https://other.net/e"]
+    assert sorted(column(tmp_path, "id")) == kept
+    (tmp_path / "raw" / "c.jsonl").write_text(
+        json.dumps({"url": "https://new.site.org/", "text": "A new page."}) + "\n"
+    )
+    run(load(recipe), workers=1)
+    assert sorted(column(tmp_path, "id")) == kept
+    assert [Dataset(out).verify(n) for n in Dataset(out).numbers] == [[] for _ in Dataset(out).numbers]
+    assert forget(str(out), Takedown(domains=("nowhere.com",)), workers=1)["not_found"] == ["nowhere.com"]
+
+
+def test_pages_are_found_by_their_column_url(tmp_path):
+    (tmp_path / "raw").mkdir()
+    pages = [
+        {"id": str(i), "url": f"https://{h}/x", "text": f"Text {i} here."} for i, h in enumerate(("a.org", "b.org"))
+    ]
+    pq.write_table(pa.Table.from_pylist(pages), tmp_path / "raw" / "a.parquet")
+    recipe = write_recipe(tmp_path, [], sources=[{"name": "raw", "path": "raw/*.parquet", "columns": {"id": "id"}}])
+    run(load(recipe), workers=1)
+    report = forget(str(tmp_path / "out"), Takedown(domains=("a.org",)), workers=1)
+    assert (report["documents"], column(tmp_path, "id")) == (1, ["1"])
+
+
+@pytest.mark.parametrize("name", ["", "localhost", "a b.org", "ftp://a.org"])
+def test_what_is_no_domain_is_an_error(name):
+    with pytest.raises(DatasetError, match="is no domain"):
+        read_domains((name,))
