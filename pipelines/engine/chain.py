@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.pipelines.dataset.outcome import CountRecord
+from corpusmill.pipelines.engine import edits
 from corpusmill.transforms.arrow import set_column
 from corpusmill.transforms.base import Applied, Expand, Filter, Group, Map, Routed, Terminal, Verdict, kind_of
 from corpusmill.transforms.errors import ConservationError, EngineError
@@ -122,6 +123,7 @@ class Chain:
             if isinstance(transform, Map):
                 batch = transform.map(batch, rng)
                 self._same_rows(name, before, batch)
+                edits.add(count.details, before.column("text"), batch.column("text"))
             elif isinstance(transform, Filter):
                 batch = self._filter(name, transform, batch, transform.judge(batch, rng), count)
             elif isinstance(transform, Expand):
@@ -210,6 +212,11 @@ class Chain:
             self._note(count, gone, pa.array(applied.reasons, pa.string()), applied.values, applied.survivors)
         count.rows_out += applied.batch.num_rows
         count.bytes_out += text_bytes(applied.batch)
+        kept = np.ones(batch.num_rows, np.bool_)
+        kept[applied.dropped] = False
+        if kept.sum() == applied.batch.num_rows:
+            text = batch.column("text")
+            edits.add(count.details, text if kept.all() else text.filter(pa.array(kept)), applied.batch.column("text"))
         return applied.batch
 
     def _filter(
@@ -230,11 +237,17 @@ class Chain:
             for key, values in scores.items():
                 changed = set_column(changed, f"{name}.{key}", values)
         if kept.all():
+            edits.add(count.details, batch.column("text"), changed.column("text"))
             return changed
         lost = np.flatnonzero(~kept)
         names = pa.array(verdict.reasons, pa.string()).take(pa.array(verdict.codes[lost]))
         self._note(count, batch.take(pa.array(lost)), names, verdict.values[lost], None)
-        return changed.filter(pa.array(kept))
+        stays = changed.filter(pa.array(kept))
+        if verdict.batch is None:
+            edits.add(count.details, stays.column("text"), stays.column("text"))
+        else:
+            edits.add(count.details, batch.column("text").filter(pa.array(kept)), stays.column("text"))
+        return stays
 
     def _without_suppressed(self, batch: pa.RecordBatch, count: Count) -> pa.RecordBatch:
         """The batch without derived rows that are on the suppression list; the ledger counts them and names none."""
@@ -280,6 +293,8 @@ class Chain:
         if derived and after.filter(pc.invert(original)).column("parent").null_count:
             raise EngineError(f"{self._where}: {name} made rows that name no parent")
         count.derived += derived
+        if derived and "derived_by" in after.schema.names:
+            edits.add_derived(count.details, after.column("derived_by").filter(pc.invert(original)))
         if stayed < before.num_rows:
             gone = before.filter(pc.invert(pc.is_in(before.column("id"), after.column("id"))))
             if gone.num_rows + stayed != before.num_rows:

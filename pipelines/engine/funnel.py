@@ -9,6 +9,7 @@ from typing import Any
 from corpusmill.pipelines.dataset.outcome import CountRecord, ReadRecord
 from corpusmill.pipelines.dataset.suppression import REASON, STEP
 from corpusmill.pipelines.dataset.verify import funnel_problems
+from corpusmill.pipelines.engine import edits
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.transforms.base import kind_of
 from corpusmill.transforms.errors import ConservationError
@@ -98,6 +99,7 @@ def _sum(name: str, kind: str, counts: list[CountRecord]) -> StepCount:
         dropped.update(c["dropped"])
         # shares are made of their sums by whoever shows them, not summed
         details.update({k: v for k, v in c["details"].items() if isinstance(v, int)})
+    details = Counter(edits.agreed(details, [c["details"] for c in counts], kind))
     step: StepCount = {
         "name": name,
         "kind": kind,

@@ -66,6 +66,8 @@ def render(funnel: Funnel) -> str:
         if step.get("derived"):
             noun = {"terminal": "rows", "group": "repeats"}.get(step.get("kind", ""), "derived")
             rows.append([Cell(f"    + {count(step['derived'])} {noun}", "good"), "", "", "", "", "", ""])
+        if changed := edited(step):
+            rows.append([Cell(f"    {changed}", "dim"), "", "", "", "", "", ""])
         for reason, n in sorted(step["dropped"].items(), key=lambda item: (-item[1], item[0])):
             if step.get("kind") == "terminal" and reason == USED:
                 rows.append([Cell("    used in rows", "dim"), "", "", Cell(count(n), "dim"), "", "", ""])
@@ -103,6 +105,18 @@ def losses(step: StepCount) -> int:
     """Rows that a step drops, without the documents that a terminal step puts into its rows."""
     used = step["dropped"].get(USED, 0) if step.get("kind") == "terminal" else 0
     return int(sum(step["dropped"].values()) - used)
+
+
+def edited(step: StepCount) -> str:
+    """What a step changed in texts: `1,234 edited, -5.6 MB`; nothing where it changed none or did not count."""
+    details = step.get("details", {})
+    parts = []
+    if documents := details.get("edited", 0):
+        by = [f"{sign}{size(details[name])}" for name, sign in (("bytes_cut", "-"), ("bytes_added", "+")) if details[name]]
+        parts.append(", ".join([f"{count(documents)} edited", *by]))
+    if edits := details.get("edits", 0):
+        parts.append(f"{count(edits)} edits in copies")
+    return "; ".join(parts)
 
 
 def advice(funnel: Funnel) -> list[str]:
