@@ -8,6 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from corpusmill.pipelines.dataset.outcome import CountRecord
+
 EDITED, CUT, ADDED = "edited", "bytes_cut", "bytes_added"
 EDITS = "edits"
 """Details of a step in the funnel: documents whose text it changed, and by how many bytes they became shorter or longer;
@@ -55,11 +57,13 @@ def _same(before: pa.Array, after: pa.Array) -> bool:
     return all((a is None) == (b is None) and (a is None or a.address == b.address) for a, b in pairs)
 
 
-def agreed(details: dict[str, int], counts: list[dict[str, Any]], kind: str) -> dict[str, int]:
+def agreed(details: dict[str, int], counts: list[CountRecord], kind: str) -> dict[str, int]:
     """The summed details of a step without edits that mean nothing.
 
     Work that an earlier version stored has no count of edits; a sum with a part missing would be wrong. Steps other than
     maps name edits only where they made some.
     """
-    whole = all(EDITED in c for c in counts) and (kind == "map" or details.get(EDITED, 0) > 0)
+    whole = all(EDITED in c["details"] for c in counts if c["rows_in"]) and (
+        kind == "map" or details.get(EDITED, 0) > 0
+    )
     return details if whole else {k: v for k, v in details.items() if k not in (EDITED, CUT, ADDED)}

@@ -99,7 +99,7 @@ def _sum(name: str, kind: str, counts: list[CountRecord]) -> StepCount:
         dropped.update(c["dropped"])
         # shares are made of their sums by whoever shows them, not summed
         details.update({k: v for k, v in c["details"].items() if isinstance(v, int)})
-    details = Counter(edits.agreed(details, [c["details"] for c in counts], kind))
+    details = Counter(edits.agreed(details, counts, kind))
     step: StepCount = {
         "name": name,
         "kind": kind,

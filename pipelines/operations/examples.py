@@ -7,7 +7,6 @@ manifest names.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -123,7 +122,7 @@ def texts(reader: Dataset, manifest: Manifest, ids: Iterable[str], limit: int = 
         reader: of the dataset.
         manifest: of the snapshot.
         ids: of the documents.
-        limit: bytes of text to read from the sources; documents behind it are left out.
+        limit: bytes of text to read from the sources; documents behind it are left out. With 0 no source is read.
     """
     wanted = set(ids) - {""}
     found: dict[str, Text] = {}
@@ -133,8 +132,8 @@ def texts(reader: Dataset, manifest: Manifest, ids: Iterable[str], limit: int = 
             if "text" in shard_schema(path).names and wanted - set(found):
                 _collect(read_shard(path, ["id", "text"]), wanted, file["path"], found)
     missing = wanted - set(found)
-    if missing:
-        for name, batches in _sources(reader, manifest):
+    if missing and limit > 0:
+        for name, batches in read_sources(reader, manifest):
             limit -= _collect(batches, missing, name, found, limit)
             if limit <= 0 or not missing - set(found):
                 break
@@ -158,14 +157,17 @@ def _collect(
     return read
 
 
-def _sources(reader: Dataset, manifest: Manifest) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
+def base_folder(reader: Dataset) -> str:
+    """The folder in which relative paths of the recipe begin, as the last run noted it; "" if none did."""
+    base = Store(reader.path).load_base()
+    if base is None or not storage.is_local(reader.path):
+        return base or ""  # absolute paths need no folder
+    return os.path.normpath(os.path.join(os.path.realpath(reader.path), base))
+
+
+def read_sources(reader: Dataset, manifest: Manifest) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
     """(name, documents) of every split of the sources that can still be read."""
-    base = ""
-    try:
-        stored = json.loads(storage.read_bytes(os.path.join(Store(reader.path).root, "recipe.json")))["base_dir"]
-        base = os.path.normpath(os.path.join(os.path.realpath(reader.path), stored))
-    except (OSError, ValueError, KeyError, TypeError):
-        pass  # absolute paths need no folder
+    base = base_folder(reader)
     size = manifest["recipe"]["output"]["shard_bytes"]
     for source in manifest["recipe"]["sources"]:
         try:

@@ -38,7 +38,7 @@ def what_if(dataset: str | os.PathLike[str], step: str | None = None) -> list[di
     for entry in manifest["recipe"]["steps"]:
         if entry["name"] in scores and step in (None, entry["name"]):
             batches = [b for f in scores[entry["name"]] for b in read_shard(os.path.join(reader.path, f["path"]))]
-            rows += _of_step(entry["name"], entry["fields"], pa.Table.from_batches(batches))
+            rows += of_step(entry["name"], entry["fields"], pa.Table.from_batches(batches))
     return rows
 
 
@@ -46,7 +46,8 @@ def _passes(rule: str, score: np.ndarray, limit: float) -> np.ndarray:
     return ~(score < limit) if rule.startswith("min_") else ~(score > limit)
 
 
-def _of_step(step: str, fields: dict[str, Any], scores: pa.Table) -> Iterator[dict[str, Any]]:
+def of_step(step: str, fields: dict[str, Any], scores: pa.Table) -> Iterator[dict[str, Any]]:
+    """The rows of one step, from its table of scores."""
     columns = {
         n: scores.column(n).to_numpy().astype(np.float64)
         for n in scores.column_names

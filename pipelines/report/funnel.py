@@ -112,7 +112,9 @@ def edited(step: StepCount) -> str:
     details = step.get("details", {})
     parts = []
     if documents := details.get("edited", 0):
-        by = [f"{sign}{size(details[name])}" for name, sign in (("bytes_cut", "-"), ("bytes_added", "+")) if details[name]]
+        by = [
+            f"{sign}{size(details[name])}" for name, sign in (("bytes_cut", "-"), ("bytes_added", "+")) if details[name]
+        ]
         parts.append(", ".join([f"{count(documents)} edited", *by]))
     if edits := details.get("edits", 0):
         parts.append(f"{count(edits)} edits in copies")

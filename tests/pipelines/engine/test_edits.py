@@ -11,7 +11,10 @@ LONG = "The same paragraph stands in many documents and is longer than a line of
 
 
 def docs():
-    made = [{"id": f"m{i}", "text": f"Write to ann{i}@example.org today.\n\n{LONG}\n\nNumber {i} ends here."} for i in range(9)]
+    made = [
+        {"id": f"m{i}", "text": f"Write to ann{i}@example.org today.\n\n{LONG}\n\nNumber {i} ends here."}
+        for i in range(9)
+    ]
     return [*made, *({"id": f"p{i}", "text": f"Plain text {i}, which no step changes."} for i in range(4))]
 
 
@@ -46,6 +49,7 @@ def test_documents_that_are_dropped_or_not_changed_do_not_count():
 
 def test_a_sum_with_a_part_missing_is_not_shown():
     known = {"edited": 1, "bytes_cut": 1, "bytes_added": 0}
-    assert edits.agreed(known, [known, {}], "map") == {}
-    assert edits.agreed(known, [known], "group") == known
-    assert edits.agreed(known | {"edited": 0}, [known | {"edited": 0}], "group") == {}
+    counted, older = {"rows_in": 3, "details": known}, {"rows_in": 3, "details": {}}
+    assert edits.agreed(known, [counted, older], "map") == {}
+    assert edits.agreed(known, [counted, older | {"rows_in": 0}], "group") == known  # no row, nothing to count
+    assert edits.agreed(known | {"edited": 0}, [counted], "group") == {}

@@ -4,8 +4,6 @@ import base64
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 
 import pytest
@@ -136,53 +134,3 @@ def test_the_verb_writes_one_file(out, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["r.html"]
     assert invoke("report", out, "-o", tmp_path / "no" / "r.html").exit_code in (0, 1)
     assert invoke("report", tmp_path / "none").exit_code == 1
-
-
-CHROMIUM = next(
-    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
-)
-needs_chromium = pytest.mark.skipif(not CHROMIUM, reason="Chromium is not installed (Debian's package `chromium`)")
-
-
-def chromium(folder, *options):
-    base = [
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        f"--user-data-dir={folder}/profile",
-    ]
-    return subprocess.run([CHROMIUM, *base, *options], capture_output=True, text=True, timeout=120)
-
-
-@needs_chromium
-def test_no_script_runs_in_a_browser_and_no_request_leaves(text, tmp_path):
-    (tmp_path / "page.html").write_text(text)
-    log = tmp_path / "net.json"
-    done = chromium(tmp_path, f"--log-net-log={log}", "--dump-dom", f"file://{tmp_path}/page.html")
-    assert "<title>test, snapshot 2</title>" in done.stdout
-    assert "ran</title>" not in done.stdout
-    started = re.findall(r'"url":"(https?://[^"]+)"', log.read_text(errors="replace")) if log.exists() else []
-    assert not [u for u in started if not re.search(r"google|gstatic|gvt1", u)]  # those are the browser's own
-
-
-@needs_chromium
-@pytest.mark.parametrize("width", [400, 1280])
-def test_the_layout_holds_in_a_narrow_and_a_wide_window(text, tmp_path, width):
-    """Measured by a page that frames the report: nothing may be wider than the window."""
-    opened = text.replace("<details>", "<details open>")
-    (tmp_path / "page.html").write_text(re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", opened))
-    frame = f"""<!doctype html><title>?</title><iframe src="page.html" width="{width}" height="900"></iframe><script>
-    onload = () => {{ const d = document.querySelector('iframe').contentDocument.documentElement;
-      document.title = 'width ' + d.scrollWidth + ' of ' + d.clientWidth; }}</script>"""
-    (tmp_path / "frame.html").write_text(frame)
-    done = chromium(
-        tmp_path,
-        "--allow-file-access-from-files",
-        "--virtual-time-budget=5000",
-        "--dump-dom",
-        f"file://{tmp_path}/frame.html",
-    )
-    measured = re.search(r"<title>width (\d+) of (\d+)</title>", done.stdout)
-    assert measured, done.stdout[:200] + done.stderr[-500:]
-    assert int(measured[1]) <= int(measured[2])
