@@ -127,6 +127,7 @@ def _row(name: str, into: int, lost: int, out: int, text: int | None, heavy: boo
         "kept": share(into - lost, into),
         "heavy": heavy,
         "edited": "",
+        "left_out": [],
         "reasons": [],
         **cells,
         **bars,
