@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from corpusmill.transforms.units.bound_units import BoundUnits as BoundUnits
     from corpusmill.transforms.units.unit import Unit as Unit
     from corpusmill.transforms.web.extract import Extract as Extract
+    from corpusmill.transforms.web.site_boilerplate import SiteBoilerplate as SiteBoilerplate
     from corpusmill.transforms.web.url_duplicates import UrlDuplicates as UrlDuplicates
     from corpusmill.transforms.web.urls import Urls as Urls
 

@@ -168,6 +168,20 @@ class Expand(Transform):
 
 
 @dataclass(frozen=True)
+class Cuts:
+    """What a step cut out of documents, for the funnel and for `corpusmill why`.
+
+    rows: int64 [m] positions in the batch that the step got; blocks, bytes: int64 [m], how much was cut out of each; samples:
+    the beginnings of a few of the blocks of each.
+    """
+
+    rows: np.ndarray
+    blocks: np.ndarray
+    bytes: np.ndarray
+    samples: list[list[str]]
+
+
+@dataclass(frozen=True)
 class Verdict:
     """The verdict of a filter on n rows.
 
@@ -176,6 +190,7 @@ class Verdict:
     batch: the same n rows in the same order with changed or added columns, from filters that edit what they keep (line rules
     cut lines, language identification adds a column); None if the rows stay as they are. Dropped rows may hold anything there:
     a dropped document is recorded from the batch that was judged.
+    cuts: what was cut out of texts, from filters that say so.
     """
 
     reasons: tuple[str, ...]
@@ -183,6 +198,7 @@ class Verdict:
     values: np.ndarray
     scores: dict[str, np.ndarray] = field(default_factory=dict)
     batch: pa.RecordBatch | None = None
+    cuts: Cuts | None = None
 
     @property
     def kept(self) -> np.ndarray:
@@ -242,7 +258,8 @@ class Routed:
 class Applied:
     """A batch after decisions were carried out: the rows that stay, and the rows that were dropped.
 
-    dropped: int64 positions in the input batch; reasons, values, survivors (ids or None): one entry a dropped row.
+    dropped: int64 positions in the input batch; reasons, values, survivors (ids or None): one entry a dropped row. cuts: what
+    was cut out of texts, from groups that say so.
     """
 
     batch: pa.RecordBatch
@@ -250,6 +267,7 @@ class Applied:
     reasons: list[str]
     values: list[float]
     survivors: list[str | None]
+    cuts: Cuts | None = None
 
     @classmethod
     def without(
@@ -285,8 +303,8 @@ class Group(Transform):
     """Gathered rounds whose shards get the decisions of the partitions and those of `gather` (same columns). In other
     gathered rounds they get those of `gather` only."""
     broadcast: ClassVar[frozenset[int]] = frozenset()
-    """Rounds whose decisions go whole to every batch of a shard. Decisions of other rounds go to the batch that holds the
-    row."""
+    """Rounds whose decisions go whole to every batch of a shard, to the next round's `keys` or to `apply`. Decisions of other
+    rounds go to the batch that holds the row."""
     moves: ClassVar[bool] = False
     """Whether rows leave their shard. The engine then calls `route` in place of `apply`."""
 
@@ -327,7 +345,8 @@ class Group(Transform):
         raise TypeError(f"{self.name} lists round {rnd} in `gathered` without a `gather` method")
 
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
-        """Carry out the last round's decisions about rows of this batch (sorted by `row`); the columns stay as they are."""
+        """Carry out the last round's decisions about rows of this batch (sorted by `row`; all of the shard's, if the last round is
+        in `broadcast`); the columns stay as they are."""
         raise TypeError(f"{self.name} has no `apply` method")
 
     def route(self, batch: pa.RecordBatch, decisions: pa.Table, rng: Keyed) -> Routed:

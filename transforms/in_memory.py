@@ -155,7 +155,11 @@ def _grouped(group: Group, batches: list[pa.RecordBatch], rng: Keyed) -> list[pa
     if decisions is None:
         return batches
     if not group.moves:
-        return [group.apply(b, rows, _about(decisions, rows)).batch for b, rows in zip(batches, places, strict=True)]
+        whole = group.rounds - 1 in group.broadcast
+        return [
+            group.apply(b, rows, decisions if whole else _about(decisions, rows)).batch
+            for b, rows in zip(batches, places, strict=True)
+        ]
     routed = [group.route(batch, decisions, rng) for batch in batches]
     moved = pa.Table.from_batches([r.batch for r in routed])
     to, order = (np.concatenate([getattr(r, name) for r in routed]) for name in ("to", "order"))

@@ -2,7 +2,7 @@
 
     data/*.parquet          shards, named by their content, never changed
     snapshots/000001.json   the manifest: shards with counts and SHA-256, funnel, recipe, inputs, parent and its digest
-    dropped/ quarantine/ pairs/ ...   what was left out and why, Parquet
+    dropped/ cut/ quarantine/ pairs/ ...   what was left out and why, Parquet
     suppressed/000001.json  salted hashes of what was taken out and must not come back
     README.md               dataset card; its YAML lists the newest snapshot's shards, which `load_dataset` obeys
     SHA256SUMS  events.jsonl
@@ -207,6 +207,9 @@ class Dataset:
             found["outcome"] = suppression.REASON if gone else "unknown"
         if found["outcome"] == "unknown" and found["history"]:
             found["outcome"] = "replaced"
+        for batch in self._side(manifest, "cut"):
+            for row in batch.filter(pc.equal(batch.column("id"), document)).to_pylist():
+                found.setdefault("cut", []).append(row)
         for batch in self._side(manifest, "dropped"):
             hits = batch.filter(pc.fill_null(pc.equal(batch.column("survivor"), document), False))
             for row in hits.to_pylist():

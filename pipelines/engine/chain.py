@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 from corpusmill.pipelines.dataset.outcome import CountRecord
 from corpusmill.pipelines.engine import edits
 from corpusmill.transforms.arrow import set_column
-from corpusmill.transforms.base import Applied, Expand, Filter, Group, Map, Routed, Terminal, Verdict, kind_of
+from corpusmill.transforms.base import Applied, Cuts, Expand, Filter, Group, Map, Routed, Terminal, Verdict, kind_of
 from corpusmill.transforms.errors import ConservationError, EngineError
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.shards import text_bytes
@@ -42,6 +42,17 @@ LEDGER = pa.schema(
 )
 """Columns of the ledger of dropped rows; `bytes` is the document's text; `parent` is null but for derived documents, so
 that every document that was ever derived names its parent, here or in a shard."""
+CUTS = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("source", pa.string()),
+        pa.field("step", pa.string()),
+        pa.field("blocks", pa.int64()),
+        pa.field("bytes", pa.int64()),
+        pa.field("samples", pa.list_(pa.string())),
+    ]
+)
+"""Columns of the side table `cut`: what a step cut out of a document."""
 
 
 @dataclass
@@ -104,6 +115,7 @@ class Chain:
         self.counts += [Count(name, kind_of(transform)) for name, transform, _ in self._steps]
         self._dropped: list[pa.RecordBatch] = []
         self._scores: dict[str, list[pa.RecordBatch]] = {}
+        self._cuts: list[pa.RecordBatch] = []
 
     def run(
         self, batch: pa.RecordBatch, rows: np.ndarray | None = None, decisions: pa.Table | None = None
@@ -178,6 +190,10 @@ class Chain:
         """All dropped rows so far, in the order of the shard and its steps."""
         return pa.Table.from_batches(self._dropped, LEDGER)
 
+    def cuts(self) -> pa.Table:
+        """What steps cut out of documents so far."""
+        return pa.Table.from_batches(self._cuts, CUTS)
+
     def scores(self) -> dict[str, pa.Table]:
         """Side tables of filters that keep their scores: one row a document that entered the filter."""
         return {step: pa.Table.from_batches(batches) for step, batches in self._scores.items()}
@@ -207,6 +223,7 @@ class Chain:
         count.rows_in += batch.num_rows
         count.bytes_in += text_bytes(batch)
         applied: Applied = group.apply(batch, rows, decisions)
+        self._note_cuts(count, batch, applied.cuts)
         if len(applied.dropped):
             gone = batch.take(pa.array(applied.dropped))
             self._note(count, gone, pa.array(applied.reasons, pa.string()), applied.values, applied.survivors)
@@ -225,6 +242,7 @@ class Chain:
         if len(verdict.codes) != batch.num_rows:
             raise EngineError(f"{self._where}: {name} judged {len(verdict.codes)} of {batch.num_rows} rows")
         kept = verdict.kept
+        self._note_cuts(count, batch, verdict.cuts)
         if transform.keep_scores:
             scores = {k: pa.array(v) for k, v in verdict.scores.items()}
             sizes = pc.binary_length(batch.column("text")).cast(pa.int64())
@@ -285,6 +303,23 @@ class Chain:
                 schema=LEDGER,
             )
         )
+
+    def _note_cuts(self, count: Count, batch: pa.RecordBatch, cuts: Cuts | None) -> None:
+        """Write what was cut out of documents to the side table, and count it."""
+        if cuts is None or not len(cuts.rows):
+            return
+        sums = {
+            "cut_documents": len(cuts.rows),
+            "cut_blocks": int(cuts.blocks.sum()),
+            "cut_bytes": int(cuts.bytes.sum()),
+        }
+        for name, number in sums.items():
+            count.details[name] = count.details.get(name, 0) + number
+        at = pa.array(cuts.rows)
+        columns = [batch.column("id").take(at), batch.column("source").take(at), pa.repeat(count.step, len(at))]
+        numbers = [pa.array(cuts.blocks, pa.int64()), pa.array(cuts.bytes, pa.int64())]
+        samples = pa.array(cuts.samples, CUTS.field("samples").type)
+        self._cuts.append(pa.record_batch([*columns, *numbers, samples], schema=CUTS))
 
     def _expanded(self, name: str, before: pa.RecordBatch, after: pa.RecordBatch, count: Count) -> None:
         original = pc.is_in(after.column("id"), before.column("id"))

@@ -36,7 +36,7 @@ from corpusmill.transforms.manifest import (
     snapshot_numbers,
 )
 
-_KINDS = {"dropped": "dropped", "quarantine": "quarantine"}
+_KINDS = {"dropped": "dropped", "quarantine": "quarantine", "cut": "cut"}
 
 
 def commit(job: Job, newest: int | None = None) -> Manifest:

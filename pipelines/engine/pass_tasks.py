@@ -92,16 +92,18 @@ class _Seen:
 
 
 def _worked(
-    chain: Chain, batches: Iterator[tuple[pa.RecordBatch, pa.Table | None]], seen: _Seen
+    chain: Chain, batches: Iterator[tuple[pa.RecordBatch, pa.Table | None]], seen: _Seen, whole: bool
 ) -> Iterator[pa.RecordBatch]:
-    """The batches behind the steps: the first even if it is empty, all in the schema of the first."""
+    """The batches behind the steps: the first even if it is empty, all in the schema of the first. whole: every batch gets all
+    decisions."""
     schema: pa.Schema | None = None
     for batch, decisions in batches:
         n = batch.num_rows
         if schema is not None and n == 0:
             continue
         rows = np.arange(seen.rows, seen.rows + n, dtype=np.uint32)
-        out = chain.run(batch, rows, None if decisions is None else decisions_about(decisions, seen.rows, n))
+        mine = decisions if decisions is None or whole else decisions_about(decisions, seen.rows, n)
+        out = chain.run(batch, rows, mine)
         seen.rows += n
         if schema is None:
             schema = out.schema
@@ -130,6 +132,7 @@ def _stream(
     form = job.recipe.output.format if last else job.stage_form
     path = store.work(content, "shard" + SUFFIX[form])
     seen = _Seen()
+    whole = head is not None and head.transform.rounds - 1 in head.transform.broadcast
     # an empty shard still needs a schema, and the group a first batch to show its own
     if schema is not None:
         batches = itertools.chain([(empty_batch(schema), None)], batches)
@@ -138,7 +141,7 @@ def _stream(
         rows_out = 0
         if gate is not None:
             stack.enter_context(gate.writer)
-        for out in chain.finish(_worked(chain, batches, seen)):
+        for out in chain.finish(_worked(chain, batches, seen, whole)):
             out = out.replace_schema_metadata(None)
             if writer is None:
                 writer = stack.enter_context(ShardWriter(store.path(path), out.schema, form, job.recipe.output.level))
@@ -167,6 +170,7 @@ def _stream(
     if gate is not None and bad is not None and gate.dropped:
         dropped = pa.concat_tables([suppression.ledger(bad.source, gate.dropped, dropped.schema), dropped])
     side_table(job, files, content, "dropped", dropped)
+    side_table(job, files, content, "cut", chain.cuts())
     for step, table in chain.scores().items():
         side_table(job, files, content, f"scores.{step}", table)
     if bad is not None and gate is not None and quarantine is not None:

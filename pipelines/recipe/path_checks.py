@@ -127,7 +127,7 @@ def check_output(path: str, inputs: list[str], mistakes: Mistakes, base_dir: Pat
 
 _MADE = ("README.md", "SHA256SUMS", "events.jsonl", "history.jsonl", "privacy.jsonl", "snapshots/000001.json") + tuple(
     f"{folder}/a-0.{kind}"
-    for folder in ("data", "dropped", "pairs", "quarantine", "scores/a", "suppressed")
+    for folder in ("cut", "data", "dropped", "pairs", "quarantine", "scores/a", "suppressed")
     for kind in ("parquet", "arrow")
 )
 """What a dataset holds, one of each kind."""

@@ -31,6 +31,11 @@ def render_why(found: dict[str, Any], manifest: Manifest | None = None) -> str:
         lines.append(f"  {printable(_sentence(event))}")
         if event["outcome"] == "dropped" and manifest is not None:
             lines += [f"  {printable(line)}" for line in rule(manifest, event)]
+    for cut in found.get("cut", []):
+        lines.append(f"  {printable(cut['step'])} cut {some(cut['blocks'], 'block')} out of it ({size(cut['bytes'])}):")
+        lines += [f"    | {clean(sample)}" for sample in cut["samples"]]
+        rest = cut["blocks"] - len(cut["samples"])
+        lines += [f"    and {count(rest)} more"] if rest else []
     duplicates = found.get("survivor_of", [])
     if duplicates:
         lines.append(f"  it stands for {some(len(duplicates), 'dropped document')}:")

@@ -111,6 +111,8 @@ def edited(step: StepCount) -> str:
     """What a step changed in texts: `1,234 edited, -5.6 MB`; nothing where it changed none or did not count."""
     details = step.get("details", {})
     parts = []
+    if blocks := details.get("cut_blocks", 0):
+        parts.append(f"{some(blocks, 'block')} cut out of {some(details['cut_documents'], 'document')}")
     if documents := details.get("edited", 0):
         by = [
             f"{sign}{size(details[name])}" for name, sign in (("bytes_cut", "-"), ("bytes_added", "+")) if details[name]
