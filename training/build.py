@@ -9,17 +9,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from corpusmill.training import checkpoint, huggingface
+from corpusmill.training import checkpoint, huggingface, special_tokens
 from corpusmill.training.data import Rows, Shards
 from corpusmill.training.distill import OwnTeacherRows, TeacherRows
 from corpusmill.training.finetune import lora
 from corpusmill.training.finetune.classify import Classifier
 from corpusmill.training.finetune.documents import Documents, is_documents
+from corpusmill.training.finetune.packing import Packed
 from corpusmill.training.finetune.soft_prompt import SoftPrompt
 from corpusmill.training.model import Transformer
 from corpusmill.training.objective_table import objective_class
 from corpusmill.training.objectives import Objective
 from corpusmill.training.settings import ModelSettings, TrainSettings
+from corpusmill.training.special_tokens import SpecialTokens
 from corpusmill.training.vocabulary import Vocabulary
 from corpusmill.transforms.errors import DatasetError, RecipeError
 
@@ -40,12 +42,18 @@ def vocabulary_of(settings: TrainSettings) -> Vocabulary:
     """The tokenizer that the settings name, or the one beside the shards or in the base."""
     named = settings.data.tokenizer
     places = [Path(named)] if named else [Path(settings.data.train) / "tokenizer.json"]
-    base = settings.tune.base
-    if base and not named:
-        places.append((Path(base[3:]) if base.startswith("hf:") else checkpoint.find(base)) / "tokenizer.json")
+    base, special = settings.tune.base, None
+    if base and base.startswith("hf:"):
+        special = (
+            special_tokens.read(base[3:]) if Path(base[3:]).is_dir() else None
+        )  # a missing folder is refused later
+        places += [] if named else [Path(base[3:]) / "tokenizer.json"]
+    elif base:
+        places += [] if named else [checkpoint.find(base) / "tokenizer.json"]
+        special = SpecialTokens.of_state(checkpoint.read_state(checkpoint.find(base)))
     for place in places:
         if place.exists() or named:
-            return Vocabulary(place)
+            return Vocabulary(place, special)
     raise RecipeError(
         f"data.tokenizer: {places[0]} does not exist. Name the tokenizer.json that the data was tokenised with."
     )
@@ -79,6 +87,22 @@ def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes:
             return OwnTeacherRows(shards)
         return TeacherRows(shards, settings.objective.teacher, vocabulary.digest)
     return shards
+
+
+def packed(data: Rows, model: nn.Module, settings: TrainSettings) -> Rows:
+    """Documents packed into rows, if the settings and the model allow it; other rows as they are."""
+    if not settings.data.pack or not isinstance(data, Documents) or not _separates_documents(model):
+        return data
+    return Packed(data, settings.data.length)
+
+
+def _separates_documents(model: nn.Module) -> bool:
+    """Whether the documents of a row stay apart in this model, with an output for each."""
+    if isinstance(model, huggingface.Adapter):
+        return model.causal and model.packs
+    if isinstance(model, SoftPrompt):
+        return model.base.encoder is None
+    return isinstance(model, Transformer | Classifier)
 
 
 def objective_of(settings: TrainSettings, vocabulary: Vocabulary) -> Objective:
@@ -162,7 +186,7 @@ def load(path: str | Path) -> Loaded:
     state = checkpoint.read_state(folder)
     settings = TrainSettings.model_validate(state["train"])
     checkpoint.verify(folder, "tokenizer.json")
-    vocabulary = Vocabulary(folder / "tokenizer.json")
+    vocabulary = Vocabulary(folder / "tokenizer.json", SpecialTokens.of_state(state))
     base = settings.tune.base
     if base and settings.tune.method != "full" and state["digests"]["base"] != base_digest(base):
         raise DatasetError(f"{folder}: was trained on another base than {base} holds now. Restore that base.")

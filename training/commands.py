@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpusmill.training import settings as settings_module
-from corpusmill.transforms.errors import MissingDependencyError
+from corpusmill.transforms.errors import MissingDependencyError, RecipeError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from corpusmill.privacy.certification import Certification
     from corpusmill.training.build import Loaded
     from corpusmill.training.settings import TrainSettings
@@ -89,12 +91,21 @@ def continues(path: str | Path) -> bool:
 
 
 def _continue(
-    loaded: Loaded, prompts: list[str], max_tokens: int, temperature: float, top_k: int, top_p: float, seed: int
+    loaded: Loaded,
+    prompts: list[str],
+    max_tokens: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    seed: int,
+    ids: list[np.ndarray] | None = None,
 ) -> list[str]:
+    """ids: of the prompts, where they are more than the prompts' text."""
     import pyarrow as pa
 
     from corpusmill.training.parallel import Parallel
     from corpusmill.training.serving.generate import generate as run
+    from corpusmill.training.serving.prompts import encode
     from corpusmill.transforms.random import Keyed
 
     vocabulary = loaded.vocabulary
@@ -102,14 +113,15 @@ def _continue(
     keys = Keyed(seed, "generate").keys(pa.array(prompts, pa.string()))
     new = run(
         loaded.model,
-        vocabulary.encode(prompts),
+        encode(vocabulary, prompts, loaded.settings.model.kind, loaded.settings.objective.name) if ids is None else ids,
         max_tokens,
-        vocabulary.end,
+        vocabulary.special.ends,
         keys,
         temperature,
         top_k,
         top_p,
         vocabulary.size,
+        start=vocabulary.special.start,
     )
     return [vocabulary.decode(row) for row in new]
 
@@ -122,22 +134,27 @@ def chat(
     top_p: float = 0.95,
     seed: int = 1,
 ) -> Iterator[str]:
-    """One answer a line of `lines` (the terminal when left out), rendered by the run's first template without needs.
+    """One answer a line of `lines` (the terminal when left out), rendered by the run's first template without needs, or by its
+    chat template if it was tuned on conversations.
 
-    Each line stands alone: the model was tuned on single turns. A model that was not instruction tuned continues the line.
+    Each line stands alone. A model that was not instruction tuned continues the line.
     """
     _need_torch()
     from corpusmill.training import build
     from corpusmill.training.finetune import templates
+    from corpusmill.training.finetune.chat import chat_of
 
     loaded = build.load(path)
+    spoken = chat_of(loaded.settings, loaded.vocabulary) if loaded.state.get("conversations") else None
     pattern = "{instruction}"
     if loaded.settings.objective.name == "instruction":
         plain = [t for t in templates.load(loaded.settings.objective.templates) if not t.needs]
         pattern = plain[0].prompt if plain else pattern
     for line in sys.stdin if lines is None else lines:
-        prompt = pattern.format_map(_Same(line.rstrip("\n")))
-        yield _continue(loaded, [prompt], max_tokens, temperature, 0, top_p, seed)[0]
+        text = line.rstrip("\n")
+        prompt = pattern.format_map(_Same(text))
+        ids = [spoken.prompt([{"role": "user", "content": text}])] if spoken else None
+        yield _continue(loaded, [prompt], max_tokens, temperature, 0, top_p, seed, ids)[0]
 
 
 class _Same(dict[str, str]):
@@ -151,19 +168,32 @@ class _Same(dict[str, str]):
         return self.line
 
 
-def export(path: str | Path, folder: str | Path) -> Path:
-    """Write a run's decoder as a Llama checkpoint for `transformers` and servers; adapters are merged first.
+def export(path: str | Path, folder: str | Path, adapters: bool = False) -> Path:
+    """Write a run's model for others to load: a decoder of ours as a Llama checkpoint, a tuned Hugging Face model as it came.
 
-    What the run knows of private text goes along, in provenance.json: see `corpusmill.training.provenance`.
+    adapters: write LoRA's adapters alone, as `peft` reads them. Otherwise they are merged first. What the run knows of private
+    text goes along, in provenance.json: see `corpusmill.training.provenance`.
     """
     _need_torch()
-    from corpusmill.training import build, huggingface, provenance
+    from corpusmill.training import build, provenance
     from corpusmill.training.finetune import lora
+    from corpusmill.training.huggingface import Adapter
+    from corpusmill.training.serving import export as writer
 
     loaded = build.load(path)
-    model: Any = lora.merge(loaded.model)
-    vocabulary = loaded.vocabulary
-    end = vocabulary.end if vocabulary.end < vocabulary.size else None
-    written = huggingface.export(model, folder, vocabulary.path, end)
+    model, vocabulary, tune = loaded.model, loaded.vocabulary, loaded.settings.tune
+    if adapters and not (isinstance(model, Adapter) and tune.method == "lora"):
+        raise RecipeError(
+            f"{path}: is no run of `tune: {{base: hf:..., method: lora}}`, so it has no adapters for peft. Export it whole."
+        )
+    base = (tune.base or "").removeprefix("hf:")
+    if isinstance(model, Adapter) and adapters:
+        written = writer.adapters(model, folder, base, tune, loaded.settings.objective.name)
+    elif isinstance(model, Adapter):
+        lora.merge(model)
+        written = writer.theirs(model, folder, base, loaded.classes)
+    else:
+        end = vocabulary.end if vocabulary.end < vocabulary.size else None
+        written = writer.ours(lora.merge(model), folder, vocabulary.path, end)
     provenance.write(written, loaded.state, provenance.of(str(loaded.path)))
     return written

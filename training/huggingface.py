@@ -1,13 +1,8 @@
-"""Hugging Face models in our loop, and our decoder as a Llama checkpoint that `transformers`, vLLM and others load.
-
-`transformers` is imported only to train its models; the export needs nothing but safetensors.
-"""
+"""Hugging Face models in our loop."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from corpusmill.training.model import Transformer, attention_mask
+from corpusmill.training.model import attention_mask
 from corpusmill.training.objective_table import objective_class
 from corpusmill.training.settings import ModelSettings
 from corpusmill.transforms.errors import DatasetError, MissingDependencyError, RecipeError
@@ -39,16 +34,23 @@ def _transformers() -> Any:
 class Adapter(nn.Module):
     """A model of `transformers` behind the interface of `Transformer`: ids, segments and positions in, logits out."""
 
-    def __init__(self, model: nn.Module, fresh: Iterable[str] = ()) -> None:
+    def __init__(self, model: Any, fresh: Iterable[str] = ()) -> None:
         """fresh: names of the model's parameters that its folder does not hold, such as those of a new head."""
         super().__init__()
-        self.model = model
+        self.model: Any = model
         self.fresh = {f"model.{name}" for name in fresh}
+        self.packed_by = ""
+        self._packs: bool | None = None
 
     @property
     def causal(self) -> bool:
         """Whether each token is told from those before it."""
         return "CausalLM" in type(self.model).__name__ or "LMHead" in type(self.model).__name__
+
+    @property
+    def writes(self) -> bool:
+        """Whether it is an encoder-decoder that writes text."""
+        return type(self.model).__name__.endswith("ForConditionalGeneration")
 
     def forward(
         self,
@@ -59,36 +61,81 @@ class Adapter(nn.Module):
         target_segment_ids: Tensor | None = None,
         target_position_ids: Tensor | None = None,
     ) -> Tensor:
+        several = segment_ids is not None and int(segment_ids.max()) > 1
+        if several and not (self.packs and target_ids is None):
+            raise RecipeError(
+                f"{type(self.model).__name__}: it cannot keep the documents of a row apart. Set data.pack: false, or pack one "
+                "document a row."
+            )
         fill = getattr(self.model.config, "pad_token_id", None)
         if fill is not None and segment_ids is not None:  # a causal classifier finds a row's end by it
             input_ids = input_ids.masked_fill(segment_ids == 0, fill)
-        values: dict[str, Any] = {
-            "input_ids": input_ids,
-            "attention_mask": self._mask(segment_ids, target_ids is not None),
-        }
-        if position_ids is not None and target_ids is None and _accepts(self.model, "position_ids"):
+        values: dict[str, Any] = {"input_ids": input_ids}
+        if segment_ids is not None and several:
+            values |= self._apart(segment_ids, self.packed_by)
+        elif segment_ids is not None:
+            values["attention_mask"] = (segment_ids != 0).long()
+        if position_ids is not None and target_ids is None and not several and _accepts(self.model, "position_ids"):
             values["position_ids"] = position_ids
         if target_ids is not None:
-            if target_segment_ids is not None and int(target_segment_ids.max()) > 1:
-                raise RecipeError(
-                    "Hugging Face encoder-decoders read one document a row; pack without packing documents together."
-                )
             values["decoder_input_ids"] = target_ids
         elif _accepts(self.model, "use_cache"):
             values["use_cache"] = False
         return self.model(**values).logits
 
-    def _mask(self, segment_ids: Tensor | None, seq2seq: bool) -> Tensor | None:
-        """A mask of padding, or where rows hold several documents the additive one [B, 1, T, T]."""
-        if segment_ids is None:
-            return None
-        if seq2seq or int(segment_ids.max()) <= 1:
-            return (segment_ids != 0).long()
+    @property
+    def packs(self) -> bool:
+        """Whether rows may hold several documents. It is tried out once: a packed row must give what its documents give alone."""
+        if self._packs is None:
+            self._packs = any(self._tried(way) for way in _WAYS if way == "positions" or not _has_window(self.model))
+        return self._packs
+
+    @torch.no_grad()
+    def _tried(self, way: str) -> bool:
+        """Whether two short documents in a row have their own logits, if they are kept apart in this way."""
+        was, device = self.model.training, next(self.model.parameters()).device
+        ids = torch.arange(1, 13, device=device)[None] % max(2, int(self.model.config.vocab_size))
+        segments = torch.tensor([[1] * 5 + [2] * 7], device=device)
+        self.model.eval()
+        try:
+            plain = {"use_cache": False} if _accepts(self.model, "use_cache") else {}
+            row = self.model(input_ids=ids, **plain, **self._apart(segments, way)).logits
+            alone = [self.model(input_ids=part, **plain).logits for part in (ids[:, :5], ids[:, 5:])]
+            good = torch.allclose(row, torch.cat(alone, dim=1), rtol=1e-3, atol=1e-4)
+        except (TypeError, ValueError, RuntimeError, IndexError, AttributeError):  # a model without such an argument
+            good = False
+        self.model.train(was)
+        if good:
+            self.packed_by = way
+        return good
+
+    def _apart(self, segment_ids: Tensor, way: str) -> dict[str, Tensor]:
+        """Arguments that keep the documents of rows apart.
+
+        positions: positions that begin anew at each document, by which the model makes its own mask, with its own windows.
+        mask: the additive mask float [B, 1, T, T].
+        """
+        place = torch.arange(segment_ids.shape[1], device=segment_ids.device).expand_as(segment_ids)
+        first = torch.ones_like(segment_ids, dtype=torch.bool)
+        first[:, 1:] = segment_ids[:, 1:] != segment_ids[:, :-1]
+        positions = place - torch.where(first, place, 0).cummax(dim=1).values
+        out = {"position_ids": positions} if _accepts(self.model, "position_ids") else {}
+        if way == "positions":
+            return out
         allowed = attention_mask(segment_ids, segment_ids, self.causal)
         kind = next(self.model.parameters()).dtype
-        return torch.zeros(allowed.shape, dtype=kind, device=allowed.device).masked_fill(
-            ~allowed, torch.finfo(kind).min
-        )
+        blank = torch.zeros(allowed.shape, dtype=kind, device=allowed.device)
+        return out | {"attention_mask": blank.masked_fill(~allowed, torch.finfo(kind).min)}
+
+
+_WAYS = ("positions", "mask")
+_WINDOWS = ("sliding_window", "local_attention", "attention_window", "attention_chunk_size")
+
+
+def _has_window(model: nn.Module) -> bool:
+    """Whether a token of the model sees only near ones, in some layers: a mask from outside would lift this."""
+    config = model.config
+    return any(getattr(config, name, None) for name in _WINDOWS) and getattr(config, "use_sliding_window", True)
 
 
 def _accepts(model: nn.Module, name: str) -> bool:
@@ -110,6 +157,15 @@ def shape(path: str, task: str) -> ModelSettings:
     with _loading(path, task):
         config = _transformers().AutoConfig.from_pretrained(path)
     return ModelSettings(kind=kind, layers=1, width=2, heads=1, vocabulary=config.vocab_size)
+
+
+def kind_of(path: str, task: str) -> tuple[str, str]:
+    """(kind of model, task) that a folder is opened for: a model asked to write may turn out to be an encoder-decoder."""
+    with _loading(path, task):
+        config = _transformers().AutoConfig.from_pretrained(path)
+    if task == "causal" and getattr(config, "is_encoder_decoder", False):
+        task = "text-to-text"
+    return _KINDS[_name(task)], task
 
 
 @contextlib.contextmanager
@@ -145,7 +201,10 @@ def load(path: str, task: str, classes: int = 0, seed: int = 0) -> Adapter:
     if task == "classification" and getattr(config, "pad_token_id", None) is None:
         ends = [config.eos_token_id] if isinstance(config.eos_token_id, int) else config.eos_token_id or []
         config.pad_token_id = next((i for i in ends if i < config.vocab_size), 0)  # no document holds the end
-    return Adapter(model.float(), about["missing_keys"])
+    adapter = Adapter(model.float(), about["missing_keys"])
+    if task != "classification" and not adapter.writes:
+        _ = adapter.packs  # tried out before the model is shared out over processes
+    return adapter
 
 
 @torch.no_grad()
@@ -153,75 +212,3 @@ def _tells_from_the_past(model: nn.Module) -> bool:
     """Whether a token's logits stay when the one behind it changes; `transformers` loads encoders as causal models, too."""
     first = model.eval()(input_ids=torch.tensor([[0, 1], [0, 2]])).logits[:, 0]
     return torch.allclose(first[0], first[1], rtol=1e-4, atol=1e-5)
-
-
-_NAMES = {
-    "attention.query": "self_attn.q_proj",
-    "attention.key": "self_attn.k_proj",
-    "attention.value": "self_attn.v_proj",
-    "attention.output": "self_attn.o_proj",
-    "attention_norm": "input_layernorm",
-    "feed_norm": "post_attention_layernorm",
-    "feed.gate": "mlp.gate_proj",
-    "feed.up": "mlp.up_proj",
-    "feed.down": "mlp.down_proj",
-}
-
-
-def export(model: nn.Module, folder: str | Path, tokenizer: str | Path | None = None, end: int | None = None) -> Path:
-    """Write a decoder as a Llama checkpoint: config.json, model.safetensors and the tokenizer. Logits are equal.
-
-    Raises RecipeError for a model that is no decoder.
-    """
-    from safetensors.torch import save_file
-
-    if not isinstance(model, Transformer) or model.config.kind != "decoder":
-        what = f"kind is {model.config.kind}" if isinstance(model, Transformer) else f"is a {type(model).__name__}"
-        raise RecipeError(f"export: only a decoder of ours has a Llama-style checkpoint; this model {what}.")
-    config = model.config
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    tensors = {}
-    for name, value in model.state_dict().items():
-        part, _, kind = name.rpartition(".")
-        if name.startswith("decoder.blocks."):
-            number, inner = part.removeprefix("decoder.blocks.").split(".", 1)
-            name = f"model.layers.{number}.{_NAMES[inner]}.{kind}"
-        else:
-            name = {"embedding": "model.embed_tokens", "decoder.norm": "model.norm", "head": "lm_head"}[
-                part
-            ] + f".{kind}"
-        if not (config.tie and name.startswith("lm_head")):
-            tensors[name] = value.detach().cpu().contiguous()
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    values = {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "attention_bias": False,
-        "bos_token_id": end,
-        "eos_token_id": end,
-        "head_dim": config.width // config.heads,
-        "hidden_act": "silu",
-        "hidden_size": config.width,
-        "intermediate_size": config.feed_forward,
-        "max_position_embeddings": config.max_length or 2048,
-        "mlp_bias": False,
-        "num_attention_heads": config.heads,
-        "num_hidden_layers": config.layers,
-        "num_key_value_heads": config.heads,
-        "rms_norm_eps": config.norm_eps,
-        "rope_theta": config.rope_base,  # read by transformers 4, the next by 5
-        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_base},
-        "tie_word_embeddings": config.tie,
-        "torch_dtype": "float32",
-        "vocab_size": config.vocabulary,
-    }
-    (folder / "config.json").write_text(json.dumps(values, indent=2) + "\n")
-    if tokenizer is not None:
-        shutil.copyfile(tokenizer, folder / "tokenizer.json")
-        tokens = {
-            token["id"]: token["content"] for token in json.loads(Path(tokenizer).read_text()).get("added_tokens", [])
-        }
-        about = {"tokenizer_class": "PreTrainedTokenizerFast"} | ({"eos_token": tokens[end]} if end in tokens else {})
-        (folder / "tokenizer_config.json").write_text(json.dumps(about, indent=2) + "\n")
-    return folder

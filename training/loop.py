@@ -83,6 +83,13 @@ def _train(
     if not settings.tune.base:
         settings = build.resolve(settings, vocabulary, getattr(data, "length", 0) or settings.data.length)
     objective = build.objective_of(settings, vocabulary)
+
+    # what is trained
+    raw = build.build(settings, classes)
+    notes = [*getattr(data, "notes", ()), *getattr(validation, "notes", ()), *settings.notes(parallel.world)]
+    rows = data
+    data = build.packed(rows, raw, settings)
+    validation = None if validation is None else build.packed(validation, raw, settings)
     loader = Loader(
         data,
         objective,
@@ -92,9 +99,6 @@ def _train(
         parallel.rank,
         parallel.world,
     )
-
-    # what is trained
-    raw = build.build(settings, classes)
     model = parallel.wrap(raw)
     parameters = build.trainable(raw)
     optimizer = _optimizer(parameters, settings, parallel)
@@ -124,6 +128,7 @@ def _train(
         restore(last, parameters, optimizer, state["step"])
     steps = settings.steps if stop_at is None else min(stop_at, settings.steps)
     result: dict[str, Any] = {"step": state["step"], "checkpoint": str(last) if last else None, "stopped": None}
+    result["notes"] = notes
     if settings.stopped_early(state):  # and stays so, however often it is asked to go on
         steps, result["stopped"] = state["step"], _early(state)
 
@@ -140,6 +145,8 @@ def _train(
                 "train": settings.model_dump(mode="json"),
                 "model": settings.model.model_dump(mode="json"),
                 "classes": classes,
+                "conversations": getattr(rows, "conversations", False),
+                "special_tokens": vocabulary.named.dump() if vocabulary.named else None,
                 "world": parallel.world,
                 "torch": torch.__version__,
             }
@@ -163,6 +170,8 @@ def _train(
     began = time.monotonic()
     saved = state["step"]
     with Metrics(settings, state["step"], steps, parallel.rank == 0) as metrics, on_sigterm() as asked:
+        for note in notes:
+            metrics.say(note)
         for step, batches in zip(range(state["step"], steps), loader.steps(state["step"], steps)):
             _check_ids(batches, vocabulary_size, settings)
             share = rate(settings.schedule, step, settings.steps)

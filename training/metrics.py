@@ -64,6 +64,11 @@ class Metrics:
                 if isinstance(value, int | float):
                     self.board.add_scalar(name, value, step)
 
+    def say(self, text: str) -> None:
+        """Print a sentence above the progress bar, on standard error."""
+        if self.active:
+            self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
     def advance(self, step: int, loss: float) -> None:
         """Move the progress bar."""
         if self.active:

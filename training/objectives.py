@@ -215,7 +215,8 @@ class Documents:
 class Seq2Seq(Objective):
     """An encoder reads `input_ids`, a decoder writes `target_ids`. Loss -sum_u log p(y_u | y_<u, x) within documents.
 
-    The decoder reads the targets moved one to the right, with the end token before each document's first.
+    The decoder reads the targets moved one to the right, with the start token before each document's first: the end token, or
+    the one that a Hugging Face model names.
     """
 
     kinds = ("encoder-decoder",)
@@ -226,8 +227,8 @@ class Seq2Seq(Objective):
         return cls(vocabulary)
 
     def __init__(self, vocabulary: Vocabulary) -> None:
-        self.start = vocabulary.end
-        self.highest_id = vocabulary.end
+        self.start, self.end = vocabulary.special.start, vocabulary.end
+        self.highest_id = max(self.start, self.end)
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
         targets = rows["target_ids"]
@@ -256,7 +257,7 @@ class SpanCorruption(Seq2Seq):
     def __init__(self, vocabulary: Vocabulary, rate: float = 0.15, mean_span: float = 3.0) -> None:
         super().__init__(vocabulary)
         self.rate, self.mean_span, self.sentinels = rate, mean_span, vocabulary.sentinels
-        self.highest_id = max(vocabulary.end, int(vocabulary.sentinels.max()))
+        self.highest_id = max(self.start, self.end, int(vocabulary.sentinels.max()))
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
         from corpusmill.transforms.noise.objectives import corrupt_spans
@@ -265,7 +266,7 @@ class SpanCorruption(Seq2Seq):
         first, step = int(self.sentinels[0]), int(self.sentinels[1] - self.sentinels[0])
         read, inputs, written, targets = corrupt_spans(
             pieces.offsets, pieces.values, pieces.keys, pieces.active, np.array([self.rate]), np.array([self.mean_span]),
-            np.array([-1], np.int64), first, step, len(self.sentinels), self.start,
+            np.array([-1], np.int64), first, step, len(self.sentinels), self.end,
         )  # fmt: skip
         return super().prepare(pieces.pack(read, inputs, "input") | pieces.pack(written, targets, "target"), keys)
 

@@ -37,7 +37,7 @@ from corpusmill.privacy.units import DOCUMENT, Units, names_of
 from corpusmill.training import build, checkpoint, provenance
 from corpusmill.training.data import Rows, Shards
 from corpusmill.training.evaluate import measure
-from corpusmill.training.finetune.documents import is_documents, read_table
+from corpusmill.training.finetune.documents import Documents, read_table
 from corpusmill.training.loop import gathered, on_sigterm, restore
 from corpusmill.training.metrics import Metrics
 from corpusmill.training.objective_table import objective_class
@@ -107,7 +107,7 @@ def train(
         if settings.tune.base:
             settings = build.resolve(settings, vocabulary, 0)
         data = build.rows_of(settings.data.train, settings, vocabulary, list(classes)) if data is None else data
-        units = _units(settings, privacy.unit) if units is None else units
+        units = _units(settings, privacy.unit, data) if units is None else units
         if len(units.number) != len(data):
             raise PrivacyError(f"{len(data):,} rows have {len(units.number):,} units: each row needs one.")
         classes = list(getattr(data, "classes", []))
@@ -185,6 +185,7 @@ def train(
                             "train": settings.model_dump(mode="json"), "model": settings.model.model_dump(mode="json"),
                             "world": parallel.world, "torch": torch.__version__, "privacy": private.state(),
                             "guarantee": guarantee.model_dump(mode="json"),
+                            "special_tokens": vocabulary.named.dump() if vocabulary.named else None,
                         }  # fmt: skip
                         tensors, means = gathered(parameters, optimizer)
                         written = checkpoint.write(
@@ -323,11 +324,11 @@ def _dp_settings(settings: TrainSettings, privacy: PrivacySettings, ledger: Ledg
     )
 
 
-def _units(settings: TrainSettings, unit: str) -> Units:
-    """The unit of each row that the settings name."""
+def _units(settings: TrainSettings, unit: str, data: Rows) -> Units:
+    """The unit of each row of `data`, which the settings name."""
     path, snapshot = settings.data.train, settings.data.snapshot
-    if is_documents(path):
-        return Units.of(names_of([_with_ids(read_table(path, snapshot))], unit))
+    if isinstance(data, Documents):
+        return Units.of(names_of([_with_ids(read_table(path, snapshot))], unit).take(pa.array(data.kept)))
     rows = Shards(path, snapshot, domain=unit)
     if unit == DOCUMENT or (rows.source_of < 0).any():
         whose = "several documents" if unit == DOCUMENT else f"several units, for they do not name their `{unit}`"

@@ -89,6 +89,15 @@ class DataSettings(Section):
     )
     length: int = Field(default=256, ge=2, description="longest row made from a document, in tokens (fine-tuning only)")
     columns: dict[str, str] = Field(default_factory=dict, description="role: column of a document (fine-tuning only)")
+    truncate: Literal["keep-prompt", "keep-answer", "drop", "error"] = Field(
+        default="keep-prompt",
+        description="documents longer than `length`: keep-prompt cuts the end, keep-answer the prompt's beginning, drop leaves "
+        "them out, error stops; a cut text has no end token (fine-tuning only)",
+    )
+    pack: bool = Field(
+        default=True,
+        description="several short documents in a row, none of which sees another, where the model can (fine-tuning only)",
+    )
 
 
 class ObjectiveSettings(Section):
@@ -99,6 +108,10 @@ class ObjectiveSettings(Section):
     mean_span: float = Field(default=3.0, ge=1, description="mean length of a span that is cut out, in tokens (span)")
     templates: Annotated[str | None, IsPath()] = Field(
         default=None, description="YAML file of prompt templates (instruction)"
+    )
+    chat_template: Annotated[str | None, IsPath()] = Field(
+        default=None,
+        description="Jinja file that renders a column `messages`; the model's own when left out (instruction)",
     )
     teacher: Annotated[str | None, IsPath()] = Field(
         default=None,
@@ -152,7 +165,7 @@ class TuneSettings(Section):
     rank: int = Field(default=8, ge=1, description="rank of the adapters (lora)")
     alpha: float = Field(default=16.0, gt=0, description="scale of the adapters: alpha / rank (lora)")
     targets: tuple[str, ...] = Field(
-        default=("query", "value"), description="names of the linear layers adapted (lora)"
+        default=(), description="names of the linear layers adapted; those of queries and values when left out (lora)"
     )
     vectors: int = Field(default=16, ge=1, description="prompt vectors (soft-prompt)")
 
@@ -203,7 +216,7 @@ class CheckpointSettings(Section):
 
 
 class RuntimeSettings(Section):
-    """Where and how it runs. These settings change the result by rounding only."""
+    """Where and how it runs. These settings change the result by rounding only, unless there is dropout."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
     precision: Literal["auto", "float32", "bfloat16"] = Field(
@@ -263,9 +276,28 @@ class TrainSettings(Section):
         del kept["objective"]["states_of"]  # the run knows it by its weights
         if not self.objective.hidden:
             del kept["objective"]["hidden"]
-        for path in (("objective", "templates"), ("tune", "base")):
-            kept[path[0]][path[1]] = None if kept[path[0]][path[1]] is None else Path(kept[path[0]][path[1]]).name
+        if self.objective.chat_template is None:
+            del kept["objective"]["chat_template"]
+        for path in (("objective", "templates"), ("objective", "chat_template"), ("tune", "base")):
+            if kept[path[0]].get(path[1]) is not None:
+                kept[path[0]][path[1]] = Path(kept[path[0]][path[1]]).name
         return kept
+
+    def notes(self, processes: int = 1) -> list[str]:
+        """Settings that are allowed but seldom meant, in sentences. processes: that share the work."""
+        out = []
+        if self.schedule.warmup >= self.steps > 1:
+            out.append(
+                f"schedule.warmup: the rate grows over {self.schedule.warmup:,} steps, and the run has {self.steps:,}: it never "
+                f"reaches optimizer.lr. Set warmup to {max(1, self.steps // 10):,} or so."
+            )
+        pieces = self.batch.rows // processes
+        if self.model.dropout and (processes > 1 or 0 < self.batch.micro_rows < pieces):
+            out.append(
+                "model.dropout: each pass of batch.micro_rows on each process draws its own, so another micro_rows or number of "
+                "processes gives other weights, by more than rounding."
+            )
+        return out
 
     def stopped_early(self, state: Mapping[str, Any]) -> bool:
         """Whether the run of this checkpoint state stopped early because the loss did not improve."""

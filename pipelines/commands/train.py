@@ -127,11 +127,16 @@ def chat(model: str, max_tokens: int, temperature: float, top_p: float, seed: in
 @click.command("export-model")
 @MODEL
 @click.argument("out", metavar="OUT")
-def export_model(model: str, out: str) -> None:
-    """Write RUN's decoder to OUT as a Llama checkpoint in safetensors. Adapters are merged first."""
+@click.option("--adapters", is_flag=True, help="Write LoRA's adapters alone, as peft reads them.")
+def export_model(model: str, out: str, adapters: bool) -> None:
+    """Write RUN's model to OUT for other tools, in safetensors.
+
+    A decoder of corpusmill becomes a Llama checkpoint. A tuned Hugging Face model is written as it came, with its tokenizer.
+    Adapters are merged first.
+    """
     from corpusmill.training import commands
 
-    say(f"{commands.export(model, out)} is written.")
+    say(f"{commands.export(model, out, adapters)} is written.")
 
 
 def _lines() -> Iterator[str]:
@@ -185,6 +190,7 @@ def _summary(result: dict[str, Any]) -> str:
         lines.append("Stopped by SIGTERM. The same command continues from this checkpoint.")
     elif result["stopped"]:
         lines.append(f"Stopped: {result['stopped']}.")
+    lines += result.get("notes", ())
     if "validation" in result:
         lines.append(render(result["validation"]))
     return "\n".join(lines)

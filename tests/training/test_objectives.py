@@ -21,6 +21,7 @@ from corpusmill.training.objectives import (
     label_losses,
 )
 from corpusmill.training.settings import ModelSettings
+from corpusmill.training.special_tokens import SpecialTokens
 from corpusmill.transforms.hashing import mix64_array
 
 
@@ -32,7 +33,13 @@ def vocabulary(size: int = 100) -> SimpleNamespace:
     tokenizer = SimpleNamespace(special={"<|endoftext|>": 0})
     sentinels = np.arange(size + 1, size + 101)
     return SimpleNamespace(
-        size=size, mask=size, end=0, sentinels=sentinels, tokenizer=tokenizer, extended_size=size + 101
+        size=size,
+        mask=size,
+        end=0,
+        special=SpecialTokens(0, (0,), 0),
+        sentinels=sentinels,
+        tokenizer=tokenizer,
+        extended_size=size + 101,
     )
 
 

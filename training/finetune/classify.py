@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 
 class Classifier(nn.Module):
-    """`input_ids` [B, T], one document a row, to logits [B, classes]. The base's output layer is taken off."""
+    """`input_ids` [B, T] to logits [B, classes]; where rows hold up to S > 1 documents, [B, S, classes], segment by segment.
+
+    The base's output layer is taken off.
+    """
 
     def __init__(self, base: Transformer, classes: int, seed: int = 0) -> None:
         super().__init__()
@@ -40,12 +43,18 @@ class Classifier(nn.Module):
         states = self.base.states(self.base.embed(input_ids), segment_ids, position_ids)
         if segment_ids is None:
             return self.classes(states.mean(dim=1))
-        weights = (segment_ids != 0).to(states.dtype)[..., None]
-        return self.classes((states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0))
+        most = int(segment_ids.max())
+        if most <= 1:
+            weights = (segment_ids != 0).to(states.dtype)[..., None]
+            return self.classes((states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0))
+        numbers = torch.arange(1, most + 1, device=segment_ids.device)
+        member = (segment_ids[:, None, :] == numbers[None, :, None]).to(states.dtype)  # [B, S, T]
+        return self.classes(member @ states / member.sum(dim=2, keepdim=True).clamp(min=1.0))
 
 
 class Classification(Objective):
-    """The class of a document. Loss -log p(y | x), one target a row. Rows have a column `label` int64 [B]."""
+    """The class of a document. Loss -log p(y | x), one target a document. Rows have a column `label` int64 [B], or [B, S] where
+    they hold up to S documents."""
 
     kinds = ("encoder", "decoder")
     documents, shards, classes = True, False, True
@@ -53,4 +62,5 @@ class Classification(Objective):
     transformers_class = "AutoModelForSequenceClassification"
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
-        return drop_plain({n: rows[n] for n in ("input_ids", "segment_ids")}) | {"labels": rows["label"]}
+        names = ("input_ids", "segment_ids", "position_ids")
+        return drop_plain({n: rows[n] for n in names if n in rows}) | {"labels": rows["label"]}

@@ -5,6 +5,7 @@ causal, masked, ... text                      one document a row, ended by the e
 classification   text, label                     one document a row, `label` the number of its class
 text-to-text     text, target                    encoder reads text, decoder writes target; or one after the other
 instruction      the columns that templates name  z = [instruction; input] -> y, loss on y only
+                 or messages                     conversations, loss on what the assistant writes
 """
 
 from __future__ import annotations
@@ -18,18 +19,16 @@ import pyarrow.compute as pc
 
 from corpusmill.privacy.certification import dataset_of, manifest_of
 from corpusmill.training.data import pad
-from corpusmill.training.finetune import templates
+from corpusmill.training.finetune import pairs
+from corpusmill.training.finetune.fitting import Fitting
+from corpusmill.training.finetune.packing import MULTIPLE
+from corpusmill.training.finetune.texts import texts_of
 from corpusmill.training.objective_table import objective_class
 from corpusmill.training.objectives import Batch
 from corpusmill.training.settings import TrainSettings
 from corpusmill.training.vocabulary import Vocabulary
-from corpusmill.transforms.document import text_ids
 from corpusmill.transforms.errors import DatasetError, RecipeError
-from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.sources.items import read_items
-
-MULTIPLE = 8
-"""Rows are padded to a multiple of this: fewer shapes for compiled and fused kernels."""
 
 
 def is_documents(path: str) -> bool:
@@ -57,15 +56,15 @@ def read_table(path: str, snapshot: int | None = None) -> pa.Table:
 class Documents:
     """Rows made of documents (see `corpusmill.training.data.Rows`). `classes`: names of the labels, in order.
 
-    A longer document is cut at `data.length` tokens; of a prompt too long for its answer the beginning is cut off, and
-    `cut` counts both.
+    `kept`: numbers of the documents in the table that rows were made of. `notes`: what was cut or left out, in sentences; see
+    `corpusmill.training.finetune.fitting`.
     """
 
     def __init__(
         self, path: str, settings: TrainSettings, vocabulary: Vocabulary, classes: list[str] | None = None
     ) -> None:
-        self.path, self.cut = path, 0
-        task, length = settings.objective.name, settings.data.length
+        self.path = path
+        task = settings.objective.name
         objective = objective_class(task)
         table = read_table(path, settings.data.snapshot if path == settings.data.train else None)
         for role, column in settings.data.columns.items():
@@ -79,20 +78,26 @@ class Documents:
                 raise RecipeError(f"{path}: {task} needs a column {name}. Name it in data.columns: {{{name}: YOURS}}.")
         if not len(table):
             raise DatasetError(f"{path}: holds no documents.")
-        self.columns: dict[str, list[np.ndarray]] = {}
         self.labels: np.ndarray | None = None
         self.classes = classes or []
-        if objective.classes:
-            self._classify(table, vocabulary, length)
-        elif not objective.pairs:
-            ids, end = vocabulary.encode(_texts(table, "text", self.path)), np.array([vocabulary.end], np.int64)
-            self.cut = sum(len(row) >= length for row in ids)
-            self.columns["input_ids"] = [np.concatenate((row[: length - 1], end)) for row in ids]
+        fitting = Fitting(settings.data.length, settings.data.truncate, path)
+        note = ""
+        self.conversations = objective.pairs and pairs.is_chat(table, settings)
+        self.columns: dict[str, list[np.ndarray]]
+        if objective.pairs:
+            self.columns, kept, note = pairs.rows_of(table, path, settings, vocabulary, fitting)
         else:
-            self._pairs(table, vocabulary, settings, length)
+            self.columns, kept = self._read(table, vocabulary, fitting, objective.classes)
+        fitting.check()
+        self.cut, self.left_out = fitting.cut, len(table) - len(kept)
+        self.notes = [text for text in (fitting.note(), note) if text]
+        self.kept: np.ndarray = np.array(kept, np.int64)
+        if objective.classes:
+            self.labels = self._labels(table)[self.kept]
         domain = settings.data.domain
         domains = table.column(domain) if domain in table.column_names else pa.nulls(len(table), pa.string())
-        coded = pa.array(pc.fill_null(pc.cast(domains, pa.string()), "").to_pylist()).dictionary_encode()
+        named = pc.fill_null(pc.cast(domains, pa.string()), "").take(pa.array(self.kept))
+        coded = pa.array(named.to_pylist(), pa.string()).dictionary_encode()
         self.sources: list[str] = coded.dictionary.to_pylist()
         self.source_of: np.ndarray = coded.indices.to_numpy().astype(np.int32)
         seen = hashlib.sha256()
@@ -123,11 +128,23 @@ class Documents:
             out["label"] = self.labels[index]
         return out
 
-    def _classify(self, table: pa.Table, vocabulary: Vocabulary, length: int) -> None:
-        ids = vocabulary.encode(_texts(table, "text", self.path))
-        self.cut = sum(len(row) > length for row in ids)
-        # a document without a token is read as one end token, so that every row has something to attend to
-        self.columns["input_ids"] = [row[:length] if len(row) else np.array([vocabulary.end]) for row in ids]
+    def _read(
+        self, table: pa.Table, vocabulary: Vocabulary, fitting: Fitting, framed: bool
+    ) -> tuple[dict[str, list[np.ndarray]], list[int]]:
+        """(columns, documents kept) of single texts. framed: between the model's special tokens, else ended by the end token."""
+        end, special = np.array([vocabulary.end], np.int64), vocabulary.special
+        before, after = np.array(special.before, np.int64), np.array(special.after, np.int64)
+        rows, kept = [], []
+        for i, ids in enumerate(vocabulary.encode(texts_of(table, "text", self.path))):
+            row = fitting.text(ids, before, after) if framed else fitting.ended(ids, end)
+            if row is not None:
+                # a document without a token is read as one end token, so that every row has something to attend to
+                rows.append(row if len(row) else end)
+                kept.append(i)
+        return {"input_ids": rows}, kept
+
+    def _labels(self, table: pa.Table) -> np.ndarray:
+        """The number of each document's class; the classes are its own where none are given."""
         labels = table.column("label").to_pylist()
         if None in labels:
             raise DatasetError(
@@ -141,43 +158,4 @@ class Documents:
             raise DatasetError(
                 f"{self.path}: labels {', '.join(unknown[:5])} are not among the {len(place)} trained on."
             )
-        self.labels = np.array([place[name] for name in names], np.int64)
-
-    def _pairs(self, table: pa.Table, vocabulary: Vocabulary, settings: TrainSettings, length: int) -> None:
-        columns = objective_class(settings.objective.name).columns
-        if columns:
-            prompts, answered = (_texts(table, name, self.path) for name in columns)
-            pairs = list(zip(prompts, answered))
-        else:
-            kinds = templates.load(settings.objective.templates)
-            rng = Keyed(settings.seed, "templates")
-            if "id" not in table.column_names:
-                texts = pa.array([str(row) for row in table.to_pylist()])
-                table = table.append_column("id", text_ids(Path(self.path).name, texts))
-            pairs = [templates.render(kinds, row, rng) for row in table.to_pylist()]
-        asked = vocabulary.encode([prompt for prompt, _ in pairs])
-        answers = vocabulary.encode([answer for _, answer in pairs])
-        end = np.array([vocabulary.end], np.int64)
-        answers = [np.concatenate((a[: length - 1], end)) for a in answers]
-        if settings.model.kind == "encoder-decoder":
-            self.cut = sum(len(x) > length for x in asked)
-            self.columns["input_ids"] = [np.concatenate((x[: length - 1], end)) for x in asked]
-            self.columns["target_ids"] = answers
-            return
-        room = [max(1, length - len(y)) for y in answers]
-        self.cut = sum(len(x) > r for x, r in zip(asked, room))
-        asked = [x[-r:] for x, r in zip(asked, room)]
-        self.columns["input_ids"] = [np.concatenate((x, y)) for x, y in zip(asked, answers)]
-        self.columns["loss_mask"] = [
-            np.concatenate((np.zeros(len(x), np.int64), np.ones(len(y), np.int64))) for x, y in zip(asked, answers)
-        ]
-
-
-def _texts(table: pa.Table, name: str, path: str) -> list[str]:
-    try:
-        return pc.fill_null(pc.cast(table.column(name), pa.string()), "").to_pylist()
-    except pa.ArrowException as error:
-        kind = table.schema.field(name).type
-        raise DatasetError(
-            f"{path}: the column {name} is {kind}, not text. Name another one in data.columns."
-        ) from error
+        return np.array([place[name] for name in names], np.int64)

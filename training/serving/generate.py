@@ -6,12 +6,13 @@ own, and token number t of a record is drawn with draw t of the record's own str
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from corpusmill.training.data import pad
 from corpusmill.training.finetune.soft_prompt import SoftPrompt
 from corpusmill.training.huggingface import Adapter
 from corpusmill.training.model import Cache, Transformer
@@ -27,39 +28,42 @@ def generate(
     model: nn.Module,
     prompts: list[np.ndarray],
     max_tokens: int,
-    end: int,
+    ends: Sequence[int],
     keys: np.ndarray | None = None,
     temperature: float = 1.0,
     top_k: int = 0,
     top_p: float = 1.0,
     allowed: int | None = None,
     width: int = 0,
+    start: int | None = None,
 ) -> list[np.ndarray]:
-    """New token ids for each prompt, int64 arrays that stop before `end`.
+    """New token ids for each prompt, int64 arrays that stop before the first of `ends`.
 
-    A decoder of ours or a causal model of `transformers` continues the prompt; an encoder-decoder of ours reads it and writes
-    an answer. (transformers' own `generate` draws from one generator for the whole batch.)
+    A decoder continues the prompt; an encoder-decoder reads it and writes an answer, which begins behind `start` (the first of
+    `ends` when left out). (transformers' own `generate` draws from one generator for the whole batch.)
     keys: uint64 [n] from `Keyed.keys`, one a record; None or temperature 0 is greedy. top_k 0: all tokens. top_p: the
-    fewest most likely tokens whose probability reaches it (Holtzman et al. 2020). allowed: ids below it (and `end`) only.
+    fewest most likely tokens whose probability reaches it (Holtzman et al. 2020). allowed: ids below it (and `ends`) only.
     width: prompts are padded to as many tokens at least, so that the shape of a pass need not depend on the other prompts.
 
     Raises:
         RecipeError: the model writes no text.
     """
     model.eval()
-    advance = _opened(model, prompts, end, width)
+    advance = _opened(model, prompts, ends[0] if start is None else start, width)
+    closing = list(ends)
     out: list[list[int]] = [[] for _ in prompts]
     running = np.ones(len(prompts), bool)
     chosen = None
     for step in range(max_tokens):
         logits = advance(chosen).double()
         if allowed is not None:
-            logits[:, allowed : end if end >= allowed else None] = -torch.inf
-            logits[:, max(allowed, end + 1) :] = -torch.inf
+            kept = logits[:, [i for i in closing if i >= allowed]]
+            logits[:, allowed:] = -torch.inf
+            logits[:, [i for i in closing if i >= allowed]] = kept
         uniforms = None if keys is None else uniform_array(keys, step)
         chosen = choose(logits, uniforms, temperature, top_k, top_p)
         picked = chosen.cpu().numpy()
-        running &= picked != end
+        running &= ~np.isin(picked, closing)
         for i in np.flatnonzero(running):
             out[i].append(int(picked[i]))
         if not running.any():
@@ -67,25 +71,25 @@ def generate(
     return [np.array(row, np.int64) for row in out]
 
 
-def _opened(model: nn.Module, prompts: list[np.ndarray], end: int, width: int) -> Advance:
-    """The model when it has read the prompts."""
+def _opened(model: nn.Module, prompts: list[np.ndarray], start: int, width: int) -> Advance:
+    """The model when it has read the prompts. start: what a decoder reads first, and what fills rows."""
     device = next(model.parameters()).device
     base = model.base if isinstance(model, SoftPrompt) else model
     if isinstance(base, Adapter) and base.causal:
-        return _theirs(base.model, *_left_padded(prompts, end, device, width))
+        return _theirs(base.model, *_left_padded(prompts, start, device, width))
+    if isinstance(base, Adapter) and base.writes:
+        return _their_pair(base.model, prompts, start, device, width)
     decoder = base.decoder if isinstance(base, Transformer) else None
     if isinstance(base, Transformer) and decoder is not None:
         soft = model if isinstance(model, SoftPrompt) else None
-        ids, segments = _left_padded(prompts, end, device, width)
+        ids, segments = _left_padded(prompts, start, device, width)
         encoder = base.encoder
         if encoder is None:
             return _ours(base, decoder, *_embedded(base, soft, ids, segments))
         read, seen = _embedded(base, soft, ids, segments)
-        ids, segments = _left_padded([np.array([end])] * len(prompts), end, device)
+        ids, segments = _left_padded([np.array([start])] * len(prompts), start, device)
         return _ours(base, decoder, base.embed(ids), segments, encoder(read, seen, _positions(seen)), seen)
-    raise RecipeError(
-        "decoders and encoder-decoders of ours and causal Hugging Face models write text; an encoder or classifier writes none."
-    )
+    raise RecipeError("decoders and encoder-decoders write text; an encoder or classifier writes none.")
 
 
 def _ours(
@@ -121,6 +125,26 @@ def _theirs(model: nn.Module, ids: Tensor, mask: Tensor) -> Advance:
             ids, positions = chosen[:, None], positions[:, -1:] + 1
             mask = torch.cat((mask, torch.ones_like(ids)), dim=1)
         answer = model(input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=past, use_cache=True)
+        past = answer.past_key_values
+        return answer.logits[:, -1]
+
+    return advance
+
+
+def _their_pair(model: nn.Module, prompts: list[np.ndarray], start: int, device: torch.device, width: int) -> Advance:
+    """An encoder-decoder of `transformers` before its first token: the encoder reads each prompt once."""
+    read = pad(prompts, multiple=max(1, width))
+    ids = torch.from_numpy(read).to(device)
+    mask = torch.from_numpy(pad([np.ones(len(p), np.int64) for p in prompts], multiple=max(1, width))).to(device)
+    encoded = model.get_encoder()(input_ids=ids, attention_mask=mask)  # type: ignore[operator]
+    past = None
+
+    def advance(chosen: Tensor | None) -> Tensor:
+        nonlocal past
+        taken = ids.new_full((len(prompts), 1), start) if chosen is None else chosen[:, None]
+        answer = model(
+            encoder_outputs=encoded, attention_mask=mask, decoder_input_ids=taken, past_key_values=past, use_cache=True
+        )
         past = answer.past_key_values
         return answer.logits[:, -1]
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from corpusmill.training import checkpoint
+from corpusmill.training.serving.prompts import encode, shortened
 from corpusmill.transforms.errors import DatasetError, MissingDependencyError, RecipeError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class LocalModel:
             import torch
         except ImportError as error:
             raise MissingDependencyError("a model needs torch: pip install corpusmill[train]") from error
-        from corpusmill.training import build, huggingface
+        from corpusmill.training import build, huggingface, special_tokens
         from corpusmill.training.vocabulary import Vocabulary
 
         self.spec, self.rows, self.usage = spec, rows, Usage()
@@ -135,18 +136,17 @@ class LocalModel:
         self.model: Any
         if spec.startswith(HF):
             folder = Path(spec[len(HF) :])
-            self.vocabulary = Vocabulary(folder / "tokenizer.json")
-            self.model = huggingface.load(str(folder), task).eval()
+            self.kind, self.task = huggingface.kind_of(str(folder), task)
+            self.vocabulary = Vocabulary(folder / "tokenizer.json", special_tokens.read(folder))
+            self.model = huggingface.load(str(folder), self.task).eval()
             config = self.model.model.config
             if task == "classification":
                 self.classes = [str(config.id2label[i]) for i in range(config.num_labels)]
-            end = config.eos_token_id
-            self.end = int(end[0] if isinstance(end, list) else end) if end is not None else self.vocabulary.end
             self.context = int(getattr(config, "max_position_embeddings", 0) or CONTEXT)
         else:
             loaded = build.load(spec)
+            self.kind, self.task = loaded.settings.model.kind, loaded.settings.objective.name
             self.vocabulary, self.model, self.classes = loaded.vocabulary, loaded.model, loaded.classes
-            self.end = self.vocabulary.end
             self.context = int(loaded.settings.model.max_length or loaded.settings.data.length or CONTEXT)
         name = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         self.device = torch.device(name)
@@ -154,7 +154,7 @@ class LocalModel:
 
     def complete(self, requests: Sequence[Request]) -> list[str]:
         """One text a request, drawn token by token from the request's own stream."""
-        ids = self.vocabulary.encode([r.prompt for r in requests])
+        ids = encode(self.vocabulary, [r.prompt for r in requests], self.kind, self.task)
         groups: dict[tuple[int, Sampling], list[int]] = defaultdict(list)
         for i, request in enumerate(requests):
             if request.sampling.max_tokens >= self.context:
@@ -162,7 +162,7 @@ class LocalModel:
                     f"{self.spec}: max_tokens {request.sampling.max_tokens} leaves no room for a prompt: the model reads "
                     f"{self.context} tokens. Lower max_tokens."
                 )
-            ids[i] = ids[i][-(self.context - request.sampling.max_tokens) :]
+            ids[i] = shortened(self.vocabulary, ids[i], self.context - request.sampling.max_tokens)
             groups[bucket(len(ids[i])), request.sampling].append(i)
         out = [""] * len(requests)
         for (width, sampling), members in groups.items():
@@ -180,7 +180,10 @@ class LocalModel:
         drawn = None if sampling.temperature == 0 else keys
         rest = (sampling.temperature, sampling.top_k, sampling.top_p, self.vocabulary.size)
         with self._pass():
-            return generate(self.model, prompts, sampling.max_tokens, self.end, drawn, *rest, width)
+            special = self.vocabulary.special
+            return generate(
+                self.model, prompts, sampling.max_tokens, special.ends, drawn, *rest, width, start=special.start
+            )
 
     def classify(self, texts: Sequence[str]) -> np.ndarray:
         """Logits float64 [n, classes].
@@ -230,7 +233,7 @@ class LocalModel:
     def is_causal(self) -> bool:
         """Whether each token is told from those before it alone."""
         if self.spec.startswith(HF):
-            return True
+            return self.kind == "decoder"
         base = getattr(self.model, "base", self.model)  # behind a soft prompt
         return base.config.kind == "decoder" if hasattr(base, "config") else bool(base.causal)
 
@@ -239,17 +242,18 @@ class LocalModel:
         import torch
 
         # a document without a token is read as one end token, so that every row has something to attend to
-        ids = [row[: self.context] if len(row) else np.array([self.end]) for row in self.vocabulary.encode(list(texts))]
+        read = self.vocabulary.read if self.classes else self.vocabulary.prompts
+        ids = [row[: self.context] if len(row) else np.array([self.vocabulary.end]) for row in read(list(texts))]
         groups: dict[int, list[int]] = defaultdict(list)
         for i, row in enumerate(ids):
             groups[bucket(len(row))].append(i)
         for width, members in groups.items():
             for part in _parts(members, self.rows):
-                read, inside = np.zeros((2, self.rows, width), np.int64)
+                filled, inside = np.zeros((2, self.rows, width), np.int64)
                 for i, place in enumerate(part):
-                    read[i, : len(ids[place])] = ids[place]
+                    filled[i, : len(ids[place])] = ids[place]
                     inside[i, : len(ids[place])] = 1
-                batch = {"input_ids": read, "segment_ids": inside}
+                batch = {"input_ids": filled, "segment_ids": inside}
                 inputs = {name: torch.from_numpy(column).to(self.device) for name, column in batch.items()}
                 self._count(part, members, ids, width, 0)
                 with self._pass():

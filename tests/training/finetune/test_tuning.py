@@ -142,9 +142,10 @@ def test_loss_on_the_answer_only(make, tmp_path: Path, tokenizer: Path) -> None:
     (tmp_path / "t.yaml").write_text('- {prompt: "Q: {question}\\nA: ", answer: "{answer}"}\n')
     rows = [{"question": "the red fox", "answer": "seven"}, {"question": "数据 很 好 " * 20, "answer": "a blue hill"}]
     settings = make(objective__name="instruction", objective__templates=str(tmp_path / "t.yaml"), data__length=24)
+    settings = settings.model_copy(update={"data": settings.data.model_copy(update={"truncate": "keep-answer"})})
     vocabulary = Vocabulary(tokenizer)
     data = Documents(lines(tmp_path / "a.jsonl", rows), settings, vocabulary)
-    assert data.cut == 1
+    assert (data.cut, data.left_out) == (1, 0)
     batch = Causal().prepare(data.rows(np.arange(2)), np.zeros(2, np.uint64))
     for i, row in enumerate(rows):
         wanted = batch["labels"][i][batch["labels"][i] != IGNORE]

@@ -30,7 +30,7 @@ PROMPTS = [np.arange(1, 1 + n) for n in (3, 1, 8, 5, 2, 7, 4, 6)]
 @pytest.mark.parametrize("kind", ["decoder", "encoder-decoder"])
 def test_neighbours_do_not_matter(kind: str) -> None:
     keys = mix64_array(np.arange(8, dtype=np.uint64))
-    options = {"max_tokens": 12, "end": 0, "temperature": 1.0, "top_k": 20, "top_p": 0.95}
+    options = {"max_tokens": 12, "ends": [0], "temperature": 1.0, "top_k": 20, "top_p": 0.95}
     together = generate(model(kind), PROMPTS, keys=keys, **options)
     alone = [generate(model(kind), [p], keys=k[None], **options)[0] for p, k in zip(PROMPTS, keys)]
     assert all(np.array_equal(a, b) for a, b in zip(together, alone))
@@ -46,7 +46,7 @@ def test_greedy_equals_the_model_step_by_step() -> None:
     """The cache changes nothing; neither does a soft prompt's place."""
     network = model()
     for wrapped in (network, SoftPrompt(network, 3, seed=2)):
-        for prompt, got in zip(PROMPTS, generate(wrapped, PROMPTS, 6, end=0)):
+        for prompt, got in zip(PROMPTS, generate(wrapped, PROMPTS, 6, ends=[0])):
             ids = prompt.tolist()
             with torch.no_grad():
                 for _ in range(6):
@@ -76,7 +76,7 @@ def test_choose() -> None:
 
 def test_an_encoder_writes_nothing() -> None:
     with pytest.raises(RecipeError, match="an encoder or classifier writes none"):
-        generate(model("encoder"), PROMPTS, 3, end=0)
+        generate(model("encoder"), PROMPTS, 3, ends=[0])
 
 
 def test_command(make) -> None:

@@ -119,7 +119,7 @@ def test_hugging_face_folder_writes_and_scores_as_ours(decoder: str, tmp_path: P
 
     folder = export(decoder, tmp_path / "hf")
     ours, theirs = LocalModel(decoder), LocalModel(f"hf:{folder}")
-    theirs.end = ours.end  # the tokenizer has no end token of its own
+    theirs.vocabulary.special = ours.vocabulary.special  # the tokenizer has no end token of its own
     asked = requests(5, temperature=0.0)
     assert theirs.complete(asked) == ours.complete(asked)
     assert [theirs.complete([r])[0] for r in asked] == theirs.complete(asked)
