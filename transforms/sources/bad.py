@@ -14,7 +14,18 @@ RAW_TOTAL = 64 << 20
 RAW_ROWS = 100_000
 _PENDING = 4096
 
-REASONS = ("null-text", "no-id", "not-utf8", "not-json", "not-csv", "wrong-type", "too-long", "bad-file")
+REASONS = (
+    "null-text",
+    "no-id",
+    "not-utf8",
+    "not-json",
+    "not-csv",
+    "wrong-type",
+    "too-long",
+    "bad-record",
+    "truncated",
+    "bad-file",
+)
 
 SCHEMA = pa.schema(
     [
