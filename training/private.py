@@ -27,12 +27,13 @@ from torch import Tensor, nn
 
 from corpusmill.privacy.accounting import sigma_for
 from corpusmill.privacy.certification import Certification, private_paths, require
+from corpusmill.privacy.dp_settings import DpSettings
 from corpusmill.privacy.guarantee import Guarantee, of_run
 from corpusmill.privacy.ledger import Ledger
 from corpusmill.privacy.ledger_lines import RESTORE
 from corpusmill.privacy.secret import Secret
 from corpusmill.privacy.settings import PrivacySettings
-from corpusmill.privacy.sgd import DpSettings, Private
+from corpusmill.privacy.sgd import Private
 from corpusmill.privacy.units import DOCUMENT, Units, names_of
 from corpusmill.training import build, checkpoint, provenance
 from corpusmill.training.data import Rows, Shards

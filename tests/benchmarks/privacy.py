@@ -25,8 +25,9 @@ def one(variant: str) -> dict[str, float]:
     import torch
 
     torch.set_num_threads(1)
+    from corpusmill.privacy.dp_settings import DpSettings
     from corpusmill.privacy.secret import Secret
-    from corpusmill.privacy.sgd import DpSettings, Private
+    from corpusmill.privacy.sgd import Private
     from corpusmill.privacy.units import Units
     from corpusmill.training.model import Transformer
     from corpusmill.training.settings import ModelSettings

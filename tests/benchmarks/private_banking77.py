@@ -23,8 +23,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from corpusmill.privacy.accounting import sigma_for
+from corpusmill.privacy.dp_settings import DpSettings
 from corpusmill.privacy.secret import Secret
-from corpusmill.privacy.sgd import DpSettings, Private
+from corpusmill.privacy.sgd import Private
 from corpusmill.privacy.units import Units
 from corpusmill.training.finetune import lora
 from corpusmill.training.finetune.classify import Classifier

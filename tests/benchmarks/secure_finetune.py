@@ -102,11 +102,12 @@ def finetune(scratch: Path, data: Path, seeds: int = 5) -> list[str]:
     import torch
 
     from corpusmill.privacy.accounting import sigma_for
+    from corpusmill.privacy.dp_settings import DpSettings
     from corpusmill.privacy.ledger import Ledger
     from corpusmill.privacy.secret import Secret
     from corpusmill.privacy.secure.federated import Federated
     from corpusmill.privacy.secure.rounds import Rounds, as_aggregator
-    from corpusmill.privacy.sgd import DpSettings, Private
+    from corpusmill.privacy.sgd import Private
     from corpusmill.privacy.units import Units
 
     scratch.mkdir(parents=True)

@@ -18,8 +18,9 @@ from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.run import run
 from corpusmill.privacy.accounting import sigma_for
 from corpusmill.privacy.audit import auc, audit, bound, exposure, min_k, one_run, p_value, tpr_at, two_worlds
+from corpusmill.privacy.dp_settings import DpSettings
 from corpusmill.privacy.secret import Secret
-from corpusmill.privacy.sgd import DpSettings, Private
+from corpusmill.privacy.sgd import Private
 from corpusmill.privacy.units import Units
 from corpusmill.transforms.errors import PrivacyError, RecipeError
 from tests.corpora import write_recipe

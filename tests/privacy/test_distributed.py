@@ -10,7 +10,8 @@ WORKER = """
 import sys
 import numpy as np, torch, torch.distributed as dist
 from corpusmill.privacy.secret import Secret
-from corpusmill.privacy.sgd import DpSettings, Private
+from corpusmill.privacy.dp_settings import DpSettings
+from corpusmill.privacy.sgd import Private
 from corpusmill.privacy.units import Units
 from tests.privacy.models import model, row_losses, rows, take
 torch.set_num_threads(1)

@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from corpusmill.privacy.gradients import Gradients, Layout
+from corpusmill.privacy.check import check
+from corpusmill.privacy.gradients import gradients_of
+from corpusmill.privacy.layout import Layout
 from corpusmill.transforms.errors import PrivacyError
 from tests.privacy.models import KINDS, model, row_losses, rows, take
 
@@ -34,7 +36,7 @@ def truth(
 def errors(net: nn.Module, batch: dict[str, torch.Tensor], mode: str, unit_of_row: np.ndarray) -> float:
     """Largest error of any unit's gradient or norm, over that of the largest gradient of the unit."""
     wanted = truth(net, batch, unit_of_row)
-    gradients = Gradients(net, mode)
+    gradients = gradients_of(net, mode)
     gradients.backward(lambda: row_losses(net, batch), Layout.of(unit_of_row))
     norms = gradients.norms()
     worst = 0.0
@@ -88,7 +90,7 @@ def test_layers_without_a_rule_biases_and_layer_norms(mode):
     net = nn.Sequential(nn.Linear(4, 6), Odd(), nn.LayerNorm(6), nn.Linear(6, 3), nn.Tanh(), nn.Linear(3, 1)).train()
     x = torch.randn(6, 4)
     units = np.array([0, 0, 1, 2, 2, 2])
-    gradients = Gradients(net, mode)
+    gradients = gradients_of(net, mode)
     gradients.backward(lambda: net(x).squeeze(1) ** 2, Layout.of(units))
     for unit in range(3):
         net.zero_grad()
@@ -102,7 +104,7 @@ def test_layers_without_a_rule_biases_and_layer_norms(mode):
 
 def test_frozen_parameters_get_nothing_and_gradients_are_left_alone():
     net = model("lora")
-    gradients = Gradients(net, "ghost")
+    gradients = gradients_of(net, "ghost")
     batch = rows("lora", 3)
     gradients.backward(lambda: row_losses(net, batch), Layout.of(np.arange(3)))
     assert all(p.grad is None for p in net.parameters())
@@ -119,37 +121,116 @@ def test_layout():
 
 
 class Positions(nn.Module):
-    """Looks positions up once, and broadcasts them."""
+    """Looks positions up once, and broadcasts them; `bare`: without a batch dimension."""
 
-    def __init__(self) -> None:
+    def __init__(self, bare: bool = False) -> None:
         super().__init__()
-        self.tokens, self.places, self.head = nn.Embedding(40, 8), nn.Embedding(16, 8), nn.Linear(8, 40)
+        torch.manual_seed(0)
+        self.bare, self.tokens, self.places, self.head = (
+            bare,
+            nn.Embedding(40, 8),
+            nn.Embedding(16, 8),
+            nn.Linear(8, 40),
+        )
 
     def forward(self, input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
-        return self.head(self.tokens(input_ids) + self.places(torch.arange(input_ids.shape[1])[None]))
+        places = torch.arange(input_ids.shape[1])
+        return self.head(self.tokens(input_ids) + self.places(places if self.bare else places[None]))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("bare", [False, True])
+def test_positions_that_are_looked_up_once_are_expanded_to_the_batch(mode, bare):
+    units = np.array([0, 1, 1, 2, 0])
+    assert errors(Positions(bare).train(), rows("decoder", 5), mode, units) < 1e-5
+    # bare positions are known by a batch that is not as long as its rows, such as that of the check before training
+    net, batch = Positions(bare).train(), rows("decoder", 7)
+    check(net, row_losses, batch, mode, gradients := gradients_of(net, mode))
+    gradients.backward(lambda: row_losses(net, batch), Layout.of(np.arange(7)))
+    for row, one in enumerate(truth(net, batch, np.arange(7))):
+        found = dict(gradients.weighted(dict.fromkeys(one, torch.eye(7)[row])))
+        assert all(torch.allclose(found[p], t, atol=1e-6) for p, t in one.items())
+
+
+class Constant(nn.Embedding):
+    """Scales by a buffer, as Gemma does; `counts`: changes it, as a moving average would."""
+
+    def __init__(self, counts: bool = False) -> None:
+        super().__init__(40, 8)
+        self.counts = counts
+        self.register_buffer("scale", torch.tensor(3.0), persistent=False)
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
+        if self.counts:
+            self.scale.add_(1.0)
+        return super().forward(input) * self.scale
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_constant_buffer_is_allowed_and_one_that_changes_is_refused(mode):
+    net = Positions().train()
+    net.tokens = Constant()
+    assert errors(net, rows("decoder", 5), mode, np.array([0, 1, 1, 2, 0])) < 1e-5
+    assert [name for name, _ in net.named_buffers()] == ["tokens.scale"]
+    assert "tokens.scale" not in net.state_dict()
+    net.tokens = Constant(counts=True)
+    with pytest.raises(PrivacyError, match=r"Constant\.scale: this buffer beside the weights changed"):
+        errors(net, rows("decoder", 5), mode, np.arange(5))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_layer_norms_without_a_bias(mode):
+    torch.manual_seed(0)
+    net = Positions().train()
+    net.head = nn.Sequential(nn.LayerNorm(8, bias=False), nn.Linear(8, 40))
+    assert errors(net, rows("decoder", 5), mode, np.array([0, 1, 1, 2, 0])) < 1e-5
+
+
+class Named(Positions):
+    """Gives a layer with weights of its own a named argument."""
+
+    def forward(self, input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
+        return self.head(input=self.tokens(input_ids))
+
+
+class Some(Positions):
+    """Sends some rows through a layer, as experts do."""
+
+    def forward(self, input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
+        return self.head(self.tokens(input_ids[1:])).repeat(2, 1, 1)[: len(input_ids)]
 
 
 def test_layers_that_cannot_be_told_apart_are_refused():
     batch = rows("decoder", 4)
-    with pytest.raises(PrivacyError, match="places: saw 1 rows in a batch of 4"):
-        net = Positions().train()
-        Gradients(net).backward(lambda: row_losses(net, batch), Layout.of(np.arange(4)))
+    odd = {Named: "head: Linear has weights of its own, and takes named", Some: "tokens: saw 3 rows in a batch of 4"}
+    for kind, reason in odd.items():
+        for mode in MODES:
+            net = kind().train()
+            with pytest.raises(PrivacyError, match=reason):
+                gradients_of(net, mode).backward(lambda net=net: row_losses(net, batch), Layout.of(np.arange(4)))
+    with pytest.raises(PrivacyError, match="gradient checkpointing"):
+        net = Positions()
+        net.gradient_checkpointing = True
+        gradients_of(net)
+    with pytest.raises(PrivacyError, match="has hooks of Opacus already"):
+        gradients_of(net := Positions())
+        gradients_of(net)
     with pytest.raises(PrivacyError, match="normalises over the batch"):
-        Gradients(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
+        gradients_of(nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)))
     with pytest.raises(PrivacyError, match="DPMultiheadAttention computes another function"):
-        Gradients(nn.TransformerEncoderLayer(8, 2))
+        gradients_of(nn.TransformerEncoderLayer(8, 2))
     with pytest.raises(PrivacyError, match="evaluation mode"):
         net = model("decoder").eval()
-        Gradients(net).backward(lambda: row_losses(net, batch), Layout.of(np.arange(4)))
+        gradients_of(net).backward(lambda: row_losses(net, batch), Layout.of(np.arange(4)))
     with pytest.raises(PrivacyError, match="not one value for each of 4 rows"):
         net = model("decoder")
-        Gradients(net).backward(lambda: row_losses(net, batch).mean(), Layout.of(np.arange(4)))
+        gradients_of(net).backward(lambda: row_losses(net, batch).mean(), Layout.of(np.arange(4)))
     with pytest.raises(PrivacyError, match="no parameter"):
-        Gradients(nn.Linear(2, 2).requires_grad_(False))
+        gradients_of(nn.Linear(2, 2).requires_grad_(False))
     tied = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
     tied[1].weight = tied[0].weight
     with pytest.raises(PrivacyError, match="ghost clipping cannot add"):
-        Gradients(tied, "ghost")
+        gradients_of(tied, "ghost")
 
 
 @pytest.mark.parametrize("mode", ["hooks", "fast"])
@@ -158,7 +239,7 @@ def test_weights_shared_by_two_layers_are_exact_where_they_are_allowed(mode):
     net = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Tanh(), nn.Linear(3, 3, bias=False)).train()
     net[2].weight = net[0].weight
     x = torch.randn(3, 3)
-    gradients = Gradients(net, mode)
+    gradients = gradients_of(net, mode)
     gradients.backward(lambda: net(x).sum(1), Layout.of(np.arange(3)))
     (net(x[1:2]).sum()).backward()
     found = dict(gradients.weighted({net[0].weight: torch.tensor([0.0, 1.0, 0.0])}))

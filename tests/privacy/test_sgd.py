@@ -10,9 +10,11 @@ from torch import nn
 from torch.nn import functional
 
 from corpusmill.privacy.accounting import epsilon
+from corpusmill.privacy.check import check
+from corpusmill.privacy.dp_settings import DpSettings
 from corpusmill.privacy.ledger import Ledger
 from corpusmill.privacy.secret import Secret
-from corpusmill.privacy.sgd import DpSettings, Private, check
+from corpusmill.privacy.sgd import Private
 from corpusmill.privacy.units import Units
 from corpusmill.transforms.errors import BudgetError, PrivacyError
 from tests.privacy.models import KINDS, model, row_losses, rows, take
@@ -92,13 +94,14 @@ def test_one_unit_moves_the_sum_by_at_most_the_clipping_norm(kind, clipping):
 
 def test_noise_has_its_deviation_and_is_divided_by_a_public_constant():
     net, batch = model("decoder", width=32), rows("decoder", 8)
-    quiet = run_step(private(net, Units(np.arange(8)), plan(), batch), net, batch)
-    made = private(net, Units(np.arange(8)), plan(sigma=2.0, clip=0.5), batch)
-    loud = run_step(made, net, batch)
-    made_quiet = private(net, Units(np.arange(8)), plan(clip=0.5), batch)
-    noise = torch.cat([(loud[n] - g).flatten() for n, g in run_step(made_quiet, net, batch).items()])
+    found = []
+    for sigma in (0.0, 2.0):
+        made = private(net, Units(np.arange(8)), plan(sigma=sigma, clip=0.5), batch)
+        found.append(run_step(made, net, batch))
+        made.close()
+    quiet, loud = found
+    noise = torch.cat([(loud[n] - g).flatten() for n, g in quiet.items()])
     assert float(noise.std()) == pytest.approx(2.0 * 0.5 / (0.5 * 8), rel=0.02)
-    assert quiet.keys() == loud.keys()
 
 
 def test_an_empty_batch_still_adds_noise_and_counts():
@@ -232,23 +235,6 @@ def test_tied_weights_are_refused(mode, body):
         check(tied, row_losses, rows("decoder", 2), "ghost")
 
 
-class Places(nn.Module):
-    """`arange(T)` without a batch dimension passes by accident where a batch is as long as its rows."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding, self.places, self.head = nn.Embedding(40, 8), nn.Embedding(9, 8), nn.Linear(8, 40)
-
-    def forward(self, input_ids: torch.Tensor, **_: torch.Tensor) -> torch.Tensor:
-        return self.head(self.embedding(input_ids) + self.places(torch.arange(input_ids.shape[1])))
-
-
-@pytest.mark.parametrize("length", [2, 3, 7])
-def test_positions_without_a_batch_dimension_are_refused(length):
-    with pytest.raises(PrivacyError, match="places"):
-        check(Places().train(), row_losses, rows("decoder", 2, length=length))
-
-
 def test_the_check_passes_what_is_right_and_leaves_no_trace():
     net, batch = model("decoder", dropout=0.3), rows("decoder", 3)
     for kind in KINDS:
@@ -342,13 +328,13 @@ def test_a_resume_that_would_reuse_noise_is_refused():
     state = made.state()
     made.close()
     with pytest.raises(PrivacyError, match=r"another fingerprint.*without noise"):
-        Private(net, plan(sigma=1.0), units, Secret(KEY), fingerprint="data-2").restore(state)
+        Private(model("decoder"), plan(sigma=1.0), units, Secret(KEY), fingerprint="data-2").restore(state)
     with pytest.raises(PrivacyError, match="another plan"):
-        Private(net, plan(sigma=1.0, clip=2.0), units, Secret(KEY), fingerprint="data-1").restore(state)
+        Private(model("decoder"), plan(sigma=1.0, clip=2.0), units, Secret(KEY), fingerprint="data-1").restore(state)
     with pytest.raises(PrivacyError, match="Give that run's secret"):
-        Private(net, plan(sigma=1.0), units, Secret(), fingerprint="data-1").restore(state)
+        Private(model("decoder"), plan(sigma=1.0), units, Secret(), fingerprint="data-1").restore(state)
     with pytest.raises(PrivacyError, match="no private state"):
-        Private(net, plan(sigma=1.0), units, Secret(KEY), fingerprint="data-1").restore({"step": 1})
+        Private(model("decoder"), plan(sigma=1.0), units, Secret(KEY), fingerprint="data-1").restore({"step": 1})
     assert "_key" not in str(state)
     assert KEY.hex() not in str(state)
 

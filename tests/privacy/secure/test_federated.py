@@ -22,9 +22,10 @@ from tests.training.conftest import sentences, tokenizer  # noqa: F401
 torch = pytest.importorskip("torch")
 pytest.importorskip("opacus", reason="private training needs opacus")
 
+from corpusmill.privacy.dp_settings import DpSettings  # noqa: E402
 from corpusmill.privacy.secure.federated import Federated  # noqa: E402
 from corpusmill.privacy.secure.rounds import Rounds, as_aggregator  # noqa: E402
-from corpusmill.privacy.sgd import DpSettings, Private  # noqa: E402
+from corpusmill.privacy.sgd import Private  # noqa: E402
 from corpusmill.privacy.units import Units  # noqa: E402
 from corpusmill.training import build, federated  # noqa: E402
 
