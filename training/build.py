@@ -11,7 +11,7 @@ from torch import nn
 
 from corpusmill.training import checkpoint, huggingface, special_tokens
 from corpusmill.training.data import Rows, Shards
-from corpusmill.training.distill import OwnTeacherRows, TeacherRows
+from corpusmill.training.distill import OwnTeacherRows, TeacherRows, check_temperature
 from corpusmill.training.finetune import lora
 from corpusmill.training.finetune.classify import Classifier
 from corpusmill.training.finetune.documents import Documents, is_documents
@@ -83,9 +83,13 @@ def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes:
             f"({vocabulary.digest[:12]}). Name the right one in data.tokenizer, or tokenise again."
         )
     if objective.taught and path == settings.data.train:
+        temperature = settings.objective.temperature
         if not settings.objective.teacher:
+            check_temperature(shards.path, shards.teacher_temperature, temperature)
             return OwnTeacherRows(shards)
-        return TeacherRows(shards, settings.objective.teacher, vocabulary.digest)
+        rows = TeacherRows(shards, settings.objective.teacher, vocabulary.digest)
+        check_temperature(rows.folder, rows.about.get("temperature"), temperature)
+        return rows
     return shards
 
 
@@ -99,9 +103,9 @@ def packed(data: Rows, model: nn.Module, settings: TrainSettings) -> Rows:
 def _separates_documents(model: nn.Module) -> bool:
     """Whether the documents of a row stay apart in this model, with an output for each."""
     if isinstance(model, huggingface.Adapter):
-        return model.causal and model.packs
+        return bool(model.causal and model.packs)
     if isinstance(model, SoftPrompt):
-        return model.base.encoder is None
+        return bool(model.base.encoder is None)
     return isinstance(model, Transformer | Classifier)
 
 

@@ -45,6 +45,21 @@ def train(
     return run(settings)
 
 
+def teach(settings: TrainSettings, teachers: str, kind: Any, draws: int, top_k: int) -> dict[str, Any]:
+    """Write what the teachers say of the rows of `settings` into `objective.teacher`, where it is not there yet.
+
+    teachers: a model, or `ensemble:A,B`. See `corpusmill.training.serving.teach.teach`.
+    """
+    _need_torch()
+    from corpusmill.training.data import Shards
+    from corpusmill.training.serving.teach import teach as run
+
+    data, objective = settings.data, settings.objective
+    rows = Shards(data.train, data.snapshot, data.domain)
+    out = str(objective.teacher)
+    return run(rows, teachers, out, kind, draws, top_k, objective.temperature, settings.seed)
+
+
 def evaluate(path: str | Path, data: str | None = None, rows: int = 0) -> dict[str, Any]:
     """Loss, accuracy and bits per byte of a run or checkpoint on `data` (its own validation data when left out)."""
     _need_torch()

@@ -74,6 +74,7 @@ class Shards:
             self.path / f["path"]: f.get("source") for f in manifest.get("files", []) if isinstance(f, dict)
         }
         self.tokenizer_digest = _tokenizer_digest(manifest)
+        self.teacher_temperature = _teacher_temperature(manifest)
         self.batches: list[dict[str, _Column]] = []
         sizes, sources, seen = [], [], hashlib.sha256()
         for file in files:
@@ -149,6 +150,14 @@ def _sources(batch: pa.RecordBatch, domain: str, otherwise: str | None) -> pa.Ar
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             return column.cast(pa.string())
     return pa.array([otherwise if domain == "source" else None] * batch.num_rows, pa.string())
+
+
+def _teacher_temperature(manifest: dict[str, Any]) -> float | None:
+    """The temperature that the recipe's step `distill` asked the teacher at."""
+    for step in reversed((manifest.get("recipe") or {}).get("steps") or []):
+        if str(step.get("transform", "")).startswith("distill@"):
+            return float(step["fields"]["temperature"])
+    return None
 
 
 def _ends(file: Path) -> bytes:
@@ -242,10 +251,12 @@ class Loader:
         positions = self.positions(step)
         index, _ = self.order.rows(positions)
         keys = mix64_array(mix64_array(positions.astype(np.uint64)) ^ self.key)
-        return [
-            self.objective.prepare(self.data.rows(index[i : i + self.micro_rows]), keys[i : i + self.micro_rows])
-            for i in range(0, self.share, self.micro_rows)
-        ]
+        batches = []
+        for i in range(0, self.share, self.micro_rows):
+            part = slice(i, i + self.micro_rows)
+            batch = self.objective.prepare(self.data.rows(index[part]), keys[part])
+            batches.append(self.objective.noised(batch, keys[part]))
+        return batches
 
     def steps(self, start: int, stop: int) -> Iterator[list[Batch]]:
         """The steps start ... stop - 1, each prepared while the one before it is used."""

@@ -131,6 +131,15 @@ def _views(path: Path, rows: int, names: tuple[str, ...]) -> dict[str, np.ndarra
     return out
 
 
+def check_temperature(path: Path, recorded: float | None, student: float) -> None:
+    """Raise DatasetError where the teacher's shards were made at another temperature than the student's."""
+    if recorded is not None and recorded != student:
+        raise DatasetError(
+            f"{path}: the teacher's temperature was {recorded:g}, and the student's is {student:g}. Set objective.temperature to "
+            f"{recorded:g}, or run the teacher's pass again."
+        )
+
+
 class OwnTeacherRows:
     """Rows of shards that hold the teacher's columns themselves (the step `distill`); implements `corpusmill.training.data.Rows`.
 
@@ -179,11 +188,20 @@ class Distillation(Causal):
     @classmethod
     def of(cls, settings: TrainSettings, vocabulary: Vocabulary) -> Distillation:
         task = settings.objective
-        return cls(task.temperature, task.hard, task.hidden, task.states_of or "", vocabulary.digest)
+        about = (task.temperature, task.hard, task.hidden, task.states_of or "", vocabulary.digest)
+        return cls(*about, noise=task.noise, size=vocabulary.size)
 
     def __init__(
-        self, temperature: float = 1.0, hard: float = 0.0, hidden: float = 0.0, states_of: str = "", tokenizer: str = ""
+        self,
+        temperature: float = 1.0,
+        hard: float = 0.0,
+        hidden: float = 0.0,
+        states_of: str = "",
+        tokenizer: str = "",
+        noise: float = 0.0,
+        size: int = 0,
     ) -> None:
+        super().__init__(noise, size)
         self.temperature, self.hard, self.hidden = temperature, hard, hidden
         self.teacher = Teacher(states_of, tokenizer) if hidden else None
 

@@ -30,7 +30,8 @@ def measure(
     parallel: Parallel,
     settings: TrainSettings,
 ) -> dict[str, Any]:
-    """{loss, accuracy, targets, bits_per_byte, bytes, domains: {source: the same}} over `data`.
+    """{loss, accuracy, targets, bits_per_byte, bytes, domains: {source: the same}} over `data`; of a classifier also {macro_f1,
+    classes: {name: {targets, precision, recall, f1}}}.
 
     loss: nats a target. accuracy: share of targets that are the most likely label. Masked language models and
     encoder-decoders are scored on their targets only, so their bits per byte are of the hidden text. Each process takes
@@ -44,6 +45,8 @@ def measure(
     lengths = vocabulary.bytes_of_tokens()
     domains = len(data.sources)
     sums = np.zeros((domains + 1, 4))  # losses, targets, right ones, bytes; the last line: rows of several sources
+    names: list[str] = getattr(data, "classes", [])
+    confusion = np.zeros((len(names), len(names)))  # [class, what the model says]
     was = model.training
     model.eval()
     # every process makes as many passes as the first: sharded models gather parameters in each
@@ -54,9 +57,13 @@ def measure(
             logits = objective.logits(model, tensors)
         labels = tensors["labels"]
         losses, targets = row_losses(logits, labels)
-        right = ((logits.argmax(-1) == labels) & (labels != IGNORE)).reshape(len(labels), -1)
+        said = logits.argmax(-1)
+        right = ((said == labels) & (labels != IGNORE)).reshape(len(labels), -1)
         if not len(part):
             continue
+        if names:
+            known = batch["labels"] != IGNORE
+            np.add.at(confusion, (batch["labels"][known], said.cpu().numpy()[known]), 1)
         wanted = batch["labels"].reshape(len(part), -1)
         text = lengths[np.where((wanted < 0) | (wanted >= len(lengths)), 0, wanted)] * (wanted != IGNORE)
         columns = (losses, targets, right.sum(1))
@@ -65,13 +72,15 @@ def measure(
         np.add.at(sums, np.where(place < 0, domains, place), np.stack(figures, 1))
     model.train(was)
     sums = np.array(parallel.sum(*sums.ravel().tolist())).reshape(sums.shape)
+    if names:
+        confusion = np.array(parallel.sum(*confusion.ravel().tolist())).reshape(confusion.shape)
     if not sums[:, 1].sum():
         where = getattr(data, "path", "the rows")
         raise DatasetError(
             f"{where}: {NO_TARGETS.format(settings.objective.name)} Measure on longer documents, or more."
         )
     is_text = not objective_class(settings.objective.name).classes
-    result = _figures(sums.sum(0), is_text)
+    result = _figures(sums.sum(0), is_text) | (_of_classes(confusion, names) if names else {})
     named = {name: _figures(sums[i], is_text) for i, name in enumerate(data.sources) if name and sums[i, 1]}
     return result | {"domains": named} if named else result
 
@@ -82,6 +91,18 @@ def _figures(sums: np.ndarray, is_text: bool) -> dict[str, Any]:
     if is_text and size:
         out |= {"bits_per_byte": losses / math.log(2) / size, "bytes": int(size)}
     return out
+
+
+def _of_classes(confusion: np.ndarray, names: list[str]) -> dict[str, Any]:
+    """Precision, recall and their harmonic mean of each class, and the plain mean of the last over classes that occur."""
+    right, of, said = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    precision, recall = right / np.maximum(said, 1), right / np.maximum(of, 1)
+    f1 = 2 * right / np.maximum(of + said, 1)
+    classes = {
+        name: {"targets": int(of[i]), "precision": precision[i].item(), "recall": recall[i].item(), "f1": f1[i].item()}
+        for i, name in enumerate(names)
+    }
+    return {"macro_f1": f1[(of + said) > 0].mean().item(), "classes": classes}
 
 
 def _padded(batches: Any, passes: int, data: Rows, objective: Objective) -> Any:

@@ -63,6 +63,10 @@ class Objective(abc.ABC):
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
         """Rows as stored to the columns above, with `labels`. keys: uint64 [B], one stream of draws a row."""
 
+    def noised(self, batch: Batch, keys: np.ndarray) -> Batch:
+        """A training batch with noise in what the model reads, where the settings ask for it. Labels stay."""
+        return batch
+
     def logits(self, model: Any, batch: dict[str, Tensor]) -> Tensor:
         """The model's logits for the batch's labels: [B, T, V], or [B, classes]."""
         return model(**{name: batch[name] for name in INPUTS if name in batch})
@@ -111,6 +115,25 @@ class Causal(Objective):
 
     kinds = ("decoder",)
     transformers_class = "AutoModelForCausalLM"
+
+    @classmethod
+    def of(cls, settings: TrainSettings, vocabulary: Vocabulary) -> Causal:
+        return cls(settings.objective.noise, vocabulary.size)
+
+    def __init__(self, noise: float = 0.0, size: int = 0) -> None:
+        """noise: share of the tokens read in training that are replaced by others, drawn from `size` ids alike."""
+        self.noise, self.size = noise, size
+
+    def noised(self, batch: Batch, keys: np.ndarray) -> Batch:
+        if not self.noise:
+            return batch
+        ids = batch["input_ids"]
+        places = mix64_array(np.arange(1, ids.shape[1] + 1, dtype=np.uint64))
+        bits = mix64_array(mix64_array(keys ^ np.uint64(0x6E6F697365))[:, None] ^ places[None, :])
+        drawn = (bits >> np.uint64(40)).astype(np.float64) / (1 << 24) < self.noise
+        drawn &= batch.get("segment_ids", np.ones_like(ids)) != 0
+        other = (bits & np.uint64(0xFFFFFFFF)).astype(np.int64) % self.size
+        return batch | {"input_ids": np.where(drawn, other, ids)}
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
         ids = rows["input_ids"]

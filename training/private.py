@@ -232,6 +232,10 @@ def _refuse(settings: TrainSettings) -> None:
             "objective.name: private training learns from the rows alone, and would not hear a teacher. Use causal; or train the "
             "teacher privately, and distil it on public text, which costs nothing more."
         )
+    if settings.objective.class_weights != "none":
+        raise RecipeError(
+            "objective.class_weights: how rare a class is, is known from private labels alone. Set class_weights: none."
+        )
     if settings.evaluation.patience:
         raise RecipeError(
             "evaluation.patience: private training runs all its steps, for stopping on validation data is one more question to "

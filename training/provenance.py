@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from corpusmill.privacy.certification import dataset_of, manifest_of, unguarded
 from corpusmill.training import checkpoint
 from corpusmill.transforms.errors import CorpusmillError, DatasetError
-from corpusmill.transforms.generate.model import scheme_of
+from corpusmill.transforms.generate.model import members_of, scheme_of
 from corpusmill.transforms.storage import write_atomic
 
 FILE = "provenance.json"
@@ -58,6 +58,11 @@ def of(spec: str) -> Provenance:
     """What is known of a run, a checkpoint, an exported folder (`hf:FOLDER`), or the shards of a teacher's pass."""
     import corpusmill.training.serving.openers  # noqa: F401
 
+    if len(members := members_of(spec)) > 1:
+        together = Provenance()
+        for member in members:
+            together.add(of(member))
+        return together
     if scheme := scheme_of(spec):
         noted = Path(spec.partition(":")[2]) if scheme in _FOLDERS else None
         return of_folder(noted) if noted and (noted / FILE).exists() else Provenance(unknown=[spec])

@@ -106,8 +106,18 @@ class ObjectiveSettings(Section):
     name: str = Field(default="causal", description=", ".join(OBJECTIVES), json_schema_extra={"enum": list(OBJECTIVES)})
     rate: float = Field(default=0.15, gt=0, lt=1, description="share of tokens masked or cut out (masked, span)")
     mean_span: float = Field(default=3.0, ge=1, description="mean length of a span that is cut out, in tokens (span)")
+    noise: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the tokens read in training that are replaced by random ones; the targets stay (causal, "
+        "distillation, instruction)",
+    )
     templates: Annotated[str | None, IsPath()] = Field(
         default=None, description="YAML file of prompt templates (instruction)"
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        default="none", description="balanced: each class weighs the same in the loss, however rare (classification)"
     )
     chat_template: Annotated[str | None, IsPath()] = Field(
         default=None,
@@ -276,8 +286,9 @@ class TrainSettings(Section):
         del kept["objective"]["states_of"]  # the run knows it by its weights
         if not self.objective.hidden:
             del kept["objective"]["hidden"]
-        if self.objective.chat_template is None:
-            del kept["objective"]["chat_template"]
+        for name in ("chat_template", "noise", "class_weights"):
+            if kept["objective"][name] in (None, 0.0, "none"):
+                del kept["objective"][name]
         for path in (("objective", "templates"), ("objective", "chat_template"), ("tune", "base")):
             if kept[path[0]].get(path[1]) is not None:
                 kept[path[0]][path[1]] = Path(kept[path[0]][path[1]]).name

@@ -134,7 +134,7 @@ def run(
 
     loaded = load(recipe, overrides)
     from corpusmill.pipelines import run as engine
-    from corpusmill.pipelines.commands.train import print_result
+    from corpusmill.pipelines.commands.train import stop_if_told
     from corpusmill.pipelines.operations.left_out import left_out, sentences
     from corpusmill.pipelines.report.funnel import render
     from corpusmill.pipelines.report.statistics import private_note
@@ -166,22 +166,37 @@ def run(
             say(styled(f"! {sentence}.", "loss"))
         time = f"{duration(result.seconds)}, {duration(result.cpu_seconds)} of CPU"
         say(styled(f"Snapshot {result.snapshot} of {loaded.dataset} is committed ({time}).", "good"))
-    trained = _train(loaded, result.snapshot) if loaded.train else None
+    trained = _train(loaded, result.snapshot, as_json)
     if as_json:
         data = {"committed": result.committed, "snapshot": result.snapshot, "dataset": loaded.dataset}
         data |= {"funnel": result.funnel, "seconds": result.seconds, "cpu_seconds": result.cpu_seconds}
         data |= {"left_out": unread} if unread else {}
-        print_json(data | ({"train": trained} if trained else {}))
+        shown = {"train": trained} if isinstance(loaded.train, list) else {"train": trained[-1]} if trained else {}
+        print_json(data | (shown if trained else {}))
     if trained:
-        print_result(trained, quiet=as_json)
+        stop_if_told(trained[-1])
     elif not result.committed and not current_is_ok:
         raise click.exceptions.Exit(NOTHING_NEW)
 
 
-def _train(recipe: Recipe, snapshot: int) -> dict[str, Any] | None:
-    """Train as the recipe's section `train` says; None if that run is complete already."""
-    from corpusmill.pipelines.commands.train import train_guarded
-    from corpusmill.pipelines.recipe.train_section import is_trained, settings_of
+def _train(recipe: Recipe, snapshot: int, quiet: bool) -> list[dict[str, Any]]:
+    """Train what the recipe's section `train` says and is not complete yet; the results, each with the stage's name."""
+    from corpusmill.pipelines.commands.train import print_result, train_guarded
+    from corpusmill.pipelines.recipe.train_section import is_trained, runs_of
 
-    settings = settings_of(recipe, snapshot)
-    return None if is_trained(settings) else train_guarded(settings)
+    results: list[dict[str, Any]] = []
+    for run in runs_of(recipe, snapshot):
+        if is_trained(run.settings):
+            continue
+        if run.teach is not None:
+            from corpusmill.training import commands
+
+            commands.teach(run.settings, run.teachers, run.teach.kind, run.teach.draws, run.teach.top_k)
+        if run.label and not quiet:
+            say(f"Stage {run.label}:")
+        result = train_guarded(run.settings)
+        print_result(result, quiet)
+        results.append(result | ({"stage": run.label} if run.label else {}))
+        if result["stopped"] == "SIGTERM":
+            break
+    return results

@@ -11,6 +11,7 @@ import click
 
 from corpusmill.pipelines.commands import JSON, NOTHING_NEW, Finite, print_json
 from corpusmill.pipelines.wording import count, say
+from corpusmill.transforms.display import printable
 
 if TYPE_CHECKING:
     from corpusmill.training.settings import TrainSettings
@@ -43,6 +44,7 @@ def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
     if as_json and first:
         print_json(result)
     print_result(result, quiet=as_json or not first)
+    stop_if_told(result)
     if complete and "RANK" not in os.environ:  # torchrun takes any code but 0 for a failure
         if not as_json:
             say("Nothing new: this run is complete.")
@@ -172,9 +174,13 @@ def train_guarded(settings: TrainSettings) -> dict[str, Any]:
 
 
 def print_result(result: dict[str, Any], quiet: bool = False) -> None:
-    """Print the result of a training run. Exits with 143 if SIGTERM stopped it."""
+    """Print the result of a training run."""
     if not quiet:
         say(_summary(result))
+
+
+def stop_if_told(result: dict[str, Any]) -> None:
+    """Exit with 143 if SIGTERM stopped the training run of this result."""
     if result["stopped"] == "SIGTERM":
         raise click.exceptions.Exit(TERMINATED)
 
@@ -197,7 +203,7 @@ def _summary(result: dict[str, Any]) -> str:
 
 
 def render(measured: dict[str, Any]) -> str:
-    """A table of the result of `corpusmill.training.evaluate.measure`: all rows, then each domain."""
+    """Tables of the result of `corpusmill.training.evaluate.measure`: all rows, then each domain; and the classes."""
     from corpusmill.pipelines.report.terminal import Column, table
 
     figures = [("all", measured), *sorted(measured.get("domains", {}).items())]
@@ -215,4 +221,12 @@ def render(measured: dict[str, Any]) -> str:
         ]
         for name, f in figures
     ]
-    return table(columns, rows)
+    if "classes" not in measured:
+        return table(columns, rows)
+    named: list[str | Column] = ["class", *(Column(n, True) for n in ("targets", "precision", "recall", "F1"))]
+    classes = [
+        [printable(name), count(f["targets"]), *(f"{f[key]:.3f}" for key in ("precision", "recall", "f1"))]
+        for name, f in measured["classes"].items()
+    ]
+    classes.append(["mean of classes", "", "", "", f"{measured['macro_f1']:.3f}"])
+    return f"{table(columns, rows)}\n{table(named, classes)}"

@@ -1,6 +1,6 @@
-"""Where `--set` finds a recipe's steps and sources: by name.
+"""Where `--set` finds a recipe's steps, sources and training stages: by name.
 
-`steps.minhash.threshold=0.9`, `steps.clean#2.form=NFC`, `sources.web.path=b/*.gz`.
+`train.student.steps=500`, `steps.minhash.threshold=0.9`, `steps.clean#2.form=NFC`, `sources.web.path=b/*.gz`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from corpusmill.transforms.settings.yaml_positions import Marked
 
 def locate(marked: Marked, names: list[str], step_names: list[str]) -> Start:
     """The mapping that a dotted name leads into. `step_names`: the recipe's steps in their order. Raises Refused."""
+    if names[0] == "train" and isinstance(stages := marked.value.get("train"), list):
+        return _stage(stages, names)
     if names[0] not in ("steps", "sources"):
         return Start(marked.value, (), names)
     if len(names) < 3:
@@ -25,6 +27,14 @@ def locate(marked: Marked, names: list[str], step_names: list[str]) -> Start:
     known = [str(entry.get("name")) if isinstance(entry, dict) else "" for entry in entries]
     i = _index("source", names[1], known)
     return Start(entries[i], ("sources", i), names[2:])
+
+
+def _stage(stages: list[Any], names: list[str]) -> Start:
+    """The fields of a stage of `train`, where that is a list."""
+    if len(names) < 3:
+        raise Refused(f"`{'.'.join(names)}` names no field of a stage", "write `train.NAME.field=value`")
+    i = _index("stage", names[1], [str(s.get("name", "")) if isinstance(s, dict) else "" for s in stages])
+    return Start(stages[i], ("train", i), names[2:])
 
 
 def _step(marked: Marked, names: list[str], step_names: list[str]) -> Start:

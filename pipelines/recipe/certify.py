@@ -90,7 +90,7 @@ def of_recipe(recipe: Recipe, check_paths: bool = True) -> Certification | None:
 
     check_paths: refuse a model that does not exist.
     """
-    section, trains = recipe.privacy, recipe.train.privacy if recipe.train else None
+    section, trains = recipe.privacy, recipe.private_stage
     if section is None and trains is None:
         return None
     return certify(recipe, unit_of(recipe), assume=True, check_paths=check_paths)
@@ -98,7 +98,7 @@ def of_recipe(recipe: Recipe, check_paths: bool = True) -> Certification | None:
 
 def unit_of(recipe: Recipe) -> str:
     """The unit of privacy that the recipe names."""
-    trains = recipe.train.privacy if recipe.train else None
+    trains = recipe.private_stage.privacy if recipe.private_stage else None
     if trains is not None and (recipe.privacy is None or "unit" in trains.model_fields_set):
         return trains.unit
     return recipe.privacy.unit if recipe.privacy else "document"
@@ -106,7 +106,7 @@ def unit_of(recipe: Recipe) -> str:
 
 def allowed(recipe: Recipe) -> bool:
     """Whether the recipe says that refusals are let through."""
-    trains = recipe.train.privacy if recipe.train else None
+    trains = recipe.private_stage.privacy if recipe.private_stage else None
     return bool((recipe.privacy and recipe.privacy.allow_uncertified) or (trains and trains.allow_uncertified))
 
 

@@ -63,7 +63,7 @@ def recipe_schema() -> dict[str, Any]:
         "output": _define(Output, "output", definitions),
         "expect": _define(Expect, "expect", definitions),
         "schedule": _define(Schedule, "schedule", definitions),
-        "train": _define(TrainSection, "train", definitions),
+        "train": {"oneOf": [(train := _define(TrainSection, "train", definitions)), {"type": "array", "items": train}]},
         "privacy": _define(PrivacySection, "privacy", definitions),
     }
     return {

@@ -25,7 +25,7 @@ from corpusmill.pipelines.recipe.registry import import_module
 from corpusmill.pipelines.recipe.registry import load as load_transform
 from corpusmill.pipelines.recipe.schedule import Schedule
 from corpusmill.pipelines.recipe.source_checks import check_source
-from corpusmill.pipelines.recipe.train_section import TrainSection, mistake_of
+from corpusmill.pipelines.recipe.train_section import TrainSection, mistake_of, mistakes_of_stages
 from corpusmill.transforms import storage
 from corpusmill.transforms.base import Terminal, Transform
 from corpusmill.transforms.errors import RecipeError
@@ -93,7 +93,9 @@ class Recipe(Head):
     steps: list[Step] = Field(default_factory=list, description="What is done to them, in this order.")
     expect: Expect | None = Field(None, description="What the next snapshot must be like, or it is not committed.")
     schedule: Schedule | None = Field(None, description="When the recipe runs: see `corpusmill schedule export`.")
-    train: TrainSection | None = Field(None, description="The model that `run` trains on what it has committed.")
+    train: TrainSection | list[TrainSection] | None = Field(
+        None, description="The model that `run` trains on what it has committed, or stages that follow each other."
+    )
     privacy: PrivacySection | None = Field(None, description="Whose data the private sources hold, and its budget.")
     base_dir: Path = Field(default=Path(), exclude=True, description="What relative paths are relative to.")
 
@@ -104,6 +106,16 @@ class Recipe(Head):
             if twice:
                 raise ValueError(f"two {what}s are called `{twice[0]}`")
         return self
+
+    @property
+    def stages(self) -> list[TrainSection]:
+        """What is trained, in its order."""
+        return self.train if isinstance(self.train, list) else [self.train] if self.train else []
+
+    @property
+    def private_stage(self) -> TrainSection | None:
+        """The stage that trains privately."""
+        return next((stage for stage in self.stages if stage.privacy is not None), None)
 
     @property
     def dataset(self) -> str:
@@ -139,7 +151,7 @@ class Recipe(Head):
         return {
             "name": self.name,
             "seed": self.seed,
-            **{k: v.model_dump(mode="json", exclude_defaults=True) for k, v in later.items() if v is not None},
+            **{k: _without_defaults(v) for k, v in later.items() if v is not None},
             "sources": [s.model_dump(mode="json") for s in self.sources],
             "steps": [
                 {"name": s.name, "transform": s.key, "fields": s.transform.model_dump(mode="json")} for s in self.steps
@@ -153,6 +165,12 @@ class Recipe(Head):
         data = {k: v for k, v in self.canonical().items() if k not in ("expect", "schedule", "train", "privacy")}
         del data["output"]["path"]
         return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _without_defaults(section: Any) -> Any:
+    if isinstance(section, list):
+        return [one.model_dump(mode="json", exclude_defaults=True) for one in section]
+    return section.model_dump(mode="json", exclude_defaults=True)
 
 
 def make_steps(transforms: Iterable[Transform], lines: Sequence[int] = ()) -> list[Step]:
@@ -377,16 +395,25 @@ def _importable(step: Transform, base_dir: Path, mistakes: Mistakes, place: tupl
 
 def _train(
     raw: dict, mistakes: Mistakes, classes: list[tuple[type[Transform] | None, str, str]], head: Head | None
-) -> TrainSection | None:
-    if "train" not in raw:
-        return None
-    section = mistakes.section(TrainSection, raw, "train")
-    if section is not None and head is not None:
-        last = classes[-1][0] if classes else None
-        problem = mistake_of(section, last, head.output.format)
-        if problem:
-            mistakes.add(("train",), *problem, key=True)
-    return section
+) -> TrainSection | list[TrainSection] | None:
+    if not isinstance(raw.get("train"), list):
+        stages: dict[tuple[int, ...], TrainSection | None] = {(): mistakes.section(TrainSection, raw, "train")}
+    else:
+        entries = raw["train"]
+        stages = {(i,): mistakes.validate(TrainSection, e, ("train", i), "`train`") for i, e in enumerate(entries)}
+        if not entries:
+            mistakes.add(("train",), "`train` is an empty list", "add a stage, or remove `train`")
+    last = classes[-1][0] if classes else None
+    for place, stage in stages.items():
+        if stage is not None and head is not None and (problem := mistake_of(stage, last, head.output.format)):
+            mistakes.add(("train", *place), *problem, key=not place)
+    if () in stages:
+        return stages[()]
+    made = [stage for stage in stages.values() if stage is not None]
+    if len(made) == len(stages):
+        for i, what, advice in mistakes_of_stages(made):
+            mistakes.add(("train", i), what, advice)
+    return made
 
 
 def _sources(raw: dict, mistakes: Mistakes) -> list[tuple[int, SourceSpec]]:

@@ -84,30 +84,40 @@ def settings_of(trains: TrainPrivacy, section: PrivacySection | None, ledger: Pa
     return values
 
 
-def mistakes_of(section: PrivacySection | None, train: TrainSection | None) -> list[tuple[tuple[str, ...], str, str]]:
+def mistakes_of(
+    section: PrivacySection | None, train: TrainSection | list[TrainSection] | None
+) -> list[tuple[tuple[str | int, ...], str, str]]:
     """(place, what is wrong, advice) for each mistake of the two sections together."""
-    trains = train.privacy if train else None
-    mistakes: list[tuple[tuple[str, ...], str, str]] = []
+    mistakes: list[tuple[tuple[str | int, ...], str, str]] = []
     if section is not None and section.delta * section.units > 1:
         what = f"`delta` is above 1 / `units` ({1 / section.units:.2g}): one unit in {section.units:,} may be revealed whole"
         mistakes.append((("privacy", "delta"), what, "lower it"))
-    if train is None or trains is None:
+    for i, stage in enumerate(train if isinstance(train, list) else [train] if train else []):
+        place: tuple[str | int, ...] = ("train", i) if isinstance(train, list) else ("train",)
+        mistakes += [((*place, *inner), what, advice) for inner, what, advice in _mistakes_of_stage(section, stage)]
+    return mistakes
+
+
+def _mistakes_of_stage(section: PrivacySection | None, train: TrainSection) -> list[tuple[tuple[str, ...], str, str]]:
+    trains = train.privacy
+    mistakes: list[tuple[tuple[str, ...], str, str]] = []
+    if trains is None:
         return mistakes
     units = trains.units or (section.units if section else 0)
     if train.batch.rows > units > 0:
         what = f"`rows` is {train.batch.rows}, more than the {units} units: a step draws so many of them on average"
-        mistakes.append((("train", "batch", "rows"), what, "lower it"))
+        mistakes.append((("batch", "rows"), what, "lower it"))
     if section is None:
         for name in ("ledger", "units"):
             if not getattr(trains, name):
                 advice = "or say whose data it is in a section `privacy`"
-                mistakes.append((("train", "privacy"), f"`{name}` is missing", advice))
+                mistakes.append((("privacy",), f"`{name}` is missing", advice))
     elif "unit" in trains.model_fields_set and trains.unit != section.unit:
         what = f"`unit`: the section `privacy` keeps account of `{section.unit}`, not of `{trains.unit}`"
-        mistakes.append((("train", "privacy", "unit"), what, "remove one of them"))
+        mistakes.append((("privacy", "unit"), what, "remove one of them"))
     elif trains.epsilon is not None and trains.epsilon > section.epsilon:
         what = f"`epsilon` is {trains.epsilon:g}, more than the population's {section.epsilon:g}"
-        mistakes.append((("train", "privacy", "epsilon"), what, "lower it"))
+        mistakes.append((("privacy", "epsilon"), what, "lower it"))
     return mistakes
 
 
@@ -159,7 +169,7 @@ def forecast(recipe: Recipe) -> str:
     from corpusmill.privacy.accounting import Event, epsilon
     from corpusmill.privacy.ledger import Ledger
 
-    train, section, path = recipe.train, recipe.privacy, ledger_of(recipe)
+    train, section, path = recipe.private_stage, recipe.privacy, ledger_of(recipe)
     if train is None or train.privacy is None or section is None or path is None:
         return ""
     known = Ledger(path) if path.exists() and path.stat().st_size else None

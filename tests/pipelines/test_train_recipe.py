@@ -42,7 +42,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def write(folder: Path, train: dict | None = None, form: str = "arrow", steps=()) -> Path:
+def write(folder: Path, train: dict | list | None = None, form: str = "arrow", steps=()) -> Path:
     pack = {"pack": {"tokenizer": "tokenizer.json", "length": LENGTH}}
     output = {"path": "out", "format": form, "shard_bytes": 1 << 18}
     return write_recipe(folder, [*steps, pack], output=output, train=TRAIN if train is None else train)
@@ -157,3 +157,57 @@ def test_sigterm_writes_a_checkpoint_and_exits_143(folder, trained):
     assert process.returncode == 143
     assert "Stopped by SIGTERM" in out
     assert list((folder / "stopped" / "checkpoints").glob("step-*"))
+
+
+def test_one_recipe_goes_from_raw_text_to_a_tuned_student_of_an_ensemble(folder, tmp_path):
+    from click.testing import CliRunner
+
+    from corpusmill.pipelines.cli import cli
+
+    for name in ("raw", "tokenizer.json"):
+        (tmp_path / name).symlink_to(folder / name)
+    labelled = [{"text": f"the corpus {i}", "label": "ab"[i % 2]} for i in range(8)]
+    (tmp_path / "labelled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in labelled))
+    stages = [
+        {**TRAIN, "name": "teachers", "members": 2},
+        {**TRAIN, "name": "student", "objective": {"name": "distillation", "noise": 0.1}, "teach": {"by": "teachers"}},
+        {
+            "name": "labels", "steps": 3, "data": {"train": "labelled.jsonl", "length": 16}, "tune": {"base": "student"},
+            "objective": {"name": "classification"}, "batch": {"rows": 4}, "runtime": {"tensorboard": False},
+        },
+    ]  # fmt: skip
+    recipe = str(write(tmp_path, json.loads(json.dumps(stages))))  # no part twice: the recipe would hold aliases
+    call = CliRunner().invoke
+    first = call(cli, ["run", recipe, "--workers", "1"])
+    assert first.exit_code == 0, first.output
+    for line in ("Stage teachers 1 of 2:", "Stage teachers 2 of 2:", "Stage student:", "Stage labels:"):
+        assert line in first.output
+    home = tmp_path / "out-model" / "000001"
+    assert {p.name for p in home.iterdir()} == {"teachers", "student", "labels"}
+    assert json.loads((home / "student" / "teacher" / "teacher.json").read_text())["kind"] == "sampled"
+    weights = [next((home / "teachers" / k).glob("checkpoints/*/model.safetensors")).read_bytes() for k in "12"]
+    assert weights[0] != weights[1]  # another seed
+    assert call(cli, ["run", recipe, "--workers", "1"]).exit_code == 3
+    longer = call(cli, ["run", recipe, "--workers", "1", "--json", "--set", "train.labels.output=other"])
+    assert longer.exit_code == 0, longer.output
+    assert [stage["stage"] for stage in json.loads(longer.stdout)["train"]] == ["labels"]
+
+
+@pytest.mark.parametrize(
+    ("stages", "said"),
+    [
+        ([], "`train` is an empty list"),
+        ([{"steps": 1}], "a stage of `train` has no name"),
+        ([{"name": "a", "steps": 1}, {"name": "a", "steps": 1}], "two stages are called `a`"),
+        ([{"name": "a", "tune": {"base": "b"}}, {"name": "b"}], "`tune.base`: b is trained later"),
+        ([{"name": "a", "members": 2}, {"name": "b", "tune": {"base": "a"}}], "`tune.base`: a has 2 members"),
+        ([{"name": "a", "teach": {"by": "runs/x"}}], "`teach` is for the objective `distillation`"),
+        ([{"name": "a", "stpes": 1}], "did you mean `steps`"),
+    ],
+)
+def test_wrong_stages_are_told_with_their_lines(folder, tmp_path, stages, said):
+    for name in ("raw", "tokenizer.json"):
+        (tmp_path / name).symlink_to(folder / name)
+    with pytest.raises(RecipeError, match=r"recipe\.yaml:\d+") as caught:
+        load(write(tmp_path, stages))
+    assert said in str(caught.value)

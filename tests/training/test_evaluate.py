@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -101,3 +102,51 @@ def test_some_rows_are_spread_over_all_sources(make) -> None:
     measured = measure(model, objective, rows, vocabulary, Parallel(resolved.runtime), resolved)
     assert set(measured["domains"]) == {"a", "b", "c"}
     assert measured["targets"] == 4 * 7
+
+
+def test_classes_are_measured_one_by_one(make, tmp_path: Path) -> None:
+    """Against counts by hand: one rare class, which a model that never says it gets no credit for."""
+    rows = [
+        {"text": f"the {w}", "label": label} for w, label in [("red", "a")] * 6 + [("blue", "b")] * 2 + [("rain", "c")]
+    ]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    settings = make(objective__name="classification", model__kind="encoder", data__train=str(file), data__length=16)
+    settings = settings.model_copy(update={"steps": 1})
+    train(settings)
+    loaded = build.load(settings.output)
+    data = build.rows_of(str(file), settings, loaded.vocabulary, loaded.classes)
+    said = np.array([0, 0, 0, 0, 0, 1, 1, 0, 0])
+
+    class Says(torch.nn.Module):
+        def forward(self, input_ids: torch.Tensor, **_: object) -> torch.Tensor:
+            return torch.nn.functional.one_hot(torch.from_numpy(said), 3).float()
+
+    settings = settings.model_copy(update={"batch": settings.batch.model_copy(update={"rows": 9, "micro_rows": 9})})
+    objective = build.objective_of(settings, loaded.vocabulary)
+    result = measure(Says(), objective, data, loaded.vocabulary, Parallel(settings.runtime), settings)
+    assert result["accuracy"] == pytest.approx(6 / 9)
+    assert result["classes"]["a"] == pytest.approx({"targets": 6, "precision": 5 / 7, "recall": 5 / 6, "f1": 10 / 13})
+    assert result["classes"]["b"] == pytest.approx({"targets": 2, "precision": 0.5, "recall": 0.5, "f1": 0.5})
+    assert result["classes"]["c"] == pytest.approx({"targets": 1, "precision": 0.0, "recall": 0.0, "f1": 0.0})
+    assert result["macro_f1"] == pytest.approx((10 / 13 + 0.5) / 3)
+
+
+@pytest.mark.parametrize("pack", [True, False])
+def test_balanced_classes_weigh_the_same(make, tmp_path: Path, pack: bool) -> None:
+    rows = [{"text": f"the {w}", "label": label} for w, label in [("red", "a")] * 6 + [("blue", "b")] * 2]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    values = {"objective__class_weights": "balanced", "data__length": 32, "data__pack": pack}
+    settings = make(objective__name="classification", model__kind="encoder", data__train=str(file), **values)
+    vocabulary = build.vocabulary_of(settings)
+    data = build.rows_of(str(file), settings, vocabulary)
+    settings = build.resolve(settings, vocabulary, 32)
+    model, objective = build.build(settings, data.classes).eval(), build.objective_of(settings, vocabulary)
+    data = build.packed(data, model, settings)
+    batch = objective.prepare(data.rows(np.arange(len(data))), np.zeros(len(data), np.uint64))
+    total, count = objective.loss(model, {n: torch.from_numpy(c) for n, c in batch.items()})
+    weights, labels = batch["weight"], batch["labels"]
+    assert count == 8
+    assert weights[labels == 0].sum() == pytest.approx(weights[labels == 1].sum()) == pytest.approx(4)
+    assert total > 0

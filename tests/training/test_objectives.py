@@ -199,3 +199,17 @@ def test_rows_without_documents() -> None:
         Transformer(kind), tensors(SpanCorruption(vocabulary()).prepare(rows, keys(2)))
     )
     assert (total.item(), count.item()) == (0.0, 0)
+
+
+def test_noise_changes_what_is_read_and_not_what_is_told() -> None:
+    rows = {"input_ids": np.arange(400).reshape(4, 100) % 90, "segment_ids": np.ones((4, 100), np.int64)}
+    rows["segment_ids"][:, 95:] = 0
+    objective = Causal(noise=0.3, size=90)
+    plain = objective.prepare(rows, keys(4))
+    noised = objective.noised(plain, keys(4))
+    changed = noised["input_ids"] != plain["input_ids"]
+    assert not changed[:, 95:].any()
+    assert 0.2 < changed[:, :95].mean() < 0.4
+    assert (noised["labels"] == plain["labels"]).all()
+    assert (objective.noised(plain, keys(4))["input_ids"] == noised["input_ids"]).all()
+    assert Causal().noised(plain, keys(4)) is plain

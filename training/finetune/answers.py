@@ -23,7 +23,11 @@ class Answers(Objective):
 
     @classmethod
     def of(cls, settings: TrainSettings, vocabulary: Vocabulary) -> Objective:
-        return Seq2Seq(vocabulary) if settings.model.kind == "encoder-decoder" else Causal()
+        return (
+            Seq2Seq(vocabulary)
+            if settings.model.kind == "encoder-decoder"
+            else Causal(settings.objective.noise, vocabulary.size)
+        )
 
 
 class TextToText(Answers):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from corpusmill.training.model import Transformer
-from corpusmill.training.objectives import Batch, Objective, drop_plain
+from corpusmill.training.objectives import IGNORE, Batch, Objective, drop_plain, label_losses
 
 if TYPE_CHECKING:
     from corpusmill.training.settings import ModelSettings
@@ -54,7 +54,7 @@ class Classifier(nn.Module):
 
 class Classification(Objective):
     """The class of a document. Loss -log p(y | x), one target a document. Rows have a column `label` int64 [B], or [B, S] where
-    they hold up to S documents."""
+    they hold up to S documents, and with balanced classes `weight` float32 of the same shape."""
 
     kinds = ("encoder", "decoder")
     documents, shards, classes = True, False, True
@@ -63,4 +63,11 @@ class Classification(Objective):
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
         names = ("input_ids", "segment_ids", "position_ids")
-        return drop_plain({n: rows[n] for n in names if n in rows}) | {"labels": rows["label"]}
+        more = {"weight": rows["weight"]} if "weight" in rows else {}
+        return drop_plain({n: rows[n] for n in names if n in rows}) | {"labels": rows["label"], **more}
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        if "weight" not in batch:
+            return super().loss(model, batch)
+        labels = batch["labels"]
+        return (label_losses(self.logits(model, batch), labels) * batch["weight"]).sum(), (labels != IGNORE).sum()

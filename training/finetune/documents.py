@@ -79,6 +79,7 @@ class Documents:
         if not len(table):
             raise DatasetError(f"{path}: holds no documents.")
         self.labels: np.ndarray | None = None
+        self.class_weights: np.ndarray | None = None
         self.classes = classes or []
         fitting = Fitting(settings.data.length, settings.data.truncate, path)
         note = ""
@@ -94,6 +95,9 @@ class Documents:
         self.kept: np.ndarray = np.array(kept, np.int64)
         if objective.classes:
             self.labels = self._labels(table)[self.kept]
+            if settings.objective.class_weights == "balanced" and path == settings.data.train:
+                counts = np.bincount(self.labels, minlength=len(self.classes))
+                self.class_weights = (len(self.labels) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
         domain = settings.data.domain
         domains = table.column(domain) if domain in table.column_names else pa.nulls(len(table), pa.string())
         named = pc.fill_null(pc.cast(domains, pa.string()), "").take(pa.array(self.kept))
@@ -126,6 +130,8 @@ class Documents:
             out["target_segment_ids"] = pad(ones, multiple=MULTIPLE)
         if self.labels is not None:
             out["label"] = self.labels[index]
+            if self.class_weights is not None:
+                out["weight"] = self.class_weights[out["label"]]
         return out
 
     def _read(

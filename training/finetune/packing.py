@@ -87,4 +87,6 @@ class Packed:
             out[f"{prefix}position_ids"] = pad(counted, multiple=MULTIPLE)
         if self.documents.labels is not None:
             out["label"] = pad([self.documents.labels[row] for row in members], IGNORE)
+            if (weights := self.documents.class_weights) is not None:
+                out["weight"] = np.where(out["label"] == IGNORE, 0, weights[np.maximum(out["label"], 0)])
         return out

@@ -25,6 +25,8 @@ from corpusmill.training.serving.prompts import encode, shortened
 from corpusmill.transforms.errors import DatasetError, MissingDependencyError, RecipeError
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from corpusmill.transforms.generate.model import Request, Sampling
 
 HF = "hf:"
@@ -219,15 +221,17 @@ class LocalModel:
         self, batch: dict[str, np.ndarray], kind: Any, size: int, temperature: float, seed: int
     ) -> dict[str, np.ndarray]:
         """What this model says of each next token of packed rows int64 [n, T], any n: see `serving.teach.columns`."""
-        from corpusmill.training.serving.teach import columns
+        from corpusmill.training.serving.teach import columns_of_rows
 
-        count = len(batch["input_ids"])
-        starts = range(0, max(count, 1), self.rows)
-        parts = [
-            columns(self, {k: v[i : i + self.rows] for k, v in batch.items()}, kind, size, temperature, seed)
-            for i in starts
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        return columns_of_rows(self, batch, kind, size, temperature, seed)
+
+    def log_probabilities(self, inputs: dict[str, np.ndarray], temperature: float) -> Tensor:
+        """log of the probabilities of each next token at a temperature, float32 [n, T, V]. inputs: int64 [n, T] each."""
+        import torch
+
+        with self._pass():
+            given = {k: torch.from_numpy(np.ascontiguousarray(v)).to(self.device) for k, v in inputs.items()}
+            return (self.model(**given).float() / temperature).log_softmax(dim=-1)
 
     @property
     def is_causal(self) -> bool:

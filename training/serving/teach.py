@@ -15,7 +15,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +24,7 @@ from corpusmill.training import provenance
 from corpusmill.training.data import Rows
 from corpusmill.training.distill import COLUMNS, Kind, token_counts
 from corpusmill.transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.generate.model import open_model
 from corpusmill.transforms.hashing import GOLDEN, hash_text, mix64_array
 from corpusmill.transforms.storage import TEMPORARY, write_atomic
 from corpusmill.transforms.tokens.tokenizer import token_dtype
@@ -31,9 +32,26 @@ from corpusmill.transforms.tokens.tokenizer import token_dtype
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from corpusmill.training.serving.local_model import LocalModel
+    from corpusmill.training.vocabulary import Vocabulary
 
 SHARD_ROWS = 2048
+
+
+class Teacher(Protocol):
+    """What a pass needs of a model: `LocalModel` and `Ensemble` are teachers."""
+
+    spec: str
+    digest: str
+    rows: int
+    classes: list[str]
+    vocabulary: Vocabulary
+
+    @property
+    def is_causal(self) -> bool:
+        """Whether each token is told from those before it alone."""
+
+    def log_probabilities(self, inputs: dict[str, np.ndarray], temperature: float) -> Tensor:
+        """log of the probabilities of each next token, float32 [n, T, V]."""
 
 
 def teach(
@@ -53,9 +71,12 @@ def teach(
         DatasetError: the teacher reads another tokenizer than the data, or `out` holds the shards of another pass.
         RecipeError: the teacher is no decoder.
     """
-    from corpusmill.training.serving.local_model import LocalModel
+    import corpusmill.training.serving.openers  # noqa: F401
 
-    model = LocalModel(teacher)
+    opened: Any = open_model(teacher)
+    if not hasattr(opened, "log_probabilities"):
+        raise RecipeError(f"{teacher}: gives no distribution over tokens; name a local decoder as teacher.")
+    model: Teacher = opened
     _decoder(model)
     known = getattr(data, "tokenizer_digest", "")
     if known and known != model.vocabulary.digest:
@@ -110,7 +131,7 @@ def _request_of(path: Path) -> str:
     return request.decode()
 
 
-def _shard(model: LocalModel, data: Rows, index: np.ndarray, about: dict[str, Any], request: str) -> pa.Table:
+def _shard(model: Teacher, data: Rows, index: np.ndarray, about: dict[str, Any], request: str) -> pa.Table:
     parts: list[dict[str, np.ndarray]] = []
     counts = []
     for batch in _passes(data, index, model.rows):
@@ -129,36 +150,42 @@ def _passes(data: Rows, index: np.ndarray, rows: int) -> Iterator[dict[str, np.n
         yield data.rows(index[i : i + rows])
 
 
+def columns_of_rows(
+    model: Teacher, batch: dict[str, np.ndarray], kind: Kind, size: int, temperature: float, seed: int
+) -> dict[str, np.ndarray]:
+    """`columns` of any number of rows."""
+    starts = range(0, max(len(batch["input_ids"]), 1), model.rows)
+    parts = [
+        columns(model, {k: v[i : i + model.rows] for k, v in batch.items()}, kind, size, temperature, seed)
+        for i in starts
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
 def columns(
-    model: LocalModel, batch: dict[str, np.ndarray], kind: Kind, size: int, temperature: float, seed: int
+    model: Teacher, batch: dict[str, np.ndarray], kind: Kind, size: int, temperature: float, seed: int
 ) -> dict[str, np.ndarray]:
     """The teacher's columns for packed rows: `teacher_draws` or `teacher_ids` uint16 or int32 [n, T, K], `teacher_logp`
     float16 [n, T, K]. Every pass has the same number of rows, so a row's columns do not depend on its neighbours."""
-    import torch
-
     _decoder(model)
     n = len(batch["input_ids"])
     fill = np.arange(model.rows) % max(n, 1)
-    read = {
+    read: dict[str, np.ndarray] = {
         k: batch[k][fill] if n else np.zeros((model.rows, *batch[k].shape[1:]), np.int64)
         for k in ("input_ids", "segment_ids", "position_ids")
         if k in batch
     }
-    with model._pass():
-        given = {k: torch.from_numpy(np.ascontiguousarray(v)).to(model.device) for k, v in read.items()}
-        logits = model.model(**given)[:n].float() / temperature
-        if kind == "sampled":
-            keys = row_keys(batch, seed)
-            return {"teacher_draws": sample(logits, keys, size)}
-        logp = logits.log_softmax(dim=-1)
-        if kind == "full":
-            return {"teacher_logp": logp.half().cpu().numpy()}
-        values, ids = logp.topk(min(size, logits.shape[-1]), dim=-1)
-        dtype = token_dtype(logits.shape[-1])
-        return {"teacher_ids": ids.cpu().numpy().astype(dtype), "teacher_logp": values.half().cpu().numpy()}
+    logp = model.log_probabilities(read, temperature)[:n]
+    if kind == "sampled":
+        return {"teacher_draws": sample(logp, row_keys(batch, seed), size)}
+    if kind == "full":
+        return {"teacher_logp": logp.half().cpu().numpy()}
+    values, ids = logp.topk(min(size, logp.shape[-1]), dim=-1)
+    dtype = token_dtype(logp.shape[-1])
+    return {"teacher_ids": ids.cpu().numpy().astype(dtype), "teacher_logp": values.half().cpu().numpy()}
 
 
-def _decoder(model: LocalModel) -> None:
+def _decoder(model: Teacher) -> None:
     """Raise for a model that has seen the token which it would have to tell, or tells none."""
     if model.classes or not model.is_causal:
         raise RecipeError(

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from corpusmill.transforms.base import Account, Stability, Transform
 from corpusmill.transforms.errors import RecipeError
-from corpusmill.transforms.generate.model import open_model
+from corpusmill.transforms.generate.model import ENSEMBLE, open_model
 from corpusmill.transforms.generate.step import ModelStep
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.tokens.pack import Pack
@@ -37,13 +37,22 @@ class Distill(ModelStep, Pack):
     version: ClassVar[int] = 1
     refusal: ClassVar[tuple[str, str]] = Transform.refusal
 
-    model: str = Field(min_length=1, description="the teacher: a run or checkpoint of a decoder, or hf:FOLDER")
+    model: str = Field(
+        min_length=1,
+        description="the teacher: a run or checkpoint of a decoder, or hf:FOLDER; a list of them is an ensemble",
+    )
     kind: Literal["sampled", "top-k", "full"] = Field(
         "sampled", description="what is kept of the teacher's distribution"
     )
     draws: int = Field(12, ge=1, le=1000, description="token ids drawn for each token (sampled)")
     top_k: int = Field(16, ge=1, le=10_000, description="likeliest tokens kept (top-k)")
     temperature: float = Field(1.0, gt=0, description="of the teacher; the student's must be the same")
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _one_of_several(cls, value: Any) -> Any:
+        several = isinstance(value, list) and len(value) > 1 and all(isinstance(v, str) and "," not in v for v in value)
+        return ENSEMBLE + ",".join(value) if several else value
 
     def reach(self, is_unit: Callable[[str], bool]) -> tuple[Stability, str]:
         return self.stability, ""  # also with `separate`: rows are written by a teacher

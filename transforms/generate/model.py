@@ -64,6 +64,7 @@ class Model(Protocol):
         """(negative log-likelihood in nats, UTF-8 bytes it is of), float64 [n] each."""
 
 
+ENSEMBLE = "ensemble:"
 _OPENERS: dict[str, str] = {}
 _OPEN: dict[str, Model] = {}
 _LOCK = threading.RLock()
@@ -79,6 +80,15 @@ def scheme_of(spec: str) -> str:
     """The registered scheme that a specification begins with; "" for a path, which may hold a colon, too."""
     head, colon, _ = spec.partition(":")
     return head if colon and head in _OPENERS else ""
+
+
+def members_of(spec: str) -> list[str]:
+    """The specifications behind one: those of an ensemble's members, or itself.
+
+    >>> members_of("ensemble:runs/a,runs/b")
+    ['runs/a', 'runs/b']
+    """
+    return spec[len(ENSEMBLE) :].split(",") if spec.startswith(ENSEMBLE) else [spec]
 
 
 def _opener(spec: str) -> Any:

@@ -6,7 +6,7 @@ import os
 from typing import ClassVar, Self
 
 from corpusmill.transforms.base import Transform
-from corpusmill.transforms.generate.model import digest_of
+from corpusmill.transforms.generate.model import ENSEMBLE, digest_of, members_of
 
 
 class ModelStep(Transform):
@@ -27,6 +27,8 @@ class ModelStep(Transform):
 
 
 def _at(folder: str, spec: str) -> str:
+    if len(members := members_of(spec)) > 1:
+        return ENSEMBLE + ",".join(_at(folder, member) for member in members)
     scheme, colon, rest = spec.partition(":")
     if not colon:
         return os.path.join(folder, os.path.expanduser(spec))

@@ -52,7 +52,7 @@ class Denoise(Map):
     """
 
     name: ClassVar[str] = "denoise"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2  # spans keep their mean length in documents with more spans than sentinels
     stability: ClassVar[Stability] = "record"
 
     objective: Literal["bert", "t5", "ul2", "bart", "prefix"] = Field(
@@ -64,7 +64,12 @@ class Denoise(Map):
         lt=1,
         description="Share of tokens lost; by default 0.15 (bert, t5) or 0.3 (bart); ul2 and prefix have their own.",
     )
-    span_length: float = Field(3.0, ge=1, description="Mean length of a lost span (t5, bart), in tokens.")
+    span_length: float = Field(
+        3.0,
+        ge=1,
+        description="Mean length of a lost span (t5, bart), in tokens. A document that needs more sentinels than there are loses "
+        "fewer spans.",
+    )
     mask_id: int | None = Field(None, ge=0, description="Id of the mask token (bert, bart).")
     vocab_size: int | None = Field(
         None, ge=1, description="Number of ids that random replacements are drawn from (bert)."

@@ -65,7 +65,8 @@ def corrupt_spans(
 
     Row i takes denoiser j = draw mod len(densities): noise = round(n * densities[j]) tokens in round(noise / lengths[j])
     spans, both at least 1; tokens kept and tokens lost are each cut into that many parts at random and alternate, beginning
-    with kept ones. lengths[j] == 0: the one span is the end of the row (UL2's S-denoiser). A span becomes the sentinel
+    with kept ones. Where more spans than `sentinels` would be needed, only so many are lost, and noise shrinks with them, so
+    that spans keep their mean length. lengths[j] == 0: the one span is the end of the row (UL2's S-denoiser). A span becomes the sentinel
     first_sentinel + step * number in the input; the target lists sentinels and lost tokens. modes[j] >= 0 is put before the
     input, eos_id >= 0 behind both. Rows of fewer than 2 tokens, and rows not `active`, have an empty target.
     """
@@ -91,6 +92,10 @@ def corrupt_spans(
         spans: Any = 1
         if lengths[j] > 0:
             spans = max(np.int64(np.round(noise / lengths[j])), 1)
+        if (
+            lengths[j] > 0 and spans > sentinels
+        ):  # spans of the asked length, and fewer of them, rather than longer ones
+            noise = max(np.int64(np.round(sentinels * lengths[j])), 1)
         spans = min(min(spans, sentinels), min(noise, n - noise))
         if modes[j] >= 0:
             inputs[a] = modes[j]

@@ -5,7 +5,7 @@ import json
 import pytest
 import yaml
 
-from corpusmill.pipelines.commands.train import TERMINATED, _lines, _summary, print_result, render
+from corpusmill.pipelines.commands.train import TERMINATED, _lines, _summary, print_result, render, stop_if_told
 from corpusmill.pipelines.wording import clean
 from tests.command import invoke, invoke_json
 from tests.corpora import rows, write_recipe, write_shards, write_tokenizer
@@ -174,7 +174,7 @@ def test_a_run_that_was_stopped_exits_as_by_the_signal(capsys):
     print_result(MADE)
     assert capsys.readouterr().out.startswith("run/step-9: step 1,234")
     with pytest.raises(Exit) as told:
-        print_result(MADE | {"stopped": "SIGTERM"}, quiet=True)
+        stop_if_told(MADE | {"stopped": "SIGTERM"})
     assert (told.value.exit_code, capsys.readouterr().out) == (TERMINATED, "")
 
 

@@ -79,7 +79,10 @@ def test_span_corruption_loses_nothing(density: float, length: float) -> None:
         assert rebuilt(x, y, sentinels) == values[offsets[i] : offsets[i + 1]].tolist()
         lost = sum(t not in sentinels for t in y)
         if n >= 2:
-            assert lost == min(max(round(n * density), 1), n - 1)
+            wanted = min(max(round(n * density), 1), n - 1)
+            if length and round(wanted / length) > len(sentinels):
+                wanted = round(len(sentinels) * length)
+            assert lost == wanted
             assert x[0] not in sentinels
             assert x[-1] in sentinels
             if length:
@@ -160,3 +163,12 @@ def test_inactive_rows_stay() -> None:
     o, ids = infill_spans(offsets, values, keys, active, 0.3, 3.0, 3, False, NONE)
     assert np.array_equal(ids[: o[1]], values[:50])
     assert split_prefix(offsets, values, keys, active)[2][0] == 50
+
+
+def test_spans_of_a_long_document_keep_their_mean_length() -> None:
+    """5,600 tokens at rate 0.15 would be 280 spans of 3: with 100 sentinels there are 100 of them, not longer ones."""
+    offsets, values = np.array([0, 5600], np.int32), np.arange(5600, dtype=np.int32)
+    one = (np.array([7], np.uint64), np.ones(1, np.bool_), np.array([0.15]), np.array([3.0]), np.array([-1]))
+    _, inputs, _, targets = corrupt_spans(offsets, values, *one, 9000, 1, 100, -1)
+    assert (inputs >= 9000).sum() == (targets >= 9000).sum() == 100
+    assert (targets < 9000).sum() == 300
