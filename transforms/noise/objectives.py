@@ -67,8 +67,8 @@ def corrupt_spans(
     spans, both at least 1; tokens kept and tokens lost are each cut into that many parts at random and alternate, beginning
     with kept ones. Where more spans than `sentinels` would be needed, only so many are lost, and noise shrinks with them, so
     that spans keep their mean length. lengths[j] == 0: the one span is the end of the row (UL2's S-denoiser). A span becomes the
-    sentinel first_sentinel + step * number in the input; the target lists sentinels and lost tokens. modes[j] >= 0 is put before the
-    input, eos_id >= 0 behind both. Rows of fewer than 2 tokens, and rows not `active`, have an empty target.
+    sentinel first_sentinel + step * number in the input; the target lists sentinels and lost tokens. modes[j] >= 0 is put before
+    the input, eos_id >= 0 behind both. Rows of fewer than 2 tokens, and rows not `active`, have an empty target.
     """
     rows = len(offsets) - 1
     total = len(values)
