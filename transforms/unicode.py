@@ -165,6 +165,17 @@ def strip(data: Any, start: int, stop: int, flags: Any) -> tuple[int, int]:
 
 
 @njit(inline="always")
+def skip_blank_lines(data: Any, i: int, stop: int) -> int:
+    """Where the first line begins that is not ASCII white space alone; a line begins at data[i]. `stop` if there is none."""
+    k = i
+    while k < stop and (data[k] == 32 or 9 <= data[k] <= 13):
+        k += 1
+        if data[k - 1] == 10:
+            i = k
+    return stop if k == stop else i
+
+
+@njit(inline="always")
 def next_word(data: Any, i: int, stop: int, flags: Any, lower: Any) -> tuple[int, int, Any]:
     """(start, end, hash) of the first word in data[i:stop], lower-cased in the hash only; (stop, stop, 0) if none.
 

@@ -148,7 +148,9 @@ def _strip(offsets: Any, data: Any, marks: Any, scratch: Any, out: Any, ends: An
         while i < stop:
             a = i
             end = a
+            marked: Any = False
             while end < stop and data[end] != 10:
+                marked |= marks[data[end]]
                 end += 1
             i = min(end + 1, stop)
             k = a
@@ -231,6 +233,14 @@ def _strip(offsets: Any, data: Any, marks: Any, scratch: Any, out: Any, ends: An
                     for j in range(a, k):
                         out[o] = data[j]
                         o += 1
+            if not (marked or comment):  # most lines of ordinary text
+                for j in range(k, solid):
+                    out[o + j - k] = data[j]
+                o += solid - k
+                if end < stop:
+                    out[o] = 10
+                    o += 1
+                continue
             line = o
             base = a
             blank = k == solid

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.transforms.arrow import replace_rows, string_buffers
+from corpusmill.transforms.clean.recode import repaired, segments
 from corpusmill.transforms.kernels.bits import HIGH_BITS, load64
 from corpusmill.transforms.kernels.njit import njit
 from corpusmill.transforms.unicode import decode
@@ -104,13 +105,33 @@ def bad_rows(texts: pa.Array) -> list[int]:
         return []
     offsets, data = string_buffers(texts)
     bad: list[int] = []
-    for row, place in zip(rows.tolist(), places.tolist(), strict=True):
-        if bad and bad[-1] == row:
-            continue
-        begin, end = max(int(offsets[row]), place - _AROUND), min(int(offsets[row + 1]), place + 4 + _AROUND)
-        if BADNESS_RE.search(data[begin:end].tobytes().decode(errors="ignore")):
-            bad.append(row)
+    first = np.flatnonzero(np.diff(rows, prepend=-1))
+    for begin, end in zip(first.tolist(), [*first[1:].tolist(), len(rows)]):
+        row = int(rows[begin])
+        low, high = int(offsets[row]), int(offsets[row + 1])
+        # windows of suspects that touch are one; most bad rows show it at the first suspects
+        while begin < end:
+            close = begin + 1
+            while close < end and close - begin < _TOGETHER and places[close] - places[close - 1] <= _AROUND:
+                close += 1
+            window = data[max(low, places[begin] - _AROUND) : min(high, places[close - 1] + 4 + _AROUND)]
+            if BADNESS_RE.search(window.tobytes().decode(errors="ignore")):
+                bad.append(row)
+                break
+            begin = close
     return bad
+
+
+_TOGETHER = 64
+"""Suspects whose windows are searched as one."""
+_SHORT = 200
+"""Characters of a text that is searched as a whole: a kernel costs more."""
+
+
+def _is_bad(text: str) -> bool:
+    from ftfy.badness import is_bad
+
+    return is_bad(text) if len(text) <= _SHORT else bool(bad_rows(pa.array([text])))
 
 
 def repair(texts: pa.Array) -> pa.Array:
@@ -122,14 +143,13 @@ def repair(texts: pa.Array) -> pa.Array:
     rows = bad_rows(texts)
     if not rows:
         return texts
-    from ftfy import TextFixerConfig, fix_text
-
-    config = TextFixerConfig(
-        unescape_html=False, remove_terminal_escapes=False, fix_latin_ligatures=False, fix_character_width=False,
-        uncurl_quotes=False, fix_line_breaks=False, fix_surrogates=False, remove_control_chars=False, normalization=None,
-    )  # fmt: skip
     before = texts.take(pa.array(rows)).to_pylist()
-    after = [fix_text(text, config) for text in before]
+    after = []
+    for text in before:
+        lines = segments(text)
+        for n in [0] if len(lines) == 1 else bad_rows(pa.array(lines)):
+            lines[n] = repaired(lines[n], _is_bad)
+        after.append("".join(lines))
     if after == before:
         return texts
     mask = np.zeros(len(texts), np.bool_)

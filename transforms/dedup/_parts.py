@@ -16,7 +16,7 @@ from corpusmill.transforms.dedup._order import KEEP_HELP, TRUST, Keep, document_
 from corpusmill.transforms.hashing import GOLDEN, U, hash64, mix64_array, murmur128
 from corpusmill.transforms.kernels.bits import find_byte
 from corpusmill.transforms.kernels.njit import njit
-from corpusmill.transforms.unicode import strip, tables
+from corpusmill.transforms.unicode import skip_blank_lines, strip, tables
 from corpusmill.transforms.words import next_hashed
 
 _SEEN = pa.schema([("shard", pa.uint32()), ("row", pa.uint32()), ("part", pa.uint64())])
@@ -50,6 +50,9 @@ def _parts(
         start, stop = np.int64(offsets[row]), np.int64(offsets[row + 1])
         i = start
         while i < stop:
+            i = skip_blank_lines(data, i, stop)
+            if i == stop:
+                break
             begin = i  # of the line
             i = find_byte(data, begin, stop, 10)
             first, last = strip(data, begin, i, flags)
@@ -61,6 +64,10 @@ def _parts(
                 # up to the first blank line, and past the blank lines behind it
                 after = False
                 while end < stop:
+                    j = skip_blank_lines(data, end, stop)
+                    if j > end:
+                        after, end = True, j
+                        continue
                     j = find_byte(data, end, stop, 10)
                     a, b = strip(data, end, j, flags)
                     if after and a < b:

@@ -28,9 +28,37 @@ _VALUE = U((1 << 48) - 1)
 _EMPTY = U(0xFFFFFFFFFFFFFFFF)
 
 
+@njit(nogil=True, cache=True)
+def _distinct(shingles: Any, count: int, most: int) -> int:
+    """Brings the distinct ones of shingles[:count] to its front, in order, and returns their number; `count` if there are more
+    than `most`. Overwrites shingles[:count]; its set stays."""
+    bits = 1
+    while (1 << bits) < 2 * most:
+        bits += 1
+    table = np.full(1 << bits, -1, np.int64)
+    shift, mask = U(64 - bits), (1 << bits) - 1
+    n = 0
+    for k in range(count):
+        h = shingles[k]
+        at = np.int64(h >> shift)
+        while table[at] >= 0 and shingles[table[at]] != h:
+            at = (at + 1) & mask
+        if table[at] < 0:
+            if n == most:
+                return count
+            table[at] = n
+            shingles[n] = h
+            n += 1
+    return n
+
+
 @njit(inline="always")
 def fill_sketch(shingles: Any, count: int, slots: Any) -> None:
-    """Fast similarity sketch of shingles[:count] (mixed uint64, count > 0; repeats do no harm) into `slots` uint64 [t]."""
+    """Fast similarity sketch of shingles[:count] (mixed uint64, count > 0; repeats do no harm) into `slots` uint64 [t].
+
+    A long document of few distinct shingles needs many rounds, so that its repeats are dropped first: it may overwrite
+    shingles[:count] with another list of the same set.
+    """
     t = len(slots)
     slots[:] = _EMPTY
     for k in range(count):
@@ -41,6 +69,8 @@ def fill_sketch(shingles: Any, count: int, slots: Any) -> None:
     for b in range(t):
         if slots[b] == _EMPTY:
             missing += 1
+    if missing > 0 and count > 8 * t:
+        count = _distinct(shingles, count, 32 * t)
     i = 1
     while missing > 0 and i < t:
         # shingles are mixed already: a different odd multiplier in each round gives different upper bits

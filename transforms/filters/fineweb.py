@@ -26,7 +26,7 @@ from corpusmill.transforms.hashing import U, murmur128
 from corpusmill.transforms.kernels.bits import find_byte
 from corpusmill.transforms.kernels.njit import njit
 from corpusmill.transforms.random import Keyed
-from corpusmill.transforms.unicode import strip
+from corpusmill.transforms.unicode import skip_blank_lines, strip
 
 LINES, ENDED, SHORT, CHARS, DUPLICATE, BREAKS, WORDS, SINGLE = range(8)
 
@@ -108,6 +108,7 @@ def _count(offsets: Any, data: Any, flags: Any, mark: Any, alone: int, short: in
         table[: mask + 1] = -1
         lines = words = single = ended = shorts = duplicate = 0
         while i < stop:
+            i = skip_blank_lines(data, i, stop)
             end = find_byte(data, i, stop, 10)
             a, b = strip(data, i, end, flags)
             if a < b:

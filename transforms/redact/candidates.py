@@ -85,7 +85,12 @@ def candidates(offsets: Any, data: Any, classes: Any, letters: Any) -> Any:
                         digits += 48 <= data[b] <= 57
                         b += 1
                     groups = b
-                    if digits and b - a >= 4 and colons >= 2 and (double or colons >= 7):
+                    # an address begins where no letter, digit, colon or dot stands before it
+                    low: Any = a
+                    while low > begin and a - low < 5 and letters[data[low - 1]] & 2:
+                        low -= 1
+                    cut = a - low == 5
+                    if not cut and digits and b - a >= 4 and colons >= 2 and (double or colons >= 7):
                         result = 4
             else:  # a digit: the digits behind it, with single separators
                 digits, dots, gap = 1, 0, 0

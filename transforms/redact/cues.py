@@ -54,6 +54,11 @@ def _alternatives(words: str) -> str:
 
 PHONE_WORD = re.compile(rf"(?<![^\W_])(?:{_alternatives(_PHONE)})(?![^\W\d_])|{_alternatives(_PHONE_UNSPACED)}")
 """A word that announces a phone number, in text in lower case."""
+PHONE_BEGINNINGS = frozenset(
+    word[:3]
+    for word in re.findall(r"[a-z]+", " ".join(re.sub(r"[^\x00-\x7f].*", "", w) for w in re.split(r"[\s|]+", _PHONE)))
+)
+"""The first letters, up to three, of the words of ASCII that announce a phone number, or of what is ASCII in their first part."""
 NUMBER_WORD = re.compile(
     rf"(?:(?<![^\W_])(?:{_alternatives(_NUMBER)})\W{{0,3}}(?:(?:{'|'.join(map(re.escape, _BETWEEN))})\W{{0,3}}){{0,2}}"
     rf"|(?:{_alternatives(_NUMBER_UNSPACED)})[^\d\n]{{0,4}}|[#№§$€£¥₹₩]\s?|n[°º]\s?)$"

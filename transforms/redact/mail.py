@@ -35,7 +35,7 @@ _ADDRESS = re.compile(
     + ")"
 )
 
-_FILE_TYPES = frozenset(
+FILE_TYPES = frozenset(
     "ai app bar bz cab cc cfg com do fm gz in java la lib map md mk ml mo mov pl ps py rs sh so tf vi zip".split()
 )
 """Top-level domains that are also endings of file names."""
@@ -55,8 +55,16 @@ def _suffixes() -> Any:
     return PublicSuffixList(only_icann=True)
 
 
+def rules_of_suffixes() -> list[str]:
+    """The rules of the public suffix list."""
+    from importlib.resources import files
+
+    text = files("publicsuffixlist").joinpath("public_suffix_list.dat").read_text(encoding="utf-8")
+    return [line.split()[0] for line in text.splitlines() if line.strip() and not line.startswith("//")]
+
+
 @functools.lru_cache(maxsize=4096)
-def _is_top_level(label: str) -> bool:
+def is_top_level(label: str) -> bool:
     """Whether a label, in Unicode or in ASCII form, is a top-level domain of the public suffix list."""
     return _suffixes().publicsuffix(label.lower(), accept_unknown=False) is not None
 
@@ -64,7 +72,7 @@ def _is_top_level(label: str) -> bool:
 def _known_domain(domain: str) -> str:
     """The longest beginning of `domain` that ends in a top-level domain, or "": a sentence may follow without a blank."""
     labels = domain.rstrip("-").split(".")
-    while len(labels) > 1 and not _is_top_level(labels[-1]):
+    while len(labels) > 1 and not is_top_level(labels[-1]):
         labels.pop()
     return ".".join(labels) if len(labels) > 1 else ""
 
@@ -76,7 +84,7 @@ def _is_file_or_code(local: str, domain: str, before: str, after: str) -> bool:
         return True
     if re.fullmatch(r"\d+x|v?\d[\d.]*", labels[0]) and len(labels) == 2:
         return True
-    if labels[-1] in _FILE_TYPES and (
+    if labels[-1] in FILE_TYPES and (
         _VERSION_LABEL.fullmatch(labels[0]) or _FILE_STEM.fullmatch(local.lower()) or before.endswith("/")
     ):
         return True
@@ -85,16 +93,25 @@ def _is_file_or_code(local: str, domain: str, before: str, after: str) -> bool:
 
 def mail(candidate: Candidate) -> Iterator[Value]:
     """The addresses of a stretch around an at sign. Canonical form: lower case."""
-    raw = candidate.text[candidate.start : candidate.stop]
+    behind = candidate.text[candidate.stop :].decode("utf-8", "replace")[:1]
+    for start, stop, value in _addresses(candidate.text[candidate.start : candidate.stop], behind):
+        yield Value(candidate.start + start, candidate.start + stop, "email", value)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _addresses(raw: bytes, behind: str) -> tuple[tuple[int, int, str], ...]:
+    """(first byte, byte behind, canonical form) of the addresses of a stretch; `behind`: the character behind it."""
+    found = []
     text = raw.decode("utf-8", "replace")
     for match in _ADDRESS.finditer(text):
         local, domain = match["local"], _known_domain(match["domain"])
         if not domain or ".." in local or local.endswith("."):
             continue
         stop = match.end("local") + 1 + len(domain)
-        after = text[stop:] or candidate.text[candidate.stop :].decode("utf-8", "replace")
+        after = text[stop:] or behind
         if re.match(r"[A-Za-z0-9_]", after) or _is_file_or_code(local, domain, text[: match.start()], after):
             continue
-        begin = candidate.start + len(text[: match.start()].encode())
+        begin = len(text[: match.start()].encode())
         value = text[match.start() : stop]
-        yield Value(begin, begin + len(value.encode()), "email", value.lower())
+        found.append((begin, begin + len(value.encode()), value.lower()))
+    return tuple(found)

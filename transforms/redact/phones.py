@@ -150,8 +150,16 @@ def _shaped(raw: bytes, groups: list[str], digits: str) -> bool:
     )
 
 
+_THREE = re.compile(r"\d{3}")
+_SIGN = re.compile(r"[^\W\d_]|[^\x00-\xb5]|[#$£¥§°]")
+"""What a telling word or sign has in it."""
+
+
 def _is_announced(before: str) -> bool:
     """Whether a word as "tel." ends within 24 characters before a number, and no other number lies between."""
+    cut = max((number.end() for number in _THREE.finditer(before)), default=0)
+    if not _SIGN.search(before, cut):
+        return False
     ends = [word.end() for word in PHONE_WORD.finditer(before)]
     if not ends or len(before) - ends[-1] > 24:
         return False
@@ -169,11 +177,16 @@ def _is_national(text: Candidate, start: int, stop: int) -> bool:
     if _is_date(groups) or _in_row(text.text, start, stop, groups):
         return False
     before = text.before(start, 64)
-    if NUMBER_WORD.search(before.rpartition("\n")[2]):
+    line = before.rpartition("\n")[2]
+    # a word stands behind the last digit of the line, if there is one
+    if _SIGN.search(re.split(r"\d", line)[-1]) and NUMBER_WORD.search(line):
         return False
-    if _is_announced(before[-48:]):
-        return _shaped(raw, groups, digits) or _valid(digits, _ANYWHERE) or (1 < len(groups) <= 5 and b"." not in raw)
-    return not _is_row(groups) and _shaped(raw, groups, digits)
+    shaped = _shaped(raw, groups, digits)
+    if shaped and not _is_row(groups):
+        return True
+    return _is_announced(before[-48:]) and (
+        shaped or _valid(digits, _ANYWHERE) or (1 < len(groups) <= 5 and b"." not in raw)
+    )
 
 
 _DECIMAL_BEFORE, _DECIMAL_AFTER = (
@@ -214,6 +227,17 @@ def _spans(match: re.Match[bytes]) -> Iterator[tuple[int, int]]:
 def phones(candidate: Candidate) -> Iterator[Value]:
     """The phone numbers of a stretch of digits. Canonical form: its digits, behind a plus sign where it has one."""
     done = -1
+    for value in international(candidate):
+        done = value.stop
+        yield value
+    for match in candidate.matches(_NATIONAL):
+        for value in _within(candidate, match, done):
+            done = value.stop
+            yield value
+
+
+def international(candidate: Candidate) -> Iterator[Value]:
+    """The phone numbers of a stretch that begin with the code of a country."""
     for match in candidate.matches(_INTERNATIONAL):
         raw, plus = match[0], match[0][:1] == b"+"
         digits = digits_of(re.sub(rb"\(0\)", b"", raw)).removeprefix("" if plus else "00")
@@ -225,10 +249,19 @@ def phones(candidate: Candidate) -> Iterator[Value]:
         if not plus and _in_row(candidate.text, *match.span(), groups):
             continue
         if len(set(digits)) >= 3 and (valid or (possible and grouped)):
-            done = match.end()
             yield Value(match.start(), match.end(), "phone", "+" + digits)
-    for match in candidate.matches(_NATIONAL):
-        for start, stop in _spans(match):
-            if start >= done and _is_national(candidate, start, stop):
-                done = stop
-                yield Value(start, stop, "phone", digits_of(candidate.text[start:stop]))
+
+
+def national(candidate: Candidate) -> Iterator[Value]:
+    """The phone numbers of a stretch that is cut as a national number is."""
+    match = _NATIONAL.match(candidate.text, candidate.start, candidate.stop)
+    if match is not None:
+        yield from _within(candidate, match, -1)
+
+
+def _within(candidate: Candidate, match: re.Match[bytes], done: int) -> Iterator[Value]:
+    """The national numbers in a match of `_NATIONAL`, from the byte `done` on."""
+    for start, stop in _spans(match):
+        if start >= done and _is_national(candidate, start, stop):
+            done = stop
+            yield Value(start, stop, "phone", digits_of(candidate.text[start:stop]))

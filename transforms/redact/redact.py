@@ -14,10 +14,9 @@ from corpusmill.transforms.arrow import set_column
 from corpusmill.transforms.base import Map, Stability
 from corpusmill.transforms.errors import SourceError
 from corpusmill.transforms.random import Keyed
-from corpusmill.transforms.redact.detect import TYPES, detect, without_overlaps
+from corpusmill.transforms.redact.detect import ALL_TYPES, TYPES, Found, find
 from corpusmill.transforms.redact.keys import pseudonym, read_key
 from corpusmill.transforms.redact.names import detect_names
-from corpusmill.transforms.redact.rules import Match
 from corpusmill.transforms.redact.splice import splice
 
 
@@ -38,7 +37,7 @@ class Redact(Map):
     """
 
     name: ClassVar[str] = "redact"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     stability: ClassVar[Stability] = "record"
 
     types: tuple[str, ...] = Field(TYPES, description=f"What to replace, of {', '.join(TYPES)}.")
@@ -91,16 +90,22 @@ class Redact(Map):
                     f"redact: no column {column!r} among {', '.join(batch.schema.names)}. Correct `columns`."
                 )
             texts = batch.column(column)
-            matches = detect(texts, self.types)
-            if self.names:
-                matches = without_overlaps([*matches, *detect_names(texts, self.language, self.min_score)])
-            if matches:
-                spans = np.array([(m.row, m.start, m.stop) for m in matches], np.int64)
-                by = pa.array([self._stand_in(key, m) for m in matches], pa.string())
-                batch = set_column(batch, column, splice(texts, spans, by))
-                counts += np.bincount([m.row for m in matches], minlength=batch.num_rows).astype(np.int32)
+            persons = detect_names(texts, self.language, self.min_score) if self.names else []
+            found = find(texts, self.types, persons)
+            if len(found.spans):
+                batch = set_column(batch, column, splice(texts, found.spans, self._stand_ins(key, found)))
+                counts += np.bincount(found.spans[:, 0], minlength=batch.num_rows).astype(np.int32)
         return set_column(batch, "redacted", pa.array(counts)) if self.count else batch
 
-    def _stand_in(self, key: bytes, match: Match) -> str:
-        name = match.type.upper()
-        return f"<{name}_{pseudonym(key, match.type, match.value)}>" if key else f"<{name}>"
+    def _stand_ins(self, key: bytes, found: Found) -> pa.Array:
+        """What stands for each value; a pseudonym is made once for each distinct value."""
+        names = [t.upper() for t in ALL_TYPES]
+        if not key:
+            return pa.array([f"<{name}>" for name in names]).take(pa.array(found.types))
+        values, out = found.values(), np.empty(len(found.types), object)
+        for rank in np.unique(found.types).tolist():
+            of_type = np.flatnonzero(found.types == rank)
+            distinct = values.take(pa.array(of_type)).dictionary_encode()
+            made = [f"<{names[rank]}_{pseudonym(key, ALL_TYPES[rank], v)}>" for v in distinct.dictionary.to_pylist()]
+            out[of_type] = np.array(made, object)[distinct.indices.to_numpy()]
+        return pa.array(out, pa.string())
