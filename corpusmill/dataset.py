@@ -157,7 +157,8 @@ class Dataset:
         names = self._known(columns)
         batches = [batch for file in files for batch in read_shard(file, names)]
         if batches or not files:
-            return pa.Table.from_batches(batches) if batches else pa.table({})
+            tables = [pa.Table.from_batches([b]) for b in batches]
+            return pa.concat_tables(tables, promote_options="default") if batches else pa.table({})
         schema = shard_schema(files[0])
         return (schema if names is None else pa.schema([schema.field(name) for name in names])).empty_table()
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from corpusmill.transforms.dedup.minhash import Minhash as Minhash
     from corpusmill.transforms.dedup.paragraphs import Paragraphs as Paragraphs
     from corpusmill.transforms.dedup.substring import Substring as Substring
+    from corpusmill.transforms.embed.balance import Balance as Balance
+    from corpusmill.transforms.embed.cluster import Cluster as Cluster
+    from corpusmill.transforms.embed.embed import Embed as Embed
+    from corpusmill.transforms.embed.semantic import Semantic as Semantic
     from corpusmill.transforms.filters.c4_code import C4Code as C4Code
     from corpusmill.transforms.filters.c4_paper import C4Paper as C4Paper
     from corpusmill.transforms.filters.filter import UserFilter as UserFilter

@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
 
@@ -107,8 +107,12 @@ class Transform(BaseModel, abc.ABC):
         Raises:
             RecipeError: a file that a field names cannot be read.
         """
+        return self._fingerprint_without(())
+
+    def _fingerprint_without(self, unused: Collection[str]) -> str:
+        """`fingerprint` without some fields: those that were added later and change nothing as they stand."""
         digests = {path: f"sha256:{file_digest(path)}" for path in self.files()}
-        fields = _replace(self.model_dump(mode="json"), digests)
+        fields = _replace(self.model_dump(mode="json", exclude=set(unused)), digests)
         data: dict[str, Any] = {"name": self.name, "version": self.version, "fields": fields}
         if versions := {name: library_version(name) for name in self.libraries()}:
             data["libraries"] = versions
@@ -268,6 +272,10 @@ class Applied:
     values: list[float]
     survivors: list[str | None]
     cuts: Cuts | None = None
+    derived: int = 0
+    """Rows at the end of `batch` that the group made itself; each names its parent (`Group.adds_to`)."""
+    tables: dict[str, pa.RecordBatch] = field(default_factory=dict)
+    """Rows for side tables of the snapshot, by name; always the same names and schemas."""
 
     @classmethod
     def without(
@@ -305,6 +313,9 @@ class Group(Transform):
     broadcast: ClassVar[frozenset[int]] = frozenset()
     """Rounds whose decisions go whole to every batch of a shard, to the next round's `keys` or to `apply`. Decisions of other
     rounds go to the batch that holds the row."""
+    common: ClassVar[frozenset[int]] = frozenset()
+    """Rounds with one list of decisions for all shards, written once: their `shard` and `row` are 0. Each batch of each shard
+    gets the whole list. A model that a group learns from the corpus travels so."""
     moves: ClassVar[bool] = False
     """Whether rows leave their shard. The engine then calls `route` in place of `apply`."""
 
@@ -344,9 +355,13 @@ class Group(Transform):
         """
         raise TypeError(f"{self.name} lists round {rnd} in `gathered` without a `gather` method")
 
+    def adds_to(self) -> bool:
+        """Whether `apply` adds columns, or documents that name their parent. It must then work on a batch without rows."""
+        return False
+
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
         """Carry out the last round's decisions about rows of this batch (sorted by `row`; all of the shard's, if the last round is
-        in `broadcast`); the columns stay as they are."""
+        in `broadcast` or `common`). The columns stay as they are, but for a group that `adds_to` documents."""
         raise TypeError(f"{self.name} has no `apply` method")
 
     def route(self, batch: pa.RecordBatch, decisions: pa.Table, rng: Keyed) -> Routed:

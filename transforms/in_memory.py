@@ -139,7 +139,7 @@ def _grouped(group: Group, batches: list[pa.RecordBatch], rng: Keyed) -> list[pa
     places = [np.arange(a, b, dtype=np.uint32) for a, b in zip(begins[:-1], begins[1:])]
     decisions: pa.Table | None = None
     for number in range(group.rounds):
-        whole = number - 1 in group.broadcast
+        whole = number - 1 in group.broadcast | group.common
         sent = [
             group.keys(number, batch, rows, decisions if decisions is None or whole else _about(decisions, rows))
             for batch, rows in zip(batches, places, strict=True)
@@ -155,7 +155,7 @@ def _grouped(group: Group, batches: list[pa.RecordBatch], rng: Keyed) -> list[pa
     if decisions is None:
         return batches
     if not group.moves:
-        whole = group.rounds - 1 in group.broadcast
+        whole = group.rounds - 1 in group.broadcast | group.common
         return [
             group.apply(b, rows, decisions if whole else _about(decisions, rows)).batch
             for b, rows in zip(batches, places, strict=True)

@@ -21,6 +21,7 @@ GROUPS = {
     "clean": "Cleaning",
     "filters": "Filters",
     "dedup": "Deduplication",
+    "embed": "Meaning and coverage",
     "decontaminate": "Safety",
     "redact": "Safety",
     "noise": "Augmentation",
@@ -46,6 +47,9 @@ REACH = {
     "private": "documents of other units, through a mechanism that spends privacy budget",
 }
 EXAMPLES = {
+    "balance": "{by: [cluster], floor: 0.5, ceiling: 2}",
+    "cluster": "{clusters: 64}",
+    "semantic": "{threshold: 0.75}",
     "characters": "{swap: 0.02, keyboard: 0.02, copies: 1}",
     "decontaminate": "{sets: {gsm8k: eval/gsm8k.parquet}}",
     "denoise": "{objective: bert, mask_id: 4, vocab_size: 32000}",

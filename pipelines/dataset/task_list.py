@@ -32,6 +32,8 @@ class TaskList(TypedDict, total=False):
     """Of a later pass, keys, scatter and conform: one a task."""
     told: list[str]
     """Of a later pass, keys, scatter and gather: files of decisions."""
+    common: bool
+    """Of a later pass, keys and scatter: the decisions are those about shard 0, for all shards."""
     schema: str
     """Of a later pass, scatter and conform: the schema that all shards shall have."""
     moved: list[str]

@@ -116,6 +116,7 @@ class Chain:
         self._dropped: list[pa.RecordBatch] = []
         self._scores: dict[str, list[pa.RecordBatch]] = {}
         self._cuts: list[pa.RecordBatch] = []
+        self._tables: dict[str, list[pa.RecordBatch]] = {}
 
     def run(
         self, batch: pa.RecordBatch, rows: np.ndarray | None = None, decisions: pa.Table | None = None
@@ -124,7 +125,7 @@ class Chain:
         counts = iter(self.counts)
         if self._head:
             count = next(counts)
-            if batch.num_rows:
+            if batch.num_rows or self._head[1].adds_to():
                 if rows is None or decisions is None:
                     raise EngineError(f"{self._where}: a pass behind {self._head[0]} was run without its decisions")
                 batch = self._apply(self._head[1], count, batch, rows, decisions)
@@ -198,6 +199,10 @@ class Chain:
         """Side tables of filters that keep their scores: one row a document that entered the filter."""
         return {step: pa.Table.from_batches(batches) for step, batches in self._scores.items()}
 
+    def tables(self) -> dict[str, pa.Table]:
+        """Side tables of the head group, by name."""
+        return {name: pa.Table.from_batches(batches) for name, batches in self._tables.items()}
+
     def route(self, name: str, group: Group, batch: pa.RecordBatch, decisions: pa.Table, seed: int) -> Routed:
         """Where a moving group sends the rows of a batch, with its accounting."""
         if not self.counts:
@@ -227,14 +232,23 @@ class Chain:
         if len(applied.dropped):
             gone = batch.take(pa.array(applied.dropped))
             self._note(count, gone, pa.array(applied.reasons, pa.string()), applied.values, applied.survivors)
-        count.rows_out += applied.batch.num_rows
-        count.bytes_out += text_bytes(applied.batch)
+        for name, rows_of in applied.tables.items():
+            self._tables.setdefault(name, []).append(rows_of)
+        out = applied.batch
+        stayed = out.slice(0, out.num_rows - applied.derived)
         kept = np.ones(batch.num_rows, np.bool_)
         kept[applied.dropped] = False
-        if kept.sum() == applied.batch.num_rows:
+        if kept.sum() == stayed.num_rows:
             text = batch.column("text")
-            edits.add(count.details, text if kept.all() else text.filter(pa.array(kept)), applied.batch.column("text"))
-        return applied.batch
+            edits.add(count.details, text if kept.all() else text.filter(pa.array(kept)), stayed.column("text"))
+        if applied.derived:
+            count.derived += applied.derived
+            if out.slice(stayed.num_rows).column("parent").null_count:
+                raise EngineError(f"{self._where}: {count.step} made rows that name no parent")
+            out = self._without_suppressed(out, count)
+        count.rows_out += out.num_rows
+        count.bytes_out += text_bytes(out)
+        return out
 
     def _filter(
         self, name: str, transform: Filter, batch: pa.RecordBatch, verdict: Verdict, count: Count

@@ -49,8 +49,9 @@ def pass_fingerprint(job: Job, number: int) -> list[Any]:
     """What decides the bytes of a pass, but its input: seed, steps, and what it emits or how it is written."""
     groups = job.groups
     # ids that steps make are looked for where they are made; all others, where documents are read
-    derives = job.suppressed and any(isinstance(s.transform, Expand) for s in job.fused(number))
-    listed = [job.suppression.digest] if derives and job.suppression.count("derived") else []
+    derives = any(isinstance(s.transform, Expand) for s in job.fused(number))
+    derives = derives or (number > 0 and groups[number - 1].transform.adds_to())
+    listed = [job.suppression.digest] if job.suppressed and derives and job.suppression.count("derived") else []
     return [
         *listed,
         job.recipe.seed,

@@ -29,15 +29,17 @@ def run_keys(task: Task) -> Outcome:
     if known is not None:
         return known
     keys = KeyRows(step.transform, task.stage.round)
+    whole = task.stage.round - 1 in step.transform.broadcast | step.transform.common
     first = 0
     path = task.path(shard["shard"])
     for batch in read_shard(path):
         n = batch.num_rows
-        part = decisions if task.stage.round - 1 in step.transform.broadcast else decisions_about(decisions, first, n)
+        part = decisions if whole else decisions_about(decisions, first, n)
         keys.add(batch, np.arange(first, first + n, dtype=np.uint32), part)
         first += n
     if first == 0:
-        keys.add(empty_batch(shard_schema(path)), np.zeros(0, np.uint32), decisions.slice(0, 0))
+        part = decisions if whole else decisions.slice(0, 0)
+        keys.add(empty_batch(shard_schema(path)), np.zeros(0, np.uint32), part)
     file, size = keys.write(job, content)
     return {"content": content, "files": {"keys": file}, "key_bytes": size}
 

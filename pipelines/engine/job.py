@@ -31,7 +31,7 @@ from corpusmill.pipelines.engine.fingerprints import (
     source_fingerprint,
     step_fingerprint,
 )
-from corpusmill.pipelines.engine.stage import SHARE, GroupStep, Prepared, Stage
+from corpusmill.pipelines.engine.stage import SHARE, GroupStep, Prepared, Stage, is_common
 from corpusmill.transforms.arrow import schema_of, wire_of
 from corpusmill.transforms.base import Group
 from corpusmill.transforms.errors import EngineError, TooManyBadRowsError
@@ -233,7 +233,15 @@ class Job:
         if sum(sizes) > (DECISION_BYTES_AGAIN if self.arrivals else DECISION_BYTES):
             return None
         names = shard_names([s["content"] for s in shards])
+        if self._is_common(number):
+            tables = read_all_decisions([self.store.path(p) for p in paths], 1)
+            return [named(tables[0], names)] * len(shards)
         return [named(table, names) for table in read_all_decisions([self.store.path(p) for p in paths], len(shards))]
+
+    def _is_common(self, number: int) -> bool:
+        """Whether all shards of a stage get the same decisions."""
+        last = self.stages[self._before(number, {"decide", "gather"})]
+        return is_common(self.groups[last.number], last.round)
 
     def _passes(self, number: int, stage: Stage) -> StageTasks:
         fingerprint = pass_fingerprint(self, stage.number)
@@ -259,7 +267,10 @@ class Job:
             requests = [request_of("pass", fingerprint, s["content"], i, basis, wire) for i, s in enumerate(shards)]
         else:
             requests = [pass_content(fingerprint, s["content"], t, wire) for s, t in zip(shards, each, strict=True)]
-        return {"shards": shards, "told": decisions, "schema": wire}, requests, [o["bytes"] for o in before]
+        shared: TaskList = {"shards": shards, "told": decisions, "schema": wire}
+        if self._is_common(number):
+            shared["common"] = True
+        return shared, requests, [o["bytes"] for o in before]
 
     def _staged(self, number: int) -> tuple[list[Outcome], pa.Schema]:
         """Outcomes of the pass before a stage, and the schema that all its shards shall have."""
@@ -281,6 +292,8 @@ class Job:
         group = [self.recipe.seed, step_fingerprint(self.groups[stage.number])]
         requests = [request_of("scatter", group, s["content"], i, basis, wire) for i, s in enumerate(shards)]
         shared: TaskList = {"shards": shards, "told": decisions, "schema": wire, "to": counts.pop()}
+        if self._is_common(number):
+            shared["common"] = True
         return shared, requests, [o["bytes"] for o in before]
 
     def _gathered_passes(self, number: int, fingerprint: list[Any]) -> StageTasks:
@@ -306,7 +319,10 @@ class Job:
         else:
             requests = [keys_content(group, stage.round, s["content"], t) for s, t in zip(shards, each, strict=True)]
         # only the rows of a staged shard that have decisions are worked on
-        return {"shards": shards, "told": decisions}, requests, [o["bytes"] for o in before]
+        shared: TaskList = {"shards": shards, "told": decisions}
+        if self._is_common(number):
+            shared["common"] = True
+        return shared, requests, [o["bytes"] for o in before]
 
     def _decide(self, number: int, stage: Stage) -> StageTasks:
         before = self.outcomes(number - 1)

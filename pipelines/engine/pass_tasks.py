@@ -15,7 +15,7 @@ from corpusmill.pipelines.dataset.outcome import Outcome
 from corpusmill.pipelines.dataset.results import request_of
 from corpusmill.pipelines.engine.chain import Chain
 from corpusmill.pipelines.engine.fingerprints import pass_content, pass_fingerprint, source_fingerprint
-from corpusmill.pipelines.engine.stage import GroupStep
+from corpusmill.pipelines.engine.stage import GroupStep, is_common
 from corpusmill.pipelines.engine.task import ORDER, Task
 from corpusmill.pipelines.engine.task_files import KeyRows, shard_file, side_table
 from corpusmill.transforms import storage
@@ -52,7 +52,8 @@ def run_pass(task: Task) -> Outcome:
         return known
     batches = ((conform(b, schema), decisions) for b in read_shard(task.path(shard["shard"])))
     head = job.groups[task.stage.number - 1]
-    return _stream(task, content, batches, schema=schema, where=shard["shard"], head=head)
+    nothing = decisions if is_common(head) else decisions.slice(0, 0)
+    return _stream(task, content, batches, schema=schema, where=shard["shard"], head=head, nothing=nothing)
 
 
 def _read(task: Task, split: Split) -> Outcome:
@@ -120,9 +121,10 @@ def _stream(
     bad: BadRows | None = None,
     gate: suppression.Gate | None = None,
     head: GroupStep | None = None,
+    nothing: pa.Table | None = None,
 ) -> Outcome:
     """Stream one shard through one pass. content: what names the result; where: the shard, for messages; bad, gate: of pass
-    0; head: the group whose decisions are applied first."""
+    0; head: the group whose decisions are applied first; nothing: the decisions about a batch without rows."""
     job, number = task.job, task.stage.number
     store = job.store
     last = job.last_pass(number)
@@ -132,10 +134,10 @@ def _stream(
     form = job.recipe.output.format if last else job.stage_form
     path = store.work(content, "shard" + SUFFIX[form])
     seen = _Seen()
-    whole = head is not None and head.transform.rounds - 1 in head.transform.broadcast
+    whole = head is not None and head.transform.rounds - 1 in head.transform.broadcast | head.transform.common
     # an empty shard still needs a schema, and the group a first batch to show its own
     if schema is not None:
-        batches = itertools.chain([(empty_batch(schema), None)], batches)
+        batches = itertools.chain([(empty_batch(schema), nothing)], batches)
     with contextlib.ExitStack() as stack:
         writer: ShardWriter | None = None
         rows_out = 0
@@ -173,6 +175,8 @@ def _stream(
     side_table(job, files, content, "cut", chain.cuts())
     for step, table in chain.scores().items():
         side_table(job, files, content, f"scores.{step}", table)
+    for name, table in chain.tables().items():
+        side_table(job, files, content, f"table.{head.name if head else ''}.{name}", table)
     if bad is not None and gate is not None and quarantine is not None:
         if bad.rows_seen != seen.rows + gate.dropped + bad.count:
             raise ConservationError(

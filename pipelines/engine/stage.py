@@ -24,6 +24,12 @@ class GroupStep(NamedTuple):
     transform: Group
 
 
+def is_common(step: GroupStep, rnd: int | None = None) -> bool:
+    """Whether all shards get one list of decisions of a round, the last one without a number."""
+    group = step.transform
+    return (group.rounds - 1 if rnd is None else rnd) in group.common
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage: its kind, the number of its pass or of its group, and the round within the group."""

@@ -31,7 +31,8 @@ class Task:
     def decisions(self) -> pa.Table:
         """The decisions for the shard of this task, sorted by row."""
         assert self.names is not None, "only stages behind a group have decisions"
-        return named(read_decisions(self.paths(self.shared["told"]), self.index), self.names)
+        shard = 0 if self.shared.get("common") else self.index
+        return named(read_decisions(self.paths(self.shared["told"]), shard), self.names)
 
     def path(self, relative: str) -> str:
         """Full path of a file of the store."""

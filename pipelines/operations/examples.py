@@ -88,7 +88,8 @@ def dropped(
 
 
 def pairs(reader: Dataset, number: int | None = None, count: int = 20) -> list[dict[str, Any]]:
-    """Near-duplicate pairs: id_a, id_b, jaccard, survivor; evenly spread over their similarity, the least similar first.
+    """Near-duplicate pairs: id_a, id_b, survivor, and jaccard (of `minhash`) or cosine (of `semantic`); evenly spread over
+    their similarity, the least similar first.
 
     Raises:
         DatasetError: the snapshot has no such table.
@@ -97,10 +98,13 @@ def pairs(reader: Dataset, number: int | None = None, count: int = 20) -> list[d
     batches = list(table(reader, manifest, "pairs"))
     if not batches:
         raise DatasetError(
-            f"{reader.path}: snapshot {manifest['number']} has no near-duplicate pairs; the step `minhash` finds them. "
+            f"{reader.path}: snapshot {manifest['number']} has no near-duplicate pairs; `minhash` and `semantic` find them. "
             f"Exact duplicates: corpusmill dropped {reader.path} --step exact"
         )
-    every = pa.Table.from_batches(batches).sort_by([("jaccard", "ascending"), ("id_a", "ascending")])
+    every = pa.concat_tables([pa.Table.from_batches([b]) for b in batches], promote_options="default")
+    measures = [every[name] for name in ("jaccard", "cosine") if name in every.column_names]
+    order = pa.table({"similarity": pc.coalesce(*measures), "id_a": every["id_a"]})
+    every = every.take(pc.sort_indices(order, [("similarity", "ascending"), ("id_a", "ascending")]))
     picked = [i * every.num_rows // min(count, every.num_rows) for i in range(min(count, every.num_rows))]
     return every.take(picked).to_pylist()
 

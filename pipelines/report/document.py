@@ -130,14 +130,21 @@ def _excerpt(found: Text | None) -> list[str]:
     return [f"    row {found.row} of {printable(found.file)}", *(f"    | {clean(line)}" for line in text.split("\n"))]
 
 
+def similarity(row: dict[str, Any]) -> str:
+    """What makes a pair: its Jaccard similarity, or the cosine of its vectors."""
+    for name in ("jaccard", "cosine"):
+        if row.get(name) is not None:
+            return f"{name.capitalize()} {row[name]:.3f}"
+    return "not compared"
+
+
 def render_pairs(rows: list[dict[str, Any]], texts: dict[str, Text], width: int = 120) -> str:
     """Pairs with their similarity; with texts, side by side."""
     parts = []
     for row in rows:
         a, b = (texts.get(row[side]) for side in ("id_a", "id_b"))
-        note = f"Jaccard {row['jaccard']:.3f}; the survivor is {'the left' if row['survivor'] == row['id_a'] else 'the right'} one"
-        if row["survivor"] not in (row["id_a"], row["id_b"]):
-            note = f"Jaccard {row['jaccard']:.3f}; the survivor is {printable(str(row['survivor']))}"
+        survivor = {row["id_a"]: "the left one", row["id_b"]: "the right one"}.get(row["survivor"])
+        note = f"{similarity(row)}; the survivor is {survivor or printable(str(row['survivor']))}"
         if a is None or b is None:
             parts.append(f"{printable(row['id_a'])}\n{printable(row['id_b'])}\n  {note}")
         else:

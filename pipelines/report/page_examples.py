@@ -12,6 +12,7 @@ from corpusmill.pipelines.report import spans
 from corpusmill.pipelines.report.charts import figure
 from corpusmill.pipelines.report.collect import Content
 from corpusmill.pipelines.report.document import rule as rule_of
+from corpusmill.pipelines.report.document import similarity
 from corpusmill.pipelines.report.funnel import edited
 from corpusmill.pipelines.report.look import side_by_side
 from corpusmill.pipelines.wording import clean, count, printable, share, size, some
@@ -110,10 +111,9 @@ def pair(row: dict[str, Any], texts: dict[str, Text], characters: int) -> dict[s
     if a is None or b is None:
         return None
     lines, more = _differences(a.text, b.text, characters)
-    jaccard = "" if row["jaccard"] is None else f"{row['jaccard']:.3f}"
     survivor = {row["id_a"]: "left", row["id_b"]: "right"}.get(row["survivor"], "")
     ids = {"a": printable(row["id_a"]), "b": printable(row["id_b"])}
-    return {**ids, "jaccard": jaccard, "survivor": survivor, "lines": lines, "more": more}
+    return {**ids, "similarity": similarity(row), "survivor": survivor, "lines": lines, "more": more}
 
 
 def _differences(a: str, b: str, characters: int) -> tuple[list[Any], int]:

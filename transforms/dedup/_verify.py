@@ -3,7 +3,8 @@
     J(A, B) = |A intersect B| / |A union B|, over sets of shingles
 
 Clusters are the connected components of the confirmed pairs (single linkage): a document may be in a cluster through a
-chain of pairs, without being similar to the survivor itself.
+chain of pairs, without being similar to the survivor itself. `direct` makes no chains: it goes through the documents in the
+order of survival, and drops a document only for a survivor that is similar enough itself.
 """
 
 from __future__ import annotations
@@ -98,3 +99,65 @@ def similarity_to_survivor(root: Any, a: Any, b: Any, similarity: Any) -> Any:
             elif not direct[x] and not out[x] >= similarity[p]:
                 out[x] = similarity[p]
     return out
+
+
+@njit(nogil=True, cache=True)
+def direct(
+    best: Any, shown: Any, component: Any, size: Any, left: Any, right: Any, offsets: Any, values: Any, threshold: float
+) -> tuple[Any, Any, Any, Any]:
+    """As `confirm`, without chains: a row is dropped for the most similar survivor of at least `threshold` before it.
+
+    In candidate components of up to LARGE documents a row is compared with every survivor before it. In larger ones it is
+    compared with those of its candidates, and with the survivors for which its candidates were dropped.
+    component: int64 [n], numbers from 0. The pairs are those of the dropped rows and their survivors.
+    """
+    n = len(best)
+    root = np.arange(n)
+    begin = np.zeros(n + 1, np.int64)  # candidates before each row: before[begin[row]:begin[row + 1]]
+    for p in range(len(left)):
+        begin[right[p] + 1] += 1
+    for row in range(n):
+        begin[row + 1] += begin[row]
+    before, fill = np.empty(len(left), np.int64), begin[:-1].copy()
+    for p in range(len(left)):
+        before[fill[right[p]]] = left[p]
+        fill[right[p]] += 1
+    components = 0
+    for row in range(n):
+        components = max(components, component[row] + 1)
+    newest = np.full(components, -1, np.int64)  # survivors of a component, as a list linked by `older`
+    older = np.full(n, -1, np.int64)
+    out_a, out_b, similarity = np.empty(n, np.int64), np.empty(n, np.int64), np.empty(n, np.float64)
+    to_survivor = np.ones(n)
+    k = 0
+    for row in range(n):
+        if best[row] != row:
+            root[row] = root[best[row]]
+            out_a[k], out_b[k], similarity[k] = root[row], row, to_survivor[best[row]]
+            k += 1
+            continue
+        o = shown[row]
+        most, survivor = -1.0, -1
+        if size[row] <= LARGE:
+            other = newest[component[row]]
+            while other >= 0:
+                i = shown[other]
+                j = jaccard(values, offsets[i], offsets[i + 1], offsets[o], offsets[o + 1], threshold)
+                if j >= threshold and (j > most or (j == most and other < survivor)):
+                    most, survivor = j, other
+                other = older[other]
+        else:
+            for p in range(begin[row], begin[row + 1]):
+                other = root[before[p]]
+                i = shown[other]
+                j = jaccard(values, offsets[i], offsets[i + 1], offsets[o], offsets[o + 1], threshold)
+                if j >= threshold and (j > most or (j == most and other < survivor)):
+                    most, survivor = j, other
+        if survivor >= 0:
+            root[row], to_survivor[row] = survivor, most
+            out_a[k], out_b[k], similarity[k] = survivor, row, most
+            k += 1
+        else:
+            older[row] = newest[component[row]]
+            newest[component[row]] = row
+    return root, out_a[:k], out_b[:k], similarity[:k]

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corpusmill.transforms.base import Applied, Decided, Group
 from corpusmill.transforms.dedup._candidates import NAMED_LINKS, band_pairs, candidates, components
 from corpusmill.transforms.dedup._cut import drop
 from corpusmill.transforms.dedup._grouping import column, decisions_or_empty
+from corpusmill.transforms.dedup._novel import empty_novel, novel_lists, novel_shingles, with_novel
 from corpusmill.transforms.dedup._order import (
     KEEP_HELP,
     TRUST,
@@ -25,7 +27,7 @@ from corpusmill.transforms.dedup._order import (
 )
 from corpusmill.transforms.dedup._shingles import shingle_sets
 from corpusmill.transforms.dedup._sketch import band_keys, sketch
-from corpusmill.transforms.dedup._verify import confirm, similarity_to_survivor
+from corpusmill.transforms.dedup._verify import confirm, direct, similarity_to_survivor
 
 _DECISIONS = pa.schema(
     [("shard", pa.uint32()), ("row", pa.uint32()), ("survivor", pa.string()), ("jaccard", pa.float64())]
@@ -43,9 +45,14 @@ class Minhash(Group):
     (With 24 bands of 7 slots, a pair of similarity 0.8 is found with probability 0.9965, and one of 0.5 is compared with 0.17;
     with 32 of 8 it is 0.9972 and 0.12, for a third more to send.) The components of the graph of candidates are gathered. In
     round 1 the documents of a component meet with their shingles and are compared: J = |A and B| / |A or B|. Clusters are the
-    components of the confirmed pairs, so a chain of similar documents is one cluster; `keep` chooses its survivor.
+    components of the confirmed pairs, so a chain of similar documents is one cluster; `keep` chooses its survivor. With `chain:
+    false` a document is dropped only for a survivor that reaches `threshold` itself.
     Equal means equal words in equal order: case, punctuation and white space do not count. Documents without words are equal only
     byte for byte.
+
+    With `keep_novel`, the passages of a dropped document that its survivor lacks are kept as a derived document. It has the
+    columns of the dropped one, which is its `parent`; `derived_by` names the survivor. A passage has at least `novel_words`
+    words, each of which lies in no shingle of the survivor. What several dropped documents of a cluster share is kept once.
 
     Side table `pairs`: id_a < id_b, jaccard (null without `verify`), survivor of their cluster. In candidate components of
     more than 64 documents the pairs are those that span the clusters, else all that reach the threshold.
@@ -72,9 +79,30 @@ class Minhash(Group):
     rows: int = Field(default=7, ge=1, le=64, description="Slots a band: more give fewer candidates.")
     verify: bool = Field(default=True, description="Confirm candidates by the true similarity of their shingles.")
     keep: Keep = Field(default="first", description=KEEP_HELP)
+    chain: bool = Field(
+        default=True,
+        description="Clusters are chains of similar documents; if false, a document is dropped only for a survivor that is "
+        "similar enough itself.",
+    )
+    keep_novel: bool = Field(
+        default=False, description="Keep what the survivor of a dropped document lacks, as a derived document."
+    )
+    novel_words: int = Field(default=10, ge=1, description="Words of the shortest passage that `keep_novel` keeps.")
+
+    @model_validator(mode="after")
+    def _verified(self) -> Minhash:
+        if not self.verify and (self.keep_novel or not self.chain):
+            raise ValueError("`keep_novel: true` and `chain: false` compare shingles; leave `verify` on")
+        return self
 
     def fingerprint(self) -> str:
-        return order_fingerprint(super().fingerprint(), self.keep)
+        """As of every step. The fields of duplicates without loss enter where they are in use, so that other recipes keep
+        their stored work."""
+        unused = {} if self.keep_novel or not self.chain else {"chain", "keep_novel", "novel_words"}
+        return order_fingerprint(self._fingerprint_without(unused), self.keep)
+
+    def adds_to(self) -> bool:
+        return self.keep_novel
 
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         if rnd == 0:
@@ -111,7 +139,10 @@ class Minhash(Group):
 
     def _clusters(self, keys: pa.Table) -> Decided:
         if keys.num_rows == 0:
-            return Decided(_DECISIONS.empty_table(), {"pairs": _PAIRS.empty_table()})
+            none = _DECISIONS.empty_table()
+            if self.keep_novel:
+                none = none.append_column("novel", empty_novel(0))
+            return Decided(none, {"pairs": _PAIRS.empty_table()})
         by_rank = np.argsort(order_ranks(keys))
         keys = keys.take(pa.array(by_rank)).combine_chunks()
         n = keys.num_rows
@@ -133,17 +164,15 @@ class Minhash(Group):
         left, right = np.divmod(np.unique((np.minimum(x, y) * n + np.maximum(x, y))[x != y]), n)
         _, component, sizes = np.unique(column(keys, "key"), return_inverse=True, return_counts=True)
         shingles = keys.column("shingles").combine_chunks()
-        root, a, b, similarity = confirm(
-            best,
-            shown,
-            sizes[component],
-            left,
-            right,
-            shingles.offsets.to_numpy(),
-            shingles.values.to_numpy(),
-            self.threshold,
-            self.verify,
-        )
+        values = (shingles.offsets.to_numpy(), shingles.values.to_numpy())
+        if self.chain:
+            root, a, b, similarity = confirm(
+                best, shown, sizes[component], left, right, *values, self.threshold, self.verify
+            )
+        else:
+            root, a, b, similarity = direct(
+                best, shown, component, sizes[component], left, right, *values, self.threshold
+            )
         dropped = np.flatnonzero(root != np.arange(n))
         ids = keys.column("id").combine_chunks()
         closest = similarity_to_survivor(root, a, b, similarity)[dropped]
@@ -156,6 +185,11 @@ class Minhash(Group):
             ],
             schema=_DECISIONS,
         )
+        if self.keep_novel:
+            lone = dropped[best[dropped] == dropped]  # one of several equal documents brings what is new in them
+            lone = lone[np.lexsort((lone, root[lone]))]
+            begins, novel = novel_shingles(lone, root, shown, *values)
+            decisions = decisions.append_column("novel", novel_lists(begins, novel, lone, dropped))
         id_a, id_b = ids.take(pa.array(a)), ids.take(pa.array(b))
         swap = pc.greater(id_a, id_b)
         pairs = pa.table(
@@ -170,4 +204,11 @@ class Minhash(Group):
         return Decided(decisions, {"pairs": pairs.sort_by([("id_a", "ascending"), ("id_b", "ascending")])})
 
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
-        return drop(batch, rows, decisions, "near-duplicate", "jaccard")
+        applied = drop(batch, rows, decisions, "near-duplicate", "jaccard")
+        if not self.keep_novel:
+            return applied
+        lost = batch.take(pa.array(applied.dropped))
+        novel, survivors = (decisions.column(c).combine_chunks() for c in ("novel", "survivor"))
+        step = (self.name, self.version)
+        made, derived = with_novel(applied.batch, lost, survivors, novel, step, self.ngram, self.novel_words)
+        return replace(applied, batch=made, derived=derived)

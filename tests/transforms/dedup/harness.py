@@ -49,7 +49,7 @@ def of_rows(decisions: pa.Table, rows: np.ndarray) -> pa.Table:
 
 def _given(group: Group, rnd: int, decisions: pa.Table | None, rows: np.ndarray) -> pa.Table | None:
     """Those decisions of the last round that the engine gives to a batch."""
-    return decisions if decisions is None or rnd - 1 in group.broadcast else of_rows(decisions, rows)
+    return decisions if decisions is None or rnd - 1 in group.broadcast | group.common else of_rows(decisions, rows)
 
 
 def run(group: Group, shards: list[Shard], partitions: int = 1, shuffle: int | None = None) -> Outcome:
@@ -93,22 +93,23 @@ def run(group: Group, shards: list[Shard], partitions: int = 1, shuffle: int | N
             everything = pa.concat_tables([everything, answer]) if rnd in group.adds else answer
         decisions = []
         for number in range(len(shards)):
-            mine = everything.filter(pa.array(everything["shard"].to_numpy() == number))
+            addressed = 0 if rnd in group.common else number
+            mine = everything.filter(pa.array(everything["shard"].to_numpy() == addressed))
             mine = mine.take(pa.array(np.argsort(mine["row"].to_numpy(), kind="stable")))
             decisions.append(named(mine, shard_names([f"{number:016x}" for number in range(len(shards))])))
     assert decisions is not None
     for number, shard in enumerate(numbered):
         batches = []
         for batch, rows in shard:
-            applied = group.apply(batch, rows, of_rows(decisions[number], rows))
-            assert len(applied.batch) + len(applied.dropped) == len(batch)
-            assert applied.batch.schema == batch.schema
+            applied = group.apply(batch, rows, _given(group, group.rounds, decisions[number], rows))
+            assert len(applied.batch) + len(applied.dropped) == len(batch) + applied.derived
+            assert group.adds_to() or applied.batch.schema == batch.schema
             batches.append(applied.batch)
             ids = batch.column("id").take(pa.array(applied.dropped)).to_pylist()
             outcome.dropped.update(
                 zip(ids, zip(applied.reasons, applied.values, applied.survivors, strict=True), strict=True)
             )
-        outcome.shards.append(pa.Table.from_batches(batches, shard[0][0].schema))
+        outcome.shards.append(pa.Table.from_batches(batches))
     return outcome
 
 
