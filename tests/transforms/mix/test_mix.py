@@ -189,7 +189,7 @@ def test_empty_blank_and_single_documents():
     assert decision.shards == 1
     decision, table = decided(Mix(unimax=True), blank)  # no text, nothing to repeat
     assert table["a"]["epochs"] == 0
-    with pytest.raises(RecipeError, match="mix once"):
+    with pytest.raises(RecipeError, match="sample once"):
         decided(Mix(), batch.append_column("epoch", pa.array([0], pa.int32())))
 
 
