@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from corpusmill.transforms.noise.sentences import Sentences as Sentences
     from corpusmill.transforms.noise.synonyms import Synonyms as Synonyms
     from corpusmill.transforms.redact.redact import Redact as Redact
+    from corpusmill.transforms.rights.rights import Rights as Rights
     from corpusmill.transforms.select.quality import Quality as Quality
     from corpusmill.transforms.select.select import Select as Select
     from corpusmill.transforms.select.top import Top as Top
