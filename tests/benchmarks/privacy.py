@@ -2,6 +2,7 @@
 
     python -m tests.benchmarks.privacy              all variants, each in a process of its own
     python -m tests.benchmarks.privacy VARIANT      one
+    python -m tests.benchmarks.privacy beside       hooks over opacus-hooks, a step of each in turn in one process
 
 5.3 M parameters, 32 rows of 128 tokens, one thread; the median of several steps behind a first one that is not counted.
 """
@@ -13,6 +14,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -20,8 +22,8 @@ VARIANTS = ("plain", "opacus-hooks", "hooks", "opacus-ghost", "ghost", "opacus-f
 ROWS, LENGTH, STEPS = 32, 128, 3
 
 
-def one(variant: str) -> dict[str, float]:
-    """CPU seconds of a step, and the peak memory of the process in MB."""
+def stepper(variant: str) -> Callable[[int], None]:
+    """A function that does step number n."""
     import torch
 
     torch.set_num_threads(1)
@@ -95,11 +97,28 @@ def one(variant: str) -> dict[str, float]:
             optimizer.step()
             optimizer.zero_grad()
 
-    taken = []
-    for number in range(STEPS + 1):
-        began = time.process_time()
-        step(number)
-        taken.append(time.process_time() - began)
+    return step
+
+
+def seconds(step: Callable[[int], None], number: int) -> float:
+    """CPU seconds of a step."""
+    began = time.process_time()
+    step(number)
+    return time.process_time() - began
+
+
+def beside(steps: int = 7) -> dict[str, float]:
+    """CPU seconds of a step of bare Opacus and of ours, and the median of their ratios."""
+    bare, ours = stepper("opacus-hooks"), stepper("hooks")
+    taken = np.array([[seconds(bare, number), seconds(ours, number)] for number in range(steps + 1)])[1:]
+    both = np.median(taken, axis=0)
+    return {"opacus": both[0], "hooks": both[1], "ratio": float(np.median(taken[:, 1] / taken[:, 0]))}
+
+
+def one(variant: str) -> dict[str, float]:
+    """CPU seconds of a step, and the peak memory of the process in MB."""
+    step = stepper(variant)
+    taken = [seconds(step, number) for number in range(STEPS + 1)]
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": float(np.median(taken[1:])), "peak_mb": peak}
 
@@ -107,7 +126,7 @@ def one(variant: str) -> dict[str, float]:
 def main() -> None:
     """Print a Markdown table, with each figure over plain training."""
     if len(sys.argv) > 1:
-        print(json.dumps(one(sys.argv[1])))
+        print(json.dumps(beside() if sys.argv[1] == "beside" else one(sys.argv[1])))
         return
     plain: dict[str, float] = {}
     print("| step | CPU s | over plain | peak MB | over plain |\n|---|--:|--:|--:|--:|")
