@@ -37,6 +37,10 @@ class Layers:
         """Raises PrivacyError for what cannot train privately, MissingDependencyError without Opacus."""
         _refuse(model)
         known = rules(model)
+        self._aliases = list(_aliases(model, known))
+        for module, name, p in self._aliases:
+            del module._parameters[name]
+            module.__dict__[name] = p
         self.found = [Layer(*one) for one in _walk(model, known)]
         self.shared = _shared(model)
         """Parameters that are in more than one layer."""
@@ -49,7 +53,7 @@ class Layers:
         ]
         for module, name, tensor in self._constants:  # Opacus refuses buffers; a constant is no state (Gemma's scale)
             del module._buffers[name]
-            setattr(module, name, tensor)
+            module.__dict__[name] = tensor
         self._versions = [tensor._version for _, _, tensor in self._constants]
         self._handles: list[Any] = []
 
@@ -83,8 +87,11 @@ class Layers:
         for handle in self._handles:
             handle.remove()
         for module, name, tensor in self._constants:
-            delattr(module, name)
+            del module.__dict__[name]
             module.register_buffer(name, tensor, persistent=name not in module._non_persistent_buffers_set)
+        for module, name, p in self._aliases:
+            del module.__dict__[name]
+            module.register_parameter(name, p)
 
     def _expand(self, module: nn.Module, inputs: tuple[Any, ...]) -> tuple[Any, ...] | None:
         """Ask an embedding for each row what the model asks once: [1, T] and [T] become [rows, T]."""
@@ -155,6 +162,17 @@ def _conv1d(layer: Any, inputs: list[Tensor], gradient: Tensor) -> dict[nn.Param
     if layer.bias.requires_grad:
         found[layer.bias] = g.sum(1)
     return found
+
+
+def _aliases(model: nn.Module, known: Any) -> Iterator[tuple[nn.Module, str, nn.Parameter]]:
+    """(module, name, parameter) of second names for a parameter of a layer inside the module, such as the bias of BERT's head."""
+    for module in model.modules():
+        inner = {
+            p for m in module.modules() if m is not module and type(m) in known for p in m.parameters(recurse=False)
+        }
+        for name, p in module.named_parameters(recurse=False):
+            if p.requires_grad and p in inner:
+                yield module, name, p
 
 
 def _walk(model: nn.Module, known: Any) -> Iterator[tuple[str, nn.Module, bool]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,7 @@ def build(settings: TrainSettings, classes: list[str], start: bool = True) -> nn
     if tune.base and tune.base.startswith("hf:"):
         model = huggingface.load(tune.base[3:], settings.objective.name, len(classes), settings.seed)
     else:
-        needs_base = tune.base and (start or tune.method != "full")
+        needs_base = tune.base and (start or tune.method != "full" or tune.freeze)
         model = base_of(str(tune.base), settings) if needs_base else Transformer(settings.model, settings.seed)
         if objective_class(settings.objective.name).classes:
             model = Classifier(model, len(classes), settings.seed)
@@ -160,7 +161,26 @@ def build(settings: TrainSettings, classes: list[str], start: bool = True) -> nn
         if not isinstance(model, Transformer):
             raise RecipeError("tune.method: soft prompts train before our own language models; use lora or full here.")
         model = SoftPrompt(model, tune.vectors, settings.seed)
+    freeze(model, tune.freeze)
     return model
+
+
+def freeze(model: nn.Module, names: Sequence[str]) -> None:
+    """Let the parameters whose dotted names hold one of `names`, as whole parts, stay as they are.
+
+    Raises RecipeError where a name fits no parameter that trains, or nothing is left to train.
+    """
+    for name in names:
+        found = [p for own, p in trainable(model).items() if f".{name}." in f".{own}."]
+        if not found:
+            known = sorted({part for own in trainable(model) for part in own.split(".") if not part.isdigit()})
+            raise RecipeError(
+                f"tune.freeze: no parameter that trains is named {name}; parts of their names are {', '.join(known)}."
+            )
+        for p in found:
+            p.requires_grad_(False)
+    if not trainable(model):
+        raise RecipeError("tune.freeze: nothing is left to train; leave names out.")
 
 
 def base_of(path: str, settings: TrainSettings) -> Transformer:
@@ -192,7 +212,11 @@ def load(path: str | Path) -> Loaded:
     checkpoint.verify(folder, "tokenizer.json")
     vocabulary = Vocabulary(folder / "tokenizer.json", SpecialTokens.of_state(state))
     base = settings.tune.base
-    if base and settings.tune.method != "full" and state["digests"]["base"] != base_digest(base):
+    if (
+        base
+        and (settings.tune.method != "full" or settings.tune.freeze)
+        and state["digests"]["base"] != base_digest(base)
+    ):
         raise DatasetError(f"{folder}: was trained on another base than {base} holds now. Restore that base.")
     model = build(settings, state["classes"], start=False)
     fill(model, folder)

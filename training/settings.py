@@ -178,6 +178,10 @@ class TuneSettings(Section):
         default=(), description="names of the linear layers adapted; those of queries and values when left out (lora)"
     )
     vectors: int = Field(default=16, ge=1, description="prompt vectors (soft-prompt)")
+    freeze: tuple[str, ...] = Field(
+        default=(),
+        description="parameters that stay as they are: parts of their dotted names, such as position_embeddings",
+    )
 
 
 class OptimizerSettings(Section):
@@ -270,6 +274,8 @@ class TrainSettings(Section):
         kept = self.model_dump(
             mode="json", include={"seed", "steps", "model", "objective", "tune", "optimizer", "schedule"}
         )
+        if not self.tune.freeze:  # so that the digests of other runs stay what they were
+            del kept["tune"]["freeze"]
         kept["batch"] = {"rows": self.batch.rows}  # micro_rows and the number of processes change rounding only
         kept["data"] = {
             "domain": self.data.domain,
