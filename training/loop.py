@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +134,7 @@ def _train(
 
     def save() -> None:
         """All processes gather, the first one writes; all of them fail if it does."""
-        tensors, means = gathered(parameters, optimizer)
+        tensors, means = gathered(parameters, optimizer, parallel.rank == 0)
         error: Exception | None = None
         if parallel.rank == 0:
             full = {
@@ -270,16 +270,28 @@ def _optimizer(parameters: dict[str, nn.Parameter], settings: TrainSettings, par
 
 
 def gathered(
-    parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW
+    parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, keep: bool = True
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """(what trains, AdamW's two means of it), whole and on the CPU. Every process of a sharded model must call it."""
-    means = {
-        f"{name}.{key}": whole(optimizer.state[p][key])
+    """(what trains, AdamW's two means of it), whole and on the CPU. Every process of a sharded model must call it.
+
+    One tensor is gathered at a time. keep: whether this process writes them; the others drop each at once and get nothing.
+    """
+
+    def take(tensors: Iterable[tuple[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+        kept = {}
+        for name, tensor in tensors:
+            full = whole(tensor)
+            if keep:
+                kept[name] = full
+        return kept
+
+    means = (
+        (f"{name}.{key}", optimizer.state[p][key])
         for name, p in parameters.items()
         if p in optimizer.state  # a part that the objective never reaches has none
         for key in ("exp_avg", "exp_avg_sq")
-    }
-    return {name: whole(p) for name, p in parameters.items()}, means
+    )
+    return take(parameters.items()), take(means)
 
 
 def restore(folder: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, step: int) -> None:
