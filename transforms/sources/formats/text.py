@@ -1,4 +1,4 @@
-"""Text files: plain, Markdown, HTML and the like, one document a file or one a line, with the file's name as `path`."""
+"""Text files: plain, Markdown and the like, one document a file or one a line, with the file's name as `path`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Text(Format):
     """Text files: columns `text` (bytes, checked later) and `path`."""
 
     name = "text"
-    extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".html", ".htm", ".adoc", ".org", ".tex")
+    extensions = (".txt", ".text", ".md", ".markdown", ".rst", ".adoc", ".org", ".tex")
     version = 2
     by_bytes = True
     grows = True
