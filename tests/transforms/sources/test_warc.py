@@ -83,7 +83,8 @@ def test_a_file_cut_anywhere_gives_every_complete_record_and_accounts_for_the_re
     parts = [PACK[suffix](r) for r in written_by_fastwarc([(f"https://e.org/{i}", page(i)) for i in range(60)])]
     data, rng = b"".join(parts), random.Random(1)
     ends = [sum(len(p) for p in parts[: i + 1]) for i in range(len(parts))]
-    for cut in [1, 3, *(rng.randrange(1, len(data)) for _ in range(200)), ends[3]]:
+    cuts = 200 if suffix == ".gz" and target > len(data) else 30
+    for cut in [1, 3, *(rng.randrange(1, len(data)) for _ in range(cuts)), ends[3]]:
         (tmp_path / f"a.warc{suffix}").write_bytes(data[:cut])
         rows, bad = read(tmp_path, f"a.warc{suffix}", target=target)
         whole = sum(end <= cut for end in ends)
@@ -98,7 +99,8 @@ def test_a_file_cut_anywhere_gives_every_complete_record_and_accounts_for_the_re
 
 
 @pytest.mark.parametrize("suffix", PACK)
-def test_any_cut_into_ranges_gives_the_same_even_where_the_file_is_damaged(tmp_path, suffix):
+def test_any_cut_into_ranges_gives_the_same_even_where_the_file_is_damaged(tmp_path, suffix, monkeypatch):
+    monkeypatch.setattr("corpusmill.transforms.sources.warc.records.CHAIN", 16 << 10)  # the file is small, too
     parts = [PACK[suffix](record(http(page(i)), url=f"https://e.org/{i}")) for i in range(200)]
     rng = random.Random(suffix)
     for round_ in range(6):

@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from corpusmill.transforms.sources.limits import Budget
-from corpusmill.transforms.sources.warc.codecs import AT_A_TIME, Gzip, Zstd, zstandard
+from corpusmill.transforms.sources.warc.codecs import AT_A_TIME, Gzip, Stream, Zstd, zstandard
 
 CHAIN = 256 << 10
 _GZIP, _ZSTD, _DICTIONARY = b"\x1f\x8b\x08", b"\x28\xb5\x2f\xfd", 0x184D2A5D
+_MAGIC = {"gzip": _GZIP, "zstd": _ZSTD, "bz2": b"BZh", "xz": b"\xfd7zXZ\0"}
+_PADDED = ("gzip", "xz")
 _READ = 64 << 10
 
 
@@ -38,11 +40,11 @@ class Chunk(NamedTuple):
 
 
 class Frames:
-    """The frames of a file of `size` bytes. codec: "", "gzip" or "zstd"."""
+    """The frames of a file of `size` bytes. codec: "", "gzip", "zstd", "bz2" or "xz"."""
 
     def __init__(self, file: BinaryIO, size: int, codec: str, budget: Budget | None = None) -> None:
         self.file, self.size, self.codec, self.budget = file, size, codec, budget
-        self.magic = {"gzip": _GZIP, "zstd": _ZSTD}.get(codec, b"")
+        self.magic = _MAGIC.get(codec, b"")
         self._dictionary = self._read_dictionary() if codec == "zstd" else None
 
     def _bytes(self, at: int, n: int) -> bytes:
@@ -63,6 +65,8 @@ class Frames:
     def _decoder(self) -> Any:
         if self.codec == "gzip":
             return Gzip()
+        if self.codec in ("bz2", "xz"):
+            return Stream(self.codec)
         return Zstd(zstandard().ZstdDecompressor(dict_data=self._dictionary))
 
     def chunks(self, at: int) -> Iterator[Chunk]:
@@ -78,10 +82,10 @@ class Frames:
             return
         rest, end = b"", at
         while True:
-            rest = rest.lstrip(b"\0") if self.codec == "gzip" else rest
+            rest = rest.lstrip(b"\0") if self.codec in _PADDED else rest
             while len(rest) < 8 and (more := self._bytes(end, _READ)):
                 rest, end = (rest + more), end + len(more)
-                rest = rest.lstrip(b"\0") if self.codec == "gzip" else rest
+                rest = rest.lstrip(b"\0") if self.codec in _PADDED else rest
             if not rest:
                 return
             start = end - len(rest)
@@ -133,12 +137,13 @@ class Frames:
         return None
 
     def begins(self, at: int, start: bytes, reach: int = 0) -> bool:
-        """Whether a frame at `at` begins with `start` once decoded, and this frame and all in the next `reach` bytes are good."""
+        """Whether a frame at `at` begins with `start` (and blanks before it) once decoded, and this frame and all in the next
+        `reach` bytes are good."""
         head = b""
         try:
             for chunk in self.chunks(at):
                 if len(head) < len(start):
-                    head += chunk.data[: len(start)]
+                    head = (head + chunk.data[: len(start) + 64]).lstrip()
                     if not start.startswith(head[: len(start)]):
                         return False
                 if chunk.end - at > reach and (reach or chunk.offset > at):

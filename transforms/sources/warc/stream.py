@@ -65,12 +65,21 @@ class Decoded:
 
     def until(self, ends: tuple[bytes, ...], longest: int) -> bytes | None:
         """The bytes up to and with the first of `ends`; None if the end of the stream or `longest` bytes come first."""
+        found = self._find(ends, longest)
+        return None if found is None else self.take(sum(found))
+
+    def before(self, mark: bytes, longest: int) -> bytes | None:
+        """The bytes before `mark`, which is then next; None if the end of the stream or `longest` bytes come first."""
+        found = self._find((mark,), longest)
+        return None if found is None else self.take(found[0])
+
+    def _find(self, marks: tuple[bytes, ...], longest: int) -> tuple[int, int] | None:
+        """(place in what is not yet taken, length) of the first of `marks`. Bytes at hand are looked at before more are decoded."""
         seen = 0
         while True:
-            found = [(at, len(e)) for e in ends if (at := self._data.find(e, max(0, seen - 4))) >= 0]
+            found = [(at, len(e)) for e in marks if (at := self._data.find(e, max(0, seen - 16))) >= 0]
             if found:
-                at, length = min(found)
-                return self.take(at + length)
+                return min(found)
             seen = len(self._data)
             if seen > longest or not self._more():
                 return None
