@@ -88,7 +88,7 @@ def test_pages_of_all_kinds(tmp_path):
     out, bad = read_source(tmp_path, path="dewiki-1-pages-articles.xml")
     rows = out.to_pylist()
     assert rows[0] == rows[0] | {
-        "text": "Wasser ist nass. 5 < 6 &",
+        "text": 'Wasser ist nass. 5 < 6 & "7"',
         "title": "Wasser & Eis",
         "url": "https://de.wikipedia.org/wiki/Wasser_%26_Eis",
         "page_id": 1,
