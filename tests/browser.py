@@ -77,13 +77,12 @@ class Page:
         assert "exceptionDetails" not in done, done["exceptionDetails"]
         return done["result"].get("value")
 
-    def until(self, expression: str, seconds: float = 30) -> Any:
-        """Wait until an expression is true; returns its value."""
+    def until(self, expression: str, seconds: float = 60) -> None:
+        """Wait until an expression is true."""
         end = time.monotonic() + seconds
-        while not (value := self.js(expression)):
+        while not self.js(f"Boolean({expression})"):
             assert time.monotonic() < end, f"still false: {expression}\n{self.errors}"
             time.sleep(0.05)
-        return value
 
     def click(self, selector: str, text: str = "") -> None:
         """Click the first visible element that matches, with a real mouse event."""

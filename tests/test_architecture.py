@@ -19,6 +19,7 @@ ROOMS = (
     ("run",),
     ("operations", "selftrain"),
     ("report",),
+    ("browse",),
     ("commands",),
     ("cli",),
 )

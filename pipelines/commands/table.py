@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "show": ("snapshots", "Show a snapshot: size, recipe, funnel."),
     "diff": ("snapshots", "Compare snapshots A and B of DIR."),
     "report": ("report", "Write one HTML page about a dataset."),
+    "browse": ("browse", "Search and compare datasets in a browser."),
     "files": ("snapshots", "List the shards of a snapshot."),
     "verify": ("snapshots", "Reread DIR and compare it with its digests."),
     "why": ("documents", "Say what happened to one document."),

@@ -180,7 +180,8 @@ class Job:
         """`refresh` before a stage runs, and announce the stage."""
         ready = self.refresh(stage)
         reused = len(ready.requests) - len(ready.pending)
-        self.store.announce({"stage": stage, "plan": ready.task_list, "reused": reused})
+        label = self.stages[stage].label(self)
+        self.store.announce({"stage": stage, "plan": ready.task_list, "reused": reused, "label": label})
         return ready
 
     def outcomes(self, stage: int) -> list[Outcome]:

@@ -57,11 +57,12 @@ def of_step(step: str, fields: dict[str, Any], scores: pa.Table) -> Iterator[dic
     rules = {r: (columns[r[4:]], v) for r, v in fields.items() if r[:4] in ("min_", "max_") and r[4:] in columns}
     passed = {r: _passes(r, s, v) for r, (s, v) in rules.items() if v is not None}
     every = np.logical_and.reduce(list(passed.values())) if passed else np.ones(len(size), bool)
-    # a rule without a limit (a phrase, for example) drops these rows at every limit
-    other_loss = every & ~kept_now
     for rule, (score, current) in rules.items():
         rest = [p for r, p in passed.items() if r != rule]
-        passes_rest = ~other_loss & (np.logical_and.reduce(rest) if rest else np.ones(len(size), bool))
+        # a rule without a limit (a phrase, for example) drops documents at every limit of the others
+        passes_rest = ~every & (np.logical_and.reduce(rest) if rest else np.ones(len(size), bool))
+        # kept beyond the limit: the rule does not apply to the document, as rules about words in scripts without spaces
+        exempt = kept_now & ~passed[rule] if rule in passed else np.zeros(len(size), bool)
         known = score[~np.isnan(score)]
         if len(known) == 0:
             continue
@@ -70,7 +71,8 @@ def of_step(step: str, fields: dict[str, Any], scores: pa.Table) -> Iterator[dic
         if current is not None:
             limits.add(current)
         for limit in sorted(limits):
-            good = passes_rest & _passes(rule, score, limit)
+            passes = _passes(rule, score, limit)
+            good = np.where(kept_now, passes | exempt, passes & passes_rest)
             yield {
                 "step": step,
                 "rule": rule,

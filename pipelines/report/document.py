@@ -28,7 +28,7 @@ def render_why(found: dict[str, Any], manifest: Manifest | None = None) -> str:
     style = {"kept": "good", "packed": "good", "dropped": "loss", "quarantined": "loss"}.get(found["outcome"], "head")
     lines = [f"{document}: {styled(found['outcome'], style)} in snapshot {number}"]
     for event in found["history"]:
-        lines.append(f"  {printable(_sentence(event))}")
+        lines.append(f"  {printable(sentence(event))}")
         if event["outcome"] == "dropped" and manifest is not None:
             lines += [f"  {printable(line)}" for line in rule(manifest, event)]
     for cut in found.get("cut", []):
@@ -44,7 +44,7 @@ def render_why(found: dict[str, Any], manifest: Manifest | None = None) -> str:
     return "\n".join(lines)
 
 
-def _sentence(event: dict[str, Any]) -> str:
+def sentence(event: dict[str, Any]) -> str:
     passed = f" after passing {', '.join(event['passed'])}" if event.get("passed") else ""
     if event["outcome"] == "dropped":
         survivor = f"; the survivor is {event['survivor']}" if event.get("survivor") else ""
