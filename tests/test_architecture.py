@@ -18,6 +18,7 @@ ROOMS = (
     ("beam", "runners"),
     ("run",),
     ("operations", "selftrain"),
+    ("coverage",),
     ("report",),
     ("browse",),
     ("commands",),

@@ -22,6 +22,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "diff": ("snapshots", "Compare snapshots A and B of DIR."),
     "report": ("report", "Write one HTML page about a dataset."),
     "browse": ("browse", "Search and compare datasets in a browser."),
+    "map": ("map", "Show the topics of DIR, and what it lacks."),
+    "bias": ("bias", "Show how DIR speaks of people."),
     "files": ("snapshots", "List the shards of a snapshot."),
     "verify": ("snapshots", "Reread DIR and compare it with its digests."),
     "why": ("documents", "Say what happened to one document."),

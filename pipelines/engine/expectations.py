@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.pipelines.dataset.outcome import WorkFile
+from corpusmill.pipelines.engine.mention_expectations import mention_failures
 from corpusmill.pipelines.recipe.expect import Expect
 from corpusmill.transforms.errors import ExpectationError
 from corpusmill.transforms.hashing import hash128
@@ -75,7 +76,12 @@ def failures(expect: Expect, job: Job, funnel: Funnel, parent: Manifest | None) 
             found.append(
                 f"min_new_documents: {new:,} new documents, at least {expect.min_new_documents:,} are expected"
             )
-    return found + _languages(expect, job.dataset, shards, documents)
+    found += _languages(expect, job.dataset, shards, documents)
+    if expect.mentions and documents:
+        paths = [os.path.join(job.dataset, s["path"]) for s in shards if s["rows"]]
+        lexicons = [str(job.recipe.resolve(p)) for p in expect.lexicons]
+        found += mention_failures(expect.mentions, lexicons, paths)
+    return found
 
 
 def _counts(step: StepCount, reason: str) -> bool:

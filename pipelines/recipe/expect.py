@@ -42,6 +42,22 @@ class Expect(BaseModel):
         description="language code to [least, most]: its share of the documents, by their column `lang`",
     )
 
+    mentions: dict[str, tuple[float, float]] = Field(
+        default_factory=dict,
+        description="group of the lexicons, such as `gender.female`, to [least, most]: the share of the documents that mention it; "
+        "or two groups, `gender.female/gender.male`, to [least, most] of one share divided by the other",
+    )
+    lexicons: tuple[str, ...] = Field(
+        (), description="lexicons of `mentions`, each in place of the built-in one of its language"
+    )
+
+    @model_validator(mode="after")
+    def _mentions_ordered(self) -> Expect:
+        for name, (low, high) in self.mentions.items():
+            if not 0 <= low <= high:
+                raise ValueError(f"`mentions` of {name}: write [least, most], numbers from 0")
+        return self
+
     @model_validator(mode="after")
     def _ordered(self) -> Expect:
         for code, (low, high) in self.language_share.items():

@@ -1,0 +1,145 @@
+"""A sample of a snapshot's documents, drawn by their ids: the same for any sharding."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from corpusmill.pipelines.dataset.packed import is_packed
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.privacy.certification import private_sources
+from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.hashing import U, hash64, hash_text, mix64_array
+from corpusmill.transforms.manifest import Manifest
+from corpusmill.transforms.shards import read_shard, shard_schema
+
+HEAD = 2_000
+"""Characters of a text that are read for its words."""
+QUALITY = "quality"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Documents of a snapshot, by rising `order`.
+
+    order: uint64 [n], a hash of each id; ids, texts (their beginnings), sources, languages: strings; lengths: int64 [n],
+    characters of the whole text; quality: float64 [n], nan where there is none; documents: of the snapshot that may be shown;
+    hidden: documents of private sources, of which none is in the sample.
+    """
+
+    order: np.ndarray
+    ids: list[str]
+    texts: pa.Array
+    sources: list[str]
+    languages: list[str]
+    lengths: np.ndarray
+    quality: np.ndarray
+    documents: int
+    hidden: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def batches(dataset: Dataset, manifest: Manifest, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    """The documents of a snapshot whose sources are not private, with those of `columns` that there are.
+
+    Raises:
+        DatasetError: the snapshot holds packed tokens.
+    """
+    if is_packed(manifest["schema"]):
+        raise DatasetError(
+            f"{dataset.path} holds packed tokens; name a dataset of documents, such as that of the recipe without `pack`"
+        )
+    private = pa.array(private_sources(manifest), pa.string())
+    for file in manifest["files"]:
+        path = os.path.join(dataset.path, file["path"])
+        have = shard_schema(path).names
+        for batch in read_shard(path, [c for c in ("id", "source", *columns) if c in have]):
+            if len(private):
+                source = batch.column("source").cast(pa.string())
+                batch = batch.filter(pc.invert(pc.is_in(source, private)))
+            yield batch
+
+
+def draw(dataset: Dataset, number: int | None, count: int) -> Sample:
+    """About `count` documents of a snapshot, or all of them if there are fewer.
+
+    Raises:
+        DatasetError: there is none that may be shown.
+    """
+    manifest = dataset.manifest(number)
+    shown = sum(batch.num_rows for batch in batches(dataset, manifest, ()))
+    if not shown:
+        what = "all its documents are of private sources; `corpusmill privacy statistics` counts them with noise"
+        raise DatasetError(
+            f"{dataset.path}: there is no document to map" + (f": {what}" if manifest["documents"] else "")
+        )
+    bound = U(chance(shown, count))
+    tables = []
+    for batch in batches(dataset, manifest, ("text", "lang", QUALITY)):
+        order = _order(batch.column("id"))
+        chosen = np.flatnonzero(order <= bound)
+        if not len(chosen):
+            continue
+        batch = batch.take(pa.array(chosen))
+        text = batch.column("text").cast(pa.string()).fill_null("")
+        names = batch.schema.names
+        n = batch.num_rows
+        language = batch.column("lang").cast(pa.string()) if "lang" in names else pa.nulls(n, pa.string())
+        quality = pa.nulls(n, pa.float64())
+        if QUALITY in names and not pa.types.is_nested(batch.schema.field(QUALITY).type):
+            quality = pc.cast(batch.column(QUALITY), pa.float64(), safe=False)
+        columns = {
+            "order": order[chosen],
+            "id": batch.column("id").cast(pa.string()),
+            "text": pc.utf8_slice_codeunits(text, 0, HEAD),
+            "source": batch.column("source").cast(pa.string()),
+            "lang": language.fill_null("unknown"),
+            "length": pc.utf8_length(text).cast(pa.int64()),
+            "quality": quality,
+        }
+        tables.append(pa.table(columns))
+    table = pa.concat_tables(tables)
+    keys = [("order", "ascending"), ("id", "ascending"), ("source", "ascending"), ("length", "ascending")]
+    table = table.take(pc.sort_indices(table, keys)).combine_chunks()
+    return Sample(
+        table["order"].to_numpy(),
+        table["id"].to_pylist(),
+        table["text"].combine_chunks(),
+        table["source"].to_pylist(),
+        table["lang"].to_pylist(),
+        table["length"].to_numpy(),
+        table["quality"].to_numpy(),
+        shown,
+        manifest["documents"] - shown,
+    )
+
+
+def chance(documents: int, sample: int) -> int:
+    """The bound of `drawn` that leaves about `sample` of so many documents."""
+    return (1 << 64) - 1 if documents <= sample else (sample << 64) // documents
+
+
+def drawn(ids: pa.Array, bound: int) -> np.ndarray:
+    """bool [n]: which ids are in the sample; the same ones in any order and sharding."""
+    mask: np.ndarray = _order(ids) <= U(bound)
+    return mask
+
+
+def _order(ids: pa.Array) -> np.ndarray:
+    """A hash of each id: uint64 [n]."""
+    return mix64_array(hash64(ids.cast(pa.string())) ^ U(hash_text("map")))
+
+
+def languages_of(batch: pa.RecordBatch) -> list[str | None]:
+    """The language of each row, None where it is not known."""
+    if "lang" not in batch.schema.names:
+        return [None] * batch.num_rows
+    found: list[str | None] = batch.column("lang").cast(pa.string()).to_pylist()
+    return found
