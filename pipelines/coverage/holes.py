@@ -3,7 +3,8 @@
     expected = documents of the cluster x share of the value in the whole sample
 
 A cell is a hole if at least LEAST documents are expected and no more than PART of them are there, and a cell as empty as that
-would be found by chance less than once in a table (Poisson, Bonferroni over the cells).
+would be found by chance less than once in a table (Poisson, Bonferroni over the cells). A value of which at least MOST of the
+documents lie in one cluster, more than LIFT times as many as expected, is of one topic.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 from corpusmill.pipelines.coverage.sample import Sample
 
 LEAST, PART = 10, 0.1
+MOST, LIFT = 0.5, 3.0
 LENGTHS = (200, 1_000, 5_000)
 VALUES = 12
 """Values of a column that are shown; the others are one."""
@@ -27,12 +29,14 @@ OTHER = "(other)"
 @dataclass(frozen=True)
 class Dimension:
     """A column of the table: its values, how many documents of each cluster have each (int64 [clusters, values]), and the holes:
-    (cluster, value, documents, expected), the emptiest first."""
+    (cluster, value, documents, expected), the emptiest first; the values of one topic: (cluster, value, documents in it, of all).
+    """
 
     name: str
     values: list[str]
     counts: np.ndarray
     holes: list[tuple[int, str, int, float]]
+    one_topic: list[tuple[int, str, int, int]]
 
 
 def dimensions(sample: Sample, which: np.ndarray, clusters: int) -> list[Dimension]:
@@ -95,7 +99,14 @@ def _dimension(name: str, column: Sequence[str], which: np.ndarray, clusters: in
         for c, v in np.argwhere((expected >= LEAST) & (counts <= PART * expected))
         if values[v] != OTHER and poisson_at_most(int(counts[c, v]), float(expected[c, v])) < level
     ]
-    return Dimension(name, values, counts, sorted(holes, key=lambda h: (h[2] - h[3], h[0], h[1])))
+    totals_of = counts.sum(axis=0)
+    one = [
+        (int(c), values[v], int(counts[c, v]), int(totals_of[v]))
+        for v in np.flatnonzero(totals_of >= LEAST).tolist()
+        for c in [int(counts[:, v].argmax())]
+        if counts[c, v] >= MOST * totals_of[v] and counts[c, v] > LIFT * expected[c, v]
+    ]
+    return Dimension(name, values, counts, sorted(holes, key=lambda h: (h[2] - h[3], h[0], h[1])), one)
 
 
 def poisson_at_most(count: int, mean: float) -> float:

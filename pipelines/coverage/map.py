@@ -84,10 +84,16 @@ class CorpusMap:
             for d in self.dimensions
             for c, value, n, e in d.holes
         ]
+        one = [
+            {"cluster": t.names[c], "label": t.labels[c], d.name: value, "documents": n, "of": of}
+            for d in self.dimensions
+            for c, value, n, of in d.one_topic
+        ]
         return {
             "dataset": self.path, "snapshot": self.number, "documents": self.documents, "sampled": self.sampled,
             "private": self.hidden, "without_words": self.wordless, "groups": t.coarse_labels, "clusters": clusters,
-            "holes": holes, "diversity": [asdict(f) for f in self.figures], "snapshots": [asdict(m) for m in self.moved],
+            "holes": holes,
+            "one_topic": one, "diversity": [asdict(f) for f in self.figures], "snapshots": [asdict(m) for m in self.moved],
             "against": self._against(),
         }  # fmt: skip
 

@@ -20,7 +20,7 @@ def render_map(found: CorpusMap) -> str:
     parts = [_head(found), _clusters(found)]
     if found.against is not None:
         parts += [_against(found)]
-    parts += [_holes(found), _figures(found)]
+    parts += [_holes(found), _one_topic(found), _figures(found)]
     if found.moved:
         parts.append(_moved(found))
     return "\n\n".join(p for p in parts if p)
@@ -94,6 +94,18 @@ def _holes(found: CorpusMap) -> str:
         "words",
     ]
     return styled("Holes", "head") + "\n" + table(columns, rows[:ROWS])
+
+
+def _one_topic(found: CorpusMap) -> str:
+    rows: list[list[Cell | str]] = [
+        [d.name, printable(value), share(n, of), found.topics.names[c], printable(found.topics.labels[c])]
+        for d in found.dimensions
+        for c, value, n, of in d.one_topic
+    ]
+    if not rows:
+        return ""
+    columns: list[Column | str] = ["column", "value", Column("in the cluster", right=True), "cluster", "words"]
+    return styled("Of one topic", "head") + "\n" + table(columns, rows[:ROWS])
 
 
 def figure_cells(figure: Figure) -> tuple[str, str]:

@@ -34,6 +34,7 @@ def test_a_source_of_one_topic_is_a_hole_of_all_others(tmp_path):
     language = next(d for d in found.dimensions if d.name == "language")
     only = [c for c in range(len(found.counts)) if language.counts[c, language.values.index("de")]]
     assert all("topicd" in found.topics.labels[c] for c in only)
+    assert [(value, of) for _, value, _, of in language.one_topic] == [("de", 150)]
     assert {c for c, value, n, _ in language.holes if value == "de" and n == 0} >= {
         c for c in range(len(found.counts)) if c not in only and found.counts[c] > 100
     }
