@@ -338,11 +338,15 @@ def judge_model(
     """A model that decides what a step or a run does, or shards of what one said (`objective.teacher`): refused where it was
     trained on private data without a guarantee. Returns the guarantees that it carries.
     """
+    import corpusmill.training.serving.openers  # noqa: F401  registers the schemes
     from corpusmill.training import provenance
+    from corpusmill.transforms.generate.model import members_of, scheme_of
 
-    folder = spec.partition(":")[2] if spec.startswith("hf:") else spec
-    is_path = "://" not in spec and ("/" in folder or folder.startswith("."))
-    if certification.check_paths and is_path and not os.path.exists(folder):
+    for member in members_of(spec):
+        folder = member.partition(":")[2] if scheme_of(member) else member
+        is_path = "://" not in member and ("/" in folder or folder.startswith("."))
+        if not certification.check_paths or not is_path or os.path.exists(folder):
+            continue
         certification.refusals.append(
             Refusal(
                 where, os.path.basename(spec), "cross", f"there is no such model ({folder}); nobody can say what it learned",
