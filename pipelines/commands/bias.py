@@ -22,7 +22,7 @@ from corpusmill.pipelines.wording import say, size
 @click.option(
     "--sample",
     type=click.IntRange(100),
-    default=50_000,
+    default=20_000,
     show_default=True,
     metavar="N",
     help="Documents that are looked at.",
