@@ -1,36 +1,49 @@
 import numpy as np
 import pytest
 
+from corpusmill.transforms.web import model
 from corpusmill.transforms.web.features import WIDTH
-from corpusmill.transforms.web.model import probabilities, trees
+from corpusmill.transforms.web.model import kept, probabilities, trees
 
 
 def test_the_shipped_trees_are_whole() -> None:
-    roots, features, thresholds, children, leaves, leaf_roots = trees()
-    assert len(roots) == len(leaf_roots) > 50
-    assert len(features) == len(thresholds) == len(children)
+    roots, depths, features, thresholds, children, leaves, highest, lowest = trees()
+    n = len(features)
+    assert len(roots) == len(depths) == len(highest) == len(lowest) > 50
+    assert len(thresholds) == len(children) == len(leaves) == n
     assert 0 <= features.min() <= features.max() < WIDTH
-    ends = [*roots[1:], len(features)]
-    leaf_ends = [*leaf_roots[1:], len(leaves)]
-    for root, end, first, last in zip(roots, ends, leaf_roots, leaf_ends, strict=True):
-        # each node and each leaf hangs on one other
-        linked = sorted(children[root:end].ravel().tolist())
-        assert linked == sorted([*range(first - last, 0), *range(1, end - root)])
+    leaf = children[:, 0] == np.arange(n)
+    assert (children[leaf, 1] == children[leaf, 0]).all()
+    assert (leaves[~leaf] == 0).all()
+    # each node and each leaf but the roots hangs on one other
+    assert sorted(children[~leaf].ravel().tolist()) == sorted(set(range(n)) - set(roots.tolist()))
+    level = roots
+    for _ in range(depths.max()):
+        level = np.unique(children[level])
+    assert leaf[level].all()
 
 
-def test_a_tree_by_hand(tmp_path) -> None:
+def test_kept_is_what_the_probabilities_say() -> None:
+    x = np.random.default_rng(1).normal(size=(500, WIDTH)).astype(np.float32) * 3
+    for threshold in (0.1, 0.5, 0.8):
+        assert (kept(x, threshold) == (probabilities(x) > threshold)).all()
+    assert 0 < kept(x, 0.5).sum() < 500
+
+
+def test_a_tree_by_hand(tmp_path, monkeypatch) -> None:
     np.savez_compressed(
         tmp_path / "t.npz", width=np.int64(WIDTH), roots=np.array([0], np.int32), leaf_roots=np.array([0], np.int32),
         features=np.array([3, 5], np.int16), thresholds=np.array([1.0, 2.0], np.float32),
         children=np.array([[1, -1], [-2, -3]], np.int16), leaves=np.array([0.0, 1.0, -1.0], np.float32),
     )  # fmt: skip
-    from corpusmill.transforms.web.model import _probabilities
-
     x = np.zeros((3, WIDTH), np.float32)
     x[0, 3] = 2  # right: leaf 0
     x[2, 5] = 3  # left, then right: leaf 2
     expected = 1 / (1 + np.exp([0.0, -1.0, 1.0]))
-    assert np.allclose(_probabilities(x, *trees(tmp_path / "t.npz")), expected, atol=1e-6)
+    monkeypatch.setattr(model, "WEIGHTS", tmp_path / "t.npz")
+    trees.cache_clear()
+    assert np.allclose(probabilities(x), expected, atol=1e-6)
+    trees.cache_clear()
 
 
 def test_trees_of_other_features_are_refused(tmp_path) -> None:
