@@ -19,6 +19,11 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	$(BIN)/corpusmill run pipelines/recipes/demo.yaml --set output.path=$(CURDIR)/out/demo || test $$? -eq 3
 	$(BIN)/corpusmill show out/demo
+	if $(BIN)/python examples/local_warc.py out/demo-web/raw/pages.warc.gz --pages 150; then \
+	  cp pipelines/recipes/web.yaml out/demo-web/ && \
+	  $(BIN)/corpusmill tokenizer out/demo-web/web.yaml --vocab-size 2000 && \
+	  { $(BIN)/corpusmill run out/demo-web/web.yaml || test $$? -eq 3; }; \
+	fi
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto $(PYTEST_ARGS)
