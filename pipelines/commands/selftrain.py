@@ -16,7 +16,8 @@ from corpusmill.pipelines.wording import say
 )
 @JSON
 def selftrain(recipe: str, overrides: tuple[str, ...], workers: int, as_json: bool) -> None:
-    """Self-train as RECIPE (a selftrain.yaml) says. A round is kept only if accuracy on held-out labels improves.
+    """Self-train as RECIPE (a selftrain.yaml) says. The best student is kept only if held-out labels show that
+    it is better.
 
     The same command continues a killed run. When all rounds are done, it prints the result again and runs no model.
     """

@@ -1,16 +1,17 @@
-"""Self-training: rounds of teacher and student (Noisy Student: Xie et al. 2020). Held-out labels decide whether one is kept.
+"""Self-training: rounds of teacher and student (Noisy Student: Xie et al. 2020). Held-out labels decide once, at the end.
 
     OUTPUT/unlabelled/part-00000.parquet           the documents, in shards
     OUTPUT/rounds/00/{model, result.json}          the first teacher, trained on the labels alone
     OUTPUT/rounds/01/{labels/, pseudo.parquet, train.parquet, model, result.json}
-    OUTPUT/report.json                             accuracies, the gate's verdicts, and why the run stopped
+    OUTPUT/beside/01/...                           the second line, which selects in another way
+    OUTPUT/report.json                             accuracies, the gate's verdict, and why the run stopped
 
 In a round, the teacher labels the unlabelled documents (`corpusmill.pipelines.selftrain.pseudo_labels`), some are selected,
-and a student is trained on them and on the labels, with noise on its input if that is set. The student becomes the run's
-model if it beats the best one by the gate's measure. Each student teaches the next round, kept or refused, because small gains
-add up before they are significant; `gate.patience` refused rounds in a row end the run. Every part is stored when it is done,
-so a killed run continues there and never asks a model twice. Accuracy on held-out documents is biased upward, because they
-decide; `test` decides nothing and is measured once at the end.
+and a student is trained on them and on the labels, with noise on its input if that is set. Each student teaches the next round of
+its line. When all are trained, the best of them on held-out documents is compared with the first teacher by a test that keeps its
+level over all students (`corpusmill.transforms.generate.select.decide`), and becomes the model, or the teacher stays. Every part is
+stored when it is done, so a killed run continues there and never asks a model twice. Accuracy on held-out documents is biased
+upward, because they decide; `test` decides nothing and is measured once at the end.
 """
 
 from __future__ import annotations
@@ -30,12 +31,12 @@ import pyarrow.parquet as pq
 
 import corpusmill.training.serving.openers  # noqa: F401
 from corpusmill.pipelines.selftrain.pseudo_labels import Documents, Probabilities
-from corpusmill.pipelines.selftrain.settings import SelfTrain, load
+from corpusmill.pipelines.selftrain.settings import Select, SelfTrain, load
 from corpusmill.transforms.document import text_ids
 from corpusmill.transforms.errors import DatasetError
 from corpusmill.transforms.generate.calibrate import calibration_error, threshold
 from corpusmill.transforms.generate.model import open_model
-from corpusmill.transforms.generate.select import balanced, gate
+from corpusmill.transforms.generate.select import balanced, decide
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.storage import write_atomic
 
@@ -71,66 +72,69 @@ def selftrain(
         found = np.array([*opened.classes, ""])[opened.classify(table["text"].to_pylist()).argmax(axis=1)]
         return found == np.array(table["label"].to_pylist())
 
-    best = _trained(settings, out / "rounds" / "00", labelled)
-    first, best_round, teaching, refused = best, 0, best, 0
-    now = right(best, held)
-    lines = [
-        {"round": 0, "model": best, "digest": open_model(best).digest, "held_out": float(now.mean()), "kept": True}
+    first = _trained(settings, out / "rounds" / "00", labelled)
+    now = right(first, held)
+    lines: list[dict[str, Any]] = [
+        {"round": 0, "model": first, "digest": open_model(first).digest, "held_out": float(now.mean())}
     ]
     report_line(f"round 0: {len(labelled):,} labels, held-out accuracy {now.mean():.4f}")
-    stopped = f"all {settings.rounds} rounds were run"
-    for number in range(1, settings.rounds + 1):
-        folder = out / "rounds" / f"{number:02}"
-        teacher = open_model(teaching)
-        logits = label_all(shards, teaching, folder, workers)
-        spoken = teacher.classify(held["text"].to_pylist())
-        p = documents.probabilities(teacher.classes, logits, spoken, settings.select.evenness, settings.select.spread)
-        taken, chosen = _select(settings, number, p, unlabelled)
-        about_round = {
-            "teacher": teacher.digest,
-            "round": number,
-            "seed": settings.seed,
-            "temperature": p.temperature,
-        }
-        pseudo = _pseudo(settings, unlabelled, taken, p.shares, teacher.classes, about_round)
-        _write(folder / "pseudo.parquet", pseudo)
-        line: dict[str, Any] = {**about_round, **chosen, "selected": len(taken)}
-        if not len(taken):
-            stopped = f"round {number}: no document was selected; {chosen['because']}"
-            lines.append(line | {"kept": False, "because": stopped})
-            break
-        wanted = ["id", "text", "label", *(["probabilities"] if settings.soft else [])]
-        student = _trained(
-            settings, folder, pa.concat_tables([labelled, pseudo.select(wanted)], promote_options="default"), number
-        )
-        after = right(student, held)
-        verdict = gate(now, after, settings.gate.min_gain, settings.gate.min_errors)
-        line |= {"model": student, "digest": open_model(student).digest, "held_out": verdict.after, **asdict(verdict)}
-        lines.append(line)
-        report_line(
-            f"round {number}: {len(taken):,} pseudo-labels; {'kept' if verdict.kept else 'refused'}: {verdict.because}"
-        )
-        teaching, refused = student, 0 if verdict.kept else refused + 1
-        if verdict.kept:
-            best, best_round, now = student, number, after
-        elif refused == settings.gate.patience:
-            stopped = f"{refused} rounds in a row were refused, the last one because of {verdict.because}"
-            break
-    else:
-        if refused:
-            stopped += f", the last {refused} of them refused: {lines[-1]['because']}"
+    students: list[dict[str, Any]] = []
+    answers: list[np.ndarray] = []
+    empty = []
+    for place, select in settings.lines.items():
+        teaching = first
+        for number in range(1, settings.rounds + 1):
+            folder = out / place / f"{number:02}"
+            teacher = open_model(teaching)
+            logits = label_all(shards, teaching, folder, workers)
+            spoken = teacher.classify(held["text"].to_pylist())
+            p = documents.probabilities(teacher.classes, logits, spoken, select.evenness, select.spread)
+            taken, chosen = _select(settings, select, number, p, unlabelled)
+            about_round = {
+                "teacher": teacher.digest,
+                "round": number,
+                "line": place,
+                "seed": settings.seed,
+                "temperature": p.temperature,
+            }
+            soft = settings.soft(select)
+            pseudo = _pseudo(soft, unlabelled, taken, p.shares, teacher.classes, about_round)
+            _write(folder / "pseudo.parquet", pseudo)
+            line: dict[str, Any] = {**about_round, **chosen, "selected": len(taken)}
+            if not len(taken):
+                empty.append(f"round {number} of {place}: no document was selected; {chosen['because']}")
+                lines.append(line | {"because": empty[-1]})
+                break
+            wanted = ["id", "text", "label", *(["probabilities"] if soft else [])]
+            student = _trained(
+                settings, folder, pa.concat_tables([labelled, pseudo.select(wanted)], promote_options="default"), number
+            )
+            answers.append(right(student, held))
+            line |= {"model": student, "digest": open_model(student).digest, "held_out": float(answers[-1].mean())}
+            lines.append(line)
+            students.append(line)
+            report_line(f"round {number} of {place}: {len(taken):,} labels, held-out accuracy {answers[-1].mean():.4f}")
+            teaching = student
+    verdict = decide(
+        now, np.array(answers).reshape(-1, len(held)), settings.gate.level, settings.gate.min_gain, settings.seed
+    )
+    best = students[verdict.place] if verdict.kept else lines[0]
+    stopped = "; ".join([*empty, f"the best student is {'kept' if verdict.kept else 'refused'}: {verdict.because}"])
     report: dict[str, Any] = {
         "about": about,
         "rounds": lines,
-        "best_round": best_round,
-        "model": best,
+        "gate": asdict(verdict),
+        "best_round": best["round"],
+        "model": best["model"],
         "stopped": stopped,
     }
     if test is not None:
-        before, after = right(first, test), right(best, test)
-        report["test"] = {**asdict(gate(before, after)), "documents": len(test)}
-        del report["test"]["kept"], report["test"]["because"]
-    report_line(f"stopped: {stopped}; the model is {best}")
+        before, after = right(first, test), right(best["model"], test)
+        d = after.astype(np.float64) - before
+        error = float(d.std(ddof=1) / np.sqrt(len(d))) if len(d) > 1 else 0.0
+        figures = {"before": float(before.mean()), "after": float(after.mean()), "difference": float(d.mean())}
+        report["test"] = {**figures, "error": error, "documents": len(test)}
+    report_line(f"stopped: {stopped}; the model is {best['model']}")
     write_atomic(str(out / "report.json"), json.dumps(report, indent=1, sort_keys=True).encode(), fsync=False)
     return report
 
@@ -143,7 +147,7 @@ def label_all(shards: list[str], teacher: str, folder: Path, workers: int) -> np
 
 
 def _select(
-    settings: SelfTrain, number: int, p: Probabilities, unlabelled: pa.Table
+    settings: SelfTrain, select: Select, number: int, p: Probabilities, unlabelled: pa.Table
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The selected rows, and the facts about the selection for the report."""
     confidence, held = p.shares.max(axis=1, initial=0.0), p.held.max(axis=1)
@@ -152,21 +156,21 @@ def _select(
         "calibration_error": calibration_error(held, right),
         "class_shares": [round(float(s), 6) for s in p.class_shares],
     }
-    if settings.select.by == "rank":
-        share = min(1.0, settings.select.share + (number - 1) * settings.select.growth)
+    if select.by == "rank":
+        share = min(1.0, select.share + (number - 1) * select.growth)
         order = Keyed(settings.seed, f"selftrain\0{number}").keys(unlabelled["id"].combine_chunks())
         chosen, shares = p.shares.argmax(axis=1), p.class_shares
         return balanced(chosen, confidence, order, share, len(shares), shares), about | {"share": share}
-    limit = threshold(held, right, settings.select.min_precision)
+    limit = threshold(held, right, select.min_precision)
     about |= {
         "threshold": limit if np.isfinite(limit) else None,
-        "because": f"no confidence promises a precision of {settings.select.min_precision:g} on the held-out labels",
+        "because": f"no confidence promises a precision of {select.min_precision:g} on the held-out labels",
     }
     return np.flatnonzero(confidence >= limit), about
 
 
 def _pseudo(
-    settings: SelfTrain,
+    soft: bool,
     unlabelled: pa.Table,
     taken: np.ndarray,
     shares: np.ndarray,
@@ -180,7 +184,7 @@ def _pseudo(
     rows = rows.append_column("label", labels).append_column(
         "confidence", pa.array(shares[taken].max(axis=1, initial=0.0))
     )
-    if settings.soft:
+    if soft:
         ends = pa.array(np.arange(0, len(taken) * len(names) + 1, len(names), dtype=np.int32))
         lists = pa.ListArray.from_arrays(ends, pa.array(shares[taken].ravel().astype(np.float32)))
         rows = rows.append_column("probabilities", lists)

@@ -61,15 +61,12 @@ class Linear(Section):
 
 
 class Gate(Section):
-    """When a student takes its teacher's place."""
+    """When the best student takes the first teacher's place. It is asked once, at the end."""
 
-    min_gain: float = Field(default=0.0, ge=0, lt=1, description="least gain of held-out accuracy")
-    min_errors: float = Field(default=1.0, ge=0, description="least gain in standard errors of the paired difference")
-    patience: int = Field(
-        default=3,
-        ge=1,
-        description="stop after so many refused rounds in a row; until then a refused student may still teach the next",
+    level: float = Field(
+        default=0.2, gt=0, lt=1, description="largest chance of keeping a student where none is better than the teacher"
     )
+    min_gain: float = Field(default=0.0, ge=0, lt=1, description="least gain of held-out accuracy")
 
 
 class ClassifierData(DataSettings):
@@ -101,9 +98,13 @@ class SelfTrain(Section):
         default=None, description="documents with labels, measured once at the end; decide nothing"
     )
     seed: int = Field(default=1, ge=0, description="of noise, order and initial weights")
-    rounds: int = Field(default=6, ge=1, description="students trained at most")
+    rounds: int = Field(default=6, ge=1, description="students of each line, one after the other")
     select: Select = Field(default=Select(), description="which of the teacher's labels are learnt from")
-    gate: Gate = Field(default=Gate(), description="when a student takes its teacher's place")
+    beside: Select | None = Field(
+        default=Select(labels="hard", spread=0.0, share=0.2, growth=0.2),
+        description="a second line of students, which select in another way; null: none",
+    )
+    gate: Gate = Field(default=Gate(), description="when a student takes the first teacher's place")
     noise: Noise | None = Field(
         default=None, description="noise on the student's input, as the step `noise`; none by default"
     )
@@ -117,7 +118,7 @@ class SelfTrain(Section):
 
     @model_validator(mode="after")
     def _learnable(self) -> SelfTrain:
-        if self.select.labels == "soft" and self.train is not None:
+        if self.train is not None and any(line.labels == "soft" for line in self.lines.values()):
             raise ValueError(
                 "`select.labels: soft` needs the linear model; a Transformer of `train` learns hard labels"
             )
@@ -130,9 +131,13 @@ class SelfTrain(Section):
         return self
 
     @property
-    def soft(self) -> bool:
-        """Whether students learn the teacher's shares of the classes."""
-        return self.train is None and self.select.labels != "hard"
+    def lines(self) -> dict[str, Select]:
+        """The lines of students by the folder of their rounds."""
+        return {"rounds": self.select} | ({"beside": self.beside} if self.beside else {})
+
+    def soft(self, line: Select) -> bool:
+        """Whether the students of a line learn the teacher's shares of the classes."""
+        return self.train is None and line.labels != "hard"
 
 
 def _check_train(settings: SelfTrain, mistakes: Mistakes) -> None:

@@ -75,6 +75,6 @@ def selftraining(lab: Lab, study: Study) -> None:
             refused = sum(run["best_round"] == 0 for run in whole)
             ungated = np.mean([run["last"] - run["before"] for run in whole])
             study.arms[f"{name}: after"].note = (
-                f"the gate refused every student in {refused} of {len(runs)} seeds; the last student, kept or not, is "
+                f"the gate refused all students in {refused} of {len(runs)} seeds; the last student, kept or not, is "
                 f"{ungated:+.3f} against the teacher"
             )

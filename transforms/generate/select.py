@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,29 +75,67 @@ def brought_to(p: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A student against its teacher on the same held-out labels: accuracies, mean paired difference, its standard error."""
+    """The best of several students against the first teacher on the same held-out labels.
 
+    place: of the student among those compared, -1 for none. error: standard error of the paired difference. p_value: chance that
+    the best of as many students would gain as much if none were better than the teacher. harm: chance that the student is
+    worse, from the documents on which the two differ.
+    """
+
+    place: int
     before: float
     after: float
     difference: float
     error: float
+    p_value: float
+    harm: float
     kept: bool
     because: str
 
 
-def gate(before: np.ndarray, after: np.ndarray, min_gain: float = 0.0, min_errors: float = 1.0) -> Verdict:
-    """Whether the student is kept: it must gain more than `min_gain`, and at least `min_errors` standard errors.
+PERMUTATIONS = 9_999
 
-    before, after: bool [n], right or wrong on the same held-out documents; the difference is taken document by document, so
-    that what both find hard cancels out.
+
+def decide(before: np.ndarray, after: np.ndarray, level: float = 0.2, min_gain: float = 0.0, seed: int = 1) -> Verdict:
+    """Whether the best student takes the teacher's place. It is asked once, over all students together.
+
+    To ask one student after the other at one standard error would keep many that are no better: a chance that is offered six times
+    comes. Here the largest gain is compared with the largest gains after the signs of the differences of each document are drawn at
+    random, the same for all students (Westfall and Young 1993), so that the chance of a wrong keep stays below `level` however many
+    students there are.
+
+    Args:
+        before: bool [n], whether the teacher is right on each held-out document.
+        after: bool [students, n], the same for each student.
+        level: largest chance of keeping a student where none is better.
+        min_gain: least gain of held-out accuracy.
+        seed: of the drawn signs.
     """
     d = after.astype(np.float64) - before.astype(np.float64)
-    n = max(1, len(d))
-    gain, error = float(d.sum() / n), float(d.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
-    was, now = float(before.sum() / n), float(after.sum() / n)
-    shown = f"held-out accuracy {was:.4f} -> {now:.4f}, difference {gain:+.4f}, standard error {error:.4f}"
+    n = max(1, len(before))
+    was = float(before.sum() / n)
+    if not len(d):
+        return Verdict(-1, was, was, 0.0, 0.0, 1.0, 0.5, False, "there is no student")
+    place = int(d.sum(axis=1).argmax())
+    best = d[place]
+    gain, error = float(best.sum() / n), float(best.std(ddof=1) / np.sqrt(n)) if n > 1 else 0.0
+    signs = np.random.Generator(np.random.PCG64(seed)).integers(0, 2, (PERMUTATIONS, len(before)), np.int8) * 2 - 1
+    largest = (signs.astype(np.float32) @ d.T.astype(np.float32)).max(axis=1)
+    p_value = float((1 + (largest >= best.sum() - 0.5).sum()) / (1 + PERMUTATIONS))
+    harm = float(_below_half(int((best > 0).sum()), int((best < 0).sum())))
+    now = was + gain
+    shown = (
+        f"held-out accuracy {was:.4f} -> {now:.4f}, difference {gain:+.4f}, p {p_value:.3f} over {len(d)} students, chance of "
+        f"harm {harm:.3f}"
+    )
     if gain <= min_gain:
-        return Verdict(was, now, gain, error, False, f"{shown}: no gain above {min_gain:g}")
-    if gain < min_errors * error:
-        return Verdict(was, now, gain, error, False, f"{shown}: less than {min_errors:g} standard errors")
-    return Verdict(was, now, gain, error, True, shown)
+        return Verdict(place, was, now, gain, error, p_value, harm, False, f"{shown}: no gain above {min_gain:g}")
+    if p_value > level:
+        return Verdict(place, was, now, gain, error, p_value, harm, False, f"{shown}: not below the level {level:g}")
+    return Verdict(place, was, now, gain, error, p_value, harm, True, shown)
+
+
+def _below_half(better: int, worse: int) -> float:
+    """P(x < 1/2) for x of Beta(better + 1, worse + 1): the share of documents on which the student is the right one of the two."""
+    total = better + worse + 1
+    return sum(math.comb(total, k) for k in range(better + 1, total + 1)) / 2**total

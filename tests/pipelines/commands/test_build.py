@@ -135,17 +135,17 @@ def test_files_of_unknown_formats_are_named(tmp_path):
     (raw / "a.jsonl").write_text('{"text": "one"}\n')
     recipe = write_recipe(tmp_path, ["clean"], sources=[{"name": "raw", "path": "raw"}])
     assert "leaves out" not in invoke("plan", recipe).stdout
-    for name in ("b.pdf", "c.pdf"):
-        (raw / name).write_bytes(b"%PDF")
-    sentence = "source raw leaves out 2 files of unknown formats, such as raw/b.pdf; to read them, set `format`"
+    for name in ("b.xyz", "c.xyz"):
+        (raw / name).write_bytes(b"%XYZ")
+    sentence = "source raw leaves out 2 files of unknown formats, such as raw/b.xyz; to read them, set `format`"
     assert f"caution    {sentence}" in invoke("plan", recipe).stdout
-    expected = [{"source": "raw", "files": 2, "example": "raw/b.pdf"}]
+    expected = [{"source": "raw", "files": 2, "example": "raw/b.xyz"}]
     assert invoke_json("plan", recipe)["left_out"] == expected
     shown = invoke("run", recipe, "--workers", 1).stdout
     assert f"! {sentence}." in shown
     assert "left out: 2 unknown files" in shown
     stored = Dataset(str(tmp_path / "out")).manifest()["funnel"]["sources"][0]["left_out"]
-    assert stored == {"unknown file": {"number": 2, "example": "raw/b.pdf"}}
+    assert stored == {"unknown file": {"number": 2, "example": "raw/b.xyz"}}
     dataset = Dataset(str(tmp_path / "out"))
-    assert "left out: 2 unknown files, such as raw/b.pdf" in page(dataset, dataset.manifest())
+    assert "left out: 2 unknown files, such as raw/b.xyz" in page(dataset, dataset.manifest())
     assert json.loads(invoke("run", recipe, "--set", "seed=2", "--json").stdout)["left_out"] == expected

@@ -69,7 +69,7 @@ def test_pairs_of_a_snapshot_without_them(tmp_path):
     sources = [{"name": "raw", "path": "raw/*.jsonl"}]
     assert invoke("run", write_recipe(tmp_path, ["exact"], sources=sources), "--workers", 1).exit_code == 0
     done = invoke("pairs", tmp_path / "out")
-    assert (done.exit_code, "the step `minhash` finds them" in done.stderr) == (1, True)
+    assert (done.exit_code, "`minhash` and `semantic` find them" in done.stderr) == (1, True)
     assert invoke("quarantine", tmp_path / "out").stdout == "No row is quarantined.\n"
     assert invoke("dropped", tmp_path / "out").stdout == "No document was dropped.\n"
 

@@ -21,7 +21,7 @@ def test_paths_are_relative_to_the_file_and_the_rest_has_defaults(write, tmp_pat
     made = load(write(RIGHT))
     assert (made.output, made.labelled, made.held_out) == (f"{tmp_path}/out", f"{tmp_path}/a.parquet", "/abs/b.parquet")
     assert (made.unlabelled, made.test) == (f"{tmp_path}/../c.parquet", None)
-    assert (made.rounds, made.seed, made.select.share, made.gate.patience) == (6, 1, 0.8, 3)
+    assert (made.rounds, made.seed, made.select.share, made.gate.level) == (6, 1, 0.8, 0.2)
 
 
 def test_overrides_come_last(write):
@@ -32,9 +32,12 @@ def test_overrides_come_last(write):
 
 
 def test_soft_labels_are_for_the_linear_model(write):
-    assert load(write(RIGHT)).soft
-    assert not load(write(RIGHT + "select: {labels: hard}\n")).soft
-    assert not load(write(RIGHT + "train: {steps: 3}\n")).soft
+    made = load(write(RIGHT))
+    assert [made.soft(line) for line in made.lines.values()] == [True, False]
+    made = load(write(RIGHT + "select: {labels: hard}\nbeside: null\n"))
+    assert [made.soft(line) for line in made.lines.values()] == [False]
+    made = load(write(RIGHT + "train: {steps: 3}\n"))
+    assert not any(made.soft(line) for line in made.lines.values())
     with pytest.raises(RecipeError, match=r"needs the linear model"):
         load(write(RIGHT + "train: {steps: 3}\nselect: {labels: soft}\n"))
 
