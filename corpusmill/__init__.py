@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from corpusmill.dataset import Dataset, open
+    from corpusmill.private_engine import PrivacyEngine
     from corpusmill.recipe import Recipe
     from corpusmill.runs import RunResult, run
     from corpusmill.transforms.errors import CorpusmillError
 
-__all__ = ["CorpusmillError", "Dataset", "Recipe", "RunResult", "open", "run"]
+__all__ = ["CorpusmillError", "Dataset", "PrivacyEngine", "Recipe", "RunResult", "open", "run"]
 
 _MODULES = {
     "CorpusmillError": "corpusmill.transforms.errors",
     "Dataset": "corpusmill.dataset",
+    "PrivacyEngine": "corpusmill.private_engine",
     "Recipe": "corpusmill.recipe",
     "RunResult": "corpusmill.runs",
     "open": "corpusmill.dataset",

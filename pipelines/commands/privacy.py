@@ -190,6 +190,7 @@ def statistics(
 @click.option("--claim", type=Finite(0), help="Epsilon that is claimed; default: the guarantee of RUN.")
 @click.option("--delta", type=Finite(0, 1, True, True), help="Delta of the claim; default: RUN's.")
 @click.option("--confidence", type=Finite(0.5, 1, True, True), default=0.95, show_default=True)
+@click.option("--white-box", is_flag=True, help="Test the private steps of this installation instead; needs no model.")
 @JSON
 def audit(
     scores: str | None,
@@ -199,15 +200,22 @@ def audit(
     claim: float | None,
     delta: float | None,
     confidence: float,
+    white_box: bool,
     as_json: bool,
 ) -> int:
     """Bound epsilon from below by the scores of canaries. Exits with 1 if they refute the claim.
+
+    With --white-box: run private steps on known gradients, and compare noise, clipping, units and sampling with what is accounted.
 
     FILE (Parquet or JSONL) has one row for each canary: `score`, higher where the model knows it, and `member`, true where a
     coin put it into training. With --model and --canaries, a trained model makes the scores.
     """
     import dataclasses
 
+    if white_box:
+        if scores or model or folder:
+            raise click.UsageError("--white-box tests the installation; it does not go with FILE or --model")
+        return _white_box(as_json)
     from corpusmill.privacy.audit import attack
     from corpusmill.privacy.audit import audit as run
     from corpusmill.privacy.canaries import read_scores, split
@@ -245,6 +253,30 @@ def audit(
         )
     if claim is not None:
         say(f"the claim of {claim:.3g} is {'REFUTED' if refuted else 'not refuted, which proves nothing'}")
+    return int(refuted)
+
+
+def _white_box(as_json: bool) -> int:
+    """Run the self-test in each mode; 1 if anything is refuted."""
+    import dataclasses
+    from typing import get_args
+
+    from corpusmill.privacy.dp_settings import Mode
+    from corpusmill.privacy.white_box import white_box
+
+    found = [(mode, finding) for mode in get_args(Mode) for finding in white_box(mode)]
+    refuted = any(finding.refuted for _, finding in found)
+    if as_json:
+        print_json({"findings": [{"mode": m} | dataclasses.asdict(f) for m, f in found], "refuted": refuted})
+        return int(refuted)
+    for mode, finding in found:
+        verdict = "REFUTED" if finding.refuted else "holds"
+        say(f"{mode:<6} {finding.name:<34} {verdict:<8} {finding.found}; accounted for: {finding.expected}")
+    say(
+        "Private steps do not what is accounted for: train nothing with this installation."
+        if refuted
+        else "Nothing is refuted."
+    )
     return int(refuted)
 
 
