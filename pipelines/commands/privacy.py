@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from corpusmill.pipelines.commands import DATASET, JSON, RECIPE, SET, SNAPSHOT, WORKERS, Finite, print_json
@@ -80,7 +82,10 @@ def status(ledger: str, as_json: bool) -> None:
 
 @privacy.command()
 @click.option("--ledger", metavar="LEDGER", help="Add to what this ledger has spent, at its delta and budget.")
-@click.option("--rate", type=Finite(0, 1, min_open=True), required=True, help="Sampling rate of a step.")
+@click.option("--rate", type=Finite(0, 1, min_open=True), help="Sampling rate of a step.")
+@click.option(
+    "--units", type=click.IntRange(1), help="Choose the batch instead, for this public number of privacy units."
+)
 @click.option("--delta", type=Finite(0, 1, True, True), help="Delta; default: the ledger's.")
 @click.option("--noise", type=Finite(0, min_open=True), multiple=True, help="Noise multiplier; repeatable.")
 @click.option("--steps", type=click.IntRange(1), multiple=True, help="Number of steps; repeatable.")
@@ -88,14 +93,15 @@ def status(ledger: str, as_json: bool) -> None:
 @JSON
 def plan(
     ledger: str | None,
-    rate: float,
+    rate: float | None,
+    units: int | None,
     delta: float | None,
     noise: tuple[float, ...],
     steps: tuple[int, ...],
     epsilon: float | None,
     as_json: bool,
 ) -> None:
-    """Show epsilon by steps and noise, as a table and a plot."""
+    """Show epsilon by steps and noise, as a table and a plot. With --units: the batch that is worth its noise, by steps."""
     from corpusmill.privacy import statement
     from corpusmill.privacy.accounting import sigma_for
     from corpusmill.privacy.ledger import Ledger
@@ -107,6 +113,13 @@ def plan(
     if delta is None:
         raise RecipeError("privacy plan: give --delta, or a --ledger that has one")
     target = epsilon if epsilon is not None else float(opened.budget["epsilon"]) if opened else None
+    if units is not None:
+        if target is None or rate is not None:
+            raise click.UsageError("--units chooses the rate for an --epsilon; leave --rate out")
+        _choose(units, target, delta, sorted(steps) or [100, 300, 1000], before, as_json)
+        return
+    if rate is None:
+        raise click.UsageError("give --rate, or --units to have it chosen")
     sigmas = sorted(noise) or [0.6, 0.8, 1.0, 1.5, 2.0, 4.0]
     counts = sorted(steps) or [100, 300, 1000, 3000, 10000]
     rows = statement.plan(delta, rate, sigmas, counts, before)
@@ -129,6 +142,26 @@ def plan(
         shown = "".join(f"{value:>10.3f}" if value is not None else f"{'none':>10}" for value in least)
         say(f"{f'least for {target:g}':>13}{shown}")
     say("\n" + statement.plot(rows, sigmas, counts, target))
+
+
+def _choose(units: int, target: float, delta: float, steps: list[int], before: list[Any], as_json: bool) -> None:
+    """Print the batch for each number of steps."""
+    import dataclasses
+
+    from corpusmill.privacy.planning import choose
+
+    found = choose(units, target, delta, steps, before)
+    if as_json:
+        print_json(
+            {"epsilon": target, "delta": delta, "units": units, "choices": [dataclasses.asdict(c) for c in found]}
+        )
+        return
+    say(f"epsilon {target:g} at delta {delta:g}, {units:,} units")
+    say(f"{'steps':>8}{'batch.rows':>12}{'rate':>9}{'noise':>9}{'noise / batch':>15}{'signal':>9}{'rows in all':>14}")
+    for c in found:
+        ratio, rows = f"{c.noise_batch_ratio:.2g}", f"{c.steps * c.batch:,}"
+        say(f"{c.steps:>8,}{c.batch:>12,}{c.rate:>9.3g}{c.noise:>9.3f}{ratio:>15}{c.signal:>9.0%}{rows:>14}")
+    say("signal: of what all units in each step would give, which no number of steps exceeds")
 
 
 @privacy.command("statement")
