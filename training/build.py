@@ -13,7 +13,7 @@ from torch import nn
 from corpusmill.training import checkpoint, huggingface, special_tokens
 from corpusmill.training.data import Rows, Shards
 from corpusmill.training.distill import OwnTeacherRows, TeacherRows, check_temperature
-from corpusmill.training.finetune import lora
+from corpusmill.training.finetune import head, lora
 from corpusmill.training.finetune.classify import Classifier
 from corpusmill.training.finetune.documents import Documents, is_documents
 from corpusmill.training.finetune.packing import Packed
@@ -157,6 +157,8 @@ def build(settings: TrainSettings, classes: list[str], start: bool = True) -> nn
             model = Classifier(model, len(classes), settings.seed)
     if tune.method == "lora":
         lora.adapt(model, tune.rank, tune.alpha, tune.targets, settings.seed)
+    elif tune.method == "head":
+        head.adapt(model)
     elif tune.method == "soft-prompt":
         if not isinstance(model, Transformer):
             raise RecipeError("tune.method: soft prompts train before our own language models; use lora or full here.")

@@ -38,6 +38,7 @@ from corpusmill.privacy.units import DOCUMENT, Units, names_of
 from corpusmill.training import build, checkpoint, provenance
 from corpusmill.training.data import Rows, Shards
 from corpusmill.training.evaluate import measure
+from corpusmill.training.finetune import head
 from corpusmill.training.finetune.documents import Documents, read_table
 from corpusmill.training.loop import gathered, on_sigterm, restore
 from corpusmill.training.metrics import Metrics
@@ -131,8 +132,12 @@ def train(
         fingerprint = "\n".join(f"{k} {v}" for k, v in sorted(digests.items()))
         private = make(model, dp, units, secret, spend, fingerprint, parallel.rank, parallel.world)
         draws = Keyed(settings.seed, "private")
+        everyone = np.arange(len(data), dtype=np.uint64) ^ np.uint64(draws.base)
+        known = head.precomputed(model, data, objective, everyone, parallel) if settings.tune.method == "head" else None
 
         def batch_of(rows: np.ndarray, step: int) -> dict[str, Tensor]:
+            if known is not None:
+                return {name: column[torch.from_numpy(rows).to(column.device)] for name, column in known.items()}
             keys = draw_array(
                 rows.astype(np.uint64) ^ np.uint64(draws.base), step
             )  # masks and the like, a stream a row
@@ -265,7 +270,10 @@ def _contained(ledger: Ledger, guarantee: Guarantee, where: Path) -> None:
 
 def _row_means(objective: Objective, model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
     """The mean loss of each row over its own targets: [B]."""
-    sums, counts = row_losses(objective.logits(model, batch), batch["labels"])
+    logits = (
+        model.get_submodule("classes")(batch["features"]) if "features" in batch else objective.logits(model, batch)
+    )
+    sums, counts = row_losses(logits, batch["labels"])
     return sums / counts.clamp(min=1)
 
 

@@ -169,8 +169,8 @@ class TuneSettings(Section):
     base: Annotated[str | None, IsPath()] = Field(
         default=None, description="run, checkpoint, or hf:FOLDER to start from; from scratch when left out"
     )
-    method: Literal["full", "lora", "soft-prompt"] = Field(
-        default="full", description="what trains: all, adapters, prompt vectors"
+    method: Literal["full", "lora", "soft-prompt", "head"] = Field(
+        default="full", description="what trains: all, adapters, prompt vectors, or a new classification head alone"
     )
     rank: int = Field(default=8, ge=1, description="rank of the adapters (lora)")
     alpha: float = Field(default=16.0, gt=0, description="scale of the adapters: alpha / rank (lora)")

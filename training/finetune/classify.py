@@ -37,6 +37,21 @@ class Classifier(nn.Module):
         """Shape of the base."""
         return self.base.config
 
+    def train(self, mode: bool = True) -> Classifier:
+        """As nn.Module; a frozen base stays without dropout, so that a document has the same features in every step."""
+        super().train(mode)
+        if not any(p.requires_grad for p in self.base.parameters()):
+            self.base.eval()
+        return self
+
+    def features(self, input_ids: Tensor, segment_ids: Tensor | None = None) -> Tensor:
+        """What the head sees of rows of one document: [B, width], the mean hidden state of its tokens."""
+        states = self.base.states(self.base.embed(input_ids), segment_ids, None)
+        if segment_ids is None:
+            return states.mean(dim=1)
+        weights = (segment_ids != 0).to(states.dtype)[..., None]
+        return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+
     def forward(
         self, input_ids: Tensor, segment_ids: Tensor | None = None, position_ids: Tensor | None = None
     ) -> Tensor:
