@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -61,7 +62,10 @@ def teach(settings: TrainSettings, teachers: str, kind: Any, draws: int, top_k: 
 
 
 def evaluate(path: str | Path, data: str | None = None, rows: int = 0) -> dict[str, Any]:
-    """Loss, accuracy and bits per byte of a run or checkpoint on `data` (its own validation data when left out)."""
+    """Loss, accuracy and bits per byte of a run or checkpoint on `data` (its own validation data when left out).
+
+    `trained_on`: the model was trained on these rows.
+    """
     _need_torch()
     from corpusmill.training import build
     from corpusmill.training.evaluate import measure
@@ -79,7 +83,11 @@ def evaluate(path: str | Path, data: str | None = None, rows: int = 0) -> dict[s
         result = measure(model, objective, held, loaded.vocabulary, parallel, settings)
     finally:
         parallel.close()
-    return {"checkpoint": str(loaded.path), "data": where, **result}
+    from corpusmill.training.checkpoint import read_state
+
+    known = read_state(loaded.path)["digests"].get("data")
+    seen = os.path.abspath(where) == os.path.abspath(settings.data.train) or getattr(held, "digest", "") == known
+    return {"checkpoint": str(loaded.path), "data": where, "trained_on": seen, **result}
 
 
 def generate(

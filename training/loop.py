@@ -225,7 +225,7 @@ def _train(
                     save()
                     saved = step + 1
             if stop:
-                result["stopped"] = "SIGTERM"
+                result["stopped"] = asked.signal or "SIGTERM"  # that of another process
             due = done or result["stopped"] or step + 1 == steps or (step + 1) % settings.checkpoint.every == 0
             if due and not state["targets"]:
                 reason = NO_TARGETS.format(settings.objective.name)
@@ -340,18 +340,38 @@ def _not_finite(step: int, loss: float, norm: float, last: str | None, settings:
     )
 
 
+class Asked:
+    """Whether a signal asked the run to stop, and which: `SIGTERM` or `SIGINT`."""
+
+    def __init__(self) -> None:
+        self.signal = ""
+
+    def is_set(self) -> bool:
+        """Whether one came."""
+        return bool(self.signal)
+
+
 @contextlib.contextmanager
-def on_sigterm() -> Iterator[threading.Event]:
-    """An event that SIGTERM sets, while the context lasts; the loop looks at it once a step."""
-    asked = threading.Event()
+def on_sigterm() -> Iterator[Asked]:
+    """Notes SIGTERM and Ctrl-C while the context lasts; the loop looks at it once a step. A second Ctrl-C ends the process."""
+    asked = Asked()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def note(number: int, _: Any) -> None:
+        asked.signal = signal.Signals(number).name
+        if number == signal.SIGINT:
+            signal.signal(number, before[signal.SIGINT])
+
+    for number in before:
+        signal.signal(number, note)
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def read_metrics(output: str | Path) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -40,7 +39,7 @@ from corpusmill.training.data import Rows, Shards
 from corpusmill.training.evaluate import measure
 from corpusmill.training.finetune import head
 from corpusmill.training.finetune.documents import Documents, read_table
-from corpusmill.training.loop import gathered, on_sigterm, restore
+from corpusmill.training.loop import Asked, gathered, on_sigterm, restore
 from corpusmill.training.metrics import Metrics
 from corpusmill.training.objective_table import objective_class
 from corpusmill.training.objectives import Objective, row_losses
@@ -160,7 +159,7 @@ def train(
         steps = settings.steps if stop_at is None else min(stop_at, settings.steps)
         result: dict[str, Any] = {"step": private.step, "checkpoint": str(last) if last else None, "stopped": None}
         # a step of several owners waits for the others: a signal ends it at once
-        signals = on_sigterm() if make is Private else contextlib.nullcontext(threading.Event())
+        signals = on_sigterm() if make is Private else contextlib.nullcontext(Asked())
         _bind(Path(settings.output), private, parallel)
         begun = True
         with Metrics(settings, private.step, steps, parallel.rank == 0) as metrics, signals as asked:
@@ -182,7 +181,7 @@ def train(
                     metrics.write(step + 1, {f"validation_{k}": v for k, v in measured.items()})
                     model.train()
                 if parallel.sum(float(asked.is_set()))[0]:
-                    result["stopped"] = "SIGTERM"
+                    result["stopped"] = asked.signal or "SIGTERM"
                 if result["stopped"] or step + 1 == steps or (step + 1) % settings.checkpoint.every == 0:
                     if parallel.rank == 0:
                         state = {

@@ -72,6 +72,7 @@ EXAMPLES = {
     "sentences": "{shuffle: 0.5, copies: 1}",
     "text-filter": "{call: 'own_functions:letters', min_score: 0.5}",
     "text-map": "{call: 'own_functions:without_likes'}",
+    "split": "{by: cluster, validation: 0.01}",
     "tokenize": "{tokenizer: tokenizer.json}",
     "url-duplicates": "{keep: newest}",
     "urls": "{block: [lists/ut1], categories: [adult, malware], opt_out: [opted-out.txt]}",

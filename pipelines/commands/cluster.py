@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from corpusmill.pipelines.commands import DATASET, JSON, RECIPE, SET, WORKERS, check_options, print_json
+from corpusmill.pipelines.commands import DATASET, JSON, NOTHING_NEW, RECIPE, SET, WORKERS, check_options, print_json
 from corpusmill.pipelines.wording import say
 
 
@@ -23,7 +23,7 @@ def submit(
     as_json: bool,
     options: tuple[str, ...],
 ) -> None:
-    """Submit RECIPE to an engine and return at once. The job's last step commits the snapshot."""
+    """Submit RECIPE to an engine and return at once. The job's last step commits the snapshot. Exits with 3 if nothing is new."""
     check_options(options)
     from corpusmill.pipelines.dataset.system_errors import explained
     from corpusmill.pipelines.recipe.model import load
@@ -31,7 +31,14 @@ def submit(
 
     loaded = load(recipe, overrides)
     with explained(loaded.dataset):
-        run, job = detached.submit(loaded, runner, workers, options)
+        handed = detached.submit(loaded, runner, workers, options)
+    if handed is None:
+        if as_json:
+            print_json({"run": None, "job": None, "dataset": loaded.dataset})
+        else:
+            say(f"Nothing new: the newest snapshot of {loaded.dataset} is what this recipe gives.")
+        raise click.exceptions.Exit(NOTHING_NEW)
+    run, job = handed
     if as_json:
         print_json({"run": run, "job": job, "dataset": loaded.dataset})
         return

@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from corpusmill.pipelines.commands import RECIPE, SET
 from corpusmill.pipelines.wording import say
 
+if TYPE_CHECKING:
+    from corpusmill.pipelines.recipe.model import Recipe
+    from corpusmill.pipelines.recipe.schedule import Resources
+
 
 @click.group()
 def schedule() -> None:
     """Run a recipe by a scheduler, as its section `schedule` says."""
+
+
+def _resources(recipe: Recipe) -> Resources | None:
+    """Cores and memory by `corpusmill plan`; None where the sources cannot be read from this machine."""
+    from corpusmill.pipelines.engine.plan import make
+    from corpusmill.pipelines.recipe.schedule import Resources
+    from corpusmill.transforms.errors import CorpusmillError
+
+    workers = 4
+    try:
+        memory = make(recipe, workers=workers).to_dict()["memory"]
+    except (CorpusmillError, OSError):
+        say("The sources cannot be read from here, so the files name no memory; set it by `corpusmill plan`.", err=True)
+        return None
+    return Resources(workers, f"{-(-int(memory) // (1 << 30)) + 1}Gi")
 
 
 @schedule.command()
@@ -48,7 +68,9 @@ def export(
     from corpusmill.transforms.errors import DatasetError
 
     places = schedules.Places(image, claim, project, region, service_account)
-    files = schedules.export(load(recipe, overrides, check_paths=False), recipe, target, places, out or ".")
+    loaded = load(recipe, overrides, check_paths=False)
+    needs = _resources(loaded) if target in ("kubernetes", "cloud-scheduler") else None
+    files = schedules.export(loaded, recipe, target, places, out or ".", needs)
     for name, content in files.items():
         if out is None:
             say(f"# ---- {name}\n{content}" if len(files) > 1 else content, nl=False)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TERMINATED = 143
 """Exit code after SIGTERM, once the checkpoint is written: 128 + 15, as if the signal had ended the process."""
+STOPPED = {"SIGTERM": ("Stopped by SIGTERM", TERMINATED), "SIGINT": ("Interrupted", 130)}
+"""Signal that stopped a run, once the checkpoint is written -> (in words, exit code)."""
 
 MODEL = click.argument("model", metavar="RUN")
 SEED = click.option("--seed", type=click.IntRange(0), default=1, show_default=True, metavar="N", help="Seed of draws.")
@@ -31,8 +33,8 @@ def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
     """Train as SETTINGS (a train.yaml) says, from the newest checkpoint in its output. Exits with 3 if it is complete.
 
     With a section `privacy`, the recipe of the training dataset is certified first.
-    SIGTERM writes a checkpoint and exits with 143. Under torchrun: `torchrun --nproc-per-node 8 -m corpusmill.pipelines.cli
-    train ...`.
+    Ctrl-C and SIGTERM write a checkpoint, and exit with 130 and 143. Under torchrun:
+    `torchrun --nproc-per-node 8 -m corpusmill.pipelines.cli train ...`.
     """
     from corpusmill.pipelines.recipe.train_section import is_trained
     from corpusmill.training.settings import load
@@ -65,6 +67,10 @@ def evaluate(model: str, data: str | None, rows: int, as_json: bool) -> None:
         print_json(result)
         return
     say(f"{result['checkpoint']} on {result['data']}")
+    if result["trained_on"]:
+        say(
+            "The model was trained on these rows, so the figures say nothing about new text. Name other rows with --data."
+        )
     say(render(result))
 
 
@@ -180,9 +186,9 @@ def print_result(result: dict[str, Any], quiet: bool = False) -> None:
 
 
 def stop_if_told(result: dict[str, Any]) -> None:
-    """Exit with 143 if SIGTERM stopped the training run of this result."""
-    if result["stopped"] == "SIGTERM":
-        raise click.exceptions.Exit(TERMINATED)
+    """Exit with 143 if SIGTERM stopped the training run of this result, with 130 if Ctrl-C did."""
+    if result["stopped"] in STOPPED:
+        raise click.exceptions.Exit(STOPPED[result["stopped"]][1])
 
 
 def _summary(result: dict[str, Any]) -> str:
@@ -192,8 +198,8 @@ def _summary(result: dict[str, Any]) -> str:
         spent = f"its population has spent epsilon {result['epsilon']:.3f} at delta {result['delta']:g}"
         certified = "" if result["certified"] else "; NOT certified: the figure bounds nothing"
         lines.append(f"Private: noise {result['sigma']:.3f}; {spent}{certified}.")
-    if result["stopped"] == "SIGTERM":
-        lines.append("Stopped by SIGTERM. The same command continues from this checkpoint.")
+    if result["stopped"] in STOPPED:
+        lines.append(f"{STOPPED[result['stopped']][0]}. The same command continues from this checkpoint.")
     elif result["stopped"]:
         lines.append(f"Stopped: {result['stopped']}.")
     lines += result.get("notes", ())

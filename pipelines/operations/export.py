@@ -3,8 +3,9 @@
 megatron, nanogpt and mds are written shard by shard from a snapshot of packed rows (mds also from documents). croissant is one
 JSON-LD file that describes the snapshot's own shards.
 
-Shards are written to `OUT.partial`, which becomes `OUT` when all of them are done. A killed export therefore leaves no folder
-that looks complete, and the same command continues it. `corpusmill-export.json` notes which snapshot the folder holds.
+Rows with a column `split` go to files of their split: train-00000.bin, val-00000.bin; for mds to folders. nanoGPT gets train.bin
+and val.bin. Shards are written to `OUT.partial`, which becomes `OUT` when all of them are done. A killed export therefore leaves
+no folder that looks complete, and the same command continues it. `corpusmill-export.json` notes which snapshot the folder holds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from datetime import date
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from corpusmill.pipelines.dataset.packed import packing
 from corpusmill.pipelines.dataset.snapshot import Dataset
@@ -27,11 +29,15 @@ from corpusmill.privacy.certification import data_digest
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError, LockedError, RecipeError
 from corpusmill.transforms.manifest import Manifest
+from corpusmill.transforms.mix.split import SPLIT, TEST, TRAIN, VALIDATION
 from corpusmill.transforms.shards import read_shard, shard_schema
 from corpusmill.transforms.tokens.formats import TARGETS, finish, load, write_shard
-from corpusmill.transforms.tokens.formats.files import File, Shard
+from corpusmill.transforms.tokens.formats.files import File, Shard, sinks
 
 STATE, LOCK = "export-state.json", "export.lock"
+SPLITS = (TRAIN, VALIDATION, TEST)
+SHORT = {VALIDATION: "val"}
+"""What trainers call a split in the names of files."""
 
 
 @dataclass(frozen=True)
@@ -102,16 +108,24 @@ def _written(dataset: Dataset, manifest: Manifest, to: str, out: str) -> Exporte
     with _alone(partial):
         state = _state(partial, note)
         shards = []
-        for i, file in enumerate(manifest["files"]):
-            path, stem = os.path.join(dataset.path, file["path"]), os.path.join(partial, f"part-{i:05d}")
-            shard = _finished(partial, state["shards"].get(str(i)))
-            if shard is None:
-                shard = write_shard(to, read_shard(path), stem, shard_schema(path))
-                files = [{**asdict(f), "path": os.path.basename(f.path)} for f in shard.files]
-                state["shards"][str(i)] = {**asdict(shard), "files": files}
-                storage.write_atomic(os.path.join(partial, STATE), json.dumps(state).encode(), fsync=False)
-            shards.append(shard)
-        extra = finish(to, partial, shards)
+        split = SPLIT in [f["name"] for f in manifest["schema"]]
+        extra: tuple[File, ...] = ()
+        for part in SPLITS if split else (None,):
+            mine = []
+            for i, file in enumerate(manifest["files"]):
+                key, path = f"{part}:{i}" if part else str(i), os.path.join(dataset.path, file["path"])
+                shard = _finished(partial, state["shards"].get(key))
+                if shard is None:
+                    rows = (_only(batch, part) for batch in read_shard(path))
+                    shard = write_shard(to, rows, _stem(partial, to, part, i), shard_schema(path))
+                    files = [{**asdict(f), "path": os.path.relpath(f.path, partial)} for f in shard.files]
+                    state["shards"][key] = {**asdict(shard), "files": files}
+                    storage.write_atomic(os.path.join(partial, STATE), json.dumps(state).encode(), fsync=False)
+                mine.append(shard)
+            mine = [_without_empty(shard) for shard in mine] if part else mine
+            if part is None or any(shard.rows for shard in mine):
+                extra += finish(to, os.path.dirname(_stem(partial, to, part, 0)), mine)
+                shards += _joined(partial, to, part, mine)
         storage.write_atomic(os.path.join(partial, EXPORT), json.dumps(note, indent=1).encode() + b"\n")
         for name in (STATE, *(n for n in os.listdir(partial) if n.startswith(storage.TEMPORARY))):
             with contextlib.suppress(FileNotFoundError):  # a killed process left the temporary ones
@@ -119,9 +133,51 @@ def _written(dataset: Dataset, manifest: Manifest, to: str, out: str) -> Exporte
         os.unlink(os.path.join(partial, LOCK))
         os.replace(partial, out)  # an empty folder of this name is replaced
     published = tuple(
-        File(os.path.join(out, os.path.basename(f.path)), f.size, f.sha256) for f in (*_files(shards), *extra)
+        File(os.path.join(out, os.path.relpath(f.path, partial)), f.size, f.sha256) for f in (*_files(shards), *extra)
     )
     return Exported(published, sum(s.rows for s in shards), sum(s.tokens for s in shards))
+
+
+def _only(batch: pa.RecordBatch, part: str | None) -> pa.RecordBatch:
+    """The rows of one split; all of them for None."""
+    if part is None:
+        return batch
+    return batch.filter(pc.fill_null(pc.equal(batch.column(SPLIT).cast(pa.string()), part), False))
+
+
+def _stem(partial: str, to: str, part: str | None, number: int) -> str:
+    """The path of a shard without its suffix. Readers of mds take a folder for each split."""
+    short = SHORT.get(part or "", part)
+    if part is None:
+        return os.path.join(partial, f"part-{number:05d}")
+    if to == "mds":
+        os.makedirs(os.path.join(partial, str(short)), exist_ok=True)
+        return os.path.join(partial, str(short), f"part-{number:05d}")
+    return os.path.join(partial, f"{short}-{number:05d}")
+
+
+def _without_empty(shard: Shard) -> Shard:
+    """A shard without files, if it has no row of its split."""
+    if shard.rows:
+        return shard
+    for file in shard.files:
+        os.unlink(file.path)
+    return Shard((), 0, 0)
+
+
+def _joined(partial: str, to: str, part: str | None, shards: list[Shard]) -> list[Shard]:
+    """nanoGPT reads one file, train.bin or val.bin: the tokens of all shards one behind the other."""
+    if to != "nanogpt":
+        return shards
+    with sinks(os.path.join(partial, f"{SHORT.get(part or '', part or TRAIN)}.bin")) as (sink,):
+        for file in _files(shards):
+            with open(file.path, "rb") as source:
+                while block := source.read(1 << 24):
+                    sink.write(block)
+        whole = sink.publish()
+    for file in _files(shards):
+        os.unlink(file.path)
+    return [Shard((whole,), sum(s.rows for s in shards), sum(s.tokens for s in shards))]
 
 
 @contextlib.contextmanager

@@ -374,11 +374,25 @@ def _steps(
             step = mistakes.validate(cls, {} if fields is None else fields, ("steps", i, key), f"the step `{name}`")
             if step is not None and _importable(step, base_dir, mistakes, ("steps", i, key)):
                 steps.append((i, step))
+            if step is not None and (problem := _mixes_splits(step, classes[:i])):
+                mistakes.add(("steps", i, key), *problem, key=True)
             if issubclass(cls, Terminal) and i < len(classes) - 1:
                 behind = classes[i + 1][2]
                 what = f"`{name}` makes rows that are no documents, but the step `{behind}` follows"
                 mistakes.add(("steps", i, key), what, f"put `{name}` last", key=True)
     return steps
+
+
+def _mixes_splits(step: Transform, before: list[tuple[type[Transform] | None, str, str]]) -> tuple[str, str] | None:
+    """(what is wrong, advice) of a step that packs documents of training and validation into one row."""
+    if not any(cls is not None and cls.name == "split" for cls, _, _ in before) or not step.makes_training_rows:
+        return None
+    if getattr(step, "separate", "split") == "split":
+        return None
+    return (
+        f"`{step.name}` would put documents of training and validation into one row",
+        "write `separate: split`, so that no row holds two splits",
+    )
 
 
 def _importable(step: Transform, base_dir: Path, mistakes: Mistakes, place: tuple[str | int, ...]) -> bool:

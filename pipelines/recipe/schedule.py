@@ -3,8 +3,9 @@
     schedule: {cron: "30 2 * * *", timezone: Europe/Berlin, retries: 3, timeout: 6h}
 
 The exported files treat exit codes 0 and 3 (nothing new) as success. 75 (another process writes the dataset) and other failures
-are tried again. 78 (bad recipe) and 2 (wrong usage) are not, because they would fail again; Airflow's shell operator and Cloud
-Run know one kind of failure only, and try those again, too. A run reads everything that is new since the last snapshot, so one
+are tried again. 78 (bad recipe) and 2 (wrong usage) are not,
+because they would fail again. Cloud Run knows one kind of failure only, so the container tries again by itself; Airflow's shell
+operator tries all of them again. A run reads everything that is new since the last snapshot, so one
 run after several missed nights is enough: `catch_up` asks for one.
 """
 
@@ -224,11 +225,35 @@ _NEEDS: dict[str, tuple[str, ...]] = {
 }
 
 
-def export(recipe: Recipe, file: str | Path, target: str, places: Places, out: str | Path = ".") -> dict[str, str]:
-    """Name -> content of the files that make `target` run the recipe in `file`. `out`: the folder that they will lie in.
+@dataclass(frozen=True)
+class Resources:
+    """What a run needs: cpu: cores; memory: as Kubernetes writes it, `2Gi`."""
+
+    cpu: int
+    memory: str
+
+
+def export(
+    recipe: Recipe,
+    file: str | Path,
+    target: str,
+    places: Places,
+    out: str | Path = ".",
+    resources: Resources | None = None,
+) -> dict[str, str]:
+    """Name -> content of the files that make `target` run the recipe in `file`.
+
+    Args:
+        recipe: what will run.
+        file: where it lies.
+        target: one of TARGETS.
+        places: what only the user knows.
+        out: the folder that the files will lie in.
+        resources: for Kubernetes and Cloud Run; None where they are not known.
 
     Raises:
-        RecipeError: the recipe has no `schedule`, an option that the target needs is missing, or a path has control characters.
+        RecipeError: the recipe has no `schedule`, an option that the target needs is missing, a path has control characters,
+            or a container would not find a file of this machine.
     """
     import jinja2
 
@@ -238,6 +263,8 @@ def export(recipe: Recipe, file: str | Path, target: str, places: Places, out: s
     if lacking:
         options = ", ".join(f"--{n.replace('_', '-')}" for n in lacking)
         raise RecipeError(f"--to {target} needs {options} as well")
+    if foreign := _unreachable(recipe, target, Path(file).resolve().parent):
+        raise RecipeError(foreign)
     folder = Path(__file__).parent / "schedules"
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder), undefined=jinja2.StrictUndefined, keep_trailing_newline=True,
@@ -271,10 +298,27 @@ def export(recipe: Recipe, file: str | Path, target: str, places: Places, out: s
         "retry_delay": seconds(schedule.retry_delay),
         "places": places,
         "script": script,
+        "resources": resources,
     }
     names = _FILES[target]
     stem = re.sub(r"\W", "_", name) if target in ("airflow", "dagster") else name
     return {pattern.format(stem): environment.get_template(t).render(about) for t, pattern in names}
+
+
+def _unreachable(recipe: Recipe, target: str, folder: Path) -> str:
+    """What a container would look for in vain: for Kubernetes, files outside the mounted folder; for Cloud Run, any of a disk."""
+    if target not in ("kubernetes", "cloud-scheduler"):
+        return ""
+    given = [(f"source {s.name}", [s.path] if isinstance(s.path, str) else s.path) for s in recipe.sources if s.path]
+    for what, path in [*((what, p) for what, many in given for p in many), ("output.path", recipe.dataset)]:
+        if not storage.is_local(path):
+            continue
+        if target == "cloud-scheduler":
+            return f"{what}: {path} is on this machine, and Cloud Run keeps no files; name an address such as gs://bucket/folder"
+        whole = Path(storage.absolute(str(folder / path)))
+        if folder not in (whole, *whole.parents):
+            return f"{what}: {path} is outside {folder}, the folder that the volume claim holds; move it there, or name an address"
+    return ""
 
 
 def _unit_quoted(text: str) -> str:

@@ -30,6 +30,8 @@ def starter(name: str, source: str | None = None, folder: Path = Path()) -> str:
     given["name"] = "".join(c if c.isascii() and c.isalnum() else "-" for c in given["name"]).strip("-") or "docs"
     given |= _looked_at(given["name"], source, folder) if source else {"format": "machine-docs"}
     lines = [
+        "# yaml-language-server: $schema=corpusmill.schema.json",
+        "# For completion in an editor: corpusmill schema > corpusmill.schema.json",
         "# A corpusmill recipe. A line that starts with `# ` and a field shows that field's default.",
         "#   corpusmill check FILE     every mistake at once        corpusmill plan FILE   what would run, and why",
         "#   corpusmill run FILE       run it; again: only what is new",

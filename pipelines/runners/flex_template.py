@@ -95,15 +95,15 @@ def split(arguments: Sequence[str]) -> tuple[str, list[str], list[str]]:
 
 
 def launch(arguments: Sequence[str]) -> str:
-    """Hand the recipe to Dataflow; returns the id of the run."""
+    """Hand the recipe to Dataflow; returns the id of the run, or "" if nothing is new."""
     from corpusmill.pipelines.runners import submit
 
     uri, overrides, flags = split(arguments)
     # the service gives what it knows of the launch beside its own flags
     flags = [f for f in flags if not f.startswith("--runner=")]
     recipe = loads(storage.read_bytes(uri), uri, Path("/"), overrides)
-    run, _ = submit.submit(recipe, "dataflow", None, flags)
-    return run
+    handed = submit.submit(recipe, "dataflow", None, flags)
+    return handed[0] if handed else ""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -112,7 +112,8 @@ def main(arguments: Sequence[str]) -> int:
         print(json.dumps(metadata(), indent=2))
         return 0
     try:
-        print(f"Run {launch(arguments)} is handed over; its last step commits the snapshot.")
+        run = launch(arguments)
+        print(f"Run {run} is handed over; its last step commits the snapshot." if run else "Nothing new.")
     except CorpusmillError as error:
         print(error, file=sys.stderr)
         return error.exit_code

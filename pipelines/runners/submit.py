@@ -29,11 +29,13 @@ RUN_ID = 12
 """Digits of a run's id: the first ones of the digest of its work."""
 
 
-def submit(recipe: Recipe, runner: str, workers: int | None = None, options: Sequence[str] = ()) -> tuple[str, str]:
-    """Start a run and leave it to its engine: (id of the run, the engine's own name for it, or empty).
+def submit(
+    recipe: Recipe, runner: str, workers: int | None = None, options: Sequence[str] = ()
+) -> tuple[str, str] | None:
+    """Start a run and leave it to its engine: (id of the run, the engine's own name for it, or empty); None: nothing is new.
 
     Raises:
-        RecipeError: this runner cannot run on without us, or nothing is new.
+        RecipeError: this runner cannot run on without us.
         LockedError: another process is writing the dataset.
         CorpusmillError: the engine failed; the message says what becomes of the run if the engine has it all the same.
     """
@@ -48,7 +50,7 @@ def submit(recipe: Recipe, runner: str, workers: int | None = None, options: Seq
     with Store(recipe.dataset).lock():
         job = open_job(recipe)
         if nothing_new(job):
-            raise RecipeError(f"nothing new: the newest snapshot of {recipe.dataset} is what this recipe gives")
+            return None
         engine.check(job)
         before = run_id(job) in submissions.runs(job.dataset)
         run = save_run(job)

@@ -170,6 +170,7 @@ def test_kill_and_term(make, tmp_path: Path) -> None:
     assert _signalled(file, signal.SIGKILL, "step", 12) == (-signal.SIGKILL, 10)
     assert _signalled(file, signal.SIGKILL, "checkpoint", 20) == (-signal.SIGKILL, 15)
     assert list((Path(settings.output) / "checkpoints").glob(".part-*"))
+    assert _signalled(file, signal.SIGINT, "step", 22) == (0, 23)
     assert _signalled(file, signal.SIGTERM, "step", 27) == (0, 28)  # looked at once a step
     assert len(losses(settings.output)) == 28
     train(settings)

@@ -75,7 +75,7 @@ def test_nothing_new_and_a_dataset_that_is_written_by_another(recipe):
     out = recipe.parent / "out"
     assert invoke("run", recipe, "--workers", 1).exit_code == 0
     done = invoke("submit", recipe, "--runner", "local")
-    assert (done.exit_code, "nothing new: the newest snapshot" in done.stderr) == (78, True)
+    assert (done.exit_code, "Nothing new: the newest snapshot" in done.stdout) == (3, True)
     (run,) = [invoke_json("submit", recipe, "--runner", "local", "--set", "output.level=9")["run"]]
     with Store(str(out)).lock():
         for args in (["submit", recipe, "--runner", "local", "--set", "output.level=8"], ["commit", out, "--run", run]):

@@ -61,7 +61,9 @@ def test_a_model_is_measured_over_all_rows_or_a_few(run):
     whole, few = invoke_json("eval", run), invoke_json("eval", run, "--rows", 1)
     assert (whole["data"], few["targets"] < whole["targets"]) == (str(run.parent / "out"), True)
     assert whole["domains"]["raw"]["targets"] == whole["targets"]
-    head, columns, everything, domain = invoke("eval", run).stdout.splitlines()
+    head, told, columns, everything, domain = invoke("eval", run).stdout.splitlines()
+    assert whole["trained_on"]
+    assert told.startswith("The model was trained on these rows")
     assert head == f"{whole['checkpoint']} on {whole['data']}"
     assert columns.split() == ["domain", "targets", "loss", "accuracy", "bits", "per", "byte"]
     assert everything.split()[:3] == ["all", f"{whole['targets']:,}", f"{whole['loss']:.4f}"]

@@ -153,7 +153,7 @@ def test_the_verbs(packed, tmp_path):
     assert (said.exit_code, json.loads(said.output)) == (0, made)
     said = call(export_verb, [str(folder / "out"), str(tmp_path / "nano"), "--to", "nanogpt"])
     assert said.exit_code == 0
-    assert "tokens (2 files" in said.output
+    assert "tokens (1 file, " in said.output
     assert call(export_verb, [str(folder / "out"), "x", "--to", "mds", "--license", "MIT"]).exit_code == 2
     said = call(show, [str(folder / "out")])
     assert "mixture by bytes" in said.output
@@ -234,7 +234,7 @@ def test_a_shard_that_was_damaged_meanwhile_is_written_again(packed, tmp_path, m
     good = shard.read_bytes()
     shard.write_bytes(bytes([good[0] ^ 1]) + good[1:])
     export(dataset, "nanogpt", str(out))
-    assert (out / "part-00000.bin").read_bytes() == good
+    assert (out / "train.bin").read_bytes().startswith(good)
 
 
 def test_two_exports_to_one_folder_exclude_each_other(packed, tmp_path):

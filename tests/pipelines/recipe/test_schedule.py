@@ -16,7 +16,16 @@ from hypothesis import strategies as st
 
 from corpusmill.pipelines.cli import cli
 from corpusmill.pipelines.recipe.model import load
-from corpusmill.pipelines.recipe.schedule import TARGETS, Places, calendars, export, five_fields, parse_cron, seconds
+from corpusmill.pipelines.recipe.schedule import (
+    TARGETS,
+    Places,
+    Resources,
+    calendars,
+    export,
+    five_fields,
+    parse_cron,
+    seconds,
+)
 from corpusmill.transforms.errors import RecipeError
 from tests.corpora import write_recipe
 
@@ -26,8 +35,28 @@ SCHEDULE = {"cron": "30 2 * * mon-fri", "timezone": "Europe/Berlin", "retries": 
 
 
 def exported(folder, target, **changes):
-    path = write_recipe(folder, [], schedule=SCHEDULE | changes)
-    return export(load(path, check_paths=False), path, target, PLACES, folder)
+    remote = {
+        "sources": [{"name": "raw", "path": "gs://bucket/raw/*.parquet", "columns": {"id": "id"}}],
+        "output": {"path": "gs://bucket/out"},
+    }
+    path = write_recipe(folder, [], schedule=SCHEDULE | changes, **(remote if target == "cloud-scheduler" else {}))
+    return export(load(path, check_paths=False), path, target, PLACES, folder, Resources(4, "3Gi"))
+
+
+def test_containers_get_what_plan_says_and_no_file_of_this_machine(tmp_path):
+    cron = yaml.safe_load(exported(tmp_path, "kubernetes")["corpusmill-test-cronjob.yaml"])
+    pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["resources"]["requests"] == {"cpu": "4", "memory": "3Gi"}
+    assert pod["securityContext"]["fsGroup"] == 10001
+    job = yaml.safe_load(exported(tmp_path, "cloud-scheduler")["corpusmill-test-job.yaml"])
+    spec = job["spec"]["template"]["spec"]["template"]["spec"]
+    assert spec["containers"][0]["resources"]["limits"] == {"cpu": "4", "memory": "3Gi"}
+    path = write_recipe(tmp_path, [], schedule=SCHEDULE)
+    with pytest.raises(RecipeError, match="Cloud Run keeps no files"):
+        export(load(path, check_paths=False), path, "cloud-scheduler", PLACES, tmp_path)
+    path = write_recipe(tmp_path, [], schedule=SCHEDULE, output={"path": "/elsewhere/out"})
+    with pytest.raises(RecipeError, match="outside"):
+        export(load(path, check_paths=False), path, "kubernetes", PLACES, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +208,8 @@ def test_containers_take_nothing_new_for_success(tmp_path, target, name, code, l
     fake = tmp_path / "corpusmill"
     fake.write_text(f'#!/bin/sh\n[ "$1" = run ] && [ "$2" = "{tmp_path}/recipe.yaml" ] && exit {code}\nexit 99\n')
     fake.chmod(0o755)
+    (tmp_path / "sleep").write_text("#!/bin/sh\n")  # before another try
+    (tmp_path / "sleep").chmod(0o755)
     words = [*container["command"], *container["args"]]
     assert subprocess.run(words, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False).returncode == left
 
@@ -292,7 +323,11 @@ def test_dagster_materialises_the_asset(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_the_verb_writes_files(tmp_path, target):
-    recipe = write_recipe(tmp_path, [], schedule=SCHEDULE)
+    remote = {
+        "sources": [{"name": "raw", "path": "memory://scheduled/raw/*.parquet", "columns": {"id": "id"}}],
+        "output": {"path": "memory://scheduled/out"},
+    }
+    recipe = write_recipe(tmp_path, [], schedule=SCHEDULE, **(remote if target == "cloud-scheduler" else {}))
     out = tmp_path / "made"
     options = ["--image", "i", "--claim", "c", "--project", "p", "--region", "r", "--service-account", "s"]
     done = CliRunner().invoke(cli, ["schedule", "export", str(recipe), "--to", target, "--out", str(out), *options])
