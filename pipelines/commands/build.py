@@ -85,14 +85,18 @@ def plan(
     from corpusmill.pipelines.operations.left_out import left_out, sentences
     from corpusmill.pipelines.recipe.certify import summary
     from corpusmill.pipelines.recipe.privacy_section import forecast
+    from corpusmill.pipelines.recipe.source_checks import notes
 
     dry_run = make(loaded, workers=workers or base.cores(), as_new=as_new).to_dict()
     privacy = [line for line in (summary(loaded), forecast(loaded)) if line]
     unread = left_out(loaded)
+    hints = [line for source in loaded.sources for line in notes(source, loaded.base_dir)]
     if as_json:
-        print_json(dry_run | ({"privacy": privacy} if privacy else {}) | ({"left_out": unread} if unread else {}))
+        more = {"privacy": privacy, "left_out": unread, "notes": hints}
+        print_json(dry_run | {name: value for name, value in more.items() if value})
         return
     lines = [f"privacy    {line}" for line in privacy] + [f"caution    {line}" for line in sentences(unread)]
+    lines += [f"note       {line}" for line in hints]
     say("\n".join([render(dry_run), *lines]))
 
 

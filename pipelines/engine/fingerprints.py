@@ -42,7 +42,9 @@ def source_fingerprint(spec: SourceSpec) -> str:
     readers = {
         f.name: f.version for f in formats.known().values() if (any_format or spec.format == f.name) and f.version > 1
     }
-    return request_of({**fields, **({"readers": readers} if readers else {})})
+    # without a column for ids, those that are called so name documents since version 2 of this rule
+    ids = {} if "id" in spec.columns else {"ids": 2}
+    return request_of({**fields, **ids, **({"readers": readers} if readers else {})})
 
 
 def pass_fingerprint(job: Job, number: int) -> list[Any]:

@@ -11,15 +11,12 @@ from corpusmill.transforms.errors import MissingDependencyError, SourceError
 from corpusmill.transforms.settings.mistakes import Mistakes
 from corpusmill.transforms.settings.spelling import closest, nearest
 from corpusmill.transforms.sources import formats
-from corpusmill.transforms.sources.spec import Role, SourceSpec
+from corpusmill.transforms.sources.spec import IDS, Role, SourceSpec
 
 if TYPE_CHECKING:
     from corpusmill.transforms.sources.preview import Preview
 
 Place = tuple[str | int, ...]
-IDS = ("id", "url")
-"""Columns that could name documents, in the order in which they are proposed."""
-
 LIKELY_TEXT = ("content", "body", "document", "raw_content", "article", "markdown", "code")
 """Columns that may hold the text where there is no `text`."""
 
@@ -35,14 +32,15 @@ def check_source(spec: SourceSpec, at: Place, mistakes: Mistakes, base_dir: Path
 
 
 def notes(spec: SourceSpec, base_dir: Path) -> list[str]:
-    """What is right but may not be meant: a column that could name the documents, and does not."""
+    """What is right but may not be meant: a column that names the documents without being asked for."""
     lines = []
     for path in spec.paths:
         seen = _preview(spec, path, base_dir) if storage.is_local(path) and not formats.by_scheme(path) else None
         name = next((n for n in IDS if n in seen.columns), "") if seen else ""
         if name and spec.column("id") is None:
-            how = f"`columns: {{id: {name}}}` names them by the column `{name}`"
-            lines.append(f"source {spec.name}: documents are named by a hash of their text; {how}")
+            lines.append(
+                f"source {spec.name}: documents are named by their column `{name}`, as no other is named in `columns`"
+            )
     return list(dict.fromkeys(lines))
 
 

@@ -2,7 +2,9 @@
 
 Names: a role's column is renamed to the role. Any other column keeps its name, unless that is `id`, `text`, `source`,
 `parent`, `derived_by` or a role that is filled from elsewhere: then it gets a trailing underscore (`source_`), so that no
-column of the user's is lost or mistaken for ours. An `id` column is the key only if the recipe says so (`columns: {id: id}`).
+column of the user's is lost or mistaken for ours.
+
+Ids: the column that has the role. Where the recipe names none, each row's `id`, else its `url`, else a hash of source and text.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from corpusmill.transforms.sources.bad import RAW_BYTES, BadRows
 from corpusmill.transforms.sources.limits import Budget
 from corpusmill.transforms.sources.opened import first_line
 from corpusmill.transforms.sources.schema import MAX_DEPTH, as_type, depth, json_text, plain_type
-from corpusmill.transforms.sources.spec import Role, SourceSpec
+from corpusmill.transforms.sources.spec import IDS, Role, SourceSpec
 
 Place = Callable[[np.ndarray], list[int]]
 """From row numbers of a batch to the positions (1-based lines or rows) that a quarantine row names."""
@@ -52,12 +54,30 @@ def shifted(place: Place, begin: int) -> Place:
     return lambda rows: place(rows + begin)
 
 
-def layout(spec: SourceSpec, names: list[str], path: str, lenient: bool) -> list[tuple[str, str]]:
-    """(name of ours, name in the file) of each column to take, roles first. `lenient`: absent columns are read as null."""
+def naming(spec: SourceSpec, schema: pa.Schema) -> list[str]:
+    """The columns that name documents without being asked for, the first that is there and not empty counting: `id` and `url`,
+    where they are of texts or whole numbers, and `columns` gives nobody the role."""
+    if "id" in spec.columns:
+        return []
+    taken = set(spec.columns.values())
+    return [n for n in IDS if n not in taken and schema.names.count(n) == 1 and _names_rows(schema.field(n).type)]
+
+
+def _names_rows(t: pa.DataType) -> bool:
+    t = plain_type(t)
+    return pa.types.is_string(t) or pa.types.is_integer(t)
+
+
+def layout(
+    spec: SourceSpec, names: list[str], path: str, lenient: bool, ids: list[str] | None = None
+) -> list[tuple[str, str]]:
+    """(name of ours, name in the file) of each column to take, roles first. `lenient`: absent columns are read as null. ids: what
+    `naming` gave; a column `id` among them is not taken a second time."""
     roles = [(role, spec.column(role)) for role in get_args(Role)]
     taken = [(role, name) for role, name in roles if name is not None]
     filled = {name for _, name in taken}
-    keep = [n for n in names if n not in filled] if spec.keep is None else list(spec.keep)
+    used_up = {"id"} & set(ids or ())
+    keep = [n for n in names if n not in filled | used_up] if spec.keep is None else list(spec.keep)
     counts = Counter(names)
     for name in [n for _, n in taken] + keep:
         if counts[name] > 1:
@@ -175,7 +195,8 @@ class Documents:
 
     def __init__(self, spec: SourceSpec, path: str, schema: pa.Schema, budget: Budget, lenient: bool = False) -> None:
         self.spec, self.path, self.budget = spec, path, budget
-        self.columns = layout(spec, schema.names, path, lenient)
+        self.naming = naming(spec, schema)
+        self.columns = layout(spec, schema.names, path, lenient, self.naming)
         for ours, name in self.columns:
             i = schema.get_field_index(name)
             t = plain_type(schema.field(i).type) if i >= 0 else pa.null()
@@ -195,6 +216,9 @@ class Documents:
             i = batch.schema.get_field_index(name)
             column = pa.nulls(n) if i < 0 else self._checked(batch.column(i), name, faults)
             columns[ours] = self._typed(column, ours, name, faults)
+        named = [
+            self._typed(self._checked(batch.column(name), name, faults), "id", name, faults) for name in self.naming
+        ]
         text = columns["text"]
         if text.null_count:
             faults.add(text.is_null(), "null-text", f"column '{self.spec.column('text')}' is null")
@@ -209,13 +233,25 @@ class Documents:
             bad.add_rows(self.path, place(faulty), *faults.words(faulty), raws)
             mask = pa.array(faults.codes == 0)
             columns = {k: v.filter(mask) for k, v in columns.items()}
+            named = [v.filter(mask) for v in named]
             n -= len(faulty)
         text = columns.pop("text")
-        ids = columns.pop("id") if "id" in columns else text_ids(self.spec.name, text)
+        ids = columns.pop("id") if "id" in columns else self._ids(named, text)
         out = {"id": ids, "text": text, "source": _constant(self.spec.name, n)}
         if self.spec.priority is not None:
             out["priority"] = pa.array(np.full(n, self.spec.priority, np.int64))
         return pa.RecordBatch.from_arrays([*out.values(), *columns.values()], names=[*out, *columns])
+
+    def _ids(self, named: list[pa.Array], text: pa.Array) -> pa.Array:
+        """The first of the columns that names a row, else a hash of its text."""
+        ids: pa.Array | None = None
+        for column in named:
+            if ids is None or ids.null_count:
+                column = pc.if_else(pc.equal(column, ""), pa.scalar(None, pa.string()), column)
+                ids = column if ids is None else pc.coalesce(ids, column)
+        if ids is None:
+            return text_ids(self.spec.name, text)
+        return pc.coalesce(ids, text_ids(self.spec.name, text)) if ids.null_count else ids
 
     def schema(self, schema: pa.Schema) -> pa.Schema:
         """The documents' schema, for a file of this schema."""

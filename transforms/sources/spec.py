@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from corpusmill.transforms.sources import formats
 
+IDS = ("id", "url")
+"""Columns that name documents where the recipe names none, in this order."""
 Role = Literal["id", "text", "user", "label", "lang", "created", "priority"]
 if TYPE_CHECKING:
     FormatName = str
@@ -42,8 +44,8 @@ class SourceSpec(BaseModel):
     )
     columns: dict[Role, str] = Field(
         default_factory=dict,
-        description="Role to column: id, text, user, label, lang, created, priority. Without `id`, a document's id is a "
-        "hash of (source name, text); without `text`, the column `text` is read.",
+        description="Role to column: id, text, user, label, lang, created, priority. Without `id`, a document is named "
+        "by its column `id`, else `url`, else a hash of (source name, text); without `text`, the column `text` is read.",
     )
     keep: list[str] | None = Field(
         None, description="Other columns to pass through; all of them if left out, none if empty."

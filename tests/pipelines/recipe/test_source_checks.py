@@ -86,7 +86,7 @@ def test_a_column_that_could_name_documents_is_said(folder):
         write_recipe(folder, [], sources=[{"name": "raw", "path": "raw/c.parquet", "columns": {"text": "content"}}])
     )
     assert notes(recipe.sources[0], folder) == [
-        "source raw: documents are named by a hash of their text; `columns: {id: url}` names them by the column `url`"
+        "source raw: documents are named by their column `url`, as no other is named in `columns`"
     ]
     named = recipe.sources[0].model_copy(update={"columns": {"text": "content", "id": "url"}})
     assert notes(named, folder) == []

@@ -5,7 +5,8 @@ differently by different programs, these rules hold:
 
     quotes       mean something only at the beginning of a field; a quote inside is doubled, or behind the `escape`
     lines        end with LF, CRLF or CR; a quoted field may hold any of them; blank lines are skipped
-    delimiter    without the option, that of `, ; tab |` which the first line has most often, a comma if it has none
+    delimiter    without the option, that of `, ; tab |` which the first line has most often outside quotes, a comma if it has none
+    names        a name that comes again gets the number of its column, as in `n_3`; the columns of roles must be there once
     encoding     without the option, what a byte order mark says, else UTF-8; a row that is not UTF-8 is a bad row
     fields       a row with more or fewer fields than the first line is a bad row
     truncation   a file that ends inside a quoted field is a bad file
@@ -17,6 +18,7 @@ import codecs
 import contextlib
 import csv
 import io
+import re
 import sys
 from collections.abc import Iterator
 from typing import Any, ClassVar
@@ -150,7 +152,8 @@ class _Reader:
         self._begin = 1
         first = self._next_line()
         self._first: str | None = first
-        delimiter = options.delimiter or delimiter or max(_DELIMITERS, key=first.count)
+        outside = re.sub(r'"[^"]*"?', "", first)
+        delimiter = options.delimiter or delimiter or max(_DELIMITERS, key=outside.count)
         csv.field_size_limit(sys.maxsize)  # one for the process; `_next_line` bounds what a field may take
         self._csv = csv.reader(
             self._lines(),
@@ -165,6 +168,11 @@ class _Reader:
             raise BadFileError(part.path, "is empty, and so names no columns")
         fields = row[1]
         self.names = [(name if options.header and name else f"column_{i}") for i, name in enumerate(fields, 1)]
+        roles = {"text", *spec.columns.values()}
+        self.names = [
+            f"{name}_{i}" if name in self.names[: i - 1] and name not in roles else name
+            for i, name in enumerate(self.names, 1)
+        ]
         if options.header:
             for name in self.names:
                 if not name.isprintable() and any(0xDC80 <= ord(c) <= 0xDCFF for c in name):

@@ -30,7 +30,7 @@ from corpusmill.transforms.sources.limits import Budget
 from corpusmill.transforms.sources.lines import Block, blocks
 from corpusmill.transforms.sources.rows import AS_STRING, Place
 from corpusmill.transforms.sources.schema import MAX_DEPTH, depth, json_text
-from corpusmill.transforms.sources.spec import SourceSpec
+from corpusmill.transforms.sources.spec import IDS, SourceSpec
 
 SLOW = 256 << 10
 """A block with a fault is cut in pieces down to this size before it is read line by line."""
@@ -100,6 +100,8 @@ class Parser:
         self.spec, self.part, self.bad = spec, part, bad
         self.text = spec.column("text") or "text"
         self.scalars = {c for r, c in spec.columns.items() if r in AS_STRING}
+        # what may name a document is the same text wherever a block begins: no type is taken from the rows beside it
+        self.texts = self.scalars | (set() if "id" in spec.columns else set(IDS))
         self.id = spec.column("id")
         self.types: dict[str, pa.DataType] = {self.text: pa.string()}
         self.order: dict[str, None] = {}
@@ -177,7 +179,9 @@ class Parser:
         for f, column in zip(table.schema, table.columns, strict=True):
             if depth(f.type) > MAX_DEPTH or not _sound(column):
                 return None
-            if f.name in self.scalars and (pa.types.is_nested(f.type) or pa.types.is_floating(f.type)):
+            if f.name in self.texts and (
+                pa.types.is_nested(f.type) or pa.types.is_floating(f.type) or pa.types.is_boolean(f.type)
+            ):
                 return None  # ids beyond 64 bits would be rounded
         self.order.update(dict.fromkeys(table.column_names))
         lines = np.arange(data.count(b"\n") + (not data.endswith(b"\n")))
@@ -251,7 +255,7 @@ class Parser:
         return row
 
     def _column(self, name: str, values: list[Any]) -> pa.Array:
-        if name == self.text or name in self.scalars:
+        if name == self.text or name in self.texts:
             return pa.array([json_text(v) for v in values], pa.string())
         try:
             array = pa.array(values, self.types.get(name))

@@ -16,7 +16,7 @@ from corpusmill.transforms.sources.format import Format, Rows, balanced
 from corpusmill.transforms.sources.limits import AT_ONCE, Budget
 from corpusmill.transforms.sources.opened import faults_of, open_file
 from corpusmill.transforms.sources.pages import Chunk, Column, Group, groups_of, scan
-from corpusmill.transforms.sources.rows import layout, rows_from, together
+from corpusmill.transforms.sources.rows import layout, naming, rows_from, together
 from corpusmill.transforms.sources.schema import readable
 from corpusmill.transforms.sources.spec import SourceSpec
 
@@ -103,7 +103,9 @@ class Parquet(Format):
                 groups, names = groups_of(f), readable(file.schema_arrow).names
                 schema = file.metadata.schema
                 paths = [schema.column(j).path for j in range(file.metadata.num_columns)]
-            wanted = [name for _, name in layout(spec, names, part.path, lenient=False)]
+            ids = naming(spec, file.schema_arrow)
+            taken = [name for _, name in layout(spec, names, part.path, lenient=False, ids=ids)]
+            wanted = list(dict.fromkeys([*taken, *ids]))
             chosen = set(wanted)
             leaves = [j for j, path in enumerate(paths) if path.split(".")[0] in chosen or path in chosen]
             numbers = range(len(groups)) if part.whole else range(part.begin, part.end)

@@ -39,7 +39,7 @@ class Tar(Archive):
             return []
         # one that cannot be read stays whole: the reader names the fault, or quarantines it
         with contextlib.suppress(BadFileError):
-            starts = [begin for begin, _, _ in _walk(Part(path, "", size, "", 0, size, True), Budget(path, size, 1))]
+            starts = [begin for begin, _, _ in walk(Part(path, "", size, "", 0, size, True), Budget(path, size, 1))]
             bounds = balanced([b - a for a, b in zip(starts, [*starts[1:], size])], target)
             return [(starts[a], starts[b] if b < len(starts) else size) for a, b in bounds]
         return []
@@ -47,14 +47,14 @@ class Tar(Archive):
     def entries(self, part: Part, budget: Budget) -> Iterator[tuple[Entry, Stream | None]]:
         """The members that begin in the part."""
         compressed = bool(compression_of(part.path))
-        for number, (_, info, stream) in enumerate(_walk(part, budget), 1):
+        for number, (_, info, stream) in enumerate(walk(part, budget), 1):
             kind = "folder" if info.isdir() else "file" if info.isreg() else "link"
             problem = "is a sparse file" if info.issparse() else ""
             entry = Entry(info.name, info.size, kind, number, info, 0 if compressed else info.size, problem)
             yield entry, None if kind != "file" or problem else _Bytes(stream, info, part.path)
 
 
-def _walk(part: Part, budget: Budget) -> Iterator[tuple[int, tarfile.TarInfo, Any]]:
+def walk(part: Part, budget: Budget) -> Iterator[tuple[int, tarfile.TarInfo, Any]]:
     """(byte at which its headers begin, header, stream) of each member that begins in the part."""
     with open_stream(part.path, budget, part.begin) as raw:
         stream = _Forward(raw, part.begin, part.path)
@@ -133,3 +133,11 @@ class _Bytes:
             raise BadFileError(self._path, f"ends at byte {self._stream.tell()}, within a member")
         self._left -= len(data)
         return data
+
+
+def member_bytes(stream: Any, info: tarfile.TarInfo, path: str) -> bytes:
+    """All bytes of the member that `walk` gave last."""
+    reader, pieces = _Bytes(stream, info, path), []
+    while data := reader.read(1 << 20):
+        pieces.append(data)
+    return b"".join(pieces)
