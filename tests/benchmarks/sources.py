@@ -1,4 +1,4 @@
-"""Web archives and wikitext to text: MB per CPU second beside fastwarc + resiliparse, datatrove + trafilatura, and mwparserfromhell.
+"""Web archives and wikitext to text, beside fastwarc + resiliparse, datatrove + trafilatura, and mwparserfromhell.
 
     python tests/benchmarks/sources.py [--pages FILE] [--peers]
 

@@ -1,7 +1,7 @@
 """WebDataset: tar files in which the files of one sample follow each other and have one key: `0001.txt`, `0001.json`, `0001.jpg`.
 
-One row a sample. `__key__` is the key: the name up to the first dot behind the last slash. Each other extension is a column of text,
-and each field of a `json` object a column `json.FIELD` (texts as they are, other values as JSON). Without `columns: {text: ...}`,
+One row a sample. `__key__` is the key: the name up to the first dot behind the last slash. Each other extension is a column of
+text, and each field of a `json` object a column `json.FIELD` (texts as they are, other values as JSON). Without `columns: {text: ...}`,
 the text is that of `txt`, else of `json.text`. Images, sound and other binary files are left out and counted.
 """
 
@@ -29,8 +29,8 @@ from corpusmill.transforms.sources.spec import SourceSpec
 
 _NAME = re.compile(r"((?:.*/)?[^./]+)\.([^/]+)\Z", re.DOTALL)
 _BINARY = frozenset(
-    """jpg jpeg png webp gif bmp tif tiff ppm pgm pbm heic avif svgz mp3 wav flac ogg opus m4a aac mp4 avi mov mkv
-    webm npy npz npz.gz pth pt ten tenbin safetensors pkl pickle pyd bin mp msgpack arrow parquet zip tar gz zst bz2 xz cbor""".split()
+    "jpg jpeg png webp gif bmp tif tiff ppm pgm pbm heic avif svgz mp3 wav flac ogg opus m4a aac mp4 avi mov mkv webm npy npz "
+    "npz.gz pth pt ten tenbin safetensors pkl pickle pyd bin mp msgpack arrow parquet zip tar gz zst bz2 xz cbor".split()
 )
 BINARY = "binary file"
 _BATCH_BYTES = 8 << 20
