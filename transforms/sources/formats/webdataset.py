@@ -1,8 +1,8 @@
 """WebDataset: tar files in which the files of one sample follow each other and have one key: `0001.txt`, `0001.json`, `0001.jpg`.
 
 One row a sample. `__key__` is the key: the name up to the first dot behind the last slash. Each other extension is a column of
-text, and each field of a `json` object a column `json.FIELD` (texts as they are, other values as JSON). Without `columns: {text: ...}`,
-the text is that of `txt`, else of `json.text`. Images, sound and other binary files are left out and counted.
+text. Each field of a `json` object is a column `json.FIELD`: texts as they are, other values as JSON. Without a column for the
+role `text`, that is `txt`, else `json.text`. Images, sound and other binary files are left out and counted.
 """
 
 from __future__ import annotations
