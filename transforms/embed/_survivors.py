@@ -14,7 +14,8 @@ def survivors(n: int, a: np.ndarray, b: np.ndarray, cosine: np.ndarray, chain: b
         n: rows, numbered by rank: 0 survives all others.
         a, b: int64 [m], rows of each pair.
         cosine: float64 [m].
-        chain: whether a row is in the cluster of all that pairs lead to. Otherwise it is dropped for the nearest of the
+        chain: whether a row is in the cluster of all that pairs lead to; the cosine is then that to the survivor if they make a
+            pair, else the greatest of the row's pairs. Otherwise it is dropped for the nearest of the
             survivors that it makes a pair with.
     """
     low, high = np.minimum(a, b), np.maximum(a, b)
@@ -24,11 +25,12 @@ def survivors(n: int, a: np.ndarray, b: np.ndarray, cosine: np.ndarray, chain: b
     if chain:
         join(root, low, high)
         root = roots(root)
+        most = np.full(n, -np.inf)
+        for end in (low, high):
+            np.maximum.at(most, end, cosine)
+        value = np.where(root != np.arange(n), most, np.nan)
         direct = root[high] == low
         value[high[direct]] = cosine[direct]
-        for row, most in zip(high[::-1].tolist(), cosine[::-1].tolist(), strict=True):
-            if np.isnan(value[row]) and root[row] != row:
-                value[row] = most
         return root, value
     begins = np.searchsorted(high, np.arange(n + 1))
     for row in np.unique(high).tolist():
