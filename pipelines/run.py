@@ -1,4 +1,4 @@
-"""A run, from a recipe to a committed snapshot."""
+"""Runs a recipe and commits a snapshot."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from corpusmill.transforms.errors import DamagedWorkError, DatasetError, StoreEr
 from corpusmill.transforms.manifest import Funnel, Input, Manifest, snapshot_numbers
 
 HEALINGS = 3
-"""How often a run that meets damaged work removes what is damaged and goes on; a disk that damages more needs a person."""
+"""How often a run removes damaged work and continues. A disk that damages more needs a person."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stage is: units done of total, of which `reused` were done before this run."""
+    """Progress of a stage: tasks done of total. `reused` tasks were done before this run."""
 
     stage: str
     done: int
@@ -40,7 +40,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class RunResult:
-    """committed: False where nothing was new; snapshot: the newest number; funnel: see
+    """committed: False if nothing was new. snapshot: the newest number. funnel: see
     `corpusmill.pipelines.engine.funnel.build`."""
 
     committed: bool
@@ -63,17 +63,17 @@ def run(
     arrivals: str | None = None,
     as_new: bool = False,
 ) -> RunResult:
-    """Run a recipe and commit the next snapshot of its dataset, or find that nothing is new.
+    """Run a recipe and commit the next snapshot of its dataset, unless nothing is new.
 
-    metrics: a file that gets the history of runs as Prometheus metrics, whatever becomes of the run; arrivals: a dataset whose
-    history says which files came first, so that one that is made anew keeps the documents that the old one kept; as_new: no
-    file came before another, as in a dataset that is made anew, so that small files of all refreshes share shards again.
+    metrics: a file for the history of runs as Prometheus metrics, written even if the run fails. arrivals: a dataset
+    whose history says which files came first, so that a rebuilt dataset keeps the same documents. as_new: ignore
+    arrival history: repack shards and choose duplicates again.
 
     Raises:
         LockedError: another process is writing the dataset.
-        RecipeError: the recipe trains privately, and one of its steps does not keep units apart.
-        ExpectationError: the snapshot would not be what the recipe's `expect` demands; nothing was committed.
-        CorpusmillError: nothing was committed; finished units are kept, and the same command goes on from them.
+        RecipeError: the recipe trains privately, and one of its steps does not keep privacy units apart.
+        ExpectationError: the snapshot would break the recipe's `expect`; nothing was committed.
+        CorpusmillError: nothing was committed; finished tasks are kept, and the same command continues from them.
     """
     base.check_name(runner)
     certify.guard(recipe)
@@ -85,10 +85,10 @@ def run(
         with explained(dataset):
             before: list[Input] | None = [] if as_new else demanded(arrivals) if arrivals else None
             new, manifest, restored = _run(recipe, workers, runner, options, progress, before)
-    except UnfitStoreError:  # nothing is written there, not even that
+    except UnfitStoreError:  # the dataset cannot be written, not even its history
         raise
     except BaseException as error:
-        with contextlib.suppress(DatasetError):  # what went wrong is worth more than that it cannot be noted
+        with contextlib.suppress(DatasetError):  # the run's own error is more important than the failed record
             history.record(dataset, begin, None, False, f"{type(error).__name__}: {error}")
             if metrics:
                 newest = Dataset(dataset).manifest() if snapshot_numbers(dataset) else None
@@ -109,7 +109,7 @@ def _run(
     progress: Callable[[Progress], None] | None,
     before: list[Input] | None,
 ) -> tuple[bool, Manifest, int]:
-    """(whether a snapshot was committed, the newest manifest, how many of its files were lost and are there again)."""
+    """(whether a snapshot was committed, the newest manifest, how many of its missing files were restored)."""
 
     def completed(job: Job) -> Job:
         if not _complete(job):
@@ -133,13 +133,13 @@ def _run(
         for _ in range(HEALINGS):
             try:
                 return once()
-            except DamagedWorkError:  # found by its digest: it is made again from what it was made from
+            except DamagedWorkError:  # its digest showed the damage; it is made again
                 remove_damaged(recipe.dataset)
         return once()
 
 
 def _complete(job: Job) -> bool:
-    """Whether every unit of every stage is done: a run that died before its commit needs no runner."""
+    """Whether every task of every stage is done. A run that died before its commit needs no engine."""
     for number in range(len(job.stages)):
         if job.refresh(number).pending:
             return False
@@ -147,11 +147,11 @@ def _complete(job: Job) -> bool:
 
 
 class _Watch:
-    """Tells a callback how far the running stage is, from what its units have stored."""
+    """Reports the progress of the running stage to a callback, from stored outcomes."""
 
     def __init__(self, job: Job, progress: Callable[[Progress], None] | None) -> None:
         self._job, self._progress = job, progress
-        self._interval = 0.25 if storage.is_local(job.dataset) else 2.0  # each look at a store is a few requests
+        self._interval = 0.25 if storage.is_local(job.dataset) else 2.0  # each check of a store costs requests
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -173,7 +173,7 @@ class _Watch:
         current, waiting, reused, total, label = "", set(), 0, 0, ""
         while True:
             stopping = self._stop.wait(self._interval)
-            with contextlib.suppress(StoreError):  # the run itself will say it, if it lasts
+            with contextlib.suppress(StoreError):  # the run itself reports a lasting error
                 note = store.announced()
                 if note and note["plan"] != current:
                     if current:

@@ -1,17 +1,18 @@
-"""One owner's part of an average of models: from its own run, by itself, to a run that holds what all owners get.
+"""One owner's part in averaging models: it turns the owner's own run into a run with the average of all owners.
 
     party.yaml  model: runs/docs          this owner's run, by `corpusmill train`, private or not
     job.yaml    average: {weights: {north: 3, south: 1, east: 1}}
 
-What is averaged are the parameters that trained: all of them, or the adapters, or the prompt, as each differs from where it
-began; factors of adapters each by itself, as in FedIT (Zhang et al. 2023), so that a product is the product of averages and
-not the average of products. Owners may train on what they like for as long as they like; where they began must be the same to
-the last bit: base, shape, tokenizer, method, classes and seed.
+The average is taken of the changes of the trained parameters: all of them, the adapters, or the prompt. The two factors
+of an adapter are averaged separately, as in FedIT (Zhang et al. 2023), so the result is the product of averages and not
+the average of products. Owners may train on any data for any time. Base, shape, tokenizer, method, classes and seed
+must be equal at all owners to the last bit.
 
-The result, JOB.model, is a run like any other: it can be evaluated, served, exported, and be the base of the next round. Its state
-says who is in it with which weight, and how private each one's run was. What it guarantees to an owner's population is what
-that owner's run did, for it is made of that model and of others that never saw the population (post-processing, Dwork and Roth
-2014, proposition 2.1), if populations are disjoint; an owner whose run was not private has no guarantee, and is named.
+The result, JOB.model, is an ordinary run: it can be evaluated, served, exported, and be the base of the next round. Its
+state names the owners, their weights and the privacy of each run. If populations are disjoint, each population keeps
+the guarantee of its owner's run: the average is made of that model and of models that never saw the population
+(post-processing, Dwork and Roth 2014, proposition 2.1). An owner whose run was not private has no guarantee and is
+named.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ from corpusmill.transforms.errors import DatasetError, RecipeError
 
 
 def part(node: Node) -> dict[str, Any]:
-    """Take part until the average is written: {owners, private, parameters, precision, result}, and `encryption` at the key holder.
+    """Take part until the average is written. Returns {owners, private, parameters, precision, result}, and
+    `encryption` at the key holder.
 
-    Raises ProtocolError where owners differ, are too few, or have yet to come; DatasetError where the run or its base is not
-    what it was.
+    Raises ProtocolError if owners differ, are too few, or are missing; DatasetError if the run or its base has changed.
     """
     job, party = node.job, node.party
     average.settings_of(job)
@@ -63,7 +64,7 @@ def part(node: Node) -> dict[str, Any]:
         raise DatasetError(f"{run}: holds other parameters than its settings say. Name another run.")
     update = np.concatenate([(trained[n].double() - p.detach().double()).flatten().numpy() for n, p in start.items()])
     averaged = average.as_owner(node, update, _same(settings, state, vocabulary, model), stated(state))
-    with held(output):  # which makes the folder: a job that was refused leaves none
+    with held(output):  # this makes the folder, so a refused job leaves none
         _refuse_another_run(node, output)  # it may have been written meanwhile
         result = _write(node, output, run, state, _moved(start, averaged.update), averaged)
     named = {
@@ -87,7 +88,7 @@ def _refuse_another_run(node: Node, output: Path) -> None:
 
 
 def _chosen(node: Node) -> Path:
-    """The checkpoint that this owner began the job with; another may be chosen until something of it was sent.
+    """The checkpoint that this owner began the job with. It may change until something of it was sent.
 
     Raises DatasetError where it has changed since, or another is named.
     """
@@ -151,7 +152,7 @@ def stated(state: dict[str, Any]) -> Statement:
 
 
 def _moved(start: dict[str, nn.Parameter], update: np.ndarray) -> dict[str, Tensor]:
-    """Where the parameters began, moved by the average."""
+    """The initial parameters plus the average of the changes."""
     parts = torch.from_numpy(update).split([p.numel() for p in start.values()])
     return {
         name: (p.detach().double() + part.view(p.shape)).to(p.dtype).contiguous()
@@ -162,7 +163,7 @@ def _moved(start: dict[str, nn.Parameter], update: np.ndarray) -> dict[str, Tens
 def _write(
     node: Node, output: Path, run: Path, state: dict[str, Any], tensors: dict[str, Tensor], averaged: Averaged
 ) -> Path:
-    """The checkpoint of the average: that of this owner's run with other parameters, and what it is made of."""
+    """The checkpoint of the average: this owner's checkpoint with new parameters and a record of the owners."""
     job, agreed = node.job, average.settings_of(node.job)
     owners = []
     for owner, s in averaged.owners.items():
@@ -190,8 +191,8 @@ def _write(
 
 
 def guaranteed(me: str, job: str, state: dict[str, Any], averaged: Averaged) -> Guarantee | None:
-    """What an average guarantees: to the own population what the own run does, to others what their owners state; None where
-    no run was private. state: of the own run."""
+    """The guarantees of an average: those of the own run for the own population, and those that other owners state for
+    theirs; None if no run was private. state: of the own run."""
     of_others = [
         Guarantee(
             population=f"the owner {owner}'s",

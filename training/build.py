@@ -1,4 +1,4 @@
-"""From settings to a model and its objective, and from a checkpoint back to a model."""
+"""Builds data, model and objective from settings, and a model from a checkpoint."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes:
     """Packed shards or documents; the tokenizer is checked against the shards'."""
     objective = objective_class(settings.objective.name)
     if is_documents(path):
-        # a row of several documents would be of several units: private training takes them as they are
+        # private training takes documents as they are: a row of several documents could belong to several privacy units
         if not objective.documents and (settings.privacy is None or objective.taught):
             raise RecipeError(
                 f"{path}: {settings.objective.name} trains on a folder of packed shards; run `pack` on these documents."
             )
         return Documents(path, settings, vocabulary, classes)
-    # the number is of the snapshot trained on: what a model is measured on has numbers of its own
+    # the snapshot number belongs to the training data; validation data has its own numbers
     snapshot = settings.data.snapshot if path == settings.data.train else None
     shards = Shards(path, snapshot, settings.data.domain)
     if not objective.shards:
@@ -121,7 +121,8 @@ def objective_of(settings: TrainSettings, vocabulary: Vocabulary) -> Objective:
 
 
 def resolve(settings: TrainSettings, vocabulary: Vocabulary, length: int) -> TrainSettings:
-    """The settings with the model's shape complete: from the base where there is one, else from tokenizer and data."""
+    """The settings with the complete shape of the model: from the base if there is one, else from tokenizer and
+    data."""
     base = settings.tune.base
     if base and base.startswith("hf:"):
         return settings.model_copy(update={"model": huggingface.shape(base[3:], settings.objective.name)})
@@ -142,9 +143,9 @@ def resolve(settings: TrainSettings, vocabulary: Vocabulary, length: int) -> Tra
 
 
 def build(settings: TrainSettings, classes: list[str], start: bool = True) -> nn.Module:
-    """The model of resolved settings, with the base's weights; its parameters that require gradients are what trains.
+    """The model of resolved settings, with the base's weights. Parameters that require gradients are trained.
 
-    start: False where a checkpoint overwrites all weights, so that a full fine-tune no longer needs its base.
+    start: False if a checkpoint will overwrite all weights. A full fine-tune then needs no base.
     """
     tune = settings.tune
     model: Any
@@ -186,7 +187,7 @@ def freeze(model: nn.Module, names: Sequence[str]) -> None:
 
 
 def base_of(path: str, settings: TrainSettings) -> Transformer:
-    """The Transformer of a run, its adapters merged; a classifier's has no output layer left and is refused."""
+    """The Transformer of a run with merged adapters. Classifiers are refused, because they have no output layer."""
     loaded = load(path)
     model = lora.merge(loaded.model)
     if not isinstance(model, Transformer):
@@ -199,7 +200,7 @@ def base_of(path: str, settings: TrainSettings) -> Transformer:
 
 
 def trainable(model: nn.Module) -> dict[str, nn.Parameter]:
-    """The parameters that train, by name; shared ones once."""
+    """The trained parameters by name; shared ones appear once."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
 
 

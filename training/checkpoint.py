@@ -7,8 +7,8 @@
                                 SHA-256 of the other files, and of itself
         tokenizer.json          so that the folder serves on its own
 
-A folder is written beside its place under another name, flushed to disk, and renamed: a crash leaves the last one intact. What is
-read from it is compared with its checksum first: a flipped bit in weights or optimizer state would otherwise train on unseen.
+A folder is written under a temporary name, flushed to disk, and renamed, so a crash leaves the previous one intact.
+Everything that is read is compared with its checksum first; otherwise training would continue on a flipped bit.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def newest(output: str | Path) -> Path | None:
 
 
 def to_resume(output: str | Path, resume: bool) -> Path | None:
-    """`newest`, which a run that may not resume refuses."""
+    """As `newest`; an error if the run must not resume."""
     last = newest(output)
     if last is not None and not resume:
         raise RecipeError(f"{output}: already holds {last.name}. Set resume: true, or train into another folder.")
@@ -49,7 +49,7 @@ def to_resume(output: str | Path, resume: bool) -> Path | None:
 
 
 def find(path: str | Path) -> Path:
-    """The checkpoint that `path` means: itself, or the newest of a run's folder.
+    """The checkpoint at `path`: itself, or the newest of a run's folder.
 
     Raises DatasetError where there is none.
     """
@@ -140,7 +140,7 @@ def _todo(folder: Path) -> str:
 def verify(folder: Path, name: str) -> None:
     """Compare a file of a checkpoint with its checksum in state.json. Folders and checkpoints without checksums pass.
 
-    Raises BadFileError for a file that is not what was written.
+    Raises BadFileError if the file has changed.
     """
     if not (folder / "state.json").exists():  # an exported folder
         return

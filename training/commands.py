@@ -30,7 +30,7 @@ def _need_torch() -> None:
 def train(
     settings: str | Path | TrainSettings, overrides: Iterable[str] = (), certification: Certification | None = None
 ) -> dict[str, Any]:
-    """Train as a train.yaml (or settings) says; goes on where the last checkpoint stands. See `corpusmill.training.loop.train`.
+    """Train with a train.yaml (or settings), from the newest checkpoint. See `corpusmill.training.loop.train`.
 
     certification: of the data, for a private run on a dataset: `corpusmill.pipelines.recipe.certify.of_training(settings)`.
     """
@@ -99,7 +99,7 @@ def generate(
     top_p: float = 0.95,
     seed: int = 1,
 ) -> list[str]:
-    """A continuation of each prompt. The same prompt and seed give the same text, whatever else is asked."""
+    """A continuation of each prompt. The same prompt and seed give the same text, independent of other prompts."""
     _need_torch()
     from corpusmill.training import build
 
@@ -107,7 +107,7 @@ def generate(
 
 
 def continues(path: str | Path) -> bool:
-    """Whether the text of a run's model goes on where the prompt ends; an encoder-decoder writes another text."""
+    """Whether a run's model continues the prompt. An encoder-decoder writes a separate text."""
     from corpusmill.training.checkpoint import find, read_state
 
     return str(read_state(find(path))["train"]["model"]["kind"]) != "encoder-decoder"
@@ -181,7 +181,7 @@ def chat(
 
 
 class _Same(dict[str, str]):
-    """Every field of a template is the line itself, but `input`, which a line has not."""
+    """Every field of a template is the line itself, except `input`, which is empty."""
 
     def __init__(self, line: str) -> None:
         super().__init__(input="")
@@ -194,8 +194,8 @@ class _Same(dict[str, str]):
 def export(path: str | Path, folder: str | Path, adapters: bool = False) -> Path:
     """Write a run's model for others to load: a decoder of ours as a Llama checkpoint, a tuned Hugging Face model as it came.
 
-    adapters: write LoRA's adapters alone, as `peft` reads them. Otherwise they are merged first. What the run knows of private
-    text goes along, in provenance.json: see `corpusmill.training.provenance`.
+    adapters: write LoRA's adapters alone, as `peft` reads them. Otherwise they are merged first. provenance.json says
+    which private text is behind the model: see `corpusmill.training.provenance`.
     """
     _need_torch()
     from corpusmill.training import build, provenance

@@ -1,4 +1,4 @@
-"""Rows for training: random access into memory-mapped Arrow shards, and batches as a pure function of the step.
+"""Rows for training: random access to memory-mapped Arrow shards, and batches as a pure function of the step.
 
 A shard is an uncompressed Arrow IPC file with a column `input_ids`, and optionally `segment_ids` (0 is padding, documents
 count from 1), `position_ids`, `labels`, `loss_mask`, `target_ids` and its kin, and `source`; lists of a fixed size or not.
@@ -31,7 +31,7 @@ FILL = {"labels": -100}
 
 
 class Rows(Protocol):
-    """Rows that can be asked for by number; what `Shards`, `Arrays` and `finetune.documents.Documents` are."""
+    """Protocol of rows with random access; `Shards`, `Arrays` and `finetune.documents.Documents` implement it."""
 
     digest: str
     sources: list[str]
@@ -45,7 +45,7 @@ class Rows(Protocol):
 
 
 class _Column:
-    """One list column of one record batch: the numpy views of its values and, where lists differ in size, its offsets."""
+    """One list column of one record batch: numpy views of its values and, for lists of varying size, of its offsets."""
 
     def __init__(self, array: pa.Array) -> None:
         self.width = array.type.list_size if pa.types.is_fixed_size_list(array.type) else 0
@@ -61,9 +61,9 @@ class _Column:
 
 
 class Shards:
-    """The rows of a folder of packed shards, in the order of its manifest (or of file names where it has none).
+    """The rows of a folder of packed shards, in the order of its manifest, or of file names if it has none.
 
-    domain: the column that says where a row is from (what `pack` was told to keep `separate`).
+    domain: the column of a row's domain (the `separate` column of `pack`).
     """
 
     def __init__(self, path: str | Path, snapshot: int | None = None, domain: str = "source") -> None:
@@ -111,7 +111,7 @@ class Shards:
 
 
 class Arrays:
-    """Rows at hand: columns int64 [rows, T] by name, and optionally the name of each row's source."""
+    """Rows in memory: columns int64 [rows, T] by name, and optionally the source of each row."""
 
     def __init__(self, columns: Batch, sources: list[str] | None = None) -> None:
         self.columns = {name: np.asarray(column, np.int64) for name, column in columns.items()}
@@ -142,7 +142,7 @@ def pad(rows: list[np.ndarray], fill: int = 0, multiple: int = 1) -> np.ndarray:
 
 
 def _sources(batch: pa.RecordBatch, domain: str, otherwise: str | None) -> pa.Array:
-    """The source of each row: its column, else its file's in the manifest, else null."""
+    """The source of each row: from its column, from its file's entry in the manifest, or null."""
     if domain in batch.schema.names:
         column = batch.column(domain)
         if pa.types.is_dictionary(column.type):
@@ -161,7 +161,7 @@ def _teacher_temperature(manifest: dict[str, Any]) -> float | None:
 
 
 def _ends(file: Path) -> bytes:
-    """Digest of a file's first and last 64 KiB: what tells two snapshots apart that have no manifest."""
+    """Digest of a file's first and last 64 KiB, which identifies data without a manifest."""
     with file.open("rb") as f:
         head = f.read(65536)
         f.seek(max(0, file.stat().st_size - 65536))
@@ -169,7 +169,7 @@ def _ends(file: Path) -> bytes:
 
 
 def _open(file: Path) -> Any:
-    """A reader of the mapped file, or one clear error."""
+    """A reader of the memory-mapped file."""
     try:
         reader = pa.ipc.open_file(pa.memory_map(str(file)))
     except FileNotFoundError:
@@ -239,7 +239,7 @@ class Loader:
         self.key = order._key("draws")
 
     def state(self, step: int) -> dict[str, int]:
-        """All that a checkpoint needs to know: {epoch, step}."""
+        """The position for a checkpoint: {epoch, step}."""
         return {"epoch": int(self.order.rows(np.array([step * self.total]))[1][0]), "step": step}
 
     def positions(self, step: int) -> np.ndarray:

@@ -1,15 +1,15 @@
-"""Distillation: what a teacher says of each next token, kept beside the rows, and the losses that learn from it.
+"""Distillation: a teacher's distribution over each next token, stored beside the rows, and losses that learn from it.
 
     kind      kept for each token                                       loss of the student q against the teacher p
     sampled   `draws` token ids drawn from p (Anshumann et al. 2025)    -1/n sum_j log q(x_j), in expectation -sum_v p_v log q_v
     top-k     the k likeliest ids and log p of each                     sum_k p_k log(p_k / q_k) + p_tail log(p_tail / q_tail)
     full      log p of every id, float16                                sum_v p_v log(p_v / q_v)
 
-The tail of top-k is one event with what is left of the probability, 1 - sum_k p_k: renormalised top-k, which teaches that
-nothing else can follow, was worse than no teacher at all and does not exist here. p and q are taken at temperature T (Hinton et
-al. 2015), and the loss is T^2 times the above, so that gradients keep their size; with `hard` h the student's loss is
-h * cross-entropy on the text + (1 - h) * that, and, where it is switched on, + `hidden` * the loss of
-`corpusmill.training.hidden_states`.
+The tail of top-k is one event with the remaining probability, 1 - sum_k p_k. Renormalised top-k teaches that nothing
+else can follow; it was worse than no teacher and is not offered. p and q are taken at temperature T (Hinton et al.
+2015). The loss is T^2 times the above, so that gradients keep their size. With `hard` h, the student's loss is h *
+cross-entropy on the text + (1 - h) * that. If it is switched on, `hidden` * the loss of
+`corpusmill.training.hidden_states` is added.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class TeacherRows:
     [n, T, K], `teacher_logp` float32 [n, T, K].
 
     Raises:
-        DatasetError: they were made of other data, with another tokenizer, or a row's token count differs.
+        DatasetError: the teacher's rows were made of other data or with another tokenizer, or a row's token count
+        differs.
     """
 
     def __init__(self, data: Rows, folder: str | Path, tokenizer_digest: str = "") -> None:
@@ -71,7 +72,7 @@ class TeacherRows:
             )
         self.sources, self.source_of = data.sources, data.source_of
         self.length = getattr(data, "length", 0)
-        # what is known of the teacher is told beside, and changes no row
+        # provenance of the teacher changes no row
         description = json.dumps({k: v for k, v in self.about.items() if k != "provenance"}, sort_keys=True)
         self.digest = hashlib.sha256(f"{data.digest}\0{description}".encode()).hexdigest()
         self._parts: list[dict[str, np.ndarray]] = []
@@ -141,7 +142,8 @@ def check_temperature(path: Path, recorded: float | None, student: float) -> Non
 
 
 class OwnTeacherRows:
-    """Rows of shards that hold the teacher's columns themselves (the step `distill`); implements `corpusmill.training.data.Rows`.
+    """Rows of shards that contain the teacher's columns (the step `distill`); implements
+    `corpusmill.training.data.Rows`.
 
     Raises:
         DatasetError: the shards hold no such columns.
@@ -250,7 +252,7 @@ def teacher_losses(logits: Tensor, teacher: dict[str, Tensor], temperature: floa
 
 
 def teacher_size(batch: Batch) -> int:
-    """How many ids a student needs for what the teacher says in a batch; 0 where it says nothing."""
+    """How many ids a student needs for the teacher's columns of a batch; 0 without them."""
     ids = [int(batch[name].max(initial=-1)) + 1 for name in ("teacher_draws", "teacher_ids") if name in batch]
     full_size = batch["teacher_logp"].shape[-1] if "teacher_logp" in batch and not ids else 0
     return max([full_size, *ids])

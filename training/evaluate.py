@@ -1,6 +1,6 @@
-"""How good a model is on rows it was not trained on: loss, accuracy, and bits per byte, in all and per domain.
+"""Measures a model on rows that it was not trained on: loss, accuracy and bits per byte, in total and by domain.
 
-Bits per byte = sum of losses / (ln 2 * UTF-8 bytes of the target tokens): models with different tokenizers compare.
+Bits per byte = sum of losses / (ln 2 * UTF-8 bytes of the target tokens). It compares models with different tokenizers.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _of_classes(confusion: np.ndarray, names: list[str]) -> dict[str, Any]:
 
 
 def _padded(batches: Any, passes: int, data: Rows, objective: Objective) -> Any:
-    """The batches, then batches of row 0 that count for nothing, until there are `passes`."""
+    """The batches, followed by batches of row 0 that do not count, until there are `passes`."""
     done = 0
     for item in batches:
         done += 1

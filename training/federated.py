@@ -1,11 +1,12 @@
-"""One owner's part of a joint private fine-tuning: its own train.yaml and ledger, and what all owners agreed on in the job.
+"""One owner's part in a joint private fine-tuning: its own train.yaml and ledger, and the job that all owners agreed
+on.
 
     party.yaml  train: train.yaml         model, base, objective, optimizer, data and output of this owner
                 ledger: out/docs          reserves the whole run before data is read
     job.yaml    finetune: {steps: 200, units: 30000, rows: 300, sigma: 1.1, clip: 1.0, classes: [...]}
 
-Steps, rows and noise are the job's; all else that shapes the model must be equal at all owners, which is checked. The
-run is that of `training/private.py`: checkpoints, resuming and metrics are the same.
+Steps, rows and noise come from the job. Everything else that shapes the model must be equal at all owners, and is
+checked. The run is that of `training/private.py`, with the same checkpoints, resuming and metrics.
 """
 
 from __future__ import annotations
@@ -30,9 +31,10 @@ from corpusmill.transforms.storage import write_atomic
 
 
 def part(node: Node, certify: Callable[[TrainSettings], Certification | None] | None = None) -> dict[str, Any]:
-    """Take part until the last step: {step, checkpoint, epsilon, delta, sigma}, and `validation` where there is public data.
+    """Take part until the last step. Returns {step, checkpoint, epsilon, delta, sigma}, and `validation` if there is
+    public data.
 
-    certify: gives the certification of this owner's data, which is asked for where it lies in a dataset.
+    certify: returns the certification of this owner's data; called if the data is a dataset.
     Raises BudgetError where this owner's ledger has too little left, ProtocolError where owners differ or too few are left.
     """
     job, party, agreed = node.job, node.party, node.job.finetune
@@ -69,7 +71,7 @@ def part(node: Node, certify: Callable[[TrainSettings], Certification | None] | 
 
 
 def _belongs(output: Path, session: str) -> None:
-    """A folder of checkpoints belongs to one job: its secret must not draw the same noise for another."""
+    """Refuse checkpoints of another job, because its secret must not draw the same noise twice."""
     path = output / "job.json"
     if path.exists():
         if json.loads(path.read_text(encoding="utf-8"))["session"] != session:

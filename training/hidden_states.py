@@ -1,11 +1,11 @@
-"""Hidden-state matching: a student's states are to be as alike among the tokens of a document as its teacher's.
+"""Hidden-state matching: the student learns the teacher's similarities between the tokens of a document.
 
     c(t, s) = cosine of the last hidden states of tokens t and s, before the output layer
     loss of token t = mean over the tokens s of its document of (c_student(t, s) - c_teacher(t, s))^2
 
-Similarities have no width, so student and teacher may differ in theirs and no layer between them has to be learnt and kept
-(Tung and Mori 2019, there between the examples of a batch; Park et al. 2019). The teacher runs beside the student, without
-gradients: its states are too big to be stored (D floats a token).
+Similarities do not depend on the width of the states, so student and teacher may differ in width and need no projection
+layer (Tung and Mori 2019, between the examples of a batch; Park et al. 2019). The teacher runs beside the student,
+without gradients, because its states are too large to store (D floats per token).
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Teacher:
-    """A run or checkpoint, loaded when it is first asked, that gives its last hidden states.
+    """A run or checkpoint that returns its last hidden states. It is loaded on first use.
 
     Raises:
-        DatasetError: there is none, or it reads another tokenizer than `tokenizer` (a digest).
-        RecipeError: it is no decoder.
+        DatasetError: there is no such run, or its tokenizer is not `tokenizer` (a digest).
+        RecipeError: it is not a decoder.
     """
 
     def __init__(self, path: str, tokenizer: str = "") -> None:
@@ -46,7 +46,7 @@ class Teacher:
         return loaded.model.requires_grad_(False)
 
     def states(self, inputs: dict[str, Tensor]) -> Tensor:
-        """Its states for these inputs, on their device: [B, T, D]."""
+        """The states for these inputs, on their device: [B, T, D]."""
         import torch
 
         if self.model is None:

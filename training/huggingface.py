@@ -44,7 +44,7 @@ class Adapter(nn.Module):
 
     @property
     def causal(self) -> bool:
-        """Whether each token is told from those before it."""
+        """Whether each token is predicted from earlier tokens."""
         return "CausalLM" in type(self.model).__name__ or "LMHead" in type(self.model).__name__
 
     @property
@@ -68,7 +68,7 @@ class Adapter(nn.Module):
                 "document a row."
             )
         fill = getattr(self.model.config, "pad_token_id", None)
-        if fill is not None and segment_ids is not None:  # a causal classifier finds a row's end by it
+        if fill is not None and segment_ids is not None:  # a causal classifier finds the end of a row by the padding id
             input_ids = input_ids.masked_fill(segment_ids == 0, fill)
         values: dict[str, Any] = {"input_ids": input_ids}
         if segment_ids is not None and several:
@@ -152,7 +152,7 @@ def _name(task: str) -> str:
 
 
 def shape(path: str, task: str) -> ModelSettings:
-    """What our settings must know of a Hugging Face folder: the kind of model and the size of its vocabulary."""
+    """The kind of model and the size of the vocabulary of a Hugging Face folder."""
     kind = _KINDS[_name(task)]
     with _loading(path, task):
         config = _transformers().AutoConfig.from_pretrained(path)
@@ -170,7 +170,7 @@ def kind_of(path: str, task: str) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def _loading(path: str, task: str) -> Iterator[None]:
-    """Any failure to read a folder as one error. A name that is no folder is refused before a hub is asked for it."""
+    """Turns any failure to read a folder into one error. A missing folder is refused before a hub is asked for it."""
     if not Path(path).is_dir():
         raise DatasetError(f"hf:{path}: there is no such folder. Give one with config.json and *.safetensors.")
     try:
@@ -209,6 +209,7 @@ def load(path: str, task: str, classes: int = 0, seed: int = 0) -> Adapter:
 
 @torch.no_grad()
 def _tells_from_the_past(model: nn.Module) -> bool:
-    """Whether a token's logits stay when the one behind it changes; `transformers` loads encoders as causal models, too."""
+    """Whether a token's logits are independent of the next token. `transformers` also loads encoders as causal
+    models."""
     first = model.eval()(input_ids=torch.tensor([[0, 1], [0, 2]])).logits[:, 0]
     return torch.allclose(first[0], first[1], rtol=1e-4, atol=1e-5)

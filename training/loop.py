@@ -1,7 +1,7 @@
 """The training loop, from settings to the last checkpoint, in one function that reads from top to bottom.
 
-A step: batches of rows, forward and backward on each, one division by the number of targets over all processes, one clip,
-one update. Everything random is a function of (seed, step), so a run that was stopped anywhere goes on bit for bit.
+A step runs forward and backward on each micro-batch, divides once by the number of targets over all processes, clips
+once and updates once. All randomness is a function of (seed, step), so a stopped run continues bit for bit.
 """
 
 from __future__ import annotations
@@ -39,15 +39,15 @@ from corpusmill.transforms.hashing import hash_text
 def train(
     settings: TrainSettings, stop_at: int | None = None, data: Rows | None = None, validation: Rows | None = None
 ) -> dict[str, Any]:
-    """Train to `settings.steps` (or pause after `stop_at` steps); the result says what came of it.
+    """Train to `settings.steps`, or pause after `stop_at` steps.
 
-    data, validation: rows at hand (`corpusmill.training.data.Arrays`) instead of those that the settings name.
+    data, validation: rows in memory (`corpusmill.training.data.Arrays`) instead of those that the settings name.
 
     Under torchrun every process calls it. Returns {step, loss (of the last step), checkpoint, stopped,
     best_step, parameters}, and the last evaluation as `validation`.
 
     Raises:
-        RecipeError: the settings, the data and the base do not fit together.
+        RecipeError: the settings, the data and the base are inconsistent.
         DatasetError: there are no rows, or the newest checkpoint is of other data or damaged.
         LockedError: another process trains into the same folder.
         TrainingError: the loss is not finite, or the checkpoint could not be written.
@@ -129,11 +129,11 @@ def _train(
     steps = settings.steps if stop_at is None else min(stop_at, settings.steps)
     result: dict[str, Any] = {"step": state["step"], "checkpoint": str(last) if last else None, "stopped": None}
     result["notes"] = notes
-    if settings.stopped_early(state):  # and stays so, however often it is asked to go on
+    if settings.stopped_early(state):  # and stays complete in later calls
         steps, result["stopped"] = state["step"], _early(state)
 
     def save() -> None:
-        """All processes gather, the first one writes; all of them fail if it does."""
+        """All processes gather and the first one writes. If it fails, all fail."""
         tensors, means = gathered(parameters, optimizer, parallel.rank == 0)
         error: Exception | None = None
         if parallel.rank == 0:
@@ -178,7 +178,7 @@ def _train(
             for group in optimizer.param_groups:
                 group["lr"] = settings.optimizer.lr * share
 
-            # one divisor for all processes and micro-batches: a token weighs the same wherever it falls
+            # one divisor for all processes and micro-batches, so every token has the same weight
             counts = float(sum((batch["labels"] != IGNORE).sum() for batch in batches))
             targets, stop = parallel.sum(counts, float(asked.is_set()))
             total = torch.zeros((), device=parallel.device)
@@ -188,7 +188,8 @@ def _train(
                 with parallel.accumulate(model, last=i == len(batches) - 1):
                     with parallel.autocast():
                         losses, _ = objective.loss(model, parallel.put(batch))
-                    # processes' gradients are averaged, hence their number; a step without targets has none
+                    # gradients are averaged over processes, so multiply by their number; a step without targets has no
+                    # gradient
                     (losses * (parallel.world / max(targets, 1.0))).backward()
                 total += losses.detach()
             norm = nn.utils.clip_grad_norm_(parameters.values(), settings.optimizer.max_norm or math.inf)
@@ -247,7 +248,7 @@ def _early(state: dict[str, Any]) -> str:
 
 
 def _order(data: Rows, settings: TrainSettings) -> Order:
-    """The order of rows: all alike, or the asked shares of the sources."""
+    """The order of rows: uniform, or by the given shares of the sources."""
     weights = settings.data.weights
     if not weights:
         return Order([np.arange(len(data))], None, settings.seed)
@@ -272,7 +273,7 @@ def _optimizer(parameters: dict[str, nn.Parameter], settings: TrainSettings, par
 def gathered(
     parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, keep: bool = True
 ) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """(what trains, AdamW's two means of it), whole and on the CPU. Every process of a sharded model must call it.
+    """(trained parameters, AdamW's two means), unsharded and on the CPU. Every process of a sharded model must call it.
 
     One tensor is gathered at a time. keep: whether this process writes them; the others drop each at once and get nothing.
     """

@@ -1,4 +1,4 @@
-"""What a run reports: metrics.jsonl, a progress bar on a terminal, and TensorBoard files where it is installed."""
+"""Reports of a run: metrics.jsonl, a progress bar on a terminal, and TensorBoard files if it is installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from corpusmill.training.settings import TrainSettings
 
 
 class Metrics:
-    """Writes only on the first process. A resumed run drops the lines behind its checkpoint and goes on."""
+    """Writes only on the first process. A resumed run removes lines after its checkpoint."""
 
     def __init__(self, settings: TrainSettings, start: int, steps: int, active: bool) -> None:
         self.active, self.steps = active, steps

@@ -1,4 +1,4 @@
-"""Every training objective by name: the one place that `objective.name` is looked up in. Imports no torch.
+"""The table of training objectives for `objective.name`. Imports no torch.
 
 To add an objective, write a class derived from `corpusmill.training.objectives.Objective` and add one line here. The class says
 by its ClassVars which models and which rows it trains on, and by `of` how it is made from the settings.

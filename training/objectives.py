@@ -1,7 +1,7 @@
 """What a model learns: from rows of token ids to inputs and labels (numpy), and from logits to losses (torch).
 
-Every objective returns (sum of losses, number of targets), never a mean: the loop divides once, by the count over all
-processes and accumulated micro-batches, so that a token weighs the same wherever it falls.
+Every objective returns (sum of losses, number of targets), never a mean. The loop divides once, by the count over all
+processes and micro-batches, so every token has the same weight.
 
 Labels are aligned with the logits they are compared with; -100 is no target. Columns of a batch:
     input_ids, segment_ids, position_ids               int64 [B, T]
@@ -31,7 +31,7 @@ NO_TARGETS = "no token is a target of the objective {}: each document is too sho
 
 
 class Objective(abc.ABC):
-    """One way to make (inputs, labels) of rows; the loss is cross-entropy on the labels for all of them."""
+    """Makes inputs and labels from rows. The loss is cross-entropy on the labels."""
 
     kinds: ClassVar[tuple[str, ...]]
     """Kinds of model that it trains."""
@@ -78,7 +78,7 @@ class Objective(abc.ABC):
 
 
 def row_losses(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """(sum of losses, number of targets) of each row, [B] each: what private training divides within a row."""
+    """(sum of losses, number of targets) of each row, [B] each. Private training divides within a row."""
     rows = len(labels)
     return label_losses(logits, labels).reshape(rows, -1).sum(1), (labels != IGNORE).reshape(rows, -1).sum(1)
 
@@ -92,9 +92,9 @@ def label_losses(logits: Tensor, labels: Tensor) -> Tensor:
 
 
 def drop_plain(batch: Batch) -> Batch:
-    """The batch without `segment_ids` where every row is one whole document: attention needs no mask then.
+    """The batch without `segment_ids` if every row is one whole document, because attention then needs no mask.
 
-    Positions that count 0, 1, 2, ... are what the model assumes, so they go with them.
+    Positions 0, 1, 2, ... are the model's default, so they are removed, too.
     """
     segments = batch.get("segment_ids")
     if segments is not None and (segments == 1).all():
@@ -236,7 +236,8 @@ class Documents:
 
 
 class Seq2Seq(Objective):
-    """An encoder reads `input_ids`, a decoder writes `target_ids`. Loss -sum_u log p(y_u | y_<u, x) within documents.
+    """The encoder reads `input_ids` and the decoder writes `target_ids`. Loss -sum_u log p(y_u | y_<u, x) within
+    documents.
 
     The decoder reads the targets moved one to the right, with the start token before each document's first: the end token, or
     the one that a Hugging Face model names.

@@ -1,4 +1,4 @@
-"""One run at a time writes an output folder: two at once would delete each other's checkpoints and lose metrics."""
+"""Lets one run at a time write an output folder. Two would delete each other's checkpoints and lose metrics."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ NAME = ".lock"
 
 @contextlib.contextmanager
 def held(output: str | Path, rank: int = 0) -> Iterator[None]:
-    """Hold the lock of an output folder, which is made where there is none. Only the first process of a run takes it.
+    """Hold the lock of an output folder, which is made if missing. Only the first process of a run takes the lock.
 
-    The operating system frees the lock when its holder dies. Raises LockedError, naming the holder, where another run has it.
+    The operating system releases the lock when its holder dies. Raises LockedError with the holder's name if another
+    run has it.
     """
     if rank:
         yield

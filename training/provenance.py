@@ -1,8 +1,8 @@
-"""What is known of the private text behind a model: its guarantees, what it learned without one, and what nobody can tell.
+"""Records the private text behind a model: its guarantees, text learned without one, and unknown origins.
 
-A run's state says it, with the base it started from, the teachers it listened to and the data set it read. The shards of a
-teacher's pass and an exported folder have neither; they carry what was known when they were written (`provenance.json`, or a
-field of `teacher.json`). That of a folder is bound to its weights. Importing this module imports no torch.
+A run's state names its base, its teachers and its dataset. Shards of a teacher's pass and exported folders have no
+state; they carry the record from when they were written (`provenance.json`, or a field of `teacher.json`). The record
+of a folder is bound to its weights. Importing this module does not import torch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FOLDERS = ("hf", "hf-classifier")
 
 
 class Provenance(BaseModel):
-    """What is known of the private text behind a model."""
+    """The private text behind a model."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -39,7 +39,7 @@ class Provenance(BaseModel):
     unknown: list[str] = Field(default=[], description="models whose data nobody can tell, taken for public")
 
     def add(self, other: Provenance) -> None:
-        """Take in what is known of another model that this one was made of."""
+        """Add the record of another model that this one was made of."""
         for mine, more in zip(self._lists(), other._lists(), strict=True):
             mine += [x for x in more if x not in mine]
 
@@ -55,7 +55,7 @@ class Note(Provenance):
 
 
 def of(spec: str) -> Provenance:
-    """What is known of a run, a checkpoint, an exported folder (`hf:FOLDER`), or the shards of a teacher's pass."""
+    """The record of a run, a checkpoint, an exported folder (`hf:FOLDER`), or the shards of a teacher's pass."""
     import corpusmill.training.serving.openers  # noqa: F401
 
     if len(members := members_of(spec)) > 1:
@@ -76,7 +76,7 @@ def of(spec: str) -> Provenance:
 
 
 def of_folder(folder: Path) -> Provenance:
-    """What an exported folder says. A note that is damaged, or about other weights, is no word for anything."""
+    """The record of an exported folder. A record that is damaged or belongs to other weights counts as unknown."""
     try:
         note = Note.model_validate_json((folder / FILE).read_bytes())
     except (OSError, ValidationError) as error:
@@ -87,7 +87,7 @@ def of_folder(folder: Path) -> Provenance:
 
 
 def of_settings(train: dict[str, Any]) -> Provenance:
-    """What a run that is not private takes over: from the models that it names, and the data set that it reads."""
+    """The record of a run without a privacy section: from the models that it names and the dataset that it reads."""
     provenance = Provenance()
     for section, name in MODELS:
         if spec := train.get(section, {}).get(name):
@@ -97,7 +97,7 @@ def of_settings(train: dict[str, Any]) -> Provenance:
 
 
 def write(folder: Path, state: dict[str, Any], provenance: Provenance) -> None:
-    """Note what is known of the run of `state` beside its exported weights."""
+    """Write the record of the run of `state` beside its exported weights."""
     data = state["train"]["data"]
     digest = state.get("digests", {}).get("data")
     about = {"name": Path(data["train"]).name, "snapshot": data.get("snapshot"), "digest": digest}
@@ -126,7 +126,7 @@ def _of_run(spec: str, state: dict[str, Any]) -> Provenance:
 
 
 def _of_pass(folder: Path) -> Provenance:
-    """What the shards of a teacher's pass say of the teacher."""
+    """The teacher's record in the shards of a teacher's pass."""
     try:
         recorded = json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("provenance")
         return Provenance.model_validate(recorded) if recorded else Provenance(unknown=[f"that wrote {folder}"])
@@ -135,7 +135,7 @@ def _of_pass(folder: Path) -> Provenance:
 
 
 def _of_data(path: str, snapshot: int | None) -> Provenance:
-    """What a data set's manifest owes to private text; files that lie in none tell nothing."""
+    """The private text in a dataset's manifest; files outside of a dataset have no record."""
     home = dataset_of(path)
     if home is None:
         return Provenance()

@@ -1,4 +1,4 @@
-"""What training needs to know of a tokenizer: its size, digest, special ids, and the bytes behind each token."""
+"""Facts about a tokenizer for training: size, digest, special ids, and the bytes of each token."""
 
 from __future__ import annotations
 

@@ -19,12 +19,13 @@ import os
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self, TypeVar, cast
 
 import numpy as np
 import pyarrow as pa
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.versions import file_digest, library_version
 
@@ -40,7 +41,26 @@ Data = TypeVar("Data")
 """Data in memory that a step is called with."""
 
 
-class Transform(BaseModel, abc.ABC):
+if TYPE_CHECKING:
+    from pydantic._internal._model_construction import ModelMetaclass
+else:
+    ModelMetaclass = type(BaseModel)
+
+
+class _StepClass(ModelMetaclass):
+    """Makes constructors of steps in Python report mistakes in the words that a recipe gets."""
+
+    def __call__(self, *args: Any, **fields: Any) -> Any:
+        try:
+            return super().__call__(*args, **fields)
+        except ValidationError as error:
+            from corpusmill.transforms.settings.explain import in_words
+
+            step = cast("type[Transform]", self)
+            raise RecipeError("\n".join(in_words(error, step, f"the step `{step.name}`", fields))) from None
+
+
+class Transform(BaseModel, abc.ABC, metaclass=_StepClass):
     """Base of every transform. Subclasses set `name` (the recipe's key, which is their module's file name with hyphens for
     underscores), `version` (raised by every change of results) and `stability`."""
 

@@ -1,4 +1,4 @@
-"""How a record batch goes from worker to worker: as Arrow IPC. (A pickled slice of a batch takes the whole batch along.)"""
+"""Sends record batches between workers as Arrow IPC. (A pickled slice of a batch contains the whole batch.)"""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RecordBatchCoder(beam.coders.Coder):
         return False
 
     def to_type_hint(self) -> type:
-        """The type that is coded."""
+        """The coded type."""
         return pa.RecordBatch
 
 

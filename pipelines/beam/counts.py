@@ -1,9 +1,10 @@
-"""Counts that may be published as a PTransform over record batches: how many units of which domain, language or length.
+"""A PTransform of private counts: how many privacy units there are of each domain, language or length.
 
     batches | PrivateCounts(Ledger("out/docs"), epsilon=0.5, delta=1e-7, by=("source", "lang", "length"), unit="user")
 
-Each worker sends (unit, group) once for each batch and set of groups, as record batches keyed by a hash of the unit; what
-meets there is made distinct, bounded and counted; counts add up, and noise and threshold come last (`privacy.statistics`).
+Each worker sends (privacy unit, group) once for each batch and set of groups, in record batches keyed by a hash of the
+privacy unit. The receiver makes them distinct, bounds and counts them. Counts are added up; noise and threshold come
+last (`privacy.statistics`).
 """
 
 from __future__ import annotations
@@ -25,16 +26,17 @@ from corpusmill.privacy.units import unit_of
 from corpusmill.transforms.errors import RecipeError
 
 LENGTH = "length"
-"""The name of the groups of text lengths: powers of two in bytes, each with those up to the next."""
+"""Name of the groups of text lengths. A group begins at a power of two in bytes."""
 _SET, _GROUP = "set", "group"
 
 
 class PrivateCounts(beam.PTransform):
-    """Batches to one dict for each group that may be named: `by`, `group`, `units` (a noisy count), `deviation`, `threshold`.
+    """Maps batches to one dict for each group above the threshold: `by`, `group`, `units` (a noisy count), `deviation`,
+    `threshold`.
 
-    The ledger is charged for (epsilon, delta) when the transform is applied, before the pipeline reads anything: a pipeline
-    that then fails has spent, and one that is run again spends again. What goes between workers, and the key in the graph
-    from which noise is drawn, are private: run it where the text itself may be. Without `ledger` nobody keeps account.
+    The ledger is charged (epsilon, delta) when the transform is applied, before the pipeline reads anything. A pipeline
+    that fails later has spent, and one that is run again spends again. Data between workers and the noise key in the
+    graph are private: run it only where the text itself may be. Without `ledger` nothing is charged.
 
     by: columns, each a set of groups of its own, and `length`; null is a group. unit: as in
     `corpusmill.privacy.units.unit_of`. A unit counts in at most `max_groups` groups of a set. columns of public documents are
@@ -68,7 +70,7 @@ class PrivateCounts(beam.PTransform):
         self._what, self._partitions = what.format(by=", ".join(by)), partitions
 
     def expand(self, batches: beam.PCollection) -> beam.PCollection:
-        """Charge the ledger; pairs, counts, release."""
+        """Charge the ledger, and add the transforms for pairs, counts and release."""
         register()
         if self._ledger is not None:
             events = cost(self.sigma, self.threshold_delta, len(self._by))
@@ -89,7 +91,7 @@ class PrivateCounts(beam.PTransform):
 
 
 class _Pairs(beam.DoFn):
-    """(partition of the unit, its pairs in this batch)."""
+    """(partition of the privacy unit, its pairs in this batch)."""
 
     def __init__(self, by: tuple[str, ...], unit: str, partitions: int) -> None:
         self._by, self._unit, self._partitions = by, unit, partitions
@@ -108,7 +110,7 @@ class _Pairs(beam.DoFn):
 
 
 class _Tally(beam.DoFn):
-    """Counts of the units of one partition."""
+    """Counts of the privacy units of one partition."""
 
     def __init__(self, key: bytes, max_groups: int) -> None:
         self._key, self._max_groups = key, max_groups

@@ -2,8 +2,8 @@
 
     python -m corpusmill.pipelines.beam.provider > corpusmill-provider.yaml
 
-A row of such a pipeline stands for a shard (`Shard`: path, rows, bytes), and each transform reads the file and writes
-another below `folder`; documents do not go through Beam's rows, which are Python objects.
+A row of such a pipeline is a shard (`Shard`: path, rows, bytes). Each transform reads the file and writes another below
+`folder`. Documents do not pass through Beam's rows, because these are Python objects.
 
     pipeline:
       type: chain
@@ -46,11 +46,11 @@ class Shard(NamedTuple):
 
 
 class ShardStep(beam.PTransform):
-    """Shards to shards through one transform. Where a shard is written follows from its path, the transform and the seed, so
-    a retried bundle writes the same file again.
+    """Maps shards to shards through one transform. The path of a result follows from the shard's path, the transform
+    and the seed, so a retried bundle writes the same file again.
 
     Raises:
-        RecipeError: a transform that is no map, filter or expand.
+        RecipeError: the transform is not a map, filter or expand.
     """
 
     def __init__(self, transform: Transform, folder: str, seed: int = 1) -> None:

@@ -2,8 +2,8 @@
 
     batches | Steps(Clean(), GopherQuality(min_words=30), Noise(delete=0.05), seed=1)
 
-Maps, filters and expands; what needs keys of other shards (deduplication, mixing) is a recipe's business, not a bundle's.
-The draws are those of a recipe with the same seed and steps, so the rows are, too.
+It takes maps, filters and expands. Groups (deduplication, mixing) need keys of other shards and run only in recipes.
+Draws and rows equal those of a recipe with the same seed and steps.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from corpusmill.transforms.errors import RecipeError
 
 
 def check_alone(transform: Transform) -> None:
-    """Raises RecipeError unless a transform needs nothing but the rows that it is given: another one would pass them all."""
+    """Raise RecipeError unless a transform works on single rows. Any other would pass all rows unchanged."""
     if not isinstance(transform, Map | Filter | Expand):
         raise RecipeError(
             f"{transform.name} needs rows of other shards, or a whole shard: run it in a recipe, not in a Beam "
@@ -35,10 +35,11 @@ def check_alone(transform: Transform) -> None:
 
 class Steps(beam.PTransform):
     """Batches (columns `id`, `text`, `source`) to batches. Counters, in the namespace `corpusmill`: `<step>.rows_in`,
-    `<step>.rows_out`, `<step>.derived`, `<step>.dropped.<reason>`; as all of Beam's, they may count a retried bundle twice.
+    `<step>.rows_out`, `<step>.derived`, `<step>.dropped.<reason>`. Like all of Beam's counters, they may count a
+    retried bundle twice.
 
     Raises:
-        RecipeError: a transform that is no map, filter or expand; no transform at all.
+        RecipeError: a transform is not a map, filter or expand, or there is none.
     """
 
     def __init__(self, *transforms: Transform, seed: int = 1, folder: str = "") -> None:

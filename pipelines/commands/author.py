@@ -26,14 +26,14 @@ SETTINGS_FILES = {
 """Kinds of settings files beside the recipe -> their SettingsFile. Each is an option of the verbs here."""
 
 
-def kinds(verb: Callable) -> Callable:
+def kinds(verb: Callable[..., Any]) -> Callable[..., Any]:
     """Options that name a kind of settings file; the argument `kind` is None for a recipe."""
     for name in reversed(SETTINGS_FILES):
         verb = click.option(f"--{name}", "kind", flag_value=name, help=f"A {name}.yaml instead of a recipe.")(verb)
     return verb
 
 
-def _settings_file(kind: str) -> SettingsFile:
+def _settings_file(kind: str) -> SettingsFile[Any]:
     module, _, name = SETTINGS_FILES[kind].partition(":")
     return getattr(importlib.import_module(module), name)
 

@@ -72,7 +72,8 @@ def read(dataset: str) -> list[dict[str, Any]]:
 
 
 def problems(dataset: str) -> list[str]:
-    """Lines that are no event, or not as they were written. Events of older versions have no checksum."""
+    """Problems of lines that are not an event, or that have changed since they were written. Events of older versions
+    have no checksum."""
     found = []
     for number, event in enumerate(_lines(dataset), 1):
         if event is None or not _sound(event):
@@ -81,7 +82,7 @@ def problems(dataset: str) -> list[str]:
 
 
 def _lines(dataset: str) -> list[dict[str, Any] | None]:
-    """The event of each line; None for one that is no JSON object, as the last line of a run that died may be."""
+    """The event of each line; None for a line that is not a JSON object, such as the last line of a run that died."""
     try:
         lines = storage.read_bytes(os.path.join(dataset, FILE)).decode(errors="replace").splitlines()
     except FileNotFoundError:
@@ -101,7 +102,7 @@ def _sound(event: dict[str, Any]) -> bool:
     if not isinstance(run, dict) or not {"eventType", "eventTime", "outputs"} <= event.keys():
         return False
     facets = run.get("facets")
-    if facets is None:  # of an older version
+    if facets is None:  # written by an older version
         return run.keys() == {"runId"}
     plain = {**event, "run": {k: v for k, v in run.items() if k != "facets"}}
     return bool(facets == _facets(plain))

@@ -1,10 +1,11 @@
-"""The history of runs: one line of JSON for each, whether it committed, found nothing new, or failed; and as metrics.
+"""The history of runs, as JSON lines and as metrics. Runs that committed, found nothing new, or failed are all
+recorded.
 
     {"start": "2025-01-31T02:30:00Z", "end": ..., "seconds": 61.2, "cpu_seconds": 105.0, "outcome": "committed",
      "snapshot": 7, "documents": 1042, "rows_in": 1100, "new_shards": 2, "message": ""}
 
-Lines go to `history.jsonl` of the dataset by one write each, so that two processes never mix. The metrics are in the text
-format of Prometheus, for the textfile collector of its node exporter.
+Each line is appended to the dataset's `history.jsonl` by a single write, so lines of two processes never mix. Metrics
+are in the text format of Prometheus, for the textfile collector of its node exporter.
 """
 
 from __future__ import annotations
@@ -51,11 +52,12 @@ class Begin:
 
 
 def record(dataset: str, begin: Begin, manifest: Manifest | None, committed: bool, error: str = "") -> dict[str, Any]:
-    """Append a run that ends now. manifest: of the newest snapshot, None for a run that failed; returns the entry."""
+    """Append a run that ends now; returns the entry. manifest: of the newest snapshot, or None for a run that
+    failed."""
     entry: dict[str, Any] = {
         "start": _utc(begin.wall),
         "end": _utc(time.time()),
-        # by a clock that does not jump
+        # a monotonic clock
         "seconds": round(time.perf_counter() - begin.clock, 3),
         "cpu_seconds": round(cpu_seconds() - begin.cpu, 3),
         "outcome": "failed" if manifest is None else "committed" if committed else "nothing-new",
@@ -80,12 +82,12 @@ def _utc(seconds: float) -> str:
 
 
 def read(dataset: str) -> list[dict[str, Any]]:
-    """Every run, oldest first; lines that are torn or damaged are left out."""
+    """Every run, oldest first, without damaged lines."""
     return [entry for entry in _entries(dataset) if entry is not None]
 
 
 def problems(dataset: str) -> list[str]:
-    """Lines that are not as they were written."""
+    """Problems of lines that have changed since they were written."""
     return [
         f"{FILE}, line {number}: damaged; readers leave it out, and it may be removed"
         for number, entry in enumerate(_entries(dataset), 1)
@@ -120,7 +122,7 @@ def _sealed(entry: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_messages(dataset: str) -> None:
-    """Clear what failed runs said: a message may quote a document."""
+    """Clear the messages of failed runs, because a message may quote a document."""
     runs = read(dataset)
     if any(r["message"] for r in runs):
         lines = "".join(json.dumps(_sealed({**r, "message": ""}), sort_keys=True) + "\n" for r in runs)
@@ -158,7 +160,7 @@ def metrics(dataset: str, name: str, manifest: Manifest | None) -> str:
         add("documents", "Documents in the newest snapshot.", [("", manifest["documents"])])
         add("text_bytes", "Bytes of text in the newest snapshot.", [("", manifest["bytes"])])
         add("rows_read", "Rows read for the newest snapshot.", [("", funnel["rows_in"])])
-        add("rows_quarantined", "Rows that could not be documents.", [("", funnel["quarantined"])])
+        add("rows_quarantined", "Rows that are not usable as documents.", [("", funnel["quarantined"])])
         lost = [
             (f',step="{_escape(s["name"])}",reason="{_escape(reason)}"', n)
             for s in funnel["steps"]
@@ -169,7 +171,7 @@ def metrics(dataset: str, name: str, manifest: Manifest | None) -> str:
 
 
 def check_metrics(file: str) -> None:
-    """Raises DatasetError where no metrics can be written, before the run whose metrics they are."""
+    """Raise DatasetError if the metrics file cannot be written. Call this before the run."""
     path = storage.local_path(file)
     folder = os.path.dirname(os.path.abspath(path))
     if storage.is_local(file) and (os.path.isdir(path) or not os.access(folder, os.W_OK)):
@@ -178,7 +180,7 @@ def check_metrics(file: str) -> None:
 
 
 def write_metrics(file: str, dataset: str, name: str, manifest: Manifest | None) -> None:
-    """Write the metrics, whole or not at all: the collector may read at any moment."""
+    """Write the metrics atomically, because the collector may read at any moment."""
     try:
         storage.write_atomic(file, metrics(dataset, name, manifest).encode())
     except OSError as error:

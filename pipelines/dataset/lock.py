@@ -1,10 +1,10 @@
-"""The write lock of a dataset: it names its holder, and frees itself when that dies.
+"""The write lock of a dataset. It names its holder, and is released when the holder dies.
 
-On a disk it is the operating system's, on an open file. In an object store it is an object, made and replaced under a
-condition, that its holder renews every `BEAT` seconds; one that was not renewed for `LEASE` seconds by the store's own clock
-is taken over, and one of a process that died on this machine at once. A holder that was cut off for so long finds, before it
-commits or removes anything, that the lock is another's. The lock saves work; that no commit is lost follows from
-compare-and-set on the manifests.
+On a disk, it is the operating system's lock on an open file. In an object store, it is an object that is written
+conditionally and that its holder renews every `BEAT` seconds. Another process takes it over if it was not renewed for
+`LEASE` seconds by the store's clock, or at once if the holder died on this machine. A holder checks that it still has
+the lock before it commits or removes anything. The lock saves work; compare-and-set on the manifests makes sure that no
+commit is lost.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from corpusmill.transforms.storage.objects import objects
 from corpusmill.transforms.storage.probe import probe
 
 BEAT, LEASE = 15.0, 90.0
-"""Seconds between two renewals, and seconds after the last one when others may take the lock."""
+"""Seconds between two renewals, and seconds after the last renewal until others may take the lock."""
 
 
 @contextlib.contextmanager
 def held(dataset: str, root: str) -> Iterator[None]:
-    """Hold the lock of a dataset whose folder of work is `root`, after probing that the place can hold one.
+    """Hold the lock of a dataset whose work folder is `root`, after a check that the place supports locks.
 
     Raises:
         LockedError: another process holds it; the message names that process.
-        UnfitStoreError: the store cannot do what agreement between writers needs.
+        UnfitStoreError: the store lacks an operation that the lock needs.
     """
     storage.makedirs(root)
     probe(root)
@@ -46,10 +46,10 @@ def held(dataset: str, root: str) -> Iterator[None]:
 
 
 def confirm(dataset: str) -> None:
-    """To be called before what cannot be undone: the lock that this process took is still its own.
+    """Check that this process still holds its lock. Call this before anything that cannot be undone.
 
     Raises:
-        LockedError: it was cut off for so long that another process took the lock.
+        LockedError: another process took the lock, because this one was cut off for too long.
     """
     lease = _leases.get(dataset)
     if lease is not None:
@@ -76,7 +76,7 @@ def _on_disk(dataset: str, path: str) -> Iterator[None]:
         os.pwrite(handle, _us().encode(), 0)
         try:
             yield
-        finally:  # by closing alone it would stay with a process that another thread is just starting, until that is another
+        finally:  # closing the file would leave the lock with a child process that another thread is starting right now
             fcntl.flock(handle, fcntl.LOCK_UN)
     finally:
         os.close(handle)
@@ -86,7 +86,7 @@ _leases: dict[str, _Lease] = {}
 
 
 class _Lease:
-    """The lock as an object, renewed by a thread while the block lasts."""
+    """The lock as an object, which a thread renews while the block runs."""
 
     def __init__(self, dataset: str, uri: str) -> None:
         self._dataset, self._uri, self._store = dataset, uri, objects(uri)
@@ -104,7 +104,7 @@ class _Lease:
         raise LockedError(f"{self._dataset}: several processes want to write it. Run the same command again.")
 
     def _take(self) -> bool:
-        """Whether the lock is ours now; False: it changed meanwhile, look again."""
+        """Try to take the lock. False: it changed meanwhile, try again."""
         mine = self._bytes()
         version = self._store.put(self._uri, mine, absent=True)
         if version is None:
@@ -114,7 +114,7 @@ class _Lease:
             except FileNotFoundError:
                 return False
             theirs = _parsed(data)
-            if theirs.get("token") == self._record["token"]:  # the answer to our first try was lost
+            if theirs.get("token") == self._record["token"]:  # our first try succeeded, and its answer was lost
                 version = seen
             elif theirs.get("holder") and age <= LEASE and not _dead(theirs):
                 raise LockedError(
@@ -132,13 +132,13 @@ class _Lease:
         self._stop.set()
         self._thread.join()
         _leases.pop(self._dataset, None)
-        with contextlib.suppress(StoreError, FileNotFoundError):  # it frees itself if the store cannot be reached
+        with contextlib.suppress(StoreError, FileNotFoundError):  # the lease ends if the store cannot be reached
             if self._version:
                 self._store.put(self._uri, json.dumps({"holder": ""}).encode(), version=self._version)
 
     def _renew(self) -> None:
         while not self._stop.wait(BEAT):
-            with contextlib.suppress(StoreError):  # tried again at the next beat
+            with contextlib.suppress(StoreError):  # the next beat tries again
                 self._beat()
 
     def _beat(self) -> None:
@@ -149,7 +149,7 @@ class _Lease:
                 self._good = time.monotonic()
 
     def confirm(self) -> None:
-        """Renew now, unless that was just done."""
+        """Renew now, unless the last renewal is recent."""
         if time.monotonic() - self._good > BEAT / 3:
             self._beat()
         if not self._version:
@@ -171,7 +171,7 @@ def _parsed(data: bytes) -> dict[str, Any]:
 
 
 def _here(pid: int) -> dict[str, Any]:
-    """What tells a process of this machine from every other: the boot, the process namespace, its id and start."""
+    """Identifies a process of this machine uniquely: the boot, the process namespace, its id and start time."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         start = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
@@ -181,7 +181,7 @@ def _here(pid: int) -> dict[str, Any]:
 
 
 def _dead(record: dict[str, Any]) -> bool:
-    """Whether the holder was a process of this machine that is no more."""
+    """Whether the holder was a process of this machine that has ended."""
     here = _here(os.getpid())
     if not here or any(record.get(k) != here[k] for k in ("boot", "namespace")):
         return False

@@ -1,7 +1,7 @@
-"""The outcome of a finished task: what it wrote, and the figures that later stages and the funnel need.
+"""The outcome of a finished task: the files that it wrote, and the figures that later stages and the funnel need.
 
 One file a task, `done/<aa>/<request>.json`, sealed by a checksum (`corpusmill.pipelines.dataset.sealed`). It is written
-last, so it means that every file it names was whole.
+last, so every file that it names is whole.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any, NotRequired, TypedDict
 
 
 class WorkFile(TypedDict):
-    """A file that a task wrote. path: relative to the dataset; size: of the file, on a disk; the rest: of Parquet and Arrow
-    files that a snapshot may publish (rows, bytes of text, SHA-256)."""
+    """A file that a task wrote. path: relative to the dataset. size: of the file, if it is on a disk. rows, bytes (of
+    text), sha256: only of Parquet and Arrow files that a snapshot may publish."""
 
     path: str
     size: NotRequired[int]
@@ -35,7 +35,8 @@ class CountRecord(TypedDict):
 
 
 class ReadRecord(TypedDict):
-    """What a split gave: rows read, bytes of text, bad rows, the first of these in words, and suppressed rows."""
+    """Figures of a split: rows read, bytes of text, bad rows, a description of the first bad row, and suppressed
+    rows."""
 
     source: str
     rows: int
@@ -44,7 +45,7 @@ class ReadRecord(TypedDict):
     example: str
     file_bytes: NotRequired[int]
     lost_bytes: NotRequired[int]
-    """Bytes of the files, and of those that are quarantined whole."""
+    """Bytes of all files, and bytes of files that are quarantined whole."""
     suppressed: NotRequired[int]
     suppressed_bytes: NotRequired[int]
     left_out: NotRequired[dict[str, tuple[int, str]]]
@@ -55,7 +56,7 @@ class Outcome(TypedDict, total=False):
     """content: digest of what the result depends on, which may be less than its request; files: by kind, as `shard`, `keys`,
     `told` (decisions), `moved`, `dropped`, `cut`, `quarantine`, `ids`, `scores.<step>`, `table.<step>.<name>`.
 
-    cpu_seconds: of the task; first: whether it was the first of its stage in its process, which loads code and tables.
+    cpu_seconds: of the task. first: whether it was the first of its stage in its process, which loads code and tables.
     """
 
     content: str
@@ -63,13 +64,13 @@ class Outcome(TypedDict, total=False):
     cpu_seconds: float
     first: bool
     key_bytes: int
-    """Of keys or decisions that go on to other tasks."""
+    """Bytes of keys or decisions that go to other tasks."""
     rows: int
-    """Of a pass: rows of its shard; of the others: rows that came in."""
+    """Of a pass: rows of its shard. Of other tasks: rows of input."""
     bytes: int
-    """Of a pass: text in its shard; of a scatter: bytes of the rows on the move."""
+    """Of a pass: text in its shard. Of a scatter: bytes of the moved rows."""
     schema: str
-    """Of a pass: the schema of its shard, as `corpusmill.transforms.arrow.wire_of` writes it."""
+    """Of a pass: the schema of its shard, from `corpusmill.transforms.arrow.wire_of`."""
     counts: list[CountRecord]
     read: ReadRecord
     """Of pass 0."""
@@ -78,6 +79,6 @@ class Outcome(TypedDict, total=False):
     shards: int | None
     """Of decide: the number of shards that a moving group asks for."""
     to: int
-    """Of scatter: the number of shards that rows go to."""
+    """Of scatter: the number of receiving shards."""
     of: str
-    """Of conform: the content of the shard that was written again."""
+    """Of conform: the content of the shard that was rewritten."""

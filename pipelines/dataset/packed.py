@@ -1,4 +1,4 @@
-"""Rows of a snapshot that are no documents: rows of tokens, which name the documents that they are made of."""
+"""Packed rows: rows of tokens that name the documents they contain."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def is_packed(schema: list[Column]) -> bool:
 
 
 def packing(manifest: Manifest) -> dict[str, Any] | None:
-    """What packing cost, from the funnel, with its shares; None where nothing was packed."""
+    """What packing cost, from the funnel, with shares; None if nothing was packed."""
     steps = manifest["funnel"]["steps"]
     found = dict(steps[-1].get("details", {})) if steps and steps[-1]["kind"] == "terminal" else {}
     if "tokens" not in found:
@@ -33,7 +33,8 @@ def packing(manifest: Manifest) -> dict[str, Any] | None:
 
 
 def pieces_of(batch: pa.RecordBatch, document: str) -> list[dict[str, Any]]:
-    """Where a document lies in packed rows: position of the row in `batch`, its id, and the piece's start, length, offset."""
+    """Where a document is in packed rows: position of the row in `batch`, id of the row, and start, length and offset
+    of the piece."""
     column = batch.column(DOCUMENTS)
     structs = column.flatten()
     hits = pc.indices_nonzero(pc.equal(structs.field("id"), document))

@@ -1,16 +1,17 @@
-"""Results of finished tasks, by what they were computed from: what is there is never computed twice.
+"""Stores the results of finished tasks under what they were computed from, so that nothing is computed twice.
 
-A task's **request** is a digest of (kind of work, parameters, requests it builds on): known before anything runs. Its
-**outcome** is a small JSON file stored under the request, written last and at once, so that an outcome means that every
-file it names is whole. Resuming after a crash, retrying and refreshing are all the same look-up.
+A task's **request** is a digest of the kind of work, its parameters and the requests that it builds on. It is known
+before anything runs. The **outcome** is a small JSON file stored under the request. It is written last and atomically,
+so every file that it names is whole. Resuming after a crash, retrying and refreshing are all the same look-up.
 
 Layout, below `<dataset>/.corpusmill/`: `done/<aa>/<request>.json` (outcomes), `work/<aa>/<content>.<what>`,
 `plans/<digest>.json` (task lists), `listing.json` (digests of source files by path, size and time), `used/<work>.json` (what a
 snapshot of this work was made from: see `corpusmill.pipelines.operations.gc`), `runs/<id>.json`
 (`corpusmill.pipelines.dataset.submissions`), `recipe.json` (where the recipe's folder is), `lock`.
 
-Everything that one task writes and another reads is checked when it is read: records by their checksum (`sealed`), task lists
-by their name, files of batches by their digests. A damaged record counts as missing, and what it stood for is made again.
+Everything that one task writes and another reads is checked when it is read: records by their checksum (`sealed`), task
+lists by their name, files of batches by their digests. A damaged record counts as missing, and its result is made
+again.
 """
 
 from __future__ import annotations
@@ -32,9 +33,9 @@ from corpusmill.transforms.errors import DamagedWorkError
 ENGINE_VERSION = 4
 """Raised when the engine itself would give other bytes for the same recipe."""
 MANY = 64
-"""From this many tasks on, an object store is asked for a listing rather than for each outcome."""
+"""From this many tasks on, one listing of an object store replaces a request for each outcome."""
 _known: dict[str, dict[str, Outcome]] = {}
-"""Outcomes that were read from object stores, by dataset and request: they never change while the lock is held."""
+"""Outcomes that were read from object stores, by dataset and request. They never change while the lock is held."""
 
 
 def request_of(*parts: Any) -> str:
@@ -44,8 +45,8 @@ def request_of(*parts: Any) -> str:
 
 
 def _whole(path: str, size: int | None) -> bool:
-    """Whether a file is there with all of its bytes: a loss of power may take those that were not forced to disk, and leave
-    the name. In an object store, what is there is whole."""
+    """Whether a file exists with all of its bytes. A power loss can leave a name without the bytes that were not
+    flushed. In an object store, every existing object is whole."""
     if size is None or not storage.is_local(path):
         return storage.has_file(path)
     try:
@@ -69,7 +70,7 @@ class Store:
         self.root = os.path.join(dataset, ".corpusmill")
 
     def work(self, content: str, what: str) -> str:
-        """Path, relative to the dataset, of a file that holds part of a result."""
+        """Path, relative to the dataset, of a file of a result."""
         return os.path.join(".corpusmill", "work", content[:2], f"{content}.{what}")
 
     def path(self, relative: str) -> str:
@@ -84,12 +85,12 @@ class Store:
         return self._whole(self.read_outcome(request), None)
 
     def read_outcome(self, request: str) -> Outcome | None:
-        """The outcome of a task as it is stored, whatever became of its files; None if there is none, or it is damaged."""
+        """The stored outcome of a task, without a check of its files; None if there is none, or it is damaged."""
         record: Any = self._read(self._outcome(request))
         return record
 
     def _whole(self, outcome: Outcome | None, listed: set[str] | None) -> Outcome | None:
-        """An outcome, if every file that it names is there, or among those that were `listed`."""
+        """The outcome, if every file that it names exists or is in `listed`."""
         if outcome is None:
             return None
         files = outcome.get("files", {}).values()
@@ -98,13 +99,13 @@ class Store:
         return outcome if all(_whole(self.path(f["path"]), f.get("size")) for f in files) else None
 
     def outcomes(self, requests: Sequence[str]) -> list[Outcome | None]:
-        """`outcome` of each. In an object store several are read at a time, and what was read once is known."""
+        """`outcome` of each. In an object store, several are read at a time and kept in memory."""
         if storage.is_local(self.dataset):
             return [self.outcome(r) for r in requests]
         known = _known.setdefault(self.dataset, {})
         missing = [r for r in dict.fromkeys(requests) if r not in known]
         listed: set[str] | None = None
-        if len(missing) > MANY:  # a listing names a thousand files at the price of one
+        if len(missing) > MANY:  # a listing of a thousand files costs as much as one read
             done = {self.relative(e.uri) for e in storage.below(storage.join(self.root, "done"))}
             missing = [r for r in missing if self.relative(self._outcome(r)) in done]
             listed = (
@@ -119,7 +120,7 @@ class Store:
         return path[len(self.dataset) :].lstrip("/")
 
     def forget_known(self) -> None:
-        """Look again at everything: another process may have written or removed."""
+        """Forget what was read, because another process may have written or removed files."""
         _known.pop(self.dataset, None)
 
     def done(self, request: str) -> bool:
@@ -127,7 +128,7 @@ class Store:
         return storage.has_file(self._outcome(request))
 
     def undone(self, requests: Iterable[str]) -> set[str]:
-        """Those of which no outcome exists."""
+        """The requests without an outcome."""
         waiting = list(requests)
         if storage.is_local(self.dataset) or len(waiting) <= MANY:
             there = storage.each(self.done, waiting, self.dataset)
@@ -136,7 +137,7 @@ class Store:
         return {r for r in waiting if f"{r}.json" not in have}
 
     def finish(self, request: str, outcome: Outcome) -> None:
-        """Store an outcome: the last write of a task. Its files get their sizes."""
+        """Store an outcome with the sizes of its files. This is the last write of a task."""
         for file in outcome.get("files", {}).values():
             if "size" not in file and storage.is_local(self.dataset):
                 file["size"] = storage.stat(self.path(file["path"])).size
@@ -156,7 +157,7 @@ class Store:
         return os.path.join(self.root, "plans", f"{digest}.json")
 
     def load_task_list(self, digest: str) -> TaskList:
-        """What `save_task_list` stored.
+        """Load the task list of a stage.
 
         Raises:
             DamagedWorkError: it is not there, or damaged.
@@ -167,7 +168,7 @@ class Store:
         except FileNotFoundError as error:
             raise DamagedWorkError(path, "it is not there") from error
         if hashlib.sha256(data).hexdigest()[:40] != digest:
-            raise DamagedWorkError(path, "its bytes do not fit its name")
+            raise DamagedWorkError(path, "its bytes differ from the digest in its name")
         tasks: TaskList = json.loads(data)
         return tasks
 
@@ -181,8 +182,8 @@ class Store:
         self._write(os.path.join(self.root, "listing.json"), {"digests": digests})
 
     def announce(self, note: dict[str, Any] | None) -> None:
-        """Say what runs now, or that nothing does; any process may ask. Where that cannot be written, the work itself fails
-        with a better error."""
+        """Record for other processes what runs now, or that nothing does. Errors are ignored: the work itself fails
+        with a better one."""
         path = os.path.join(self.root, "running.json")
         with contextlib.suppress(OSError):
             if note is None:
@@ -191,17 +192,17 @@ class Store:
                 self._write(path, note)
 
     def announced(self) -> dict[str, Any] | None:
-        """The last note of `announce`."""
+        """The last record of `announce`."""
         return self._read(os.path.join(self.root, "running.json"))
 
     def note_failure(self, kind: str, message: str) -> None:
-        """Keep the first error of a run for the process that waits for it."""
+        """Record the first error of a run for the process that waits for it."""
         path = os.path.join(self.root, "failed.json")
         if not storage.has_file(path):
             self._write(path, {"kind": kind, "message": message})
 
     def take_failure(self) -> tuple[str, str] | None:
-        """(class, message) of the first error noted, once."""
+        """Return and remove (class, message) of the first recorded error."""
         path = os.path.join(self.root, "failed.json")
         record = self._read(path)
         if record is None:
@@ -210,11 +211,11 @@ class Store:
         return record["kind"], record["message"]
 
     def save_used(self, work: str, used: Used) -> None:
-        """Note what a snapshot of this work was made from, before it is committed."""
+        """Record what a snapshot of this work was made from, before it is committed."""
         self._write(self.used_path(work), dict(used), fsync=True)
 
     def load_used(self, work: str) -> Used | None:
-        """What a snapshot of this work was made from; None if it is not known, or its note is damaged."""
+        """What a snapshot of this work was made from; None if it is unknown, or the record is damaged."""
         record: Any = self._read(self.used_path(work))
         return record
 
@@ -223,29 +224,29 @@ class Store:
         return os.path.join(self.root, "used", f"{work}.json")
 
     def save_base(self, folder: str) -> None:
-        """Note where the recipe's folder is, so that `forget` can run the recipe again."""
+        """Record where the recipe's folder is, so that `forget` can run the recipe again."""
         self._write(os.path.join(self.root, "recipe.json"), {"base_dir": folder}, fsync=True)
 
     def load_base(self) -> str | None:
-        """Where the recipe's folder is; None if it is not known, or its note is damaged."""
+        """Where the recipe's folder is; None if it is unknown, or the record is damaged."""
         record = self._read(os.path.join(self.root, "recipe.json"))
         return record["base_dir"] if record else None
 
     def _read(self, path: str) -> dict[str, Any] | None:
-        """A sealed record; None if it is not there, torn by a crash of the machine, or damaged: then it is made again."""
+        """A sealed record; None if it is missing, torn by a crash of the machine, or damaged. It is then made again."""
         try:
             return unseal(storage.read_bytes(path))
         except (FileNotFoundError, ValueError):
             return None
 
     def _write(self, path: str, record: dict[str, Any], fsync: bool = False) -> None:
-        # mostly not forced to disk: a record that a crash of the machine tears is found torn, and made again
+        # mostly not flushed: the checksum shows a record that a crash of the machine tore, and it is made again
         storage.makedirs(os.path.dirname(path))
         storage.write_atomic(path, seal(record), fsync=fsync)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the dataset's write lock; it frees itself when the holder dies.
+        """Hold the dataset's write lock. It is released when the holder dies.
 
         Raises:
             LockedError: another process holds it; the message names that process.

@@ -1,6 +1,6 @@
-"""Records of the store as JSON with a checksum, so that a damaged one is known from a sound one.
+"""Records of the store: JSON with a checksum that shows damage.
 
-The checksum is the first field, and covers the bytes behind it: the file stays JSON, and checking it costs no parsing.
+The checksum is the first field and covers the bytes after it. So the file stays JSON, and the check needs no parser.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ import xxhash
 
 _HEAD = b'{"checksum": "'
 _BEGIN = len(_HEAD) + 32 + 3
-"""Where the covered bytes begin: behind the 32 digits and `", `."""
+"""Where the covered bytes begin: after the 32 digits and `", `."""
 
 
 def seal(record: dict[str, Any]) -> bytes:
-    """A record as it is written. It has no field `checksum` of its own.
+    """The bytes of a record. The record must have no field `checksum`.
 
     >>> unseal(seal({"a": 1}))
     {'a': 1}
@@ -41,7 +41,7 @@ def unseal(data: bytes) -> dict[str, Any]:
 
 
 def older(data: bytes) -> bool:
-    """Whether a file's bytes are a record from before records had checksums, and not a damaged one."""
+    """Whether a file's bytes are an old record without a checksum, and not a damaged record."""
     head = data[: len(_HEAD)]
     differing = int.from_bytes(head, "big") ^ int.from_bytes(_HEAD, "big")
     if differing.bit_count() <= 8:  # damage to a few bits

@@ -1,4 +1,4 @@
-"""A dataset directory as its readers see it: numbered, immutable snapshots, and what each says.
+"""Reads a dataset directory: numbered, immutable snapshots and their manifests.
 
     data/*.parquet          shards, named by their content, never changed
     snapshots/000001.json   the manifest: shards with counts and SHA-256, funnel, recipe, inputs, parent and its digest
@@ -7,7 +7,7 @@
     README.md               dataset card; its YAML lists the newest snapshot's shards, which `load_dataset` obeys
     SHA256SUMS  events.jsonl
 
-A manifest is deterministic: no time, host or user stands in it. When a snapshot was made stands in events.jsonl.
+A manifest is deterministic: it has no time, host or user. events.jsonl has the time of each snapshot.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Dataset:
             raise DatasetError(f"{self.path} {what}. `corpusmill run RECIPE` makes one in the recipe's output.path.")
 
     def manifest(self, number: int | None = None) -> Manifest:
-        """The manifest of a snapshot; of the newest without a number."""
+        """The manifest of a snapshot; default: the newest."""
         number = self.numbers[-1] if number is None else number
         if number not in self.numbers:
             known = ", ".join(map(str, self.numbers))
@@ -64,7 +64,7 @@ class Dataset:
         return None
 
     def events(self) -> list[dict[str, Any]]:
-        """Everything in events.jsonl that is whole."""
+        """The events of events.jsonl, without damaged lines."""
         return events.read(self.path)
 
     def snapshots(self) -> list[dict[str, Any]]:
@@ -92,7 +92,7 @@ class Dataset:
     def diff(self, a: int, b: int) -> dict[str, Any]:
         """Documents added, removed and changed from snapshot `a` to `b`, by source; of the removed, by reason, too.
 
-        Only shards that stand in one of the two are read.
+        Only shards that are in one of the two are read.
         """
         old, new = self.manifest(a), self.manifest(b)
         forms = ["packed rows" if is_packed(m["schema"]) else "documents" for m in (old, new)]
@@ -146,7 +146,7 @@ class Dataset:
                 digests = row_digests(batch) if packed else hash128(batch.column("text"))
                 ids = batch.column("id").to_pylist()
                 sources = ["rows"] * len(ids) if packed else batch.column("source").to_pylist()
-                if "epoch" in batch.schema.names:  # repeats of one document share its id
+                if "epoch" in batch.schema.names:  # several rows of one document share its id
                     epochs = batch.column("epoch").to_pylist()
                     ids = [f"{i}, epoch {e}" if e else i for i, e in zip(ids, epochs, strict=True)]
                 found.update({i: (s, d.tobytes()) for i, s, d in zip(ids, sources, digests, strict=True)})
@@ -157,7 +157,8 @@ class Dataset:
             yield from read_shard(os.path.join(self.path, file["path"]))
 
     def why(self, document: str, number: int | None = None) -> dict[str, Any]:
-        """What happened to one document: where it is, or which step dropped it, why, and in favour of which."""
+        """What happened to one document: where it is, or which step dropped it, why, and which document survived
+        instead."""
         manifest = self.manifest(number)
         steps = [s["name"] for s in manifest["funnel"]["steps"]]
         packed = is_packed(manifest["schema"])

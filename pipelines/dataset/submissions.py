@@ -1,9 +1,9 @@
-"""Notes of the runs that were handed to an engine: `.corpusmill/runs/<id>.json`, from a run's submission until its snapshot is
-removed, or somebody gives it up.
+"""Records of submitted runs: `.corpusmill/runs/<id>.json`. A record stays until its snapshot is removed, or somebody
+gives the run up.
 
-A run that is neither committed nor given up may be in progress on machines that nobody here sees, at any of its units, old ones
-that it reuses included. So `gc` leaves all finished work where it is while there is one. One that does not know of a takedown
-is never committed, and nothing is kept for it.
+A run that is neither committed nor given up may be in progress on other machines, and may need any finished work. So
+`gc` keeps all finished work while there is such a run. A run that was submitted before a takedown is never committed,
+and nothing is kept for it.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from corpusmill.transforms.manifest import snapshot_numbers
 
 
 class Submission(TypedDict):
-    """What a submitted run is. recipe: with every default, and of each step its class and version; base_dir: the recipe's
-    folder; reads: digest of the list of splits; suppressed: files of the suppression list; since: the newest snapshot then."""
+    """A submitted run. recipe: with every default, and with class and version of each step. base_dir: the recipe's
+    folder. reads: digest of the list of splits. suppressed: number of files of the suppression list. since: number of
+    the newest snapshot at submission."""
 
     recipe: dict[str, Any]
     base_dir: str
@@ -32,14 +33,14 @@ class Submission(TypedDict):
 
 
 def write(dataset: str, run: str, submission: Submission) -> None:
-    """Store the note of a run."""
+    """Store the record of a run."""
     path = path_of(dataset, run)
     storage.makedirs(os.path.dirname(path))
     storage.write_atomic(path, seal(dict(submission)))
 
 
 def path_of(dataset: str, run: str) -> str:
-    """Where the note of a run lies."""
+    """Path of the record of a run."""
     return os.path.join(Store(dataset).root, "runs", f"{run}.json")
 
 
@@ -53,7 +54,7 @@ def runs(dataset: str) -> list[str]:
 
 
 def read(dataset: str, run: str) -> Submission:
-    """The note of a run.
+    """Read the record of a run.
 
     Raises:
         DatasetError: it is damaged.
@@ -67,14 +68,14 @@ def read(dataset: str, run: str) -> Submission:
 
 
 def committed_as(dataset: str, work: str, since: int) -> int | None:
-    """The newest snapshot behind `since` that was made by this work, which may be named by its first digits."""
+    """The newest snapshot after `since` that was made by this work. `work` may be the first digits."""
     reader = Dataset(dataset) if snapshot_numbers(dataset) else None
     found = [n for n in (reader.numbers if reader else []) if n > since]
     return next((n for n in reversed(found) if reader and reader.manifest(n)["work"].startswith(work)), None)
 
 
 def waiting(dataset: str) -> list[str]:
-    """Runs that may be in progress: neither committed nor made void by a takedown. A damaged note may be one's."""
+    """Runs that may be in progress: neither committed nor made void by a takedown. A damaged record counts as one."""
     listed = suppression.current(dataset).number
     found = []
     for run in runs(dataset):
@@ -89,14 +90,14 @@ def waiting(dataset: str) -> list[str]:
 
 
 def ended(dataset: str, kept: set[int]) -> list[str]:
-    """Runs that nobody can ask for any more: void, or committed as a snapshot that is none of those `kept`."""
+    """Runs that are of no more use: void, or committed as a snapshot that is not in `kept`."""
     live = set(waiting(dataset))
     gone = [r for r in runs(dataset) if r not in live]
     return [r for r in gone if committed_as(dataset, r, read(dataset, r)["since"]) not in kept]
 
 
 def known(dataset: str, run: str) -> None:
-    """Raises DatasetError unless there is such a run."""
+    """Raise DatasetError unless there is such a run."""
     there = runs(dataset)
     if run not in there:
         said = f"no run {run}. Submitted runs: {', '.join(there)}" if there else "no submitted run"

@@ -1,16 +1,15 @@
-"""The suppression list: which documents must not be in a dataset again, whatever its sources hold.
+"""The suppression list names documents that must not be in a dataset again, even if its sources hold them.
 
-    suppressed/000001.json, 000002.json, ...   each written once, whole, and never changed or removed
+    suppressed/000001.json, 000002.json, ...   each written once, atomically, and never changed or removed
 
-An entry is an HMAC-SHA256 under the dataset's salt, cut to 128 bits, of an id, a user or a source's name: who reads the list
-learns no id, but can check one that he knows. Beside it stand 24 bits of the value's fast hash, by which whole batches are
-looked through at once; the HMAC is computed for the rows alone that these bits let pass (one in 1,600 for 10,000 entries).
-What 24 bits tell of an id fits every 16-millionth string. A domain stands for all hosts below it, and a host is that of the
-column `url`, or of an id that is a web address.
+An entry is an HMAC-SHA256 of an id, a user or a source's name under the dataset's salt, cut to 128 bits. A reader of
+the list learns no id, but can check an id that he knows. Each entry also has 24 bits of a fast hash of the value.
+Batches are filtered by these bits first, and the HMAC is computed only for rows that pass (one in 1,600 for 10,000
+entries). The 24 bits fit one in 16 million strings, so they reveal little. A domain stands for all hosts below it, and
+a host is that of the column `url`, or of an id that is a web address.
 
-Pass 0 applies the list to what it reads (`Gate`). So that a longer list does not mean reading everything again, the ids, users
-and hosts of each unit of reading are kept in a small file, with null where a row is suppressed: it tells which rows of which
-unit a list concerns, and a unit that it does not concern is not done again.
+Pass 0 applies the list to what it reads (`Gate`). A small index keeps the ids, users and hosts of each split, with null
+for suppressed rows. When the list grows, the index shows which splits have rows on it, and only those are read again.
 """
 
 from __future__ import annotations
@@ -41,10 +40,10 @@ from corpusmill.transforms.web.address import above, addresses
 
 FOLDER = "suppressed"
 STEP = "suppression list"
-"""How the funnel and the ledger name the list; no step of a recipe can be called so."""
+"""Name of the list in the funnel and the ledger. No step of a recipe can have this name."""
 REASON = "suppressed"
 KINDS = ("id", "user", "source", "derived", "domain")
-"""derived: ids that steps make, looked for behind every step that adds rows."""
+"""derived: ids that steps make. They are checked after every step that adds rows."""
 
 _BITS = 24
 INDEX = pa.schema(
@@ -55,7 +54,7 @@ INDEX = pa.schema(
         pa.field("host", pa.string()),
     ]
 )
-"""The index of a unit of reading: its rows in order, null but for `bad` where suppressed; then its quarantined rows."""
+"""Schema of the index of a split: its rows in order, null except for `bad` if suppressed; then its quarantined rows."""
 INDEX_FORM = "index 2"
 
 
@@ -65,7 +64,8 @@ class Suppression:
     def __init__(self, number: int, salt: bytes, entries: dict[str, list[tuple[str, int]]], digest: str) -> None:
         self.number, self.salt, self.digest = number, salt, digest
         self._known = {k: {bytes.fromhex(d) for d, _ in entries.get(k, [])} for k in KINDS}
-        self._buckets = {k: np.unique(np.array([b for _, b in entries.get(k, [])], np.uint32)) for k in KINDS}
+        # np.unique would import numpy.ma, a fiftieth of the start-up of a run
+        self._buckets = {k: np.array(sorted({b for _, b in entries.get(k, [])}), np.uint32) for k in KINDS}
 
     def __bool__(self) -> bool:
         return self.number > 0
@@ -83,7 +83,7 @@ class Suppression:
         return self.seal(kind, value) in self._known[kind]
 
     def mask(self, kind: str, values: pa.Array) -> np.ndarray:
-        """bool [n]: which strings are on the list; null is not."""
+        """bool [n]: which strings are on the list. Null is not."""
         out = np.zeros(len(values), np.bool_)
         if not self._known[kind] or not len(values):
             return out
@@ -150,7 +150,7 @@ def load(dataset: str, number: int | None = None) -> Suppression:
     """The list, or its first `number` files.
 
     Raises:
-        DatasetError: a file is missing or damaged: what was taken out would come back.
+        DatasetError: a file is missing or damaged, so that suppressed documents would come back.
     """
     found = numbers(dataset)
     number = (found[-1] if found else 0) if number is None else number
@@ -185,7 +185,7 @@ def _checksum(data: dict[str, Any]) -> str:
 
 
 def current(dataset: str) -> Suppression:
-    """The whole list, after checking that it is not shorter than that of the newest snapshot.
+    """The whole list, after a check that it is not shorter than the list of the newest snapshot.
 
     Raises:
         DatasetError: files of the list are gone.
@@ -202,17 +202,17 @@ def current(dataset: str) -> Suppression:
 
 
 def problem(dataset: str, noted: Suppressed) -> str:
-    """What is wrong with the part of the list that a snapshot was made with; nothing if it is as it was. noted: a manifest's
-    `suppressed`."""
+    """Problems of the part of the list that a snapshot was made with. noted: `suppressed` of its manifest."""
     try:
-        found = _load.__wrapped__(dataset, noted["lists"]).digest  # from the files, whatever was read of them before
+        found = _load.__wrapped__(dataset, noted["lists"]).digest  # read the files again
     except DatasetError as error:
         return str(error)
-    return "" if found == noted["digest"] else f"{FOLDER}: not the list that the snapshot was made with"
+    return "" if found == noted["digest"] else f"{FOLDER}: differs from the list that the snapshot was made with"
 
 
 def append(dataset: str, values: dict[str, Iterable[str]]) -> Suppression:
-    """Add values by kind; returns the whole list. Values that are on it are not added again; the caller holds the lock."""
+    """Add values by kind; returns the whole list. Values that are on it are not added again. The caller holds the
+    lock."""
     before = load(dataset)
     salt = before.salt or secrets.token_bytes(16)
     sealed = Suppression(before.number, salt, {}, "")
@@ -234,7 +234,7 @@ def append(dataset: str, values: dict[str, Iterable[str]]) -> Suppression:
 
 
 def index_mask(suppression: Suppression, path: str, source: str) -> np.ndarray:
-    """bool [rows]: which rows of a unit are suppressed, by its index."""
+    """bool [rows]: which rows of a split are suppressed, from its index."""
     masks = [_index_rows(suppression, b, source) for b in read_shard(path)]
     return np.concatenate([np.zeros(0, np.bool_), *masks])
 
@@ -246,7 +246,8 @@ def _index_rows(suppression: Suppression, batch: pa.RecordBatch, source: str) ->
 
 
 def content_of(base: str, mask: np.ndarray) -> str:
-    """Digest of what a unit gives: `base`, and which of its rows are suppressed. It does not depend on the salt."""
+    """Digest of the content of a split: `base`, and which of its rows are suppressed. It does not depend on the
+    salt."""
     if not mask.any():
         return base
     return hashlib.sha256(base.encode() + len(mask).to_bytes(8, "little") + np.packbits(mask).tobytes()).hexdigest()[
@@ -255,14 +256,15 @@ def content_of(base: str, mask: np.ndarray) -> str:
 
 
 class Gate:
-    """What is read of one unit, without its suppressed rows; writes the unit's index on the way.
+    """Removes suppressed rows from a split as it is read, and writes the split's index.
 
-    Attributes: dropped, bytes: suppressed rows and their text; mask: of all rows read, as `index_mask`.
+    Attributes: dropped, bytes: number of suppressed rows, and size of their text. mask: of all rows read, see
+    `index_mask`.
     """
 
     def __init__(self, suppression: Suppression, spec: SourceSpec, path: str) -> None:
         self._list, self._spec = suppression, spec
-        # it outlives the work: a takedown finds in it what later steps dropped
+        # it is kept after the work is removed: a takedown finds in it documents that later steps dropped
         self.writer = ShardWriter(path, INDEX, "stage", durable=True)
         self._masks: list[np.ndarray] = []
         self.dropped = self.bytes = 0
@@ -273,7 +275,7 @@ class Gate:
         return np.concatenate([np.zeros(0, np.bool_), *self._masks])
 
     def pass_on(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The batches without suppressed rows; one may come out empty."""
+        """Yield the batches without suppressed rows. Batches may be empty."""
         for batch in batches:
             user = batch.column("user") if "user" in batch.schema.names else None
             gone = self._note(batch.column("id"), user, hosts_of(batch), False)
@@ -285,7 +287,7 @@ class Gate:
             yield batch
 
     def quarantined(self, bad: BadRows) -> pa.Table:
-        """The quarantined rows, without what they held where the list names their id or user."""
+        """The quarantined rows. If the list names their id or user, their content is removed."""
         table = bad.to_table()
         if not table.num_rows:
             return table
@@ -307,13 +309,13 @@ class Gate:
 
 
 def ledger(source: str, rows: int, schema: pa.Schema) -> pa.Table:
-    """Ledger rows of suppressed documents: they are counted and not named."""
+    """Ledger rows of suppressed documents. They have no names."""
     fixed = {"source": source, "step": STEP, "reason": REASON, "value": float("nan"), "bytes": 0}
     return pa.table([pa.array([fixed.get(f.name)] * rows, f.type) for f in schema], schema=schema)
 
 
 def bad_keys(table: pa.Table, spec: SourceSpec) -> tuple[pa.Array, pa.Array]:
-    """(ids, users) that the raw rows of a quarantine table show: an empty string where one shows none."""
+    """(ids, users) in the raw rows of a quarantine table; an empty string if a row has none."""
     found: dict[str, list[str]] = {"id": [], "user": []}
     for raw in table.column("raw").to_pylist():
         for role, values in found.items():
@@ -331,7 +333,7 @@ def bad_hosts(table: pa.Table, ids: pa.Array) -> pa.Array:
 def bad_rows_of(
     batches: Iterable[pa.RecordBatch], sources: list[dict[str, Any]], document: str
 ) -> list[dict[str, Any]]:
-    """Place and reason of the quarantined rows that show this id, by a recipe's sources."""
+    """Place and reason of the quarantined rows that have this id in their raw text."""
     specs = [SourceSpec.model_validate(s) for s in sources]
     found: list[dict[str, Any]] = []
     for batch in batches:
@@ -343,10 +345,10 @@ def bad_rows_of(
 
 
 def _field(raw: str, name: str) -> str:
-    """The value of a field of a JSON object, also of one that is cut off or malformed."""
+    """The value of a field of a JSON object, which may be cut off or malformed."""
     try:
         row = json.loads(raw)
-    except (ValueError, RecursionError):  # malformed, or nested without end
+    except (ValueError, RecursionError):  # malformed, or nested too deeply
         row = None
     if isinstance(row, dict):
         value = row.get(name)
@@ -362,7 +364,7 @@ def _field(raw: str, name: str) -> str:
 
 
 def scrubbed(table: pa.Table, gone: np.ndarray) -> pa.Table:
-    """A quarantine table whose rows in `gone` keep their place and reason only."""
+    """The quarantine table with only place and reason in the rows `gone`."""
     if not gone.any():
         return table
     stays = pa.array(~gone)

@@ -1,4 +1,4 @@
-"""Rereads a snapshot and the dataset's own records, and says what is not as it was written."""
+"""Rereads a snapshot and the dataset's own records, and lists what has changed since it was written."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from corpusmill.transforms.manifest import FileEntry, Funnel, Manifest, Parent, 
 from corpusmill.transforms.shards import read_shard
 
 LINEAGE = "lineage.json"
-"""What was made from the dataset, see `corpusmill.pipelines.operations.lineage`."""
+"""The file that says what was made from the dataset, see `corpusmill.pipelines.operations.lineage`."""
 
 
 def problems(reader: Dataset, number: int | None = None) -> list[str]:
-    """One line for each problem of a snapshot (the newest without a number); none means that every byte is as committed."""
+    """Problems of a snapshot (default: the newest), one line each. None means that every byte is as committed."""
     manifest = reader.manifest(number)
     newest = manifest["number"] == reader.numbers[-1]
     found = _file_problems(reader.path, manifest, newest)
@@ -97,7 +97,7 @@ def _record_problems(dataset: str) -> list[str]:
 
 
 def _sound(data: bytes, folder: str, field: str) -> bool:
-    """Whether a report is as it was written. Those that are not finished, or of older versions, have no digest."""
+    """Whether a report is unchanged. Unfinished reports and reports of older versions have no digest."""
     try:
         report = json.loads(data)
     except ValueError:
@@ -113,7 +113,7 @@ def _sound(data: bytes, folder: str, field: str) -> bool:
 
 
 def _followed(reader: Dataset, parent: Parent) -> bool:
-    """Whether a manifest is the one that a snapshot followed, or was it before documents were purged from it."""
+    """Whether a manifest is the parent that a snapshot names, or was so before documents were purged from it."""
     try:
         now = reader.manifest(parent["number"])
     except DatasetError:
@@ -122,7 +122,7 @@ def _followed(reader: Dataset, parent: Parent) -> bool:
 
 
 def _card_problems(dataset: str, manifest: Manifest) -> list[str]:
-    """Whether README.md and SHA256SUMS are as they were written for the newest snapshot."""
+    """Problems of README.md and SHA256SUMS of the newest snapshot."""
     contents = []
     for name in ("README.md", "SHA256SUMS"):
         try:
@@ -130,13 +130,13 @@ def _card_problems(dataset: str, manifest: Manifest) -> list[str]:
         except OSError as error:
             return [f"{name}: {error.strerror or error}; the next run writes it"]
     card, listed = contents
-    if listed in (sums(manifest, card), sums(manifest, None)):  # those of the first format do not name the card
+    if listed in (sums(manifest, card), sums(manifest, None)):  # the first format does not list the card
         return []
-    return ["README.md or SHA256SUMS: not as they were written for the newest snapshot; the next run writes them again"]
+    return ["README.md or SHA256SUMS: changed since the newest snapshot; the next run writes them again"]
 
 
 def sums(manifest: Manifest, card: bytes | None) -> bytes:
-    """SHA256SUMS of a snapshot: a line a file, and one of the dataset card."""
+    """SHA256SUMS of a snapshot: one line for each file and one for the dataset card."""
     lines = [f"{f['sha256']}  {f['path']}\n" for f in sorted(files_of(manifest), key=lambda f: f["path"])]
     lines += [] if card is None else [f"{hashlib.sha256(card).hexdigest()}  README.md\n"]
     return "".join(lines).encode()

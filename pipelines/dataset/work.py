@@ -1,7 +1,7 @@
-"""Checks the finished work of a dataset: outcomes, task lists, notes, and every file that they name.
+"""Checks the finished work of a dataset: outcomes, task lists, records, and every file that they name.
 
-A damaged one is worth nothing, and whatever it was made from is still there. So a run that meets one removes all that are
-damaged, and makes them again; `corpusmill verify` names them.
+Damaged work can always be made again from its inputs. A run that meets damage removes all damaged work and makes it
+again; `corpusmill verify` names it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _NOTES = ("listing.json", "recipe.json")
 
 
 def damaged(dataset: str) -> Iterator[tuple[str, str]]:
-    """(path relative to the dataset, what is wrong) of each file of work whose bytes are not as they were written. A file that
-    is gone is no damage: what names it counts as unfinished."""
+    """(path relative to the dataset, problem) of each work file whose bytes have changed. A missing file is not damage:
+    the task that wrote it counts as unfinished."""
     store = Store(dataset)
     files: dict[str, WorkFile] = {}
     for name in _names(store, *_RECORDS):
@@ -40,7 +40,7 @@ def damaged(dataset: str) -> Iterator[tuple[str, str]]:
             yield name, problem
     for name in _names(store, "plans"):
         if hashlib.sha256(storage.read_bytes(store.path(name))).hexdigest()[:40] != os.path.basename(name)[:-5]:
-            yield name, "its bytes do not fit its name"
+            yield name, "its bytes differ from the digest in its name"
     for name in _names(store, "work"):
         problem = _file_problem(store.path(name), files.get(name))
         if problem:
@@ -48,7 +48,7 @@ def damaged(dataset: str) -> Iterator[tuple[str, str]]:
 
 
 def remove_damaged(dataset: str) -> list[str]:
-    """Remove every damaged file of work, so that it is made again; returns their names."""
+    """Remove every damaged work file, so that it is made again; returns their names."""
     store = Store(dataset)
     names = [name for name, _ in damaged(dataset)]
     for name in names:
@@ -58,9 +58,9 @@ def remove_damaged(dataset: str) -> list[str]:
 
 
 def remove_temporary(dataset: str) -> int:
-    """Remove what killed runs were writing; returns how many files. The caller holds the lock, so nobody writes them now, but for
-    submitted runs, whose workers nobody here sees: while there is one, all stays. Released statistics are written without the
-    lock, and object stores have no such files."""
+    """Remove temporary files of killed runs; returns their number. The caller holds the lock, so no other run on this
+    machine writes them. While there is a submitted run, nothing is removed, because its workers are elsewhere. Released
+    statistics are written without the lock and are left alone. Object stores have no temporary files."""
     if not storage.is_local(dataset) or submissions.waiting(dataset):
         return 0
     statistics = os.path.join(dataset, "statistics", "")
@@ -72,13 +72,14 @@ def remove_temporary(dataset: str) -> int:
 
 
 def _names(store: Store, *folders: str) -> list[str]:
-    """Files below folders of the store, relative to the dataset, sorted; without those that are being written."""
+    """Files below folders of the store, relative to the dataset, sorted, without temporary files."""
     found = (e.uri for folder in folders for e in storage.below(os.path.join(store.root, folder)))
     return sorted(store.relative(uri) for uri in found if not os.path.basename(uri).startswith(TEMPORARY))
 
 
 def _record(path: str) -> tuple[dict[str, Any], str]:
-    """(a sealed record, what is wrong with it). One of an older corpusmill, or one that is gone, counts as empty and sound."""
+    """(a sealed record, its problem or ""). A record of an older version, or a missing one, counts as empty and
+    sound."""
     try:
         data = storage.read_bytes(path)
     except FileNotFoundError:
@@ -90,12 +91,12 @@ def _record(path: str) -> tuple[dict[str, Any], str]:
 
 
 def _file_problem(path: str, file: WorkFile | None) -> str:
-    """What is wrong with a file of work, or "". file: how an outcome names it, if one does."""
+    """The problem of a work file, or "". file: its entry in an outcome, if there is one."""
     try:
         if path.endswith(batches.SUFFIX):
             batches.check(path)
         elif file is not None and file.get("sha256") and storage.sha256_of(path) != file["sha256"]:
-            return "its SHA-256 is not that of its outcome"
+            return "its SHA-256 differs from its outcome"
     except DamagedWorkError as error:
         return error.what
     except FileNotFoundError:

@@ -1,7 +1,8 @@
-"""From a recipe to a snapshot, one unit of work after another, without any engine of Beam.
+"""Turns a recipe into a snapshot, task by task. Engines (`runners`) decide only where the tasks run.
 
-`plan` opens a recipe as a `job`; a job is cut into `stage`s, a stage into `units` of work, and a unit streams shards through a
-`chain` of steps. `fingerprints` names units by what they compute, `task_files` are what they write, `staging` what passes from
-stage to stage. `commit` publishes: it builds the `funnel`, asks `expectations`, writes the manifest and the `card`. `estimate`
-and `memory` say what a run will cost, `restore` brings back files that are gone, `failures` passes errors between processes.
+`open_job` opens a recipe as a `job`. A job has `stage`s, a stage has `task`s, and a task streams shards through a
+`chain` of steps. `fingerprints` names tasks by what they compute, `task_files` writes their files, and `staging`
+chooses the form of files between stages. `commit` publishes a snapshot: it builds the `funnel`, checks `expectations`,
+and writes the manifest and the `card`. `plan`, `estimate` and `memory` say what a run will do and cost. `restore`
+rewrites missing files, and `failures` passes errors between processes.
 """

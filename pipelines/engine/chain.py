@@ -1,8 +1,7 @@
-"""The fused steps between two cuts: a batch goes through all of them, and every row is accounted for.
+"""Runs the fused steps between two cuts. Each batch goes through all of them, and every row is accounted for.
 
-For each step: rows in = rows out + rows dropped by reason - rows derived. What is dropped is written to a ledger with its
-id, the step, the reason, the value that broke the rule and, for duplicates, the survivor, so that `corpusmill why` can
-tell what happened to any document.
+For each step: rows in = rows out + rows dropped by reason - rows derived. The ledger lists each dropped row: its id,
+the step, the reason, the value that broke the rule and, for duplicates, the survivor. `corpusmill why` reads it.
 """
 
 from __future__ import annotations
@@ -40,8 +39,8 @@ LEDGER = pa.schema(
         pa.field("parent", pa.string()),
     ]
 )
-"""Columns of the ledger of dropped rows; `bytes` is the document's text; `parent` is null but for derived documents, so
-that every document that was ever derived names its parent, here or in a shard."""
+"""Columns of the ledger of dropped rows. `bytes` is the size of the document's text. `parent` is null except for
+derived documents. So every document that was ever derived names its parent, here or in a shard."""
 CUTS = pa.schema(
     [
         pa.field("id", pa.string()),
@@ -70,7 +69,7 @@ class Count:
     details: dict[str, Any] = field(default_factory=dict)
 
     def check(self, where: str) -> None:
-        """Raises ConservationError unless the rows add up."""
+        """Raise ConservationError unless the rows add up."""
         if self.rows_in + self.derived != self.rows_out + sum(self.dropped.values()):
             raise ConservationError(
                 f"{where}, step {self.step}: {self.rows_in} rows in + {self.derived} derived, but {self.rows_out} out + "
@@ -95,8 +94,8 @@ class Count:
 class Chain:
     """The steps of one pass over one shard, with their counts, ledger and side tables.
 
-    head: the group whose decisions are applied before the first step, with its step name, or None; suppression: the list
-    by which derived rows are dropped where a step makes them, or None.
+    head: the group whose decisions are applied before the first step, with its step name, or None. suppression: the
+    list that drops derived rows as soon as a step makes them, or None.
     """
 
     def __init__(
@@ -121,7 +120,7 @@ class Chain:
     def run(
         self, batch: pa.RecordBatch, rows: np.ndarray | None = None, decisions: pa.Table | None = None
     ) -> pa.RecordBatch:
-        """The batch after all steps. rows, decisions: for the head group, see `Group.apply`."""
+        """Run all steps on a batch. rows, decisions: for the head group, see `Group.apply`."""
         counts = iter(self.counts)
         if self._head:
             count = next(counts)
@@ -148,7 +147,7 @@ class Chain:
         return batch
 
     def finish(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        """The shard's batches behind all steps, through the terminal step if there is one."""
+        """Yield the shard's batches after all steps, and after the terminal step if there is one."""
         if self._terminal is None:
             yield from batches
             return
@@ -161,7 +160,7 @@ class Chain:
         account.check(self._where)
         count.rows_in, count.derived = account.documents, count.rows_out
         count.dropped.update(account.dropped)
-        # a document in a row is no row any more; so that the sums hold, it is listed as used
+        # a packed document is no row any more; the ledger lists it as used, so that the sums hold
         count.dropped["used"] = account.used
         count.details = account.to_dict()
         ledger = account.ledger()
@@ -178,7 +177,7 @@ class Chain:
             yield batch
 
     def check(self) -> None:
-        """Raises ConservationError unless every step's rows add up and each step takes what the one before gave."""
+        """Raise ConservationError unless every step's rows add up and each step takes what the one before gave."""
         for count in self.counts:
             count.check(self._where)
         for before, after in zip(self.counts, self.counts[1:], strict=False):
@@ -196,7 +195,7 @@ class Chain:
         return pa.Table.from_batches(self._cuts, CUTS)
 
     def scores(self) -> dict[str, pa.Table]:
-        """Side tables of filters that keep their scores: one row a document that entered the filter."""
+        """Side tables of filters that keep their scores: one row for each document that entered the filter."""
         return {step: pa.Table.from_batches(batches) for step, batches in self._scores.items()}
 
     def tables(self) -> dict[str, pa.Table]:
@@ -204,7 +203,7 @@ class Chain:
         return {name: pa.Table.from_batches(batches) for name, batches in self._tables.items()}
 
     def route(self, name: str, group: Group, batch: pa.RecordBatch, decisions: pa.Table, seed: int) -> Routed:
-        """Where a moving group sends the rows of a batch, with its accounting."""
+        """The shard to which a moving group sends each row of a batch. Counts the rows."""
         if not self.counts:
             self.counts.append(Count(name, "group"))
         count = self.counts[0]
@@ -282,7 +281,7 @@ class Chain:
         return stays
 
     def _without_suppressed(self, batch: pa.RecordBatch, count: Count) -> pa.RecordBatch:
-        """The batch without derived rows that are on the suppression list; the ledger counts them and names none."""
+        """Remove derived rows that are on the suppression list. The ledger counts them without their names."""
         if self._suppression is None or not self._suppression.count("derived"):
             return batch
         gone = self._suppression.mask("derived", batch.column("id"))

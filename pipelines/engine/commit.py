@@ -1,8 +1,8 @@
-"""Publishing a finished job as the next snapshot.
+"""Publishes a finished job as the next snapshot.
 
 Order of writes: shards and tables (new names, content-addressed), then the manifest, by compare-and-set on its number, then
-what can be made again from the manifest at any time: README.md, SHA256SUMS, the event. A death between two of them leaves
-either the old snapshot or the new one, and the same command heals the rest.
+what can be made again from the manifest at any time: README.md, SHA256SUMS, the event. A crash between two writes
+leaves either the old snapshot or the new one, and the same command repairs the rest.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ _KINDS = {"dropped": "dropped", "quarantine": "quarantine", "cut": "cut"}
 
 
 def commit(job: Job, newest: int | None = None) -> Manifest:
-    """Commit a job whose stages are all done; returns the manifest as `Dataset.manifest` gives it. newest: the snapshot on top
-    of which it is to be, or 0; without it, whichever is the newest now.
+    """Commit a job whose stages are all done; returns the manifest as `Dataset.manifest` gives it. newest: number of
+    the parent snapshot, or 0 for none; default: the newest snapshot now.
 
     Raises:
         ConservationError: rows do not add up; nothing is committed.
-        ExpectationError: the recipe expects something else; nothing is committed.
+        ExpectationError: the result breaks the recipe's `expect`; nothing is committed.
         LockedError: another process committed meanwhile; the same command commits on top of it.
     """
     funnel = build(job)
@@ -96,7 +96,7 @@ def publish_manifest(dataset: str, number: int, manifest: ManifestBody) -> Manif
     storage.makedirs(os.path.join(dataset, "snapshots"))
     sync_names(dataset, manifest)
     if number > 1 and Dataset(dataset).manifest()["created"] is None:
-        finish(dataset)  # of a process that died behind its commit
+        finish(dataset)  # of a process that died after its commit
     lock.confirm(dataset)
     if not storage.create_exclusive(os.path.join(dataset, manifest_name(number)), manifest_bytes(manifest)):
         raise LockedError(
@@ -106,7 +106,7 @@ def publish_manifest(dataset: str, number: int, manifest: ManifestBody) -> Manif
 
 
 def sync_names(dataset: str, manifest: ManifestBody) -> None:
-    """Force the names of a manifest's files to disk, before the manifest that says that they are there."""
+    """Flush the names of a manifest's files to disk. Call this before the manifest is written."""
     folders = {"", os.path.dirname(os.path.abspath(dataset))} if storage.is_local(dataset) else set()
     for file in files_of(manifest):
         parts = os.path.dirname(file["path"]).split("/")
@@ -115,7 +115,7 @@ def sync_names(dataset: str, manifest: ManifestBody) -> None:
 
 
 def finish(dataset: str) -> Manifest:
-    """Write what follows from the newest manifest: README.md, SHA256SUMS and its event, where they are not there yet."""
+    """Write what follows from the newest manifest, if it is missing: README.md, SHA256SUMS and the event."""
     reader = Dataset(dataset)
     manifest = reader.manifest()
     if manifest["created"] is None:
@@ -137,7 +137,7 @@ def _replace(path: str, data: bytes) -> None:
 
 
 def published_names(job: Job) -> dict[str, str]:
-    """The work behind each file of the snapshot that a finished job makes, by the file's name."""
+    """Map each file name of the snapshot to the work file that it is made of."""
     wanted: dict[str, str] = {}
     _shards(job, job.published(), wanted)
     _tables(job, wanted)
@@ -145,13 +145,13 @@ def published_names(job: Job) -> dict[str, str]:
 
 
 def publish(job: Job, wanted: dict[str, str], digests: dict[str, str]) -> None:
-    """Give finished work the names that the snapshot calls it by (name -> path of the work), where it does not have them yet.
+    """Link finished work under its names in the snapshot (name -> path of the work), unless the names exist.
 
-    digests: the SHA-256 that each name must have. A file that is there is replaced if its work was made again since, and it
-    has other bytes.
+    digests: the SHA-256 that each name must have. An existing file with other bytes is replaced if its work was made
+    again since.
 
     Raises:
-        DamagedWorkError: the bytes of some work are not as it was finished.
+        DamagedWorkError: a work file has changed since its task finished.
     """
 
     def one(name: str) -> None:
@@ -161,7 +161,7 @@ def publish(job: Job, wanted: dict[str, str], digests: dict[str, str]) -> None:
             if not again or storage.sha256_of(target) == digests[name]:
                 return
         if storage.is_local(work) and storage.sha256_of(work) != digests[name]:
-            raise DamagedWorkError(work, "its SHA-256 is not that of its outcome")
+            raise DamagedWorkError(work, "its SHA-256 differs from its outcome")
         storage.makedirs(os.path.dirname(target))
         storage.link_or_copy(work, target)
 
@@ -169,12 +169,12 @@ def publish(job: Job, wanted: dict[str, str], digests: dict[str, str]) -> None:
 
 
 def _entry(file: WorkFile, name: str) -> FileEntry:
-    """How a manifest names a file."""
+    """The manifest's entry for a file."""
     return {"path": name, "rows": file["rows"], "bytes": file["bytes"], "size": file["size"], "sha256": file["sha256"]}
 
 
 def _shards(job: Job, outcomes: list[Outcome], wanted: dict[str, str]) -> list[FileEntry]:
-    # where a group has moved the rows, a shard is no longer that of one source
+    # after a group has moved rows, a shard belongs to no single source
     moved = any(g.transform.moves for g in job.groups)
     homes = (
         [(job.recipe.name, str(i)) for i in range(len(outcomes))]
@@ -186,11 +186,11 @@ def _shards(job: Job, outcomes: list[Outcome], wanted: dict[str, str]) -> list[F
     for (home, key), outcome in zip(homes, outcomes, strict=True):
         file = outcome["files"]["shard"]
         seen[key] += 1
-        if seen[key] > 1:  # the same file lies twice in the source: its documents are there twice
+        if seen[key] > 1:  # the source holds the same file twice, so its documents are in the dataset twice
             key = f"{key}#{seen[key]}"
         if file["rows"]:
             suffix = os.path.splitext(file["path"])[1]
-            # named by its bytes: two shards of equal bytes would be one file listed twice, so the task's own name joins in
+            # two shards of equal bytes would be one file listed twice, so the task's own name joins the digest
             name = f"data/{home}-{request_of(file['sha256'], key)[:20]}{suffix}"
             wanted[name] = file["path"]
             files.append({**_entry(file, name), "source": None if moved else home})
@@ -225,7 +225,7 @@ def _schema(outcomes: list[Outcome]) -> list[Column]:
 
 
 def remember(job: Job) -> None:
-    """Note what a finished job was made from, before its snapshot is committed."""
+    """Record what a finished job was made from, before its snapshot is committed."""
     outcomes: set[str] = set()
     plans = [job.reads]
     for number in range(len(job.stages)):
@@ -234,7 +234,7 @@ def remember(job: Job) -> None:
         outcomes.update(ready.requests)
         outcomes.update(o["content"] for o in job.outcomes(number))
     job.store.save_used(job.work_digest(), {"plans": plans, "outcomes": sorted(outcomes)})
-    # where the recipe's folder is, so that `forget` can run it again; relative on a disk, for the whole tree may be moved
+    # `forget` runs the recipe from this folder; on a disk the path is relative, because the whole tree may be moved
     base = str(job.recipe.base_dir.resolve())
     if storage.is_local(job.dataset):
         base = os.path.relpath(base, storage.absolute(job.dataset))

@@ -1,4 +1,4 @@
-"""Checks what a run would commit against the recipe's section `expect`."""
+"""Checks a finished job against the recipe's section `expect`, before the commit."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIST_STEP = "suppression list"
 
 
 def check(job: Job, funnel: Funnel, parent: Manifest | None) -> None:
-    """Check what a finished job would commit behind snapshot `parent`.
+    """Check what a finished job would commit on top of snapshot `parent`.
 
     Raises:
         ExpectationError: names every expectation that fails, with the value found; nothing was published.
@@ -85,7 +85,7 @@ def failures(expect: Expect, job: Job, funnel: Funnel, parent: Manifest | None) 
 
 
 def _counts(step: StepCount, reason: str) -> bool:
-    """Whether a reason is a loss: what was taken down, packed or replaced is none."""
+    """Whether a reason counts as a loss. Rows that were taken down, packed or replaced do not."""
     return step["name"] != LIST_STEP and reason not in ("suppressed", "used", "replaced")
 
 
@@ -107,7 +107,7 @@ def _against(expect: Expect, now: int, before: int) -> list[str]:
 
 
 def _new_documents(dataset: str, shards: list[WorkFile], parent: Manifest | None) -> int:
-    """Distinct ids that the last snapshot lacks. Shards that stand in both are not read."""
+    """Number of distinct ids that the last snapshot lacks. Shards that are in both snapshots are not read."""
     old = [] if parent is None else parent["files"]
     same = {f["sha256"] for f in old} & {s["sha256"] for s in shards}
     before = _ids([os.path.join(dataset, f["path"]) for f in old if f["sha256"] not in same])

@@ -1,4 +1,4 @@
-"""The first error of a run, as it was raised: runners wrap and rename what passes through them."""
+"""Keeps the first error of a run as it was raised, because runners wrap and rename exceptions."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _failures: dict[str, Exception] = {}
 
 
 def remember_failure(job: Job, error: Exception) -> None:
-    """Keep an error, if it is the first: in this process whole; for the process that waits for the run, by name and
-    message."""
+    """Keep an error if it is the first: whole in this process, by name and message for the process that waits for the
+    run."""
     error = explain(error, job.dataset)
     _failures.setdefault(job.dataset, error)
     if isinstance(error, CorpusmillError):
@@ -21,7 +21,7 @@ def remember_failure(job: Job, error: Exception) -> None:
 
 
 def take_failure(job: Job) -> Exception | None:
-    """The first error of a run, once."""
+    """Return and forget the first error of a run."""
     noted = job.store.take_failure()
     found = _failures.pop(job.dataset, None)
     if found is None and noted is not None:

@@ -1,4 +1,4 @@
-"""What results are named by: digests of all that decides them, the same on any machine."""
+"""Fingerprints of results: digests of everything that decides them, equal on any machine."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ def step_fingerprint(step: Step | GroupStep) -> list[Any]:
 
 
 def pass_content(fingerprint: list[Any], content: str, decisions: pa.Table, wire: str) -> str:
-    """Name of the result of a pass over a staged shard, made of all that decides it. decisions: those about this shard."""
+    """Fingerprint of a pass over a staged shard. decisions: those about this shard."""
     return request_of("content", fingerprint, content, logical_digest(decisions), wire)
 
 
 def keys_content(group: list[Any], rnd: int, content: str, decisions: pa.Table) -> str:
-    """Name of the keys that a shard sends in a later round."""
+    """Fingerprint of the keys that a shard sends in a later round."""
     return request_of("keys content", group, rnd, content, logical_digest(decisions))
 
 
 def source_fingerprint(spec: SourceSpec) -> str:
-    """Digest of all that decides what is read from a given file: fields of the source, and versions of the readers."""
+    """Digest of everything but the file that decides what is read from it: fields of the source, and versions of the
+    readers."""
     left_out = {"path", "private", "max_bad_fraction"} | (set() if spec.options else {"options"})
     fields = spec.model_dump(mode="json", exclude=left_out)
     # `auto` may be any format, and so may what lies in an archive
@@ -48,9 +49,10 @@ def source_fingerprint(spec: SourceSpec) -> str:
 
 
 def pass_fingerprint(job: Job, number: int) -> list[Any]:
-    """What decides the bytes of a pass, but its input: seed, steps, and what it emits or how it is written."""
+    """Everything but the input that decides the bytes of a pass: seed, steps, and what it emits or how it is
+    written."""
     groups = job.groups
-    # ids that steps make are looked for where they are made; all others, where documents are read
+    # suppression drops ids that steps make where they are made, and all others where documents are read
     derives = any(isinstance(s.transform, Expand) for s in job.fused(number))
     derives = derives or (number > 0 and groups[number - 1].transform.adds_to())
     listed = [job.suppression.digest] if job.suppressed and derives and job.suppression.count("derived") else []

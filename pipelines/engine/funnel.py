@@ -1,4 +1,4 @@
-"""The funnel: how many rows and bytes each source gave, and what each step did to them."""
+"""Builds the funnel: rows and bytes of each source, and what each step did to them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _left_out(reads: list[ReadRecord], files: list[dict[str, Any]]) -> dict[str,
 
 
 def _suppressed(reads: list[ReadRecord]) -> list[StepCount]:
-    """What the suppression list kept out, as a step before all others, where it kept out something."""
+    """Rows that the suppression list kept out, as a first step; nothing if there are none."""
     gone = sum(r.get("suppressed", 0) for r in reads)
     if not gone:
         return []
@@ -97,7 +97,7 @@ def _sum(name: str, kind: str, counts: list[CountRecord]) -> StepCount:
     details: Counter[str] = Counter()
     for c in counts:
         dropped.update(c["dropped"])
-        # shares are made of their sums by whoever shows them, not summed
+        # reports compute shares from the summed figures; shares themselves are not summed
         details.update({k: v for k, v in c["details"].items() if isinstance(v, int)})
     details = Counter(edits.agreed(details, counts, kind))
     step: StepCount = {
@@ -110,7 +110,7 @@ def _sum(name: str, kind: str, counts: list[CountRecord]) -> StepCount:
         "bytes_out": sum(c["bytes_out"] for c in counts),
         "dropped": dict(sorted(dropped.items())),
     }
-    # a text, such as the digest of a tokenizer, is kept where all shards agree on it
+    # a text, such as the digest of a tokenizer, is kept if all shards agree on it
     texts = {
         k: {c["details"].get(k) for c in counts} for c in counts for k, v in c["details"].items() if isinstance(v, str)
     }

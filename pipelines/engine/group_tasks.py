@@ -1,4 +1,4 @@
-"""Tasks of the stages of a group: its keys, its decisions, and rows that it moves."""
+"""Tasks of a group's stages: they emit keys, decide, gather decisions, and move rows."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def run_keys(task: Task) -> Outcome:
 
 
 def run_decide(task: Task) -> Outcome:
-    """What a group decides from all rows of some keys."""
+    """Decide from all rows of some keys."""
     job, group, shared = task.job, task.job.groups[task.stage.number], task.shared
     paths = task.paths(shared["keys"])
     begin, end = shared["ranges"][task.index]
@@ -71,7 +71,7 @@ def run_decide(task: Task) -> Outcome:
 
 
 def run_gather(task: Task) -> Outcome:
-    """What a group makes of all decisions of a round."""
+    """Combine all decisions of a round."""
     group = task.job.groups[task.stage.number].transform
     rows = np.array(task.shared["rows"], np.int64)
     decisions = Parts(task.paths(task.shared["told"]))
@@ -88,7 +88,7 @@ def run_gather(task: Task) -> Outcome:
 
 
 def run_scatter(task: Task) -> Outcome:
-    """Sends each row of one shard to the shard that a moving group chose for it."""
+    """Send each row of one shard to the shard that a moving group chose for it."""
     job, group, shared = task.job, task.job.groups[task.stage.number], task.shared
     shard = shared["shards"][task.index]
     decisions = task.decisions()

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from corpusmill.transforms.sources.spec import SourceSpec
 
 StageTasks = tuple[TaskList, list[str], list[int]]
-"""What the tasks of a stage share, the request of each, and the bytes that go into each."""
+"""What the tasks of a stage share, and the request and input bytes of each."""
 DECIDE_BYTES = 8 << 20
 """Key bytes of one decide task: small enough to spread over cores, large enough to keep files few."""
 KEPT_OUTCOMES = 4_000
@@ -56,16 +56,17 @@ first run, where every shard has work anyway; the second for a dataset that has 
 
 @dataclass
 class Job:
-    """A recipe over a listing of its sources, in a dataset directory. Cheap to pickle: the listing lies in the store."""
+    """A recipe with a listing of its sources and a dataset directory. It is cheap to pickle, because the listing is in
+    the store."""
 
     recipe: Recipe
     dataset: str
     reads: str
     """Digest of the stored list of splits."""
     suppressed: int = 0
-    """How many files of the dataset's suppression list are obeyed."""
+    """How many files of the dataset's suppression list apply."""
     stage_form: Format = "stage-lz4"
-    """How staged shards are written. It does not change what is read from them."""
+    """Format of staged shards. It does not change their content."""
     token: str = field(default_factory=lambda: uuid.uuid4().hex, repr=False, compare=False)
     """Names this job among the jobs of a process. It is not pickled, so that equal jobs are equal bytes."""
     _prepared: dict[int, Prepared] = field(default_factory=dict, repr=False)
@@ -91,7 +92,7 @@ class Job:
 
     @property
     def suppression(self) -> Suppression:
-        """Which documents must not be in the dataset."""
+        """The suppression list of the dataset."""
         return suppression.load(self.dataset, self.suppressed)
 
     @functools.cached_property
@@ -125,7 +126,7 @@ class Job:
                 stages += [Stage("gather", number, r)] if r in step.transform.gathered else []
             stages += [Stage("scatter", number)] if step.transform.moves else []
             stages.append(Stage("pass", number + 1))
-        if not self.groups:  # a later pass would see all schemas; without one, shards that differ are written again
+        if not self.groups:  # no later pass unifies the schemas
             stages.append(Stage("conform", 0))
         return stages
 
@@ -147,7 +148,7 @@ class Job:
 
     @functools.cached_property
     def arrivals(self) -> list[int] | None:
-        """The wave with which each split came, as 0, 1, ...; None where all came at once."""
+        """Arrival wave of each split, as 0, 1, ...; None if all came at once."""
         return ranked([u.arrival for u in self.splits()])
 
     def work_digest(self) -> str:
@@ -164,13 +165,13 @@ class Job:
         return request_of("work", keys, read, passes, *listed, *came)
 
     def prepare(self, stage: int) -> Prepared:
-        """Work out the tasks of a stage; the stage before must be complete."""
+        """Compute the tasks of a stage. The stage before must be complete."""
         if stage not in self._prepared:
             self._prepared[stage] = self._prepare(stage)
         return self._prepared[stage]
 
     def refresh(self, stage: int) -> Prepared:
-        """`prepare`, and look again at which tasks are done."""
+        """As `prepare`, and check again which tasks are done."""
         ready = self.prepare(stage)
         outcomes = self.store.outcomes([ready.requests[i] for i in ready.pending])
         ready.pending = [i for i, outcome in zip(ready.pending, outcomes, strict=True) if outcome is None]
@@ -198,7 +199,7 @@ class Job:
             if outcome is None:
                 raise EngineError(f"{self.dataset}: stage {stage} is not complete: no outcome {request}")
             outcomes.append(outcome)
-        if len(outcomes) <= KEPT_OUTCOMES:  # asked for by several stages behind
+        if len(outcomes) <= KEPT_OUTCOMES:  # several later stages ask for them
             self._outcomes[stage] = outcomes
         return outcomes
 
@@ -210,7 +211,7 @@ class Job:
         shared["requests"] = requests
         task_list = self.store.save_task_list(shared)
         pending = [i for i, outcome in enumerate(self.store.outcomes(requests)) if outcome is None]
-        # biggest first: workers get their tasks beforehand, and a big one at the end would run alone
+        # biggest first, because a big task at the end would run alone
         share = SHARE[stage.kind] if number else 1
         return Prepared(number, task_list, requests, sizes, sorted(pending, key=lambda i: (-sizes[i], i)), share)
 
@@ -227,8 +228,8 @@ class Job:
         return files, request_of(self.prepare(last).requests)
 
     def _decisions_by_shard(self, number: int, paths: list[str], shards: list[StagedShard]) -> list[pa.Table] | None:
-        """The decisions for each shard, or None if they are large. Tasks named by their own decisions are known to be done
-        without a look by a worker where the decisions are the same as before."""
+        """The decisions for each shard, or None if they are large. A request that holds the shard's own decisions shows
+        without a worker whether the task is done."""
         last = self._before(number, {"decide", "gather"})
         sizes = [o["key_bytes"] for s in {last - 1, last} if s >= 0 for o in self.outcomes(s)]
         if sum(sizes) > (DECISION_BYTES_AGAIN if self.arrivals else DECISION_BYTES):
@@ -249,7 +250,7 @@ class Job:
         if stage.number == 0:
             splits = self.splits()
             specs = {s.name: source_fingerprint(s) for s in self.recipe.sources}
-            # with a suppression list, a task first looks which of its rows the list concerns
+            # with a suppression list, a task first checks which of its rows are on it
             listed = [self.suppression.digest] if self.suppressed else []
             requests = [request_of("pass", fingerprint, specs[s.source], s.key, *listed) for s in splits]
             return (
@@ -284,7 +285,8 @@ class Job:
     def _scatter(self, number: int, stage: Stage) -> StageTasks:
         before, schema = self._staged(number)
         decisions, basis = self._decisions(number)
-        # the task that got the keys decides the number of shards; one without keys leaves it open, as an empty corpus does
+        # the task that gets the keys decides the number of shards; a task without keys does not, nor does an empty
+        # corpus
         counts = {n for o in self.outcomes(number - 1) if (n := o["shards"]) is not None} or {1}
         if len(counts) != 1:
             raise EngineError(f"{self.groups[stage.number].name} decided on {len(counts)} numbers of shards")
@@ -319,7 +321,7 @@ class Job:
             requests = [request_of("keys", group, stage.round, s["content"], i, basis) for i, s in enumerate(shards)]
         else:
             requests = [keys_content(group, stage.round, s["content"], t) for s, t in zip(shards, each, strict=True)]
-        # only the rows of a staged shard that have decisions are worked on
+        # only rows of a staged shard that have decisions cost work
         shared: TaskList = {"shards": shards, "told": decisions}
         if self._is_common(number):
             shared["common"] = True
@@ -332,7 +334,7 @@ class Job:
         ranges = [(FINE * i // tasks, FINE * (i + 1) // tasks) for i in range(tasks)]
         basis = request_of([o["content"] for o in before])
         group = step_fingerprint(self.groups[stage.number])
-        # where rows have moved, a shard is no longer what came at one time
+        # after rows have moved, a shard mixes arrival waves
         moved = any(g.transform.moves for g in self.groups[: stage.number])
         arrivals = None if moved else self.arrivals
         history = [arrivals] if arrivals else []
@@ -372,16 +374,16 @@ class Job:
 
 
 def _shards(outcomes: list[Outcome]) -> list[StagedShard]:
-    """What tasks of the next stage need to know of staged shards."""
+    """What the tasks of the next stage need to know about staged shards."""
     return [{"content": o["content"], "rows": o["rows"], "shard": o["files"]["shard"]["path"]} for o in outcomes]
 
 
 def unified_schema(outcomes: list[Outcome]) -> pa.Schema:
-    """One schema for all shards of a pass: null gives way to any type, int to double, a conflict becomes string."""
+    """One schema for all shards of a pass. Null yields to any type, int to double; other conflicts become string."""
     from corpusmill.transforms.sources.schema import unify
 
     wires = sorted({o["schema"] for o in outcomes})
-    if len(wires) == 1:  # as it is: packed rows are lists of a fixed size, which have no common type but their own
+    if len(wires) == 1:  # unchanged: packed rows are lists of a fixed size, and `unify` knows no common type for them
         return schema_of(wires[0])
     return unify([schema_of(w) for w in wires])
 

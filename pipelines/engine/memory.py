@@ -1,4 +1,4 @@
-"""What a worker takes for its greatest unit, in bytes and in words."""
+"""Estimates the memory that a worker needs for its largest task."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from corpusmill.transforms.exchange import FINE
 
 MB = 1_000_000
 BASE_MEMORY = 330 * MB
-"""Beam, numba, pyarrow and their kernels, loaded."""
+"""Bytes of the loaded libraries: Beam, numba, pyarrow and their kernels."""
 BATCH_BYTES = 16 * MB
-"""Text of the batches that a pass works on at a time, at most."""
+"""Largest size in bytes of text of the batches that a pass holds at a time."""
 BATCH_FACTOR = 12
-"""Bytes in use for a byte of a worker's batch: columns before and after a step, word tables, a row group being written."""
+"""Bytes of memory per byte of a batch: columns before and after a step, word tables, the row group being written."""
 KEY_FACTOR = 6
-"""Bytes in use for a byte of keys that a decide unit takes on: the table, its sort order, groups, answers."""
+"""Bytes of memory per byte of keys of a decide task: the table, its sort order, groups, decisions."""
 GATHER_BYTES = 18
-"""Of a unit that gathers, for each document of the run (`corpusmill.transforms.dedup._candidates.components`)."""
+"""Bytes of memory per document of the run in a gather task (`corpusmill.transforms.dedup._candidates.components`)."""
 
 
 def task_memory(job: Job, keys: int = 0, documents: int = 0) -> tuple[int, str]:
-    """(bytes that a worker takes for its greatest unit, the formula in words). A pass streams batches and writes row groups; a
-    decide unit holds the keys of its range; a gather unit numbers all documents; each on top of the loaded libraries.
+    """(bytes that a worker needs for its largest task, the formula in words). A pass streams batches and writes row
+    groups. A decide task holds the keys of its range. A gather task numbers all documents. The loaded libraries come on
+    top.
 
-    keys: bytes of keys of the greatest decide stage, where they are known; documents: before the greatest gather stage. Keys are
-    cut into `FINE` ranges and no more, so beyond `FINE` * `DECIDE_BYTES` of them the units grow.
+    keys: bytes of keys of the largest decide stage, if known. documents: documents before the largest gather stage.
+    Keys are cut into at most `FINE` ranges, so tasks grow beyond `FINE` * `DECIDE_BYTES` of keys.
     """
     share = max(DECIDE_BYTES, -(-keys // FINE)) if job.groups else 0
     moved = any(g.transform.moves for g in job.groups)
@@ -40,4 +41,4 @@ def task_memory(job: Job, keys: int = 0, documents: int = 0) -> tuple[int, str]:
     words = ", ".join(text for size, text in parts if size)
     return BASE_MEMORY + max(
         size for size, _ in parts
-    ), f"{BASE_MEMORY / MB:.0f} MB of libraries + the greatest of {words}"
+    ), f"{BASE_MEMORY / MB:.0f} MB of libraries + the largest of {words}"

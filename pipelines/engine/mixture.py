@@ -1,4 +1,4 @@
-"""What a mixture was asked to be, planned to be, and is: one row a domain, in the manifest of a snapshot."""
+"""Describes a mixture as asked, as planned and as written: one row per domain, in the manifest of a snapshot."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from corpusmill.transforms.shards import read_shard
 
 
 def mixture(dataset: str, tables: dict[str, list[FileEntry]], funnel: Funnel, step: str | None) -> list[Mixed]:
-    """Rows of the side table `mixture` (sizes, asked_share, planned_share, epochs), completed by realised_documents,
-    realised_size and realised_share as the funnel counted them. Empty where nothing was mixed. step: the name of the step
-    that mixed."""
+    """Rows of the side table `mixture` (sizes, asked_share, planned_share, epochs), with realised_documents,
+    realised_size and realised_share from the funnel. Empty if nothing was mixed. step: name of the step that mixed."""
     rows = [
         row
         for file in tables.get("mixture", [])

@@ -19,14 +19,14 @@ from corpusmill.transforms.sources.splits import Split, make_splits
 
 
 def open_job(recipe: Recipe, before: list[Input] | None = None) -> Job:
-    """List the recipe's sources and store the list of splits; reads what is new, writes only the store's own notes.
+    """List the recipe's sources and store the list of splits. Reads new files; writes only the store's own records.
 
-    before: inputs of the snapshot that says which files came first (`corpusmill.pipelines.dataset.arrivals`); by default, the
+    before: inputs of the snapshot whose arrival waves apply (`corpusmill.pipelines.dataset.arrivals`); default: the
     dataset's newest.
     """
     store = Store(recipe.dataset)
     known = store.listing()
-    cache = dict(known)  # which the listing adds to
+    cache = dict(known)  # the listing adds to it
     if before is None:
         before = arrivals.inputs_of(recipe.dataset)
     splits: list[Split] = []

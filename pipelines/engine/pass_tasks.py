@@ -1,4 +1,4 @@
-"""Tasks that stream a shard through the fused steps of a pass, or write it again in the schema of all."""
+"""Tasks that stream a shard through the fused steps of a pass, or rewrite it in the common schema."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from corpusmill.transforms.sources.splits import Split
 
 
 def run_pass(task: Task) -> Outcome:
-    """Pass 0 over a split, a pass behind a scatter over rows that moved, or a later pass over a staged shard."""
+    """Run a pass: pass 0 over a split, a pass after a scatter over moved rows, or a later pass over a staged shard."""
     job, shared = task.job, task.shared
     if task.stage.number == 0:
         return _read(task, Split.from_json(shared["units"][task.index]))
@@ -45,7 +45,7 @@ def run_pass(task: Task) -> Outcome:
     decisions = task.decisions()
     wire = shared["schema"]
     schema = schema_of(wire)
-    # named by the decisions for this shard, not for all: a shard whose decisions are as before is not written again
+    # the fingerprint holds the decisions for this shard alone, so a shard with unchanged decisions is not written again
     content = pass_content(pass_fingerprint(job, task.stage.number), shard["content"], decisions, wire)
     known = job.store.outcome(content) if content != task.request else None
     if known is not None:
@@ -64,14 +64,14 @@ def _read(task: Task, split: Split) -> Outcome:
     base = request_of("pass", pass_fingerprint(job, 0), about, split.key)
     index = job.store.work(request_of(suppression.INDEX_FORM, about, split.key), "ids.batches")
     if job.suppressed and storage.has_file(task.path(index)):
-        # the rows that the list concerns name the result, not the list's length: most splits are as they were
+        # the fingerprint holds the suppressed rows, not the length of the list: most splits do not change
         mask = suppression.index_mask(job.suppression, task.path(index), split.source)
         known = job.store.outcome(suppression.content_of(base, mask))
         if known is not None:
             return known
     bad = BadRows(split.source)
     gate = suppression.Gate(job.suppression, spec, task.path(index))
-    # the schema of the other shards completes that of an empty file
+    # an empty file takes its schema from the other shards
     read = itertools.chain(gate.pass_on(read_split(split, spec, bad)), [empty(spec)])
     outcome = _stream(task, task.request, ((b, None) for b in read), bad=bad, gate=gate, where=_name(split))
     outcome["files"]["ids"] = {"path": index}
@@ -87,7 +87,7 @@ def _name(split: Split) -> str:
 
 @dataclass
 class _Seen:
-    """Rows that a pass has taken in."""
+    """Counts the rows that a pass has read."""
 
     rows: int = 0
 
@@ -95,8 +95,8 @@ class _Seen:
 def _worked(
     chain: Chain, batches: Iterator[tuple[pa.RecordBatch, pa.Table | None]], seen: _Seen, whole: bool
 ) -> Iterator[pa.RecordBatch]:
-    """The batches behind the steps: the first even if it is empty, all in the schema of the first. whole: every batch gets all
-    decisions."""
+    """Yield the batches after the steps: the first even if it is empty, all in the schema of the first. whole: every
+    batch gets all decisions."""
     schema: pa.Schema | None = None
     for batch, decisions in batches:
         n = batch.num_rows
@@ -135,7 +135,7 @@ def _stream(
     path = store.work(content, "shard" + SUFFIX[form])
     seen = _Seen()
     whole = head is not None and head.transform.rounds - 1 in head.transform.broadcast | head.transform.common
-    # an empty shard still needs a schema, and the group a first batch to show its own
+    # an empty shard needs a schema, too, and the group needs a first batch for the schema of its keys
     if schema is not None:
         batches = itertools.chain([(empty_batch(schema), nothing)], batches)
     with contextlib.ExitStack() as stack:
@@ -202,7 +202,7 @@ def _stream(
 
 
 def run_conform(task: Task) -> Outcome:
-    """Write a shard again, in the schema of all."""
+    """Rewrite a shard in the common schema."""
     job, shared = task.job, task.shared
     shard = shared["shards"][task.index]
     schema = schema_of(shared["schema"])

@@ -1,4 +1,4 @@
-"""What a run would do, and why, before it does anything: the listing, the stages, what is reused, what it costs."""
+"""Says what a run would do, and why: the listing, the stages, what is reused, and what it costs."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from corpusmill.transforms.sources.splits import Split
 
 @dataclass(frozen=True)
 class PlannedStage:
-    """One stage: how many units it has, how many of them are done already, the bytes that go in (None: not known yet)."""
+    """One stage: its number of tasks, how many of them are done, and the input bytes (None: not known yet)."""
 
     name: str
-    what: str
-    units: int | None
+    kind: str
+    tasks: int | None
     reused: int
     bytes: int | None
     reason: str
@@ -29,7 +29,7 @@ class PlannedStage:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run would do. documents: None where the sources' footers do not tell; bytes: of the source files; memory:
+    """What a run would do. documents: None if the files' footers do not say. bytes: of the source files. memory:
     estimated peak, in bytes."""
 
     job: Job
@@ -37,20 +37,20 @@ class Plan:
     documents: int | None
     bytes: int
     memory: int
-    units: int
+    splits: int
     nothing_new: bool
     changes: list[str]
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-able form, without the job."""
-        found = {k: v for k, v in self.__dict__.items() if k != "job"}
-        return {**found, "stages": [asdict(s) for s in self.stages]}
+        """Convert to JSON types, without the job."""
+        fields = {k: v for k, v in self.__dict__.items() if k != "job"}
+        return {**fields, "stages": [asdict(s) for s in self.stages]}
 
 
 def make(recipe: Recipe, workers: int, as_new: bool = False) -> Plan:
     """The plan of a run with this many workers. as_new: as of `run`.
 
-    Raises RecipeError where private training could not stand the recipe.
+    Raises RecipeError if private training refuses the recipe.
     """
     certify.guard(recipe)
     job = open_job(recipe, [] if as_new else None)
@@ -63,24 +63,20 @@ def make(recipe: Recipe, workers: int, as_new: bool = False) -> Plan:
     for number, stage in enumerate(job.stages):
         label = stage.label(job)
         if not known:
-            stages.append(PlannedStage(label, stage.kind, None, 0, None, "waits for the stage before"))
+            stages.append(PlannedStage(label, stage.kind, None, 0, None, "not known until the stage before is done"))
             continue
         ready = job.refresh(number)
         total, todo = len(ready.requests), len(ready.pending)
-        reason = (
-            "all done before"
-            if not todo
-            else ("nothing like it was done before" if todo == total else "new or changed input")
-        )
+        reason = "all done before" if not todo else ("never done before" if todo == total else "new or changed input")
         stages.append(PlannedStage(label, stage.kind, total, total - todo, sum(ready.sizes), reason))
         known = not todo
-    largest = max((sum(p.end - p.begin for p in u.parts) for u in splits), default=0)
+    largest = max((sum(p.end - p.begin for p in s.parts) for s in splits), default=0)
     memory = BASE_MEMORY + workers * (BATCH_FACTOR * BATCH_BYTES + min(largest, 64 * MB))
     return Plan(job, stages, _documents(job, splits), size, memory, len(splits), same, _changes(job, same))
 
 
 def _documents(job: Job, splits: list[Split]) -> int | None:
-    """Rows of the sources: from outcomes of splits that are done, else from Parquet footers; None where neither tells."""
+    """Rows of the sources, from outcomes of finished splits or from Parquet footers; None if neither has them."""
     total = 0
     for outcome, split in zip(job.store.outcomes(job.prepare(0).requests), splits, strict=True):
         if outcome is not None:
@@ -94,7 +90,7 @@ def _documents(job: Job, splits: list[Split]) -> int | None:
 
 
 def _changes(job: Job, same: bool) -> list[str]:
-    """Why there is something to do, against the newest snapshot."""
+    """Reasons why the next run has work, compared with the newest snapshot."""
     if not snapshot_numbers(job.dataset):
         return ["there is no snapshot yet"]
     if same:

@@ -1,7 +1,7 @@
-"""Files that the newest snapshot names and that are not there: written again from finished work, or from the sources.
+"""Restores missing files of the newest snapshot from finished work, or from the sources.
 
-What a shard was computed from gives the same bytes again, so that a run that finds nothing new mends what was removed. A file
-with other bytes than its digest is left as it is: `verify` names it, and once it is removed, it is a file that is not there.
+The same inputs give the same bytes, so a run that finds nothing new can restore removed files. A file whose bytes
+differ from its digest is left alone: `verify` names it. Remove it, and the next run restores it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from corpusmill.transforms.manifest import Manifest, files_of
 
 
 def lost(dataset: str, manifest: Manifest) -> dict[str, str]:
-    """The SHA-256 of each file of a snapshot that is not there, by its name."""
+    """Missing files of a snapshot: name -> SHA-256."""
     files = {f["path"]: f["sha256"] for f in files_of(manifest)}
     folders = {os.path.dirname(name) for name in files}
     there = {f"{f}/{name}" for f in folders for name in storage.names_in(os.path.join(dataset, f))}
@@ -25,10 +25,11 @@ def lost(dataset: str, manifest: Manifest) -> dict[str, str]:
 
 
 def restore(missing: dict[str, str], completed: Callable[[], Job]) -> None:
-    """Write the missing files of a snapshot. `completed` opens the job that made it, with all of its stages done.
+    """Write the missing files of a snapshot. `completed` opens the job that made the snapshot and finishes all of its
+    stages.
 
     Raises:
-        DatasetError: the work no longer gives these bytes.
+        DatasetError: the recipe no longer gives these bytes.
     """
     job = completed()
     names = published_names(job)
@@ -48,7 +49,7 @@ def restore(missing: dict[str, str], completed: Callable[[], Job]) -> None:
     ]
     if other:
         raise DatasetError(
-            f"{job.dataset}: {other[0]} is not there, and the recipe no longer gives its bytes. To go on: restore it from a "
+            f"{job.dataset}: {other[0]} is missing, and the recipe no longer gives its bytes. To go on: restore it from a "
             "copy, or change the recipe or its sources, so that a new snapshot follows."
         )
     publish(job, {name: names[name] for name in missing}, missing)

@@ -1,7 +1,7 @@
-"""Documents of a recipe without a run: read from its sources, through the steps that work on a document alone.
+"""Reads documents of a recipe without a run: from its sources, through the steps that work on single documents.
 
-For what needs documents and no snapshot: training a tokenizer, looking at what a step does. Groups, which need the whole
-corpus, are left out; `left_out` names them.
+`corpusmill tokenizer` and `corpusmill look` use it. Groups need the whole corpus and are skipped; `left_out` names
+them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from corpusmill.transforms.sources.splits import Split, make_splits
 
 
 def splits_of(recipe: Recipe) -> list[tuple[SourceSpec, Split]]:
-    """Every split with its source, in an order drawn by content, so that the first ones are a fair look."""
+    """Every split with its source, in a random order keyed by content, so that the first ones are a fair sample."""
     cache = Store(recipe.dataset).listing()  # digests of earlier runs; nothing is written
     found = []
     for spec in recipe.sources:
@@ -33,13 +33,13 @@ def splits_of(recipe: Recipe) -> list[tuple[SourceSpec, Split]]:
 
 
 def alone(steps: list[Step]) -> tuple[list[Step], list[str]]:
-    """(the steps that work on a document alone, names of the others)."""
+    """(the steps that work on single documents, names of the others)."""
     every = [(s, isinstance(s.transform, Group | Terminal)) for s in steps]
     return [s for s, group in every if not group], [s.name for s, group in every if group]
 
 
 def documents(recipe: Recipe, steps: list[Step]) -> Iterator[pa.RecordBatch]:
-    """Batches of all documents of the sources behind `steps`."""
+    """Yield batches of all documents of the sources after `steps`."""
     for spec, split in splits_of(recipe):
         chain = Chain(steps, recipe.seed, split.source)
         for batch in read_split(split, spec, BadRows(split.source)):

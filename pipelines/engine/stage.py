@@ -14,11 +14,12 @@ Kind = Literal["pass", "keys", "decide", "gather", "scatter", "conform"]
 
 STAGED = 4
 SHARE = {"pass": STAGED, "scatter": STAGED, "conform": STAGED, "keys": 16, "decide": 8, "gather": 8}
-"""Approximate cost per byte relative to pass 0, which reads compressed sources: a stage of the kind costs one part in so many."""
+"""Approximate cost per byte relative to pass 0, which reads compressed sources: a stage of this kind costs 1/share of
+it."""
 
 
 class GroupStep(NamedTuple):
-    """A step whose transform is a group."""
+    """A Group step with its name."""
 
     name: str
     transform: Group
@@ -39,7 +40,7 @@ class Stage:
     round: int = 0
 
     def label(self, job: Job) -> str:
-        """Words for people: `pass 1 of 2: clean, gopher-quality`, `minhash: decide`."""
+        """Label for messages: `pass 1 of 2: clean, gopher-quality`, `minhash: decide`."""
         if self.kind == "pass":
             names = ", ".join(s.name for s in job.fused(self.number)) or ("read" if self.number == 0 else "write")
             if self.number:
@@ -54,8 +55,8 @@ class Stage:
 
 @dataclass
 class Prepared:
-    """A stage ready to run. task_list: digest of the stored task list; requests and sizes (bytes that go in): one a task;
-    pending: indexes of the tasks that are not done; share: of `SHARE`."""
+    """A stage ready to run. task_list: digest of the stored task list. requests, sizes (input bytes): one per task.
+    pending: indexes of the tasks that are not done. share: from `SHARE`."""
 
     stage: int
     task_list: str
@@ -66,5 +67,5 @@ class Prepared:
 
     @property
     def todo(self) -> int:
-        """The work that is not done, in bytes of sources that cost as much to read."""
+        """The remaining work, in bytes of sources of equal cost."""
         return sum(self.sizes[i] for i in self.pending) // self.share

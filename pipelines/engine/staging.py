@@ -1,8 +1,8 @@
-"""How shards are staged between passes: as they are where memory and disk have room, else with lz4.
+"""Chooses the format of staged shards: uncompressed if memory and disk have room, else lz4.
 
-Compressing costs a tenth of a deduplication's CPU time and leaves less than half of the bytes. Staged files that fit into the
-page cache are never waited for, so there it is time for nothing; on a full disk, a slow one or a bucket the bytes are what
-counts. The choice is no part of any result.
+Compression costs a tenth of a deduplication's CPU time and halves the bytes. It gains nothing while staged files fit
+into the page cache. On a full disk, a slow disk or an object store, bytes cost more than CPU time. The choice changes
+no result.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from corpusmill.transforms import storage
 from corpusmill.transforms.shards import Format
 
 UNPACKED = 4
-"""Bytes of text for a byte of a source's files, roughly: Parquet with zstd."""
+"""Approximate bytes of text per byte of source files: Parquet with zstd."""
 SHARE = 4
-"""A part of memory and of free disk, one in so many, is what unpacked staged shards may take."""
+"""Uncompressed staged shards may take 1/ROOM of memory and of free disk space."""
 
 
 def form(dataset: str, source_bytes: int, groups: int) -> Format:
-    """The form of a job's staged shards. source_bytes: size of the sources' files; groups: steps that shards wait for, each
-    with a staged copy of the text."""
+    """The format of a job's staged shards. source_bytes: size of the source files. groups: number of Group steps; each
+    has a staged copy of the text."""
     if not storage.is_local(dataset):
         return "stage-lz4"
     need = source_bytes * UNPACKED * groups

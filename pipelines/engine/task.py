@@ -1,4 +1,4 @@
-"""One task of a stage, as the functions that do it get it."""
+"""One task of a stage: the argument of the functions that do it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from corpusmill.pipelines.engine.stage import Stage
 from corpusmill.transforms.exchange import named, read_decisions
 
 ORDER = "__order"
-"""Column of rows on the move: the shard that receives them sorts by it."""
+"""Column of moved rows by which the receiving shard sorts them."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """shared: the task list of its stage; names: of the stage's shards (`corpusmill.transforms.exchange.shard_names`), where
-    their tasks get decisions; index: of the task in the list; request: what names its outcome."""
+    """shared: the task list of its stage. names: names of the stage's shards
+    (`corpusmill.transforms.exchange.shard_names`), if their tasks get decisions. index: position of the task in the
+    list. request: fingerprint that names its outcome."""
 
     job: Job
     stage: Stage

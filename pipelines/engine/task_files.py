@@ -1,4 +1,4 @@
-"""Files that tasks write: the keys of a shard, side tables, and how an outcome names a shard."""
+"""Writes the files of tasks: the keys of a shard, side tables, and entries of shards in outcomes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class KeyRows:
         self._schema: pa.Schema | None = None
 
     def add(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None = None) -> None:
-        """The rows that the group sends for a batch, see `Group.keys`."""
+        """Add the key rows of a batch, see `Group.keys`."""
         keys = self._group.keys(self._round, batch, rows, decisions)
         self._schema = keys.schema
         if keys.num_rows:
             self._batches.append(keys)
 
     def write(self, job: Job, content: str) -> tuple[WorkFile, int]:
-        """Write the file: (how an outcome names it, bytes of its rows)."""
+        """Write the file. Returns (its entry in an outcome, bytes of its rows)."""
         if self._schema is None:
             raise EngineError(f"{self._group.name}: no batch was offered for keys")
         path = job.store.work(content, "keys.batches")
@@ -49,7 +49,7 @@ def side_table(job: Job, files: dict[str, WorkFile], content: str, what: str, ta
 
 
 def shard_file(path: str, writer: ShardWriter) -> WorkFile:
-    """How an outcome names a shard file."""
+    """The entry of a shard file in an outcome."""
     w = writer.written
     if w is None:
         raise EngineError(f"{path}: the shard was not finished")

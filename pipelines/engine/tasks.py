@@ -1,7 +1,7 @@
-"""Does a task: it reads, works, writes its files, and stores its outcome last.
+"""Does a task: reads, works, writes files, and stores the outcome last.
 
-All effects happen in `execute`, which may run any number of times, in any process, with the same result: a task that was
-done before is not done again, and nobody reads what a task that died half way has left.
+`execute` has all effects. It may run any number of times, in any process, with the same result: a finished task is not
+done again, and nobody reads the files of a task that died.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ KINDS: dict[Kind, Callable[[Task], Outcome]] = {
     "scatter": group_tasks.run_scatter,
     "conform": pass_tasks.run_conform,
 }
-"""What does a task of each kind."""
+"""Kind of stage -> the function that does its tasks."""
 KEPT_LISTS = 8
-"""Task lists that a process keeps in memory."""
+"""How many task lists a process keeps in memory."""
 
 _begun: set[str] = set()
-"""Stages of which this process has done a task: the first one also loads compiled code and tables."""
+"""Stages of which this process has done a task. The first task also loads compiled code and tables."""
 _lists: dict[tuple[str, str], tuple[TaskList, np.ndarray | None]] = {}
 _turns: weakref.WeakValueDictionary[tuple[str, str], threading.Lock] = weakref.WeakValueDictionary()
-"""One lock for each task that a thread of this process works on."""
+"""One lock for each task that this process is doing."""
 _lock = threading.Lock()
 
 
 def execute(job: Job, stage: int, task_list: str, index: int) -> None:
-    """Do one task, unless it is done. Waits where another thread of this process works on the same one.
+    """Do one task unless it is done. Waits if another thread of this process does the same one.
 
-    task_list: digest of the stored list; index: of the task in it.
+    task_list: digest of the stored list. index: position of the task in it.
     """
     shared, names = _load(job, task_list)
     request = shared["requests"][index]
@@ -62,20 +62,20 @@ def execute(job: Job, stage: int, task_list: str, index: int) -> None:
 def _execute(task: Task) -> None:
     job = task.job
     begin = time.thread_time()
-    with cache_in(os.path.join(job.store.root, REQUESTS)):  # made when a step asks a model
+    with cache_in(os.path.join(job.store.root, REQUESTS)):  # a step made it when it asked a model
         outcome = KINDS[task.stage.kind](task)
-    if "cpu_seconds" not in outcome:  # else another request had this result
+    if "cpu_seconds" not in outcome:  # otherwise another request gave this result
         outcome["cpu_seconds"] = time.thread_time() - begin
         label = task.stage.label(job)
         outcome["first"] = label not in _begun
         _begun.add(label)
-        if outcome["content"] != task.request:  # found by requests that come to the same content
+        if outcome["content"] != task.request:  # requests that lead to the same content find it
             job.store.finish(outcome["content"], outcome)
     job.store.finish(task.request, outcome)
 
 
 def _load(job: Job, task_list: str) -> tuple[TaskList, np.ndarray | None]:
-    """A task list with the names of its shards, read once a process: every task of the stage needs it."""
+    """A task list with the names of its shards. A process reads it once, because every task of the stage needs it."""
     with _lock:
         key = (job.dataset, task_list)
         if key not in _lists:

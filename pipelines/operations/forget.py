@@ -1,6 +1,6 @@
 """Takes documents out of a dataset, by id, user, domain or source, and reports what was affected.
 
-    1. the suppression list gets the entries: from now on no run lets the documents in again
+    1. the suppression list gets the entries: no later run lets the documents in again
     2. the recipe runs again and commits the next snapshot: nothing is derived from them, a cluster of duplicates whose survivor
        is gone keeps another document, and rows are packed without them
     3. with `purge`, older snapshots are rewritten without them and work that holds them is removed; without it they stay in

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def rows(reader: Dataset, manifest: Manifest, count: int = 4) -> tuple[list[Row]
     return found[:count], ""
 
 
-def decoded(row: dict, tokenizer: Tokenizer) -> Row:
+def decoded(row: dict[str, Any], tokenizer: Tokenizer) -> Row:
     """A packed row with the text of each piece."""
     ids = np.asarray(row["input_ids"])
     pieces = [

@@ -1,10 +1,11 @@
 """Decides whether the result of a recipe may be trained on privately.
 
-Each step on private data is judged by its stability: how far the data of one unit reaches. A step is allowed if a document's
-result depends on that document (`record`), on the documents of its unit (`unit`), on public data (`public`), or on other
-documents only through a mechanism that spends from the ledger (`private`). A step by which one unit changes the rows of other
-units (`cross`) is refused with a way out: it invalidates the guarantee, whatever noise training adds. Datasets behind a source
-are judged by their own recipes. Models are judged by the text they were trained on (`corpusmill.training.provenance`).
+Each step on private data is judged by its stability: how far the data of one privacy unit reaches. A step is allowed if the
+result for a document depends on that document (`record`), on the documents of its privacy unit (`unit`), on public data
+(`public`), or on other documents only through a mechanism that spends from the ledger (`private`). A step by which one privacy
+unit changes the rows of others (`cross`) is refused with a way out: it invalidates the guarantee, whatever noise training adds.
+Datasets behind a source are judged by their own recipes, and models by the text that they were trained on
+(`corpusmill.training.provenance`). `judge` has the judgements of steps, files, models and training.
 
 A recipe that trains privately, or has a section `privacy`, is judged when it is read and before it runs. If it marks no source
 as private, all of them count as private.
@@ -12,19 +13,17 @@ as private, all of them count as private.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from corpusmill.pipelines.recipe.judge import judge_step, judge_training
 from corpusmill.pipelines.recipe.privacy_section import ledger_conflict
 from corpusmill.privacy.certification import (
-    SAFE,
     Certification,
     Refusal,
     base_of,
     dataset_of,
-    learned_from,
     manifest_of,
     private_paths,
     private_sources,
@@ -65,14 +64,14 @@ def certify(
         place = ("steps", i)
         where = f"{recipe.name}, line {step.line}" if step.line else f"{recipe.name}, step {step.name}"
         bounded = bounded or step.transform.bounds_units
-        _step(step.name, step.transform, where, place, certification)
+        judge_step(step.name, step.transform, where, place, certification)
     if unit != "document" and not bounded:
         certification.assume(
             "no step `bound-units`: training refuses units with more rows than its `max_rows`, and averages the rest"
         )
     settings = train if train is not None else getattr(recipe, "train", None)
     if settings is not None:
-        _training(settings, recipe.name, recipe.base_dir, certification)
+        judge_training(settings, recipe.name, recipe.base_dir, certification)
     if getattr(recipe, "expect", None) is not None:
         certification.assume(
             "who sees whether a snapshot was committed may read the private text: `expect` decides by its exact figures"
@@ -165,7 +164,7 @@ def of_training(settings: TrainSettings) -> Certification | None:
         certification.private_files = PrivateFiles([settings.data.train])
     else:
         certification = of_snapshot(home, settings.data.snapshot, settings.privacy.unit)
-    _training(settings, "training", Path(), certification)
+    judge_training(settings, "training", Path(), certification)
     return certification
 
 
@@ -189,50 +188,6 @@ def _declared(paths: Iterable[str], base: Path | None) -> PrivateFiles:
     return PrivateFiles(sorted(behind), [base, *sorted(p for p in base.iterdir() if p.is_dir())] if base else [])
 
 
-def _step(name: str, transform: Any, where: str, place: tuple[str | int, ...], certification: Certification) -> None:
-    """Judge one step, with the files and models that it reads."""
-    reach = _reach(transform, certification)
-    certification.steps.append((name, reach))
-    if reach == "private":
-        certification.spends.append(name)
-    elif reach not in SAFE:
-        reason, way_out = transform.refusal
-        certification.refusals.append(Refusal(where, name, reach, reason, way_out, place))
-    if reach in SAFE and not type(transform).__module__.startswith("corpusmill."):
-        certification.assume(
-            f"the class `{name}` looks at one document, or one unit, at a time: it says so of itself ({reach})"
-        )
-    if transform.name == "where":
-        certification.assume(
-            f"the column `{transform.column}` was computed for each document alone, not over all of them"
-        )
-    for path in transform.files():
-        _file(path, where, certification, place)
-    for field in getattr(transform, "specifications", ()):
-        if (spec := getattr(transform, field)) is not None:
-            if "://" in str(spec):
-                certification.assume(
-                    f"the server of {str(spec).partition('?')[0]}, which is sent private text, keeps and tells none of it"
-                )
-            judge_model(spec, where, certification, place)
-
-
-def _reach(transform: Any, certification: Certification) -> str:
-    """The stability of a step with its fields as they are."""
-    certification.named = transform.unit_column() or certification.named
-    stability, assumption = transform.reach(lambda column: _is_unit(column, certification))
-    if assumption:
-        certification.assume(assumption)
-    return stability
-
-
-def _is_unit(column: str, certification: Certification) -> bool:
-    """Whether the values of a column are the units, or parts of them."""
-    if column == "unit":  # what the step `unit` made it of, if there was one
-        column = certification.named or certification.unit
-    return column == (certification.unit if certification.unit != "document" else "id")
-
-
 def _sources(recipe: Recipe, certification: Certification, assume: bool) -> bool:
     """Note the private sources, and judge the data sets that any source was made from."""
     every = assume and not any(source.private for source in recipe.sources)
@@ -246,27 +201,24 @@ def _sources(recipe: Recipe, certification: Certification, assume: bool) -> bool
             hidden = unguarded(manifest_of(home)[0]) if home is not None else []
             copied = "" if source.private or every or hidden else certification.copy_of(str(recipe.resolve(path)))
             if copied:
-                certification.refusals.append(
-                    Refusal(
-                        f"{recipe.name}, source {source.name}", path, "source",
-                        f"it is taken for public, and holds {copied}", "mark the source `private: true`", ("sources", i),
-                    )
-                )  # fmt: skip
+                _refuse_source(recipe, i, path, f"it is taken for public, and holds {copied}", certification)
             if home is None:
                 continue
             made = manifest_of(home)[0]
             if hidden and not source.private and not every:
-                certification.refusals.append(
-                    Refusal(
-                        f"{recipe.name}, source {source.name}", home.name, "source",
-                        f"it reads {home}, which was made from the {' and the '.join(hidden)}",
-                        "mark the source `private: true`", ("sources", i),
-                    )
-                )  # fmt: skip
+                reason = f"it reads {home}, which was made from the {' and the '.join(hidden)}"
+                _refuse_source(recipe, i, home.name, reason, certification)
                 certification.sources.append(source.name)
             if hidden or source.private or every:
                 _made(made, home, certification, [])
     return bool(certification.sources)
+
+
+def _refuse_source(recipe: Recipe, i: int, what: str, reason: str, certification: Certification) -> None:
+    """Refuse a public source that holds private text."""
+    where = f"{recipe.name}, source {recipe.sources[i].name}"
+    way_out = "mark the source `private: true`"
+    certification.refusals.append(Refusal(where, what, "source", reason, way_out, ("sources", i)))
 
 
 def _made(manifest: dict[str, Any], home: Path, certification: Certification, seen: list[Path]) -> None:
@@ -291,7 +243,7 @@ def _made(manifest: dict[str, Any], home: Path, certification: Certification, se
             certification.refusals.append(Refusal(where, str(step["name"]), "cross", *cls.refusal))
             continue
         before = len(certification.steps)
-        _step(str(step["name"]), transform, where, (), certification)
+        judge_step(str(step["name"]), transform, where, (), certification)
         certification.steps[before] = (name, certification.steps[before][1])
     # as it was known when the steps ran, wherever their models are now
     for reason in manifest.get("privacy", {}).get("unguarded", []):
@@ -308,110 +260,6 @@ def _made(manifest: dict[str, Any], home: Path, certification: Certification, se
             before_it = manifest_of(behind)[0]
             if every or source.get("private") or unguarded(before_it):
                 _made(before_it, behind, certification, [home, *seen])
-
-
-def _file(path: str, where: str, certification: Certification, place: tuple[str | int, ...] = ()) -> None:
-    """A file that decides what a step does: refused where it was made from private data, else an assumption."""
-    hidden = learned_from(path)
-    if hidden:
-        certification.refusals.append(
-            Refusal(
-                where, os.path.basename(path), "cross", f"the file was learned from the private source {', '.join(hidden)}",
-                "make it from public data (a tokenizer, a word list or a reference model carries text of those it saw)", place,
-            )
-        )  # fmt: skip
-        return
-    if copied := certification.copy_of(path):
-        certification.refusals.append(
-            Refusal(
-                where, os.path.basename(path), "cross", f"the file is taken for public, and is {copied}",
-                "use a file that was made from public data", place,
-            )
-        )  # fmt: skip
-        return
-    certification.assume(f"{path} was made from public data only")
-
-
-def judge_model(
-    spec: str, where: str, certification: Certification, place: tuple[str | int, ...] = ()
-) -> list[dict[str, Any]]:
-    """A model that decides what a step or a run does, or shards of what one said (`objective.teacher`): refused where it was
-    trained on private data without a guarantee. Returns the guarantees that it carries.
-    """
-    import corpusmill.training.serving.openers  # noqa: F401  registers the schemes
-    from corpusmill.training import provenance
-    from corpusmill.transforms.generate.model import members_of, scheme_of
-
-    for member in members_of(spec):
-        folder = member.partition(":")[2] if scheme_of(member) else member
-        is_path = "://" not in member and ("/" in folder or folder.startswith("."))
-        if not certification.check_paths or not is_path or os.path.exists(folder):
-            continue
-        certification.refusals.append(
-            Refusal(
-                where, os.path.basename(spec), "cross", f"there is no such model ({folder}); nobody can say what it learned",
-                "correct its path, or make it before", place,
-            )
-        )  # fmt: skip
-        return []
-    known = provenance.of(spec)
-    for hidden in known.unguarded:
-        certification.refusals.append(_unguarded(where, spec, hidden, place))
-    for name in known.unknown:
-        certification.assume(f"the model {name} was trained on public data only")
-    return known.guarantees
-
-
-def _unguarded(where: str, spec: str, hidden: str, place: tuple[str | int, ...]) -> Refusal:
-    return Refusal(
-        where, os.path.basename(spec), "cross", f"the model was trained on the {hidden} without a guarantee",
-        "use one that was trained on public data, or privately", place,
-    )  # fmt: skip
-
-
-def _training(settings: Any, name: str, base_dir: Path, certification: Certification) -> None:
-    """Judge what a training run takes from private data besides its gradients."""
-    from corpusmill.training.provenance import MODELS
-    from corpusmill.training.settings import resolved
-
-    certification.assume("the number of units that is given as public is not itself taken from the private data")
-    where = f"{name}, train"
-    evaluation = getattr(settings, "evaluation", None)
-    if getattr(evaluation, "patience", 0) and getattr(settings.data, "validation", None):
-        certification.refusals.append(
-            Refusal(
-                where, "evaluation.patience", "cross",
-                "the step at which training stops is chosen on validation data, which is private unless it is public",
-                "fix the number of steps (`patience: 0`), or validate on public data outside of the run",
-                ("train", "evaluation", "patience"),
-            )
-        )  # fmt: skip
-    if getattr(settings.model, "tie", False):
-        certification.refusals.append(
-            Refusal(
-                where, "model.tie", "cross", "tied weights have no exact per-sample gradients in every mode",
-                "set `tie: false`", ("train", "model", "tie"),
-            )
-        )  # fmt: skip
-    if validation := settings.data.validation:
-        copied = certification.copy_of(str(base_dir / validation))
-        hidden = learned_from(str(base_dir / validation))
-        if copied or hidden:
-            what = copied or f"the private source {', '.join(hidden)}"
-            certification.refusals.append(
-                Refusal(
-                    where, "data.validation", "cross",
-                    f"its figures are written without noise, and it holds {what}",
-                    "validate on public data, or leave it out and measure where the data may be seen",
-                    ("train", "data", "validation"),
-                )
-            )  # fmt: skip
-        certification.assume(f"{validation} is public: its figures are written as they are")
-    if settings.data.tokenizer:
-        _file(str(base_dir / settings.data.tokenizer), where, certification, ("train", "data", "tokenizer"))
-    for section, field in MODELS:
-        if spec := resolved(getattr(getattr(settings, section), field), base_dir):
-            judge_model(spec, where, certification, ("train", section, field))
 
 
 __all__ = [

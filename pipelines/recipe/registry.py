@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 NOT_TRANSFORMS = {"sources"}  # folders whose modules read documents; a recipe names those under `sources:`
 _IMPORT_PATH = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*\Z")
+_NAME = re.compile(r"""^    name\b[^=\n]*=\s*["']([^"'\n]*)["']""", re.MULTILINE)
+"""The class variable `name` in the source of a transform."""
 
 
 @cache
@@ -36,15 +39,18 @@ def names() -> dict[str, str]:
     A module counts if it holds a class with `name = "<key>"` where the key is the module's own name.
     """
     modules: dict[str, str] = {}
-    for root in map(Path, transforms.__path__):
-        for file in sorted(root.glob("*/**/*.py")):
-            parts = file.relative_to(root).with_suffix("").parts
-            if parts[0] in NOT_TRANSFORMS or parts[-1].startswith("_"):
+    for root in transforms.__path__:
+        for folder, folders, files in os.walk(root):
+            inside = os.path.relpath(folder, root).split(os.sep)
+            if inside == ["."]:
+                folders[:] = sorted(n for n in folders if n not in NOT_TRANSFORMS)
                 continue
-            key = parts[-1].replace("_", "-")
-            own = rf'^    name\b[^=\n]*=\s*["\']{re.escape(key)}["\']'
-            if re.search(own, file.read_text(encoding="utf-8"), re.MULTILINE):
-                module = ".".join((transforms.__name__, *parts))
+            for file in sorted(f for f in files if f.endswith(".py") and not f.startswith("_")):
+                key = file[:-3].replace("_", "-")
+                with open(os.path.join(folder, file), encoding="utf-8") as source:
+                    if key not in _NAME.findall(source.read()):
+                        continue
+                module = ".".join((transforms.__name__, *inside, file[:-3]))
                 if key in modules:
                     raise RecipeError(
                         f"two modules define the transform `{key}`: {modules[key]} and {module}; rename one"

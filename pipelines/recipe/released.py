@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from corpusmill.pipelines.recipe.certify import Certification, dataset_of, judge_model
+from corpusmill.pipelines.recipe.certify import Certification, dataset_of
+from corpusmill.pipelines.recipe.judge import judge_model
 from corpusmill.pipelines.recipe.model import Recipe
 from corpusmill.privacy.certification import manifest_of, private_sources
 from corpusmill.privacy.guarantee import Guarantee, each, paragraph

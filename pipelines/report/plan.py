@@ -12,7 +12,7 @@ def render(plan: dict[str, Any]) -> str:
     """The stages of a dry run, what they reuse, and the input and memory of the run."""
     rows: list[list[Cell | str]] = []
     for stage in plan["stages"]:
-        tasks, reused = stage["units"], stage["reused"]
+        tasks, reused = stage["tasks"], stage["reused"]
         todo = None if tasks is None else tasks - reused
         style = "dim" if todo == 0 else ""
         rows.append(
@@ -29,7 +29,7 @@ def render(plan: dict[str, Any]) -> str:
     lines = [table(["stage", *right, "why"], rows), ""]
     if plan["documents"] is not None:
         lines.append(f"documents  {count(plan['documents'])}")
-    lines.append(f"input      {size(plan['bytes'])} in {some(plan['units'], 'task')}")
+    lines.append(f"input      {size(plan['bytes'])} in {some(plan['splits'], 'split')}")
     lines.append(f"memory     about {size(plan['memory'])} at most")
     if plan["nothing_new"]:
         lines.append(styled("Nothing new: `run` would commit nothing and exit with 3.", "good"))

@@ -1,12 +1,12 @@
-"""How a job's graph is run: on which engine, with which Beam options, and how its faults become errors.
+"""Runs a job on an engine with Beam options, and turns the engine's faults into errors.
 
     local      threads of this process, or with `-- --direct_running_mode=multi_processing` processes of this machine
     dask       a Dask cluster: `-- --dask_client_address=tcp://host:8786`, or worker processes started for the run
     portable   any job service that speaks Beam's portability API (Flink, Spark, Prism): `-- --job_endpoint=host:8099`
     dataflow   Google Cloud Dataflow: `-- --project=P --region=R --temp_location=gs://B/tmp`
 
-An engine is a class with `check`, which refuses before anything runs what it would do wrong, and `run`. What decides the
-result lies in the units and their files, so every engine gives the same bytes.
+An engine is a class with `check`, which refuses unsuitable jobs before anything runs, and `run`. Tasks and their files
+decide the result, so every engine gives the same bytes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ RUNNERS = tuple(ENGINES)
 
 
 class Engine(abc.ABC):
-    """Runs the stages of a job. workers: as asked on the command line, or None; options: Beam's, behind `--`."""
+    """Runs the stages of a job. workers: from the command line, or None. options: Beam's options, after `--`."""
 
     name: ClassVar[str]
 
@@ -45,14 +45,14 @@ class Engine(abc.ABC):
 
     @abc.abstractmethod
     def check(self, job: Job) -> None:
-        """Raises CorpusmillError if this engine cannot run the job, or not rightly. Runs nothing."""
+        """Raise CorpusmillError if this engine cannot run the job correctly. Runs nothing."""
 
     @abc.abstractmethod
     def run(self, job: Job) -> None:
-        """Run all stages to the end. Raises what a unit raised, as it raised it."""
+        """Run all stages to the end. Raises the error of a task unchanged."""
 
     def option(self, name: str) -> str | None:
-        """The value of a Beam option as given, the last one if it is repeated."""
+        """The value of a Beam option. The last one counts if it is repeated."""
         found = [f.split("=", 1)[1] for f in self.flags if f.startswith(f"--{name}=")]
         pairs = zip(self.flags, self.flags[1:], strict=False)
         found += [b for a, b in pairs if a == f"--{name}" and not b.startswith("--")]
@@ -60,16 +60,16 @@ class Engine(abc.ABC):
 
 
 def check_name(name: str) -> None:
-    """Raises RecipeError if no engine is called so."""
+    """Raise RecipeError if there is no engine of this name."""
     if name not in ENGINES:
         raise RecipeError(f"--runner {name}: unknown. Runners: {', '.join(RUNNERS)}.")
 
 
 def engine_of(name: str, workers: int | None, options: Sequence[str]) -> Engine:
-    """The engine behind `--runner`.
+    """The engine for `--runner NAME`.
 
     Raises:
-        RecipeError: there is none of this name.
+        RecipeError: there is no engine of this name.
         MissingDependencyError: what it needs is not installed.
     """
     check_name(name)
@@ -79,10 +79,10 @@ def engine_of(name: str, workers: int | None, options: Sequence[str]) -> Engine:
 
 
 def run_stages(job: Job, workers: int | None, runner: str, options: Sequence[str]) -> None:
-    """Check that the runner can do the job, and run all stages to the end.
+    """Check that the engine can do the job, and run all stages to the end.
 
     Raises:
-        CorpusmillError: what a unit raised, as it raised it.
+        CorpusmillError: the error of a task, unchanged.
     """
     hush()
     engine = engine_of(runner, workers, options)
@@ -101,9 +101,9 @@ def run_stages(job: Job, workers: int | None, runner: str, options: Sequence[str
 
 
 def hush() -> None:
-    """Keep Beam's log from people who did not ask for it: what it has to say comes as errors."""
+    """Hide Beam's log from people who did not ask for it. Problems are reported as errors."""
     logging.getLogger("apache_beam").setLevel(logging.CRITICAL)
-    logging.getLogger().addFilter(_not_of_beam)  # said by the root logger when Beam is imported
+    logging.getLogger().addFilter(_not_of_beam)  # the root logger says this when Beam is imported
 
 
 def _not_of_beam(record: logging.LogRecord) -> bool:
@@ -111,7 +111,7 @@ def _not_of_beam(record: logging.LogRecord) -> bool:
 
 
 def failed(runner: str, error: Exception) -> str:
-    """What an engine raised, in a sentence, without the traces that runners paste into it."""
+    """An engine's error as a sentence, without the tracebacks that runners add."""
     text = str(error).strip()
     short = text if len(text) < 800 else f"{text[:200]} ... {text[-600:]}"
     return f"the runner {runner} failed: {type(error).__name__}: {short}."

@@ -1,4 +1,4 @@
-"""Beam's options from the flags behind `--`."""
+"""Beam's options from the flags after `--`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ def pipeline_options(flags: Sequence[str]) -> PipelineOptions:
     """Beam's options from flags.
 
     Raises:
-        RecipeError: a flag that Beam would silently ignore, or a value that it does not take.
+        RecipeError: Beam would silently ignore a flag, or refuses a value.
     """
     from apache_beam.options.pipeline_options import PipelineOptions
 
     made = PipelineOptions(list(flags))
     try:
         known = made.get_all_options(drop_default=False, retain_unknown_options=False)
-    except SystemExit:  # argparse has said on standard error what is wrong
+    except SystemExit:  # argparse has printed the reason to standard error
         raise RecipeError(f"a Beam option behind `--` has a value that it does not take: {' '.join(flags)}") from None
     names = set(known) | _flag_names()
     unknown = [f for f in flags if f.startswith("--") and f[2:].split("=")[0].replace("-", "_") not in names]
@@ -32,7 +32,7 @@ def pipeline_options(flags: Sequence[str]) -> PipelineOptions:
 
 
 def _flag_names() -> set[str]:
-    """Every flag of every options class that is loaded: a flag may set a value of another name (`--labels`)."""
+    """Every flag of every loaded options class. A flag may set a value of another name (`--labels`)."""
     import argparse
 
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -44,7 +44,7 @@ def _flag_names() -> set[str]:
 
 
 class _Values:
-    """An argument parser whose value-provider arguments are plain ones."""
+    """An argument parser that treats value-provider arguments as plain ones."""
 
     def __init__(self, parser: Any) -> None:
         self._parser = parser

@@ -1,11 +1,11 @@
-"""A job on a Dask cluster: an existing scheduler's, or worker processes of this machine.
+"""Runs a job on an existing Dask cluster, or on worker processes of this machine.
 
-Beam's Dask runner takes some of Beam's model silently wrong (2.77): a Reshuffle does nothing, so that units worked out inside
-the graph would all stay on one worker; of several sinks the last one runs; and a killed worker's part of the graph is made
-again from the start, which for units worked out inside it may be another list. So the graph never branches, and each stage
-is a pipeline of its own: this process works out the units, deals them one by one to whichever worker is free, and looks at
-the stored outcomes before it goes on. A unit that a killed worker left is run again; one that keeps killing its workers is
-given up by Dask after four.
+Beam's Dask runner silently breaks some of Beam's model (2.77). A Reshuffle does nothing, so all tasks computed inside
+the graph would stay on one worker. Of several sinks, only the last one runs. The part of the graph of a killed worker
+is computed again from the start, and a list of tasks computed inside it may then differ. So the graph never branches,
+and each stage is a pipeline of its own: this process computes the tasks, hands them to free workers one by one, and
+reads the stored outcomes before the next stage. A task of a killed worker is run again. Dask gives up on a task after
+it has killed four workers.
 """
 
 from __future__ import annotations
@@ -35,30 +35,31 @@ from corpusmill.pipelines.runners.worker_checks import (
 from corpusmill.transforms.errors import CorpusmillError, EngineError, RecipeError
 
 TASKS_PER_THREAD = 64
-"""A stage of more units than this for each thread of the cluster is dealt in tasks of several units."""
+"""If a stage has more tasks than this per thread of the cluster, several of them are bundled into one Dask task."""
 OWN_CLUSTER = {
-    # stacks that are looked at a hundred times a second, and figures kept of the machine: for the dashboard, which there is not
+    # profiling stacks and machine figures serve the dashboard, and there is none
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.interval": "10s",
     "distributed.admin.tick.interval": "1s",
     "distributed.worker.memory.monitor-interval": "1s",
-    # Dask would have each freed megabyte go back to the system and come anew with the next batch; what the C library rises to
-    # by itself costs less
+    # Dask would return each freed megabyte to the system and fetch it again for the next batch; the C library's own
+    # limit costs less
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": str(64 << 20),
     "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": str(32 << 20),
 }
 """Dask's settings for worker processes of this machine that are started for one run."""
 ROUNDS = 3
-"""How often a stage is run that loses units to no error of theirs."""
+"""How often a stage is run again if tasks leave no outcome and no error."""
 
 
 class Dask(Engine):
-    """`--dask_client_address` or `--dask_scheduler_file` name a cluster; without them, `--workers` processes are started."""
+    """`--dask_client_address` or `--dask_scheduler_file` name a cluster. Without them, `--workers` processes are
+    started."""
 
     name: ClassVar[str] = "dask"
 
     def check(self, job: Job) -> None:
-        """Dask is installed and the options are its own. What the workers are is asked when there is a cluster."""
+        """Check that Dask is installed and that the options are valid. Workers are checked once there is a cluster."""
         with hidden_imports.imports():
             need("distributed", "dask", self.name)
             need("apache_beam.runners.dask.dask_runner", "dask", self.name)
@@ -66,13 +67,13 @@ class Dask(Engine):
         if self.workers and self._existing():
             raise RecipeError("--workers: the existing Dask cluster has the workers it has; leave `--workers` out")
         for flag in ("dask_client_address", "dask_scheduler_file"):
-            if self.option(flag) == "":  # mostly a variable that is not set; not a wish for workers of our own
+            if self.option(flag) == "":  # probably an unset variable, not a wish for local workers
                 raise RecipeError(f"--{flag}: names nothing; give the cluster's, or leave it out to start workers here")
         if file := self.option("dask_scheduler_file"):
             _address_in(file)
         for flag in ("dask_npartitions", "dask_partition_size"):
             if self.option(flag):
-                raise RecipeError(f"--{flag}: each stage is cut by its own number of units; leave it out")
+                raise RecipeError(f"--{flag}: each stage has its own number of tasks; leave it out")
 
     def _existing(self) -> bool:
         return bool(self.option("dask_client_address") or self.option("dask_scheduler_file"))
@@ -90,7 +91,7 @@ class Dask(Engine):
 
     @contextlib.contextmanager
     def _cluster(self) -> Iterator[tuple[Any, list[str]]]:
-        """A client of the cluster, and the flags by which Beam finds it."""
+        """A client of the cluster, and the flags that tell Beam where it is."""
         import distributed
 
         logging.getLogger("distributed").setLevel(logging.CRITICAL)
@@ -116,7 +117,7 @@ class Dask(Engine):
                         threads_per_worker=1,
                         processes=True,
                         dashboard_address=None,
-                        # where metrics would be asked for: any free port, for two runs on a machine
+                        # the port of the metrics: any free one, so that two runs fit on a machine
                         scheduler_kwargs={"dashboard_address": "127.0.0.1:0"},
                         silence_logs=logging.CRITICAL,
                         preload=["corpusmill.pipelines.runners.dask_worker"] if hidden_imports.allowed() else [],
@@ -129,15 +130,15 @@ class Dask(Engine):
 
 
 def _check_address(address: str) -> None:
-    """Raises ValueError for what is no address: Dask's client, half made, would be waited for at the end of the process."""
+    """Raise ValueError for an invalid address. Dask's half-made client would otherwise block the end of the process."""
     from distributed.comm.addressing import get_address_host_port
 
-    if not address.startswith(("inproc://", "ucx://")):  # which have other parts
+    if not address.startswith(("inproc://", "ucx://")):  # whose addresses have other parts
         get_address_host_port(address)
 
 
 def _address_in(file: str) -> str:
-    """The address in a scheduler's file. Dask would wait for ever for one that is not there."""
+    """The address in a scheduler's file. Dask would wait forever for a missing file."""
     advice = f"`dask scheduler --scheduler-file {file}` writes it"
     try:
         address = json.loads(Path(file).read_bytes())["address"]
@@ -151,10 +152,10 @@ def _address_in(file: str) -> str:
 
 
 def check_cluster(client: Any, job: Job, wanted: Expected) -> int:
-    """Ask every worker of a cluster what it runs and sees; the number of their threads.
+    """Check every worker of a cluster; returns the number of their threads.
 
     Raises:
-        CorpusmillError: a worker that cannot do the job, by its address.
+        CorpusmillError: a worker cannot do the job; the message has its address.
     """
     workers = client.scheduler_info(n_workers=-1)["workers"]
     if not workers:
@@ -187,17 +188,17 @@ def _run_stage(job: Job, number: int, flags: list[str], threads: int, wanted: Ex
     for _ in range(ROUNDS):
         if not ready.pending:
             return
-        _run_units(job, number, flags, threads, wanted)
+        _run_tasks(job, number, flags, threads, wanted)
         ready = job.refresh(number)
     if ready.pending:
         raise EngineError(
-            f"{len(ready.pending)} units of `{job.stages[number].label(job)}` were run by Dask {ROUNDS} times and left no "
+            f"{len(ready.pending)} tasks of `{job.stages[number].label(job)}` were run by Dask {ROUNDS} times and left no "
             "outcome. Finished shards are kept; please report this."
         )
 
 
-def _run_units(job: Job, number: int, flags: list[str], threads: int, wanted: Expected) -> None:
-    """One pipeline over the pending units of a stage."""
+def _run_tasks(job: Job, number: int, flags: list[str], threads: int, wanted: Expected) -> None:
+    """Run one pipeline over the pending tasks of a stage."""
     import apache_beam as beam
     from apache_beam.runners.dask.dask_runner import DaskRunner
     from distributed.scheduler import KilledWorker
@@ -205,18 +206,18 @@ def _run_units(job: Job, number: int, flags: list[str], threads: int, wanted: Ex
     from corpusmill.pipelines.runners.graph import RunStage, task_names
 
     ready = job.prepare(number)
-    # the scheduler deals tasks as workers become free, biggest units first
+    # the scheduler hands out tasks as workers become free, biggest first
     size = -(-len(ready.pending) // (TASKS_PER_THREAD * threads))
     options = pipeline_options([*flags, f"--dask_partition_size={size}"])
     pipeline = beam.Pipeline(runner=DaskRunner(), options=options)
     names = task_names(ready.task_list, ready.pending)
-    _ = pipeline | "units" >> beam.Create(names, reshuffle=False) | "stage" >> RunStage(job, number, wanted)
+    _ = pipeline | "tasks" >> beam.Create(names, reshuffle=False) | "stage" >> RunStage(job, number, wanted)
     result = pipeline.run()
     try:
         result.wait_until_finish()
     except KilledWorker as error:
         raise CorpusmillError(
-            f"a unit of `{job.stages[number].label(job)}` ended its worker four times: {error}. Mostly the worker runs out "
+            f"a task of `{job.stages[number].label(job)}` ended its worker four times: {error}. Mostly the worker runs out "
             "of memory: give it more, or set a lower output.shard_bytes. Finished shards are kept: the same command goes on."
         ) from error
     finally:

@@ -1,5 +1,5 @@
-"""What the worker processes that `--runner dask` starts load before their first unit, if the job runs no code but ours: Beam
-without clients of stores and databases, which is half of its start-up."""
+"""Preloads Beam in the worker processes of `--runner dask`, if the job runs no code but ours. Clients of stores and
+databases are left out, which halves the start-up."""
 
 from corpusmill.pipelines.runners import hidden_imports
 from corpusmill.pipelines.runners.base import hush

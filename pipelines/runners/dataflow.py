@@ -1,8 +1,8 @@
-"""A job on Google Cloud Dataflow: one graph, checked here, run there.
+"""Runs a job on Google Cloud Dataflow: one graph, checked here, run there.
 
-The service sees no disk of this machine, so everything that a recipe names must lie in an object store or in the image.
-Options are Beam's own; ours are added where none is given: the run's id as a label, a cap on workers, one thread a worker
-process (a kernel uses a core, and memory is then that of one unit).
+The service sees no disk of this machine, so everything that a recipe names must be in an object store or in the image.
+Options are Beam's own. Defaults are added: the run's id as a label, a cap on workers, and one thread per worker process
+(a kernel uses one core, and the memory is then that of one task).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from corpusmill.pipelines.runners.worker_checks import Expected, check_memory, e
 from corpusmill.transforms.errors import CorpusmillError, RecipeError
 
 MAX_WORKERS = 100
-"""The cap on workers where neither `--workers` nor `--max_num_workers` is given, and units are at least as many."""
+"""Default cap on workers, if there are at least as many tasks."""
 REQUIRED = {
     "project": "PROJECT",
     "region": "europe-west1",
@@ -26,7 +26,7 @@ REQUIRED = {
     "sdk_container_image": "REGION-docker.pkg.dev/PROJECT/REPOSITORY/corpusmill:TAG",
 }
 GB_PER_CORE = {"standard": 4.0, "highmem": 8.0, "highcpu": 1.0}
-"""Memory of Google's machine families; the first generation has 3.75, 6.5 and 0.9."""
+"""GB of memory per core of Google's machine families; the first generation has 3.75, 6.5 and 0.9."""
 _DRY = "--dry_run: the graph was built and validated; nothing was submitted or committed."
 _MACHINE = re.compile(r"(?P<family>[a-z]\d[a-z]?)-(?P<kind>standard|highmem|highcpu)-(?P<cores>\d+)(-lssd)?")
 
@@ -37,7 +37,7 @@ class Dataflow(Engine):
     name: ClassVar[str] = "dataflow"
 
     def check(self, job: Job) -> None:
-        """Google's client is installed, required options are there, and every path can be seen from there."""
+        """Check that Google's client is installed, required options are given, and the service can see every path."""
         pipeline_options(self.flags)
         missing = [f"--{k}={v}" for k, v in REQUIRED.items() if not self.option(k)]
         if missing:
@@ -67,7 +67,7 @@ class Dataflow(Engine):
         need("apache_beam.runners.dataflow.internal.apiclient", "gcp", self.name)
 
     def flags_for(self, job: Job, run: str) -> list[str]:
-        """The options as given, and ours where none is given. run: its id."""
+        """The given options with our defaults. run: its id."""
         cap = self.workers or max(1, min(MAX_WORKERS, len(job.splits()) if job.reads else MAX_WORKERS))
         flags = list(self.flags)
         if not self.option("max_num_workers"):
@@ -82,7 +82,7 @@ class Dataflow(Engine):
         """Submit and wait.
 
         Raises:
-            CorpusmillError: it was a dry run: the graph was built and validated, and nothing ran.
+            CorpusmillError: it was a dry run; the graph was built and validated, and nothing ran.
         """
         wanted = expected(job)
         try:
@@ -94,11 +94,11 @@ class Dataflow(Engine):
             forget(job, wanted)
 
     def submit(self, job: Job) -> str:
-        """Submit, with the commit as the job's last step; returns Dataflow's id of the job. In a Flex Template's launcher
-        (`--template_location`) Beam only writes the graph down, the service starts it, and there is no id yet.
+        """Submit, with the commit as the job's last step; returns Dataflow's id of the job. In a Flex Template's
+        launcher (`--template_location`), Beam only writes the graph and the service starts it, so there is no id yet.
 
         Raises:
-            CorpusmillError: it was a dry run: the graph was built and validated, and nothing was submitted.
+            CorpusmillError: it was a dry run; the graph was built and validated, and nothing was submitted.
         """
         wanted = expected(job)
         result = self._pipeline(job, wanted, publish=True).run()
@@ -130,7 +130,7 @@ def build(job: Job, flags: list[str], wanted: Expected | None, publish: bool) ->
 
 
 def job_name(name: str, run: str) -> str:
-    """A name as Dataflow takes it: lower-case letters, digits and hyphens, a letter first.
+    """A valid job name for Dataflow: lower-case letters, digits and hyphens, a letter first.
 
     >>> job_name("My_Corpus.v2", "0123456789ab")
     'corpusmill-my-corpus-v2-0123456789ab'
@@ -139,7 +139,7 @@ def job_name(name: str, run: str) -> str:
 
 
 def machine_memory(machine: str) -> tuple[int, int] | None:
-    """(bytes of memory, cores) of a machine type, or None if its name does not tell.
+    """(bytes of memory, cores) of a machine type, or None if its name does not say.
 
     >>> machine_memory("n2-highmem-4")
     (32000000000, 4)

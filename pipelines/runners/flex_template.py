@@ -1,10 +1,10 @@
-"""The Dataflow Flex Template: what it asks for, and what its launcher does.
+"""The Dataflow Flex Template: its parameters and its launcher.
 
     python -m corpusmill.pipelines.runners.flex_template > docker/flex/metadata.json        # after a change of the recipe's fields
 
-The parameters are a recipe in a bucket and the scalar fields of its head, which override those of the recipe. The launcher
-lists the sources, builds the graph with the commit as its last step, stores what the run is, and ends: nobody waits, and
-`corpusmill commit DIR --run ID` commits a finished run once more, to no harm.
+The parameters are a recipe in a bucket, and scalar fields that override those of the recipe. The launcher lists the
+sources, builds the graph with the commit as its last step, stores a record of the run, and ends without waiting.
+`corpusmill commit DIR --run ID` may commit a finished run again; this changes nothing.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _URI = r"^(gs|s3)://[^/]+/.+$"
 
 
 def metadata() -> dict[str, Any]:
-    """What `gcloud dataflow flex-template build --metadata-file` takes, from the fields of the recipe's models."""
+    """The metadata for `gcloud dataflow flex-template build --metadata-file`, from the fields of the recipe's
+    models."""
     what = "URI of the recipe, a YAML file whose sources and output lie in gs:// or s3://."
     parameters = [
         {
@@ -99,7 +100,7 @@ def launch(arguments: Sequence[str]) -> str:
     from corpusmill.pipelines.runners import submit
 
     uri, overrides, flags = split(arguments)
-    # the service gives what it knows of the launch beside its own flags
+    # the service adds its own flags about the launch
     flags = [f for f in flags if not f.startswith("--runner=")]
     recipe = loads(storage.read_bytes(uri), uri, Path("/"), overrides)
     handed = submit.submit(recipe, "dataflow", None, flags)

@@ -1,17 +1,18 @@
-"""The Beam graph: one linear pipeline, stage behind stage, whose elements are the names of units.
+"""The Beam graph: one linear pipeline of stages, whose elements are names of tasks.
 
-    Create -> units of stage 0 -> GroupByKey -> execute -> GroupByKey -> units of stage 1 -> GroupByKey -> execute -> ...
+    Create -> tasks of stage 0 -> GroupByKey -> execute -> GroupByKey -> tasks of stage 1 -> GroupByKey -> execute ->
+    ...
 
-Documents and keys never travel through Beam: a unit reads and writes files, and its element is a few dozen bytes. The first
-GroupByKey of a stage, over the units' names, spreads them over the workers; the second, over one key, is a barrier; behind
-it, the units of the next stage are worked out from the stored outcomes. A Reshuffle would do the first as well, with ten
-transforms more in the graph, each of which costs time before anything runs.
-There is one output, no tag, no side input and no effect outside `process`, which is the shape that every runner executes
-alike. A stage of which nothing is pending sends one empty name, so that the chain goes on.
+Documents and keys never travel through Beam: a task reads and writes files, and its element is a few dozen bytes. The
+first GroupByKey of a stage has the tasks' names as keys and spreads them over the workers. The second has a single key
+and is a barrier. After it, the tasks of the next stage are computed from the stored outcomes. A Reshuffle could replace
+the first, but it adds ten transforms to the graph, and each costs time before anything runs. The graph has one output,
+no tags, no side inputs and no effects outside of `process`. All runners execute this shape alike. A stage without
+pending tasks sends one empty name, so that the chain goes on.
 
-`RunStages` is the whole chain, for runners that take a graph at its word; `RunStage` is one stage whose units the caller has
-worked out, for those that do not (`corpusmill.pipelines.runners.dask` says why). With `publish`, the chain ends in the
-commit: where the process that submits a job does not wait for it, the job itself makes the snapshot.
+`RunStages` is the whole chain, for runners that implement Beam's model. `RunStage` is one stage whose tasks the caller
+has computed, for runners that do not (see `corpusmill.pipelines.runners.dask`). With `publish`, the chain ends with the
+commit, so that a job makes its snapshot even if the submitting process does not wait.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ from corpusmill.pipelines.runners.worker_checks import Expected
 from corpusmill.transforms.errors import LockedError
 
 LOCK_WAITS = (1.0, 2.0, 4.0, 8.0, 15.0, *(30.0,) * 19)
-"""Seconds between two tries of a job's last step to take the lock: ten minutes. Behind them, `corpusmill commit` does it."""
+"""Seconds between tries of a job's last step to take the lock, for ten minutes in all. After that, use `corpusmill
+commit`."""
 
 
 class _OnWorkers(beam.DoFn):
-    """A DoFn that carries the job to where it runs."""
+    """A DoFn that carries the job to its worker."""
 
     def __init__(self, job: Job, expected: Expected | None = None) -> None:
         self._carried, self._expected = Carried(job), expected
@@ -44,7 +46,7 @@ class _OnWorkers(beam.DoFn):
         return self._carried.job
 
     def setup(self) -> None:
-        """Refuse to work in a process that sees other files or runs other code than the one that made the job."""
+        """Refuse a process that sees other files or runs other code than the submitting process."""
         if self._expected is None:
             return
         try:
@@ -54,8 +56,8 @@ class _OnWorkers(beam.DoFn):
             raise
 
 
-class _Units(_OnWorkers):
-    """From the barrier of one stage to the names of the next stage's units."""
+class _Tasks(_OnWorkers):
+    """Makes the names of the next stage's tasks after the barrier of a stage."""
 
     def __init__(self, job: Job, stage: int, expected: Expected | None = None) -> None:
         super().__init__(job, expected)
@@ -71,7 +73,7 @@ class _Units(_OnWorkers):
 
 
 class _Execute(_OnWorkers):
-    """Runs the unit of a name, which comes as the key of a pair."""
+    """Runs the task of a name, which is the key of a pair."""
 
     def __init__(self, job: Job, stage: int, expected: Expected | None = None) -> None:
         super().__init__(job, expected)
@@ -89,8 +91,8 @@ class _Execute(_OnWorkers):
 
 
 class _Publish(_OnWorkers):
-    """Commits the job, or finds that it is committed: any number of times, with one snapshot. Under the dataset's lock, for a
-    collection would remove what is published and not committed yet; a holder is waited for."""
+    """Commits the job unless it is committed. Repeats make no second snapshot. It holds the dataset's lock, because
+    `gc` would remove files that are published and not committed yet. It waits while another process holds the lock."""
 
     def process(self, element: object) -> Iterator[int]:
         from corpusmill.pipelines.runners.submit import commit_once
@@ -112,10 +114,10 @@ class _Publish(_OnWorkers):
 
 
 class RunStages(beam.PTransform):
-    """All stages of a job, from a collection of one element to a collection of one element, whatever these are.
+    """All stages of a job. Input and output are collections of one arbitrary element.
 
-    expected: what every worker process must find before its first unit; publish: commit behind the last stage; first: the
-    stage to begin with, all before it being done.
+    expected: what every worker process checks before its first task. publish: commit after the last stage. first: the
+    stage to begin with; all earlier ones are done.
     """
 
     def __init__(self, job: Job, expected: Expected | None = None, publish: bool = False, first: int = 0) -> None:
@@ -130,7 +132,7 @@ class RunStages(beam.PTransform):
             label = f"{number:02d} {stage.label(job)}"
             last = (
                 last
-                | f"{label} | units" >> beam.ParDo(_Units(job, number, expected)).with_output_types(tuple[str, int])
+                | f"{label} | tasks" >> beam.ParDo(_Tasks(job, number, expected)).with_output_types(tuple[str, int])
                 | f"{label} | spread" >> beam.GroupByKey()
                 | f"{label} | execute" >> beam.ParDo(_Execute(job, number, expected)).with_output_types(tuple[int, int])
                 | f"{label} | barrier" >> beam.GroupByKey()
@@ -141,18 +143,18 @@ class RunStages(beam.PTransform):
 
 
 class RunStage(beam.PTransform):
-    """One stage, from a collection of its units (`task_names`)."""
+    """One stage, from a collection of its tasks (`task_names`)."""
 
     def __init__(self, job: Job, stage: int, expected: Expected | None = None) -> None:
         super().__init__()
         self._job, self._stage, self._expected = job, stage, expected
 
     def expand(self, names: beam.PCollection) -> beam.PCollection:
-        """Execute each unit."""
+        """Execute each task."""
         execute = _Execute(self._job, self._stage, self._expected)
         return names | "execute" >> beam.ParDo(execute).with_output_types(tuple[int, int])
 
 
 def task_names(plan: str, pending: list[int]) -> list[tuple[str, int]]:
-    """The elements that stand for units of a stage: its name, and nothing."""
+    """The elements for tasks of a stage: pairs of a name and nothing."""
     return [(json.dumps([plan, index]), 0) for index in pending]

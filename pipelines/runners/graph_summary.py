@@ -1,4 +1,4 @@
-"""What a job's Beam graph is made of, read from the graph itself: a change of it is then seen, not found out by a bill."""
+"""Summarises a job's Beam graph, so that tests notice a change of its cost."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from corpusmill.pipelines.engine.job import Job
 
 GROUP_BY_KEY = "beam:transform:group_by_key:v1"
 _ELEMENT = '["' + "0" * 40 + '", 1000000]'
-"""A unit's name, about as long as any."""
+"""A task's name of typical length."""
 
 
 def summary(job: Job, publish: bool = False) -> dict[str, Any]:
-    """The graph of a job without running or submitting it.
+    """Build and summarise the graph of a job without running it.
 
-    Returns: stages (label, and shuffles in it), shuffles, steps (leaf transforms), unread (outputs that nobody reads: the
-    last one), branches (outputs that several read), element_bytes (of a unit's
-    name: all that Beam carries for a shard, whatever its documents).
+    Returns: stages (label and number of shuffles), shuffles, steps (leaf transforms), unread (outputs without a reader:
+    the last one), branches (outputs with several readers), element_bytes (size of a task's name, which is all that Beam
+    carries for a shard).
     """
     import apache_beam as beam
     from apache_beam.runners.portability.fn_api_runner import FnApiRunner
@@ -29,7 +29,7 @@ def summary(job: Job, publish: bool = False) -> dict[str, Any]:
 
 
 def of_proto(proto: Any) -> dict[str, Any]:
-    """The same of a graph in Beam's portable form."""
+    """Summarise a graph in Beam's portable form."""
     every = proto.components.transforms
     leaves = {
         k: t for k, t in every.items() if not t.subtransforms and t.spec.urn and t.unique_name.startswith("stages/")

@@ -1,4 +1,4 @@
-"""Units that are done while Beam is loaded, which takes a second of one core."""
+"""Does tasks while Beam is being imported, which takes a second of one core."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from corpusmill.pipelines.engine.tasks import execute
 
 
 class HeadStart:
-    """While a block runs, `workers` threads do units of a stage: what is done is done when the graph comes to it. The units
-    that are in work when the block ends go to the end of the stage, where they will have been done, too.
+    """While a block runs, `workers` threads do tasks of a stage, and the graph then finds them done. Tasks that are
+    still running when the block ends move to the end of the stage, so that they are done when the graph reaches them.
 
     Raises:
-        Exception: what a unit raised, when the block ends; none is begun after that.
+        Exception: the error of a task, raised when the block ends. No further task is begun.
     """
 
     def __init__(self, job: Job, stage: int, workers: int) -> None:

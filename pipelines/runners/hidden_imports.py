@@ -1,4 +1,4 @@
-"""Hides packages that Arrow and Beam import and that a run does not need, while these two are imported.
+"""Hides packages that Arrow and Beam import and a run does not need, while these two are imported.
 
 Arrow imports pandas for the first scalar that it makes, and Beam imports the clients of stores and databases: half a CPU
 second, a third of a nightly refresh. Both handle an ImportError. Code that needs one of the packages later imports it then.
@@ -26,7 +26,8 @@ _allowed = False
 
 
 def allow(recipe: Recipe) -> None:
-    """Let `imports` hide from here on, if the recipe runs no code but ours: the process runs it and nothing else."""
+    """Let `imports` hide from now on, if the recipe runs no code but ours. Call it only in a process that runs nothing
+    else."""
     global _allowed
     ours = recipe.train is None and not recipe.own_modules and not plain("imports")
     _allowed = ours and not any(_FOREIGN.match(s) for s in _strings(recipe.canonical()))
@@ -38,20 +39,20 @@ def allowed() -> bool:
 
 
 def take_over() -> None:
-    """As `allow`, in a worker process of one that is allowed to."""
+    """As `allow`, in a worker process of a process that was allowed to."""
     global _allowed
     _allowed = True
 
 
 @contextlib.contextmanager
 def imports() -> Iterator[None]:
-    """In this block, imports by this thread do not find a package of `HIDDEN` that is not loaded yet; those of other threads
-    do."""
+    """In this block, imports by this thread do not find packages of `HIDDEN` that are not loaded yet. Other threads
+    find them."""
     if not _allowed:
         yield
         return
     finder = _Hidden()
-    # new lists: a thread that goes through the old one at this moment must not miss a finder because another was taken out
+    # new lists, because another thread may be iterating over the old one
     sys.meta_path = [finder, *sys.meta_path]
     try:
         yield
@@ -60,7 +61,7 @@ def imports() -> Iterator[None]:
 
 
 def begin() -> None:
-    """Make Arrow's first scalar."""
+    """Make Arrow's first scalar, which imports pandas."""
     import pyarrow as pa
 
     with imports():
@@ -72,8 +73,8 @@ class _Hidden(importlib.abc.MetaPathFinder):
         self._thread = threading.get_ident()
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: Any = None) -> None:
-        """Raises ModuleNotFoundError for what is hidden."""
-        # the folder of google.cloud may be known before anything of it is imported
+        """Raise ModuleNotFoundError for hidden packages."""
+        # the namespace google.cloud may exist before anything of it is imported
         hidden = name in HIDDEN or name.startswith("google.cloud.")
         if hidden and threading.get_ident() == self._thread:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)

@@ -1,12 +1,12 @@
-"""How a job travels to where it runs: as bytes, beside its recipe's folder and what the modules there are.
+"""Sends a job to its workers: as bytes, with its recipe's folder and digests of the modules in that folder.
 
-A transform of the user's own lies in a module of that folder, which a worker must be able to import before it can unpack the
-job. A worker may live long (Dask): a module of that name that it imported for another recipe, or before the user's last edit,
-is another module, and is imported anew. The bytes are made by the process that submits and go to its own workers; nothing is
-unpacked that was read from a disk.
+A user's own transform is in a module of that folder, and a worker must import it before it can unpickle the job. A
+worker may live long (Dask) and may have imported a module of that name for another recipe, or before the user's last
+edit. It then imports the module again. The submitting process makes the bytes and sends them to its own workers;
+nothing is unpickled from a disk.
 
-What arrives in a process that has the job is that job, with all that was worked out for it: the process that sent it, when
-the workers are its threads, and any other where a part of the graph got it before.
+A process that has the job already gets the same object, with everything cached in it. This holds for the sending
+process if the workers are its threads, and for a worker that received the job before.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Carried:
         with _among(state["folder"]):
             _renew(state["folder"], state["modules"])
             self.job = pickle.loads(state["packed"])
-            for name in self.job.recipe.own_modules:  # those of functions, which a job names and does not hold
+            for name in self.job.recipe.own_modules:  # modules of functions, which a job names and does not hold
                 importlib.import_module(name)
             _verify(state["folder"], state["modules"])
         self.job.token = state["token"]
@@ -79,15 +79,15 @@ def _beside(folder: str, own: set[str]) -> list[str]:
 
 
 def _renew(folder: str, modules: dict[str, str]) -> None:
-    """Import anew, from the folder, what was imported from elsewhere or is of other bytes."""
+    """Import modules again from the folder if they came from elsewhere or have other bytes."""
     if all(user_modules.known(name)[1] == digest for name, digest in modules.items() if name in sys.modules):
         return
-    # all of them: one that was not changed holds what it took from one that was
+    # all of them: an unchanged module holds objects of a changed one
     for name in modules:
         sys.modules.pop(name, None)
     importlib.invalidate_caches()
     before = sys.path
-    sys.path = [folder, *before]  # not the list that other threads may be going through
+    sys.path = [folder, *before]  # a copy, because other threads may be iterating over it
     try:
         for name in modules:
             importlib.import_module(name)
@@ -96,10 +96,10 @@ def _renew(folder: str, modules: dict[str, str]) -> None:
 
 
 def _verify(folder: str, modules: dict[str, str]) -> None:
-    """Note what was imported, before somebody edits it.
+    """Record what was imported, before somebody edits it.
 
     Raises:
-        EngineError: it is not what the job was made with.
+        EngineError: a module differs from the one that the job was made with.
     """
     for name in sorted(modules.keys() & sys.modules.keys()):
         file, digest = user_modules.known(name)

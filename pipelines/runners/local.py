@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     import apache_beam as beam
 
 SMALL = 100_000_000
-"""Bytes of input, or of documents staged, up to which a stage is not worth a graph: loading Beam and making one takes a CPU
-second, more than a tenth of what a worker takes for so much."""
+"""Largest input in bytes of a stage that runs without a Beam graph. Loading Beam and building a graph takes a CPU
+second, more than a tenth of the time of a stage of this size."""
 
 
 _SAMPLING_MS = 10
-"""Milliseconds between two samples; 200 in Beam."""
+"""Milliseconds between two samples; Beam's default is 200."""
 
 
 class Local(Engine):
-    """FnApiRunner with worker threads in this process: kernels and Arrow release the GIL, nothing is started, no port is
-    opened. (`DirectRunner` would first look for a Prism binary on the network.)
+    """FnApiRunner with worker threads in this process. Kernels and Arrow release the GIL; no process is started and no
+    port is opened. (`DirectRunner` would first look for a Prism binary on the network.)
 
-    The graph begins at the first stage that has more to do than `SMALL`: what comes before it, and all of a refresh that
-    brings a few documents, is done without one, by the same units. Beam is not even loaded then."""
+    The graph begins at the first stage with more input than `SMALL`. Earlier stages run the same tasks without a graph,
+    and so does all of a small refresh. Beam is not loaded then."""
 
     name = "local"
 
     def check(self, job: Job) -> None:
-        """Options that Beam does not know are refused; one machine sees its own files."""
+        """Refuse options that Beam does not know."""
         if self.flags:
             pipeline_options(self._flags)
 
@@ -48,7 +48,7 @@ class Local(Engine):
         return [f"--direct_num_workers={self.workers or cores()}", "--direct_running_mode=in_memory", *self.flags]
 
     def run(self, job: Job) -> None:
-        """One graph of all stages that have much to do, and those behind them.
+        """Run small stages directly, and one graph of the first large stage and all later ones.
 
         Raises:
             CorpusmillError: a worker process died; the message names it and the stage.
@@ -63,14 +63,14 @@ class Local(Engine):
 
                 from corpusmill.pipelines.runners.graph import RunStages
 
-            # half of Beam's start-up, which `run_graph` would come to when nobody works beside it
+            # half of Beam's start-up; `run_graph` would import it while no task runs
             import apache_beam.runners.portability.fn_api_runner
 
             stages = RunStages(job, first=first)
         self.run_graph(lambda pipeline: pipeline | "start" >> beam.Create([0]) | "stages" >> stages, job)
 
     def _small_stages(self, job: Job) -> int:
-        """Do stages as long as they are small; the number of the first that is not."""
+        """Run stages as long as they are small; returns the number of the first large one."""
         hidden_imports.begin()
         with ThreadPoolExecutor(self.workers or cores()) as threads:
             for number in range(len(job.stages)):
@@ -82,7 +82,7 @@ class Local(Engine):
                     for task in tasks:
                         task.result()
                 except BaseException as error:
-                    for task in tasks:  # Ctrl-C, too: what has not begun does not begin
+                    for task in tasks:  # on Ctrl-C, too, no further task begins
                         task.cancel()
                     if isinstance(error, Exception):
                         remember_failure(job, error)
@@ -90,7 +90,7 @@ class Local(Engine):
         return len(job.stages)
 
     def run_graph(self, build: Callable[[beam.Pipeline], Any], job: Job | None = None) -> None:
-        """Run the graph that `build` makes of an empty pipeline. job: what it does, for a message that names the stage.
+        """Run the graph that `build` adds to an empty pipeline. job: for messages that name the stage.
 
         Raises:
             CorpusmillError: a worker process died; the message names it and what it was doing.
@@ -100,10 +100,10 @@ class Local(Engine):
         from apache_beam.runners.portability.fn_api_runner import FnApiRunner, worker_handlers
         from apache_beam.runners.worker import statesampler
 
-        # Beam's timer flushes and clears a buffer while another thread writes to it: elements are lost. So there is no timer.
+        # no timer: Beam's timer flushes and clears a buffer while another thread writes to it, and elements are lost
         worker_handlers.DATA_BUFFER_TIME_LIMIT_MS = 0
         if not plain("sampling"):
-            # the sampler of a bundle's states sleeps this long, and the end of the bundle waits for it
+            # the sampler of a bundle's states sleeps this long, and the end of a bundle waits for it
             statesampler.StateSampler.__init__.__defaults__ = (_SAMPLING_MS,)
         options = pipeline_options(self._flags)
         with contextlib.ExitStack() as stack:
@@ -112,9 +112,9 @@ class Local(Engine):
                 from corpusmill.pipelines.runners.processes import Crew
 
                 crew = stack.enter_context(Crew())
-                options.view_as(DirectOptions).direct_running_mode = "in_memory"  # else Beam would take its own workers
+                options.view_as(DirectOptions).direct_running_mode = "in_memory"  # Beam would start its own
             pipeline = beam.Pipeline(runner=FnApiRunner(crew and crew.environment), options=options)
-            # built outside a `with` block: an error in the graph must not be covered by one in the run
+            # not in a `with` block: an error in the run must not hide an error in the graph
             build(pipeline)
             try:
                 pipeline.run().wait_until_finish()
@@ -127,6 +127,6 @@ class Local(Engine):
 
 
 def _where(job: Job | None) -> str:
-    """The stage that runs now, for the head of a message."""
+    """The stage that runs now, for the beginning of a message."""
     note = job.store.announced() if job else None
     return f"`{job.stages[note['stage']].label(job)}`: " if job and note else ""

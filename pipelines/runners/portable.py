@@ -1,7 +1,7 @@
-"""A job on any engine with a job service of Beam's portability API: Flink, Spark, Prism.
+"""Runs a job on any engine with a job service of Beam's portability API: Flink, Spark, Prism.
 
-The whole job is one graph there: starting a pipeline costs such an engine seconds, and its shuffles are sound. Workers run
-in the environment that `--environment_type` names, and each checks itself before its first unit.
+The whole job is one graph, because these engines take seconds to start a pipeline and shuffle correctly. Workers run in
+the environment that `--environment_type` names. Each worker checks itself before its first task.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from corpusmill.transforms.errors import CorpusmillError, RecipeError
 ENVIRONMENTS = ("LOOPBACK", "EXTERNAL", "PROCESS", "DOCKER")
 
 ANSWER = 30.0
-"""Seconds that a job service has for its first answer."""
+"""Seconds until a job service must have answered."""
 
 
 class Portable(Engine):
@@ -29,7 +29,7 @@ class Portable(Engine):
     name: ClassVar[str] = "portable"
 
     def check(self, job: Job) -> None:
-        """The endpoint answers, and the environment has our package."""
+        """Check that the endpoint answers, and that the environment has our package."""
         pipeline_options(self.flags)
         if self.workers:
             raise RecipeError(
@@ -62,7 +62,7 @@ class Portable(Engine):
         _reach(endpoint)
 
     def run(self, job: Job) -> None:
-        """One graph, to its end."""
+        """Run one graph to its end."""
         wanted = expected(job)
         try:
             self._pipeline(job, wanted, publish=False).run().wait_until_finish()
@@ -70,7 +70,7 @@ class Portable(Engine):
             forget(job, wanted)
 
     def submit(self, job: Job) -> str:
-        """One graph with the commit at its end, without waiting."""
+        """Submit one graph with the commit at its end, without waiting."""
         if self.option("environment_type") == "LOOPBACK":
             raise RecipeError("--environment_type=LOOPBACK runs the workers in this process, which must wait for them")
         result = self._pipeline(job, expected(job), publish=True).run()
@@ -96,7 +96,7 @@ def _names_command(config: str) -> bool:
 
 
 def _reach(endpoint: str) -> None:
-    """Raises CorpusmillError unless something that speaks gRPC listens there; Beam would wait five minutes for it to do so."""
+    """Raise CorpusmillError unless a gRPC server answers at the endpoint. Beam would wait five minutes for it."""
     import grpc
 
     host, _, port = endpoint.rpartition(":")

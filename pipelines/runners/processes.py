@@ -1,17 +1,17 @@
-"""Worker processes of this machine, for `-- --direct_running_mode=multi_processing`: watched while they work, and never left
-behind.
+"""Worker processes of this machine, for `-- --direct_running_mode=multi_processing`. They are watched, and none
+outlives the run.
 
-Beam's own handler (2.77) starts a worker through a shell, which a signal kills without the worker, and waits for an answer
-for ever where the worker died. Here the death of one worker ends the run at once: the others, whose shares nobody waits for
-any more, are stopped, every request is answered with the death, and the run fails with its message. What units had finished
-is stored; what they were writing has no name yet.
+Beam's own handler (2.77) starts a worker through a shell. A signal kills the shell and not the worker, and the handler
+waits forever for a dead worker. Here, the death of one worker ends the run at once: the other workers are stopped,
+every request is answered with an error, and the run fails with a message about the death. Finished tasks are stored,
+and unfinished files have no name yet.
 
-A worker that is only stopped (SIGSTOP) is waited for, and said to be so: whoever stopped it can let it go on, and nothing is
-lost. No clock decides that a worker hangs: a unit may wait for hours for the answer of a model, or for a disk that sleeps, and
-one that is taken for hung and killed would be killed again by the next run. Ctrl-C ends a run that somebody has given up.
+If a worker is stopped (SIGSTOP), the run waits and prints a warning, because the worker can be continued without loss.
+There is no time-out for workers: a task may wait for hours for a model or a disk, and the next run would kill it again.
+Ctrl-C ends a run.
 
-A worker's standard input is a pipe that this process holds open: a worker that finds it closed ends, so none outlives a
-killed parent (`corpusmill.pipelines.runners.worker`).
+A worker's standard input is a pipe that this process holds open. A worker ends when the pipe is closed, so none
+outlives a killed parent (`corpusmill.pipelines.runners.worker`).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from google.protobuf import json_format, text_format
 
 GRACE = 10.0
-"""Seconds that a worker gets to end by itself, and its death to become known behind its broken connection."""
+"""Seconds for a worker to end by itself, and for its death to be noticed after its connection broke."""
 
 _MEMORY = "Mostly the machine is out of memory: use fewer --workers, or set a lower output.shard_bytes."
 _CRASH = "A native library crashed; what it said stands above."
@@ -51,9 +51,9 @@ _crews: dict[bytes, Crew] = {}
 
 
 class Crew:
-    """The worker processes of one run. A context: behind it, none is left.
+    """The worker processes of one run. A context manager: after it, none is left.
 
-    death: what is said of the first worker that died, or None.
+    death: the message about the first worker that died, or None.
     """
 
     def __init__(self) -> None:
@@ -73,16 +73,16 @@ class Crew:
 
     @property
     def environment(self) -> SubprocessSDKEnvironment:
-        """What makes Beam's runner take its workers from this crew."""
+        """The environment that makes Beam's runner take its workers from this crew."""
         return SubprocessSDKEnvironment.from_command_string(self.name)
 
     def join(self, worker: Worker) -> None:
-        """Take a worker in."""
+        """Add a worker."""
         with self._lock:
             self._workers.append(worker)
 
     def died(self, pid: int, status: int) -> None:
-        """One of the workers is dead that nobody had asked to end: the others end, too."""
+        """Record that a worker died unexpectedly, and stop the others."""
         with self._lock:
             self.death = self.death or death_message(pid, status)
             workers = list(self._workers)
@@ -109,7 +109,7 @@ def death_message(pid: int, status: int) -> str:
 
 @WorkerHandler.register_environment(python_urns.SUBPROCESS_SDK, bytes)
 def _handler(payload: bytes, *beam: Any) -> GrpcWorkerHandler:
-    """A crew's worker, or Beam's own for a pipeline that is none of ours."""
+    """A crew's worker, or Beam's own for a pipeline that is not ours."""
     crew = _crews.get(payload)
     return Worker(crew, *beam) if crew else SubprocessSdkWorkerHandler(payload, *beam)
 
@@ -122,9 +122,9 @@ class Worker(GrpcWorkerHandler):  # type: ignore[misc]
         self._crew = crew
         self._process: subprocess.Popen[bytes] | None = None
         self._gone = threading.Event()
-        """Set when the process has ended, and its crew knows it if that was a death."""
+        """Set when the process has ended, and its crew knows about an unexpected death."""
         self._asked = False
-        """Whether it is to end."""
+        """Whether the worker was asked to end."""
         self._error: str | None = None
         control, data = self.control_conn, self.data_conn
         self._push = control.push
@@ -140,9 +140,9 @@ class Worker(GrpcWorkerHandler):  # type: ignore[misc]
             "CONTROL_API_SERVICE_DESCRIPTOR": text_format.MessageToString(address),
             "PIPELINE_OPTIONS": json_format.MessageToJson(self.provision_info.provision_info.pipeline_options),
             "WORKER_ID": self.worker_id,
-            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),  # the code that runs here
+            "PYTHONPATH": os.pathsep.join(path or os.getcwd() for path in sys.path),  # the same code as in this process
         }
-        # a session of its own: Ctrl-C is this process's, which ends the worker
+        # a session of its own: Ctrl-C reaches only this process, which ends the worker
         self._process = subprocess.Popen(
             [sys.executable, "-m", "corpusmill.pipelines.runners.worker"],
             stdin=subprocess.PIPE,
@@ -155,20 +155,20 @@ class Worker(GrpcWorkerHandler):  # type: ignore[misc]
     def _watch(self, process: subprocess.Popen[bytes]) -> None:
         _tell_stops(process.pid)
         status = process.wait()
-        _kill_group(process.pid)  # what its steps have started
+        _kill_group(process.pid)  # processes that its steps have started
         if not self._asked:
             self._crew.died(process.pid, status)
         self._gone.set()
 
     def give_up(self, error: str) -> None:
-        """Stop the process, and answer every request, asked or yet to be asked, with an error."""
+        """Stop the process, and answer every open or later request with an error."""
         self._asked, self._error = True, error
         self._kill()
         self._answer(error)
 
     def _ask(self, request: Any) -> Any:
         future = self._push(request)
-        if self._error:  # looked at behind the request's registration, so that none is left without an answer
+        if self._error:  # checked after the request is registered, so that every request is answered
             self._answer(self._error)
         return future
 
@@ -180,7 +180,7 @@ class Worker(GrpcWorkerHandler):  # type: ignore[misc]
                 future.set(beam_fn_api_pb2.InstructionResponse(instruction_id=name, error=error))
 
     def _until_gone(self, elements: Iterator[Any]) -> Iterator[Any]:
-        """What comes from the worker; a broken connection only when it is known why."""
+        """Yield responses of the worker. Raise about a broken connection only when the reason is known."""
         try:
             yield from elements
         except grpc.RpcError:
@@ -188,7 +188,7 @@ class Worker(GrpcWorkerHandler):  # type: ignore[misc]
             raise
 
     def close(self) -> None:
-        """End the process: one that waits for work by itself, one at work, which nobody wants any more, at once."""
+        """End the process. An idle worker ends by itself; a busy one is killed at once."""
         self._asked = True
         idle = self.control_conn._state == BeamFnControlServicer.STARTED_STATE and not self.control_conn._futures_by_id
         if not idle:
@@ -207,7 +207,7 @@ class Worker(GrpcWorkerHandler):  # type: ignore[misc]
             self._gone.wait()
 
     def end(self) -> None:
-        """Whatever became of it: behind this, the process is no more."""
+        """Make sure that the process has ended."""
         self._asked = True
         self._kill()
         if self._process is not None:
@@ -221,10 +221,10 @@ class Worker(GrpcWorkerHandler):  # type: ignore[misc]
 
 
 def _tell_stops(pid: int) -> None:
-    """Say when a process is stopped and when it goes on; returns at its end, of which somebody else takes the status."""
+    """Print when a process is stopped and continued; returns at its end and leaves its status to `wait`."""
     if not hasattr(os, "waitid"):  # macOS
         return
-    with contextlib.suppress(ChildProcessError):  # the status was taken meanwhile
+    with contextlib.suppress(ChildProcessError):  # `wait` took the status meanwhile
         while found := os.waitid(os.P_PID, pid, os.WEXITED | os.WSTOPPED | os.WCONTINUED | os.WNOWAIT):
             if found.si_code == os.CLD_STOPPED:
                 _log.warning(
@@ -246,8 +246,8 @@ def _kill_group(pid: int) -> None:
 
 
 def _quiet(read: Callable[..., None]) -> Callable[..., None]:
-    """`read` without the traces of a connection that a dying worker breaks, and of answers that come after its death: the
-    death itself is reported."""
+    """`read` without tracebacks about broken connections and late responses of a dying worker. The death itself is
+    reported."""
 
     def reading(*args: Any) -> None:
         with contextlib.suppress(grpc.RpcError, KeyError):

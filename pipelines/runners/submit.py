@@ -1,9 +1,9 @@
-"""Jobs that nobody waits for: submitted with the commit as their last step, and known by the id of their run.
+"""Submits jobs without waiting for them. The commit is their last step, and an id names the run.
 
-What a run is stands in its note (`corpusmill.pipelines.dataset.submissions`): the recipe with every default and version, the
-listing, and the newest snapshot at its submission. So any process that sees the dataset can commit a finished run
-(`corpusmill commit DIR --run ID`), once or ten times: a run that is committed is found so, whatever was committed on top of
-it since, and one that lost a race commits on top of the winner. A run that does not know of a takedown since is never committed.
+A record (`corpusmill.pipelines.dataset.submissions`) holds the recipe with every default and version, the listing, and
+the newest snapshot at submission. So any process that sees the dataset can commit a finished run (`corpusmill commit
+DIR --run ID`), any number of times. A committed run is recognised, whatever was committed after it. A run that lost a
+race is committed on top of the winner. A run that was submitted before a takedown is never committed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from corpusmill.transforms.errors import CorpusmillError, DatasetError, RecipeEr
 from corpusmill.transforms.manifest import Manifest, snapshot_numbers
 
 RUN_ID = 12
-"""Digits of a run's id: the first ones of the digest of its work."""
+"""Length of a run's id: the first digits of the digest of its work."""
 
 
 def submit(
@@ -37,7 +37,7 @@ def submit(
     Raises:
         RecipeError: this runner cannot run on without us.
         LockedError: another process is writing the dataset.
-        CorpusmillError: the engine failed; the message says what becomes of the run if the engine has it all the same.
+        CorpusmillError: the engine failed; the message says what to do if the engine has the run nevertheless.
     """
     from corpusmill.pipelines.runners.base import engine_of, failed
 
@@ -56,11 +56,11 @@ def submit(
         run = save_run(job)
         try:
             return run, engine.submit(job)
-        except CorpusmillError:  # it was not handed over: nothing is to be kept for it
+        except CorpusmillError:  # the engine did not get it, so nothing is kept for it
             if not before:
                 storage.remove(submissions.path_of(job.dataset, run))
             raise
-        except Exception as error:  # an answer may be lost on its way: then the job runs, and the note must stay
+        except Exception as error:  # the answer may be lost: then the job runs, and the record must stay
             explained = explain(error, job.dataset)
             if explained is not error:
                 raise explained from error
@@ -70,12 +70,12 @@ def submit(
 
 
 def run_id(job: Job) -> str:
-    """The id of a job's run: equal for equal work."""
+    """The id of a job's run. It is equal for equal work."""
     return job.work_digest()[:RUN_ID]
 
 
 def save_run(job: Job) -> str:
-    """Store what a run is; returns its id."""
+    """Store the record of a run; returns its id."""
     recipe = job.recipe
     steps = [
         {
@@ -99,7 +99,7 @@ def save_run(job: Job) -> str:
 
 
 def load_run(dataset: str, run: str | None = None) -> Job:
-    """The job of a run; of the newest without an id.
+    """The job of a run; default: the newest.
 
     Raises:
         DatasetError: there is no such run, it is damaged, its work was removed, or it needs a transform of another version.
@@ -122,7 +122,7 @@ def load_run(dataset: str, run: str | None = None) -> Job:
 
 
 def _named(dataset: str, run: str | None) -> str:
-    """The id of a run that there is; the newest one's without an id."""
+    """The id of an existing run; default: the newest."""
     there = submissions.runs(dataset)
     run = there[-1] if there and run is None else run or ""
     submissions.known(dataset, run)
@@ -142,7 +142,7 @@ def _check_work(dataset: str, reads: str, what: str) -> None:
 
 
 def commit_run(dataset: str, run: str | None = None) -> tuple[str, Manifest]:
-    """Commit a run, of the newest without an id, or find that it is committed: (its id, the manifest of its snapshot).
+    """Commit a run (default: the newest) unless it is committed. Returns (its id, the manifest of its snapshot).
 
     Raises:
         DatasetError: as of `load_run` and `commit_once`.
@@ -159,14 +159,14 @@ def commit_run(dataset: str, run: str | None = None) -> tuple[str, Manifest]:
 
 
 def commit_once(job: Job) -> Manifest:
-    """Commit a job whose units are all done, or find that it is committed; the manifest of its snapshot.
+    """Commit a job whose tasks are all done, unless it is committed; returns the manifest of its snapshot.
 
     Raises:
-        DatasetError: units are still to be done, or documents were taken out since that the job would bring back.
+        DatasetError: tasks are still to be done, or documents were taken out meanwhile that the job would bring back.
         LockedError: another process committed meanwhile.
     """
     _check_work(job.dataset, job.reads, "this run")
-    # what is looked for below may be committed by another process at any moment: then this one finds the number taken
+    # another process may commit at any moment; this one then finds the number taken
     newest = max(snapshot_numbers(job.dataset), default=0)
     if nothing_new(job):
         return finish(job.dataset)
@@ -186,7 +186,7 @@ def commit_once(job: Job) -> Manifest:
         pending = job.refresh(stage).pending
         if pending:
             raise DatasetError(
-                f"{job.dataset}: run {run} is not finished: {len(pending)} units of "
+                f"{job.dataset}: run {run} is not finished: {len(pending)} tasks of "
                 f"`{job.stages[stage].label(job)}` are to be done. Wait for the engine, or run the recipe again."
             )
     return commit(job, newest)

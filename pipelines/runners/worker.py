@@ -1,5 +1,5 @@
-"""A worker process of `corpusmill.pipelines.runners.processes`: Beam's own, which says what matters, and ends when its parent
-does."""
+"""A worker process of `corpusmill.pipelines.runners.processes`: Beam's own worker with less logging. It ends with its
+parent."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from corpusmill.pipelines.runners.base import hush
 
 
 def main() -> None:
-    """Work until the runner has no more of it."""
+    """Work until the runner has no more work."""
     threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     said = logging.StreamHandler()
     said.setLevel(logging.WARNING)
@@ -20,7 +20,7 @@ def main() -> None:
     hush()
     from apache_beam.runners.worker import sdk_worker, sdk_worker_main
 
-    # the trace of what a unit raised goes to the runner, which tells it
+    # the runner gets and reports the traceback of a failed task
     sdk_worker.print = lambda *words, **where: None  # type: ignore[attr-defined]
     sdk_worker_main.main(sys.argv)
     # Readers that an error left open are not closed while the interpreter takes its modules apart: their `except` clauses would
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process when the other end of its standard input is closed, which a dead parent's is."""
+    """End this process when its standard input is closed, because then the parent is dead."""
     os.read(0, 1)
     os._exit(1)
 

@@ -1,9 +1,9 @@
-"""Whether the workers of an engine can do a job: see its files, run the same code, hold a unit in memory.
+"""Checks that workers see a job's files, run the same code, and have memory for a task.
 
-Asked before anything runs where the engine lets us ask (`facts_here` in each worker of a Dask cluster), and in any case by
-each worker process before its first unit (`Expected.verify`): a wrong worker stops the run with one sentence, and never
-adds to its result. That it is the same disk, not only the same path, is seen from a mark that the submitting process leaves
-in the dataset for the time of the run.
+Workers of a Dask cluster are checked before anything runs (`facts_here`). Every worker process also checks itself
+before its first task (`Expected.verify`). An unfit worker stops the run with one sentence and contributes nothing. The
+submitting process leaves a mark file in the dataset during the run; it shows that a worker sees the same disk, not only
+the same path.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from corpusmill.transforms import storage
 from corpusmill.transforms.errors import EngineError, RecipeError, SourceError
 
 PACKAGES = ("apache-beam", "numpy", "pyarrow")
-"""Packages that write or hash what workers exchange: their versions must agree."""
+"""Packages that write or hash what workers exchange. Their versions must agree."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What a process runs: Python's version, versions by package, digest of our own code, bytes of memory it may use."""
+    """Facts about a process: Python's version, versions of packages, digest of our own code, bytes of memory that it
+    may use."""
 
     python: str
     versions: dict[str, str]
@@ -39,7 +40,7 @@ class Facts:
 
 @functools.cache
 def code_digest() -> str:
-    """Digest of the source files of `pipelines` and `transforms`, as they lie on this machine's disk."""
+    """Digest of the source files of `pipelines` and `transforms` on this machine's disk."""
     import corpusmill.transforms as ours
 
     digest = hashlib.sha256()
@@ -62,7 +63,7 @@ def facts_here() -> Facts:
 
 
 def memory_limit() -> int:
-    """Bytes that this process may use: of the machine, or of the control group it is in, whichever is less."""
+    """Bytes that this process may use: memory of the machine or limit of the control group, whichever is less."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
@@ -73,7 +74,7 @@ def memory_limit() -> int:
 
 
 def differences(mine: Facts, theirs: Facts) -> list[str]:
-    """How another process differs from this one in what decides results, in words."""
+    """Differences from another process that decide results, in words."""
     found = []
     if theirs.python != mine.python:
         found.append(f"Python {theirs.python}, here {mine.python}")
@@ -87,7 +88,7 @@ def differences(mine: Facts, theirs: Facts) -> list[str]:
 
 @dataclass(frozen=True)
 class Expected:
-    """What a worker must find: the submitting process's facts, the bytes that a unit may take, a mark in the dataset."""
+    """What a worker must have: the submitting process's facts, memory for a task, and a mark in the dataset."""
 
     facts: Facts
     memory: int
@@ -97,8 +98,8 @@ class Expected:
         """Check this process once.
 
         Raises:
-            EngineError: other code, or too little memory.
-            SourceError: a file of the job is not to be seen from here.
+            EngineError: the code differs, or memory is too small.
+            SourceError: this process cannot see a file of the job.
         """
         key = (job.dataset, job.reads)
         if _checked.get(key) == self:
@@ -112,7 +113,7 @@ class Expected:
             )
         if here.memory < self.memory:
             raise EngineError(
-                f"worker {platform.node()} has {here.memory / MB:.0f} MB of memory, a unit takes {self.memory / MB:.0f}. "
+                f"worker {platform.node()} has {here.memory / MB:.0f} MB of memory, a task takes {self.memory / MB:.0f}. "
                 "Nothing ran there. Give workers more memory, or set a lower output.shard_bytes."
             )
         job.store.forget_known()
@@ -126,7 +127,7 @@ _checked: dict[tuple[str, str], Expected] = {}
 
 
 def expected(job: Job) -> Expected:
-    """What workers of this job must find; leaves a mark, which `forget` takes away."""
+    """What workers of this job must have. Leaves a mark file, which `forget` removes."""
     mark = uuid.uuid4().hex
     path = _mark(job, mark)
     storage.makedirs(os.path.dirname(path))
@@ -135,7 +136,7 @@ def expected(job: Job) -> Expected:
 
 
 def forget(job: Job, wanted: Expected) -> None:
-    """Take the mark away: the run is over."""
+    """Remove the mark file after the run."""
     storage.remove(_mark(job, wanted.mark))
 
 
@@ -144,8 +145,8 @@ def _mark(job: Job, mark: str) -> str:
 
 
 def unseen_from_here(job: Job, mark: str) -> str:
-    """What of the job's files this process cannot see or write, in words; empty if it sees all that was looked at: the
-    dataset, one file of each source's folders (64 at most), each step's files."""
+    """Files of the job that this process cannot see or write, in words; empty if it sees all that were checked: the
+    dataset, one file of each source's folders (at most 64), and each step's files."""
     advice = "Workers need the same disk under the same path (NFS, Lustre, a shared volume)."
     remote = "Workers need the store's credentials and address, as this process has them."
     store, disk = job.store, storage.is_local(job.dataset)
@@ -155,14 +156,14 @@ def unseen_from_here(job: Job, mark: str) -> str:
             return f"cannot see {folder}. {advice}"
         if not storage.has_file(_mark(job, mark)):
             return f"sees another {'disk' if disk else 'store'} at {folder}. {advice if disk else remote}"
-        units = job.splits()
+        splits = job.splits()
         _try_write(store.path(".corpusmill"))
     except OSError as error:
         todo = "Mount it writable on the workers." if disk else remote
         return f"cannot write to {folder}: {error.strerror}. {todo}"
     looked: Counter[str] = Counter()
-    for unit in units:
-        for part in unit.parts:
+    for split in splits:
+        for part in split.parts:
             folder = os.path.dirname(part.path)
             if part.path.startswith("hf://") or looked[folder] or len(looked) >= 64:
                 continue
@@ -171,7 +172,7 @@ def unseen_from_here(job: Job, mark: str) -> str:
                 size = storage.stat(part.path).size
             except OSError:
                 todo = advice if storage.is_local(part.path) else remote
-                return f"cannot see {part.path} of source {unit.source}. {todo}"
+                return f"cannot see {part.path} of source {split.source}. {todo}"
             if size != part.size:
                 return f"sees another file at {part.path} ({size} bytes, not {part.size}). {advice}"
     for step in job.recipe.bound_steps():
@@ -188,7 +189,7 @@ def _try_write(folder: str) -> None:
 
 
 def local_paths(job: Job) -> list[str]:
-    """Everything the recipe names that only this machine's disks hold, in words."""
+    """Everything in the recipe that only this machine's disks hold, in words."""
     found = []
     for source in job.recipe.sources:
         if not source.paths:
@@ -202,7 +203,7 @@ def local_paths(job: Job) -> list[str]:
 
 
 def check_memory(job: Job, available: int, where: str, threads: int = 1) -> None:
-    """Raises RecipeError if a worker of this many threads cannot hold that many units at a time."""
+    """Raise RecipeError if a worker has too little memory for one task per thread."""
     total, formula = task_memory(job)
     needed = BASE_MEMORY + threads * (total - BASE_MEMORY)
     if available < needed:

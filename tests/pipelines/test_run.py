@@ -118,7 +118,7 @@ def test_a_changed_recipe_is_recomputed_and_the_difference_told(corpus, expected
     changed = [STEPS[0], {"exact": {}}, {"minhash": {"threshold": 0.9}}]
     plan = make(load(write_recipe(tmp_path, changed)), workers=2)
     assert plan.changes == ["step minhash: threshold: 0.8 -> 0.9"]
-    assert plan.stages[0].reused == plan.stages[0].units == 5
+    assert plan.stages[0].reused == plan.stages[0].tasks == 5
     result = again(corpus, tmp_path, changed)
     assert result.snapshot == 2
     fresh = tmp_path / "fresh"
@@ -134,7 +134,7 @@ def test_a_new_shard_reuses_what_was_done(corpus, tmp_path):
     from corpusmill.pipelines.engine.plan import make
 
     plan = make(load(write_recipe(tmp_path, STEPS)), workers=2)
-    assert (plan.stages[0].units, plan.stages[0].reused) == (6, 5)
+    assert (plan.stages[0].tasks, plan.stages[0].reused) == (6, 5)
     result = again(corpus, tmp_path)
     old, new = ({f["path"] for f in m["files"]} for m in (first.manifest, result.manifest))
     assert len(old & new) >= 3
@@ -333,7 +333,7 @@ def test_what_no_run_gives_again_is_said(corpus, expected, tmp_path, monkeypatch
     again(corpus, tmp_path)
     (tmp_path / "out" / expected.manifest["files"][0]["path"]).unlink()
     monkeypatch.setattr("corpusmill.pipelines.engine.restore.published_names", lambda job: {})
-    with pytest.raises(DatasetError, match=r"data/.* is not there, and the recipe no longer gives its bytes. To go on"):
+    with pytest.raises(DatasetError, match=r"data/.* is missing, and the recipe no longer gives its bytes. To go on"):
         again(corpus, tmp_path)
 
 

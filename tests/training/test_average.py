@@ -98,7 +98,8 @@ def private(folder, run, population, epsilon, **more):
 
 
 def test_each_population_keeps_its_own_guarantee_and_no_other(joined, runs, tmp_path):
-    from corpusmill.pipelines.recipe.certify import Certification, judge_model
+    from corpusmill.pipelines.recipe.certify import Certification
+    from corpusmill.pipelines.recipe.judge import judge_model
 
     models = {
         "north": private(tmp_path, runs["lora"]["north"], "patients", 1.5),

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from corpusmill.pipelines.recipe.certify import Certification, certify, judge_model, of_training
+from corpusmill.pipelines.recipe.certify import Certification, certify, of_training
+from corpusmill.pipelines.recipe.judge import judge_model
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.recipe.released import released
 from corpusmill.training import checkpoint, commands, provenance

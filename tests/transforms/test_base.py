@@ -31,7 +31,7 @@ class Even(Filter):
 
 
 def test_fields_are_closed_and_frozen():
-    with pytest.raises(ValidationError):
+    with pytest.raises(RecipeError, match="the step `even` has no field `no_such`; the fields are: keep_scores"):
         Even(no_such=1)
     with pytest.raises(ValidationError):
         Even().keep_scores = True

@@ -1,4 +1,4 @@
-"""Fine-tuning on pairs: a prompt, and the answer that the loss is taken on.
+"""Fine-tuning on pairs of a prompt and an answer. The loss covers the answer.
 
 A decoder reads both in one row and learns as `causal` does, with a loss mask on the answer. An encoder-decoder reads the prompt
 and writes the answer.

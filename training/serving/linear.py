@@ -172,11 +172,11 @@ class Linear:
         return model
 
 
-def _about(folder: str | Path) -> dict:
+def _about(folder: str | Path) -> dict[str, Any]:
     path = os.path.join(folder, ABOUT)
     try:
         with open(path, encoding="utf-8") as f:
-            about: dict = json.load(f)
+            about: dict[str, Any] = json.load(f)
             return about
     except (OSError, ValueError) as error:
         raise DatasetError(

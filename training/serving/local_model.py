@@ -1,9 +1,8 @@
-"""A checkpoint of ours, or a Hugging Face one, that answers requests: text, classes, likelihoods.
+"""Answers requests with one of our checkpoints or a Hugging Face one: text, classes, likelihoods.
 
-What a record gets does not depend on what else is asked. Its draws are keyed by its own stream; and every pass through the
-model has a shape that follows from the record alone: its length rounded up to a bucket, and always `rows` rows, the empty
-places filled with repeats. So the arithmetic is the same to the last bit for batches of 1, 7 or 64. Buckets are at most a
-third wider than the row.
+A record's result does not depend on other records. Its draws come from its own stream. The shape of every pass through
+the model depends on the record alone: its length rounded up to a bucket, and always `rows` rows, with repeats in empty
+places. So results are equal to the last bit for batches of 1, 7 or 64. Buckets are at most a third wider than the row.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ CONTEXT = 2048
 
 @dataclass
 class Usage:
-    """What went through a model: records, tokens of theirs, tokens of the passes with padding, tokens written."""
+    """Counters of a model: records, their tokens, tokens of the passes with padding, generated tokens."""
 
     records: int = 0
     tokens: int = 0
@@ -60,7 +59,7 @@ def bucket(tokens: int) -> int:
 def digest(spec: str) -> str:
     """Hexadecimal digest of a model's weights, tokenizer, shape and classes; imports no torch.
 
-    Raises DatasetError where there is no model.
+    Raises DatasetError if there is no model.
     """
     if spec.startswith(HF):
         folder = Path(spec[len(HF) :])
@@ -235,7 +234,7 @@ class LocalModel:
 
     @property
     def is_causal(self) -> bool:
-        """Whether each token is told from those before it alone."""
+        """Whether each token is predicted from earlier tokens alone."""
         if self.spec.startswith(HF):
             return self.kind == "decoder"
         base = getattr(self.model, "base", self.model)  # behind a soft prompt

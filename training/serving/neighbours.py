@@ -1,10 +1,10 @@
-"""Labels that spread between similar texts: what a teacher says of a text is mixed with what it says of its neighbours.
+"""Spreads labels between similar texts: a teacher's labels for a text are mixed with those for its neighbours.
 
     S = D^-1/2 A D^-1/2,   A: cosines of f (see `corpusmill.training.serving.linear`) between each text and its nearest ones,
     made symmetric F <- a S F + (1 - a) Y,   from F = Y: the given labels and the teacher's shares (Zhou et al. 2004)
 
-A text whose neighbours agree on another class than the teacher's gets theirs: labels follow clusters that a linear boundary
-drawn from a few labels cuts through.
+A text whose neighbours agree on a class gets that class, even if the teacher disagrees. So labels follow clusters,
+while a linear boundary from a few labels may cut through them.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
-"""The teacher's pass: for each row of packed data, what the teacher says of every next token, in aligned shards.
+"""The teacher's pass: writes the teacher's distribution over every next token, in shards aligned with the packed data.
 
     OUT/part-00000.arrow      n_tokens int32, and the columns of `corpusmill.training.distill`, one row for each row of the
     data, in order OUT/teacher.json          digests of teacher, tokenizer and data; kind, draws, temperature, seed; the files
     with SHA-256;
                               what is known of the private text behind the teacher (`corpusmill.training.provenance`)
 
-A shard appears whole or not at all and is never made twice: a pass that was killed goes on with the next shard. Draws are keyed
+A shard is written atomically and never made twice: a killed pass continues with the next shard. Draws are keyed
 by (seed, the row's tokens, place in the row), so neither the sharding nor the batches change them.
 """
 

@@ -36,7 +36,7 @@ class Versions:
 
 
 class Copies(Expand):
-    """Adds noisy copies of documents, or puts them in their place (`keep_originals: false`).
+    """Adds noisy copies of documents, or replaces the documents by them (`keep_originals: false`).
 
     A copy has an id of its own (a hash of its parent's id, the step, the seed, the epoch and the copy's number), `parent`,
     and `derived_by`: a JSON object of the transform, its parameters, the copy's number and the number of edits.

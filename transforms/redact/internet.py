@@ -1,4 +1,4 @@
-"""IP addresses: told from versions, section numbers, slices of code and netmasks by what stands around them."""
+"""IP addresses. The surrounding text distinguishes them from versions, section numbers, slices of code and netmasks."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ _SLICE = re.compile(rb"[0-9]+::[0-9]*")
 
 
 def ipv6(candidate: Candidate) -> Iterator[Value]:
-    """Addresses from ranges that are allocated. Others, as `1::2`, are slices, ratios and times."""
+    """Addresses from allocated ranges. Others, such as `1::2`, are slices, ratios and times."""
     for pattern in (_IPV6, _IPV6_NETWORK):
         for match in candidate.matches(pattern):
             value = check.ipv6(match[0])

@@ -1,8 +1,8 @@
 """Phone numbers: shapes find candidates, `phonenumbers` (Google's libphonenumber) says which exist, context decides the rest.
 
-International numbers (E.164, with a plus sign) are taken as they are. A national number is taken if its shape is one that
-people write phones in and it is valid in a country that uses that shape, or if a word as "tel." stands before it. Dates,
-times, rows of small numbers, amounts and numbers behind words as "order" or "ISBN" are left.
+International numbers (E.164, with a plus sign) count as phones. A national number counts if it has a usual shape of
+phones and is valid in a country that uses that shape, or if a word such as "tel." precedes it. Dates, times, rows of
+small numbers, amounts, and numbers after words such as "order" or "ISBN" do not count.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ _HYPHENED = frozenset(((2, 8), (2, 7), (2, 6)))
 
 
 def _shaped(raw: bytes, groups: list[str], digits: str) -> bool:
-    """Whether a national number without a telling word has a shape of phones and exists where that shape is used."""
+    """Whether a national number without a cue has a usual shape of phones and exists in a country that uses that
+    shape."""
     if _US.fullmatch(raw) or _CN.fullmatch(raw):
         return True
     if digits[0] == "0":
@@ -156,7 +157,7 @@ _SIGN = re.compile(r"[^\W\d_]|[^\x00-\xb5]|[#$£¥§°]")
 
 
 def _is_announced(before: str) -> bool:
-    """Whether a word as "tel." ends within 24 characters before a number, and no other number lies between."""
+    """Whether a cue such as "tel." ends within 24 characters before a number, with no other number in between."""
     cut = max((number.end() for number in _THREE.finditer(before)), default=0)
     if not _SIGN.search(before, cut):
         return False
@@ -214,7 +215,7 @@ def _in_row(text: bytes, start: int, stop: int, groups: list[str]) -> bool:
 
 
 def _spans(match: re.Match[bytes]) -> Iterator[tuple[int, int]]:
-    """The whole of a match; then what may be one number of several in it: a North American one, and the parts between blanks."""
+    """Yield the whole match, then parts that may be a number: a North American one, and the parts between blanks."""
     yield match.span()
     raw = match[0]
     if not re.search(BLANK, raw):

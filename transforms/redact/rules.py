@@ -1,4 +1,4 @@
-"""What rules of personal values share: a candidate with its surroundings, a match, and separators of numbers."""
+"""Parts that the rules share: a candidate with its surroundings, a match, and separators of numbers."""
 
 from __future__ import annotations
 

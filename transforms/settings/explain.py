@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple, get_args
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from corpusmill.transforms.settings.spelling import nearest
 from corpusmill.transforms.settings.yaml_positions import Path, word_for
@@ -62,6 +62,39 @@ def explain(model: type[BaseModel], item: Any, at: Path, where: str) -> Complain
         return Complaint(f"the fields of {where}: must be a mapping, not {word_for(item['input'])}", hint)
     complaint = _of_value(item, field, _about(model, loc))
     return complaint._replace(of_key=loc[-1:] == ("[key]",))
+
+
+def in_words(error: ValidationError, model: type[BaseModel], where: str, value: Any) -> list[str]:
+    """The mistakes of one value that no file holds, a sentence each.
+
+    Args:
+        model: the model that refused the value.
+        where: what messages call the value, such as "the step `minhash`".
+        value: the refused value.
+    """
+    grouped: dict[Path, list[Complaint]] = {}
+    for item in error.errors(include_url=False):
+        at = item["loc"] if item["type"] in ("missing", "extra_forbidden") else _inside(value, item["loc"])
+        grouped.setdefault(at, []).append(explain(model, item, at, where))
+    sentences = []
+    for complaints in grouped.values():
+        what = joined([c.what for c in complaints])
+        advice = next((c.advice for c in complaints if c.advice), "")
+        head = "" if where in what else f"{where}: "
+        sentences.append(f"{head}{what}; {advice}" if advice else head + what)
+    return sentences
+
+
+def _inside(value: Any, loc: Path) -> Path:
+    """The parts of a pydantic location that lead into `value`. It also names types of unions, which do not."""
+    at: Path = ()
+    for part in loc:
+        try:
+            value = value[part]
+        except (LookupError, TypeError):
+            continue
+        at = (*at, part)
+    return at
 
 
 def joined(complaints: list[str]) -> str:

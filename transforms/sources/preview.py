@@ -21,6 +21,8 @@ ROWS = 64
 """Rows looked at in a file whose columns only its rows tell."""
 TRIES = 5
 """Files looked at in a folder until one has rows."""
+BYTES = 256 << 10
+"""Bytes looked at in a file that is cut by bytes. Its reader would otherwise parse a block of 8 MB."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ class Preview:
 
 
 def preview(spec: SourceSpec, path: str, base_dir: Path) -> Preview | None:
-    """The first file with rows of a path on this machine; None for an empty path, and for formats that list files themselves.
+    """The first file with rows at a path on this machine; None for an empty path, and for formats that list files
+    themselves.
 
     Raises:
         BadFileError, UnreadableFileError: the file cannot be read.
@@ -46,7 +49,9 @@ def preview(spec: SourceSpec, path: str, base_dir: Path) -> Preview | None:
         if reader.small and spec.format == "auto" and file != pattern:  # a README among other files
             continue
         size = os.path.getsize(file)
-        part = Part(file, os.path.basename(file), size, "", 0, size, True)
+        ranges = reader.ranges(file, size, BYTES) if reader.by_bytes and size > BYTES else []
+        begin, end = ranges[0] if ranges else (0, size)
+        part = Part(file, os.path.basename(file), size, "", begin, end, end == size)
         if not reader.inferred and (schema := reader.schema(part, spec)) is not None:
             return Preview(file, form, schema.names, True)
         rows = reader.read(part, spec, Budget(file, size, spec.max_expansion), BadRows(spec.name), ROWS)
@@ -58,7 +63,7 @@ def preview(spec: SourceSpec, path: str, base_dir: Path) -> Preview | None:
 
 
 def unknown_formats(spec: SourceSpec, path: str, base_dir: Path) -> str:
-    """A file of a path, if files are there and the format of none of the first can be told; else an empty string."""
+    """A file of a path if there are files and the format of none of the first is known; else an empty string."""
     pattern = str(base_dir / os.path.expanduser(storage.local_path(path)))
     if spec.format != "auto" or _is_listed_by_format(pattern) or next(_first_files(spec, pattern), None):
         return ""

@@ -65,7 +65,7 @@ class Extract(Filter):
         ": look at a few with `corpusmill dropped DIR --step extract`, or leave them in by `drop: []`"
     )
 
-    column: str = Field("text", description="Column of HTML: strings, or bytes whose encoding is told by the page.")
+    column: str = Field("text", description="Column of HTML: strings, or bytes whose encoding the page declares.")
     method: Literal["learned", "resiliparse", "trafilatura", "all-text", "vote"] = Field(
         "learned", description="What finds the main content."
     )

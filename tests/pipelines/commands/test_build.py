@@ -58,7 +58,7 @@ def test_wrong_usage_is_2_and_runs_nothing(folder, args, said):
 def test_what_never_ran_cannot_be_estimated(folder):
     done = invoke("plan", folder / "recipe.yaml", "--price", 1)
     assert done.exit_code == 1
-    assert "2 of 2 units of `pass 1 of 2: gopher-quality` never ran" in done.stderr
+    assert "2 of 2 tasks of `pass 1 of 2: gopher-quality` never ran" in done.stderr
     assert "Run the recipe on a sample first" in done.stderr
     done = invoke("plan", folder / "recipe.yaml", "--what-if")
     assert (done.exit_code, "corpusmill run" in done.stderr) == (1, True)
@@ -118,7 +118,7 @@ def test_plan_says_what_a_run_would_do(folder, built):
     assert plan["nothing_new"] is False
     assert [s["reused"] for s in plan["stages"]] == [0] * len(plan["stages"])
     again = invoke_json("plan", built / "recipe.yaml")
-    assert all(s["units"] == s["reused"] for s in again["stages"])
+    assert all(s["tasks"] == s["reused"] for s in again["stages"])
     assert "privacy" not in again
 
 

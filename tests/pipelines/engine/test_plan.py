@@ -16,7 +16,7 @@ def test_a_plan_runs_nothing_and_knows_documents_and_bytes(tmp_path):
     assert plan.bytes == sum(p.stat().st_size for p in paths)
     assert plan.changes == ["there is no snapshot yet"]
     assert not plan.nothing_new
-    assert [(s.units, s.reused) for s in plan.stages] == [(2, 0), (None, 0), (None, 0)]
+    assert [(s.tasks, s.reused) for s in plan.stages] == [(2, 0), (None, 0), (None, 0)]
     assert plan.memory > make(load(write_recipe(tmp_path, STEPS)), workers=1).memory
     assert not (tmp_path / "out" / "snapshots").exists()
     assert "job" not in plan.to_dict()

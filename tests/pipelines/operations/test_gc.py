@@ -61,13 +61,13 @@ def test_what_a_run_would_reuse_stays(tmp_path):
     assert not run(recipe, workers=1).committed
     write_shards(tmp_path / "raw", rows(5, seed=50), 1, first=20)
     stage = make(recipe, 1).stages[0]
-    assert (stage.units, stage.reused) == (4, 3)
+    assert (stage.tasks, stage.reused) == (4, 3)
     # nor is the work of a run that was interrupted behind the newest snapshot
     write_recipe(tmp_path, STEPS, output={"path": "out", "shard_bytes": 1024}, expect={"min_documents": 10**6})
     with pytest.raises(DatasetError):
         run(load(tmp_path / "recipe.yaml"), workers=1)
     gc.collect(str(out), keep=1)
-    assert all(s.units == s.reused for s in make(load(tmp_path / "recipe.yaml"), 1).stages)
+    assert all(s.tasks == s.reused for s in make(load(tmp_path / "recipe.yaml"), 1).stages)
 
 
 def test_death_between_any_two_removals_then_again(tmp_path, monkeypatch):

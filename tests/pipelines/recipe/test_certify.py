@@ -138,22 +138,6 @@ def test_public_data_behind_a_private_recipe_may_have_been_made_in_any_way(tmp_p
     assert not certify(alone).refusals
 
 
-def test_a_run_whose_path_holds_a_colon_is_judged_like_others(tmp_path):
-    pytest.importorskip("torch", reason="torch is not installed (extra `train`)")
-    from corpusmill.pipelines.recipe.certify import Certification, judge_model
-    from corpusmill.training import checkpoint
-
-    home = tmp_path / "out"
-    (home / "snapshots").mkdir(parents=True)
-    manifest = {"recipe": {"sources": [{"name": "calls", "private": True}]}}
-    (home / "snapshots" / "000001.json").write_text(json.dumps(manifest))
-    state = {"step": 1, "train": {"tune": {"base": None}, "data": {"train": str(home), "snapshot": 1}}}
-    checkpoint.write(tmp_path / "at 10:30", {}, {}, state, None, 1)
-    found = Certification("document")
-    judge_model(str(tmp_path / "at 10:30"), "a step", found)
-    assert "private source calls" in found.refusals[0].reason
-
-
 def test_code_that_a_dataset_names_is_not_imported(tmp_path):
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\ndef keep(text): return True\n")
     for name, step in {

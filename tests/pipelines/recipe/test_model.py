@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from corpusmill.pipelines.recipe.model import Output, Recipe, Step, examine, load, loads, make_steps, step_names
+from corpusmill.pipelines.recipe.model import Output, Recipe, Step, examine, load, loads, make_steps
 from corpusmill.pipelines.recipe.registry import load as transform
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.sources.spec import SourceSpec
@@ -246,10 +246,6 @@ def test_a_recipe_travels_to_workers() -> None:
     again = pickle.loads(pickle.dumps(recipe))
     assert again.canonical() == recipe.canonical()
     assert again.base_dir == recipe.base_dir
-
-
-def test_step_names() -> None:
-    assert step_names(["a", "b", "a", "a"]) == ["a", "b", "a#2", "a#3"]
 
 
 def test_reading_a_recipe_imports_no_engine() -> None:

@@ -66,7 +66,7 @@ def test_rows_of_json_may_lack_what_later_rows_have(folder):
 
 def test_an_unknown_format_is_found(folder):
     said = mistakes(folder, path="raw/d.bin")
-    assert "raw/d.bin cannot be told" in said
+    assert "raw/d.bin is unknown" in said
     assert "set `format` to " in said
 
 

@@ -1,8 +1,10 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from corpusmill.pipelines.recipe.starter_step import starter_step
 from tests.command import invoke
 
 
@@ -33,3 +35,9 @@ def test_a_step_that_exists_is_left_as_it_is(tmp_path):
     assert invoke("init", "--step", tmp_path / "my_filter.py").exit_code == 78
     assert (tmp_path / "my_filter.py").read_text() == "mine"
     assert invoke("init", "--step", "--train").exit_code == 2
+
+
+def test_the_example_of_a_step_is_what_init_writes():
+    folder = Path(__file__).resolve().parents[3] / "examples/own_steps"
+    for name, text in starter_step("not_loud.py").items():
+        assert (folder / name).read_text(encoding="utf-8") == text

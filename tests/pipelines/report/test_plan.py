@@ -8,18 +8,18 @@ PLAN = {
     "stages": [
         {
             "name": "pass 1 of 2: clean",
-            "what": "pass",
-            "units": 4,
+            "kind": "pass",
+            "tasks": 4,
             "reused": 1,
             "bytes": 10_000_000,
             "reason": "new input",
         },
-        {"name": "exact: decide", "what": "decide", "units": None, "reused": 0, "bytes": None, "reason": "waits"},
+        {"name": "exact: decide", "kind": "decide", "tasks": None, "reused": 0, "bytes": None, "reason": "waits"},
     ],
     "documents": None,
     "bytes": 10_000_000,
     "memory": 700_000_000,
-    "units": 4,
+    "splits": 4,
     "nothing_new": False,
     "changes": ["seed: 1 -> 2"],
 }
@@ -31,7 +31,7 @@ def test_plan() -> None:
         "pass 1 of 2: clean      4       1      3  10.0 MB  new input\n"
         "exact: decide           ?              ?        ?  waits\n"
         "\n"
-        "input      10.0 MB in 4 tasks\n"
+        "input      10.0 MB in 4 splits\n"
         "memory     about 700 MB at most\n"
         "because    seed: 1 -> 2"
     )

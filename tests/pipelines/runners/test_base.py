@@ -161,7 +161,7 @@ def test_dask_survives_a_worker_killed_in_each_stage(corpus, cluster, tmp_path, 
     shutil.copy(corpus / "tokenizer.json", tmp_path)
     write_recipe(tmp_path, steps)
     expected = run(recipe_of(tmp_path, "whole"), workers=2).manifest["content"]
-    killed, run_units = [], dask._run_units
+    killed, run_units = [], dask._run_tasks
 
     def with_a_kill(job, number, *more):
         while number not in killed:  # the workers of the stage before may not be back yet
@@ -172,7 +172,7 @@ def test_dask_survives_a_worker_killed_in_each_stage(corpus, cluster, tmp_path, 
             time.sleep(0.01)
         run_units(job, number, *more)
 
-    monkeypatch.setattr(dask, "_run_units", with_a_kill)
+    monkeypatch.setattr(dask, "_run_tasks", with_a_kill)
     options = [f"--dask_client_address={cluster.scheduler_address}"]
     result = run(recipe_of(tmp_path, "killed"), runner="dask", options=options)
     assert result.manifest["content"] == expected
@@ -220,7 +220,7 @@ def test_a_submitted_job_commits_itself_and_again_by_its_run(corpus, expected, s
 def test_a_run_that_is_not_done_is_not_committed(corpus):
     job = open_job(recipe_of(corpus, "undone"))
     run_id = detached.save_run(job)
-    with pytest.raises(DatasetError, match=r"8 units of .*pass 1"):
+    with pytest.raises(DatasetError, match=r"8 tasks of .*pass 1"):
         detached.commit_once(detached.load_run(job.dataset, run_id))
     with pytest.raises(DatasetError, match=r"no run 0000\. Submitted runs"):
         detached.load_run(job.dataset, "0000")

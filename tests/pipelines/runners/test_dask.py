@@ -44,9 +44,9 @@ def job(tmp_path):
         (
             None,
             ["--dask_npartitions=3"],
-            "--dask_npartitions: each stage is cut by its own number of units; leave it out",
+            "--dask_npartitions: each stage has its own number of tasks; leave it out",
         ),
-        (None, ["--dask_partition_size", "3"], "--dask_partition_size: each stage is cut by its own number"),
+        (None, ["--dask_partition_size", "3"], "--dask_partition_size: each stage has its own number"),
         (None, ["--dask_adress=x"], "--dask_adress=x"),
     ],
 )
@@ -163,7 +163,7 @@ def run_stage(job, monkeypatch, units_of):
         for index in ready.pending[: units_of(len(asked))]:
             execute(job, number, ready.task_list, index)
 
-    monkeypatch.setattr(dask, "_run_units", run_units)
+    monkeypatch.setattr(dask, "_run_tasks", run_units)
     dask._run_stage(job, 0, [], 1, None)
     return asked
 
@@ -178,7 +178,7 @@ def test_units_that_were_lost_are_run_again_and_what_is_done_is_not(job, monkeyp
 def test_units_that_leave_no_outcome_end_the_run(job, monkeypatch):
     units = len(job.splits())
     with pytest.raises(
-        EngineError, match=rf"{units - 1} units of `pass 1 of 2: read` were run by Dask {ROUNDS} times and left no"
+        EngineError, match=rf"{units - 1} tasks of `pass 1 of 2: read` were run by Dask {ROUNDS} times and left no"
     ):
         run_stage(job, monkeypatch, lambda turn: turn == 1)
 
@@ -212,9 +212,9 @@ def test_a_worker_that_a_unit_ends_again_and_again_is_told(job, monkeypatch, thr
         pid=1, name="w", nthreads=1, memory_limit=1, local_directory="", nanny="", server_id="w"), 3)  # fmt: skip
     monkeypatch.setattr(dask_runner, "DaskRunner", lambda: handed)
     with pytest.raises(
-        CorpusmillError, match=r"a unit of `pass 1 of 2: read` ended its worker four times: .*"
+        CorpusmillError, match=r"a task of `pass 1 of 2: read` ended its worker four times: .*"
     ) as raised:
-        dask._run_units(job, 0, [], threads, expected(job))
+        dask._run_tasks(job, 0, [], threads, expected(job))
     assert "lower output.shard_bytes" in str(raised.value)
     assert (handed.options["partition_size"], handed.closed) == (size, 1)
 
@@ -229,7 +229,7 @@ def test_many_units_are_dealt_several_at_a_time(job, monkeypatch):
     monkeypatch.setattr(dask, "TASKS_PER_THREAD", 1)
     assert TASKS_PER_THREAD > 1
     with pytest.raises(SystemExit):
-        dask._run_units(job, 0, [], 1, expected(job))
+        dask._run_tasks(job, 0, [], 1, expected(job))
     assert handed.options["partition_size"] == len(job.splits())
     assert handed.closed == 1
 

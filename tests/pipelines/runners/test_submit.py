@@ -134,7 +134,7 @@ def test_a_run_that_may_have_been_handed_over_stays_and_is_named(recipe, monkeyp
 def test_a_run_that_is_not_done_names_the_stage(recipe):
     job = open_job(recipe)
     name = save_run(job)
-    with pytest.raises(DatasetError, match=rf"run {name} is not finished: 2 units of `pass 1 of 2: read`"):
+    with pytest.raises(DatasetError, match=rf"run {name} is not finished: 2 tasks of `pass 1 of 2: read`"):
         commit_once(job)
     assert not os.path.exists(os.path.join(recipe.dataset, "snapshots"))
 

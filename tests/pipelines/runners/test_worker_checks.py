@@ -52,7 +52,7 @@ def test_other_versions_are_told(job):
 
 def test_too_little_memory_is_told(job):
     wanted = dataclasses.replace(worker_checks.expected(job), memory=1 << 60)
-    with pytest.raises(EngineError, match="a unit takes"):
+    with pytest.raises(EngineError, match="a task takes"):
         wanted.verify(job)
     with pytest.raises(RecipeError, match="2 threads"):
         worker_checks.check_memory(job, 1 << 28, "worker a", threads=2)

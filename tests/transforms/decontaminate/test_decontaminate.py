@@ -4,10 +4,9 @@ import textwrap
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from pydantic import ValidationError
 
 from corpusmill.transforms.decontaminate.decontaminate import Decontaminate
-from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.errors import BadFileError, RecipeError
 from corpusmill.transforms.random import Keyed
 
 ITEM = "a train leaves the station at noon and travels north at sixty miles an hour until it meets another"
@@ -136,7 +135,7 @@ def test_mistakes_are_told(sets: dict[str, str], tmp_path) -> None:
         {"sets": sets, "action": "mark"},
         {"sets": sets, "ngram": 0},
     ):
-        with pytest.raises(ValidationError):
+        with pytest.raises(RecipeError):
             Decontaminate(**fields)
     (tmp_path / "tiny.txt").write_text("two words\n")
     for path in ("tiny.txt", "absent.txt"):

@@ -3,9 +3,9 @@ import random
 import numpy as np
 import pyarrow as pa
 import pytest
-from pydantic import ValidationError
 
 from corpusmill.transforms.dedup.substring import Substring
+from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.unicode import next_word, tables
 from tests.transforms.dedup.harness import cut, documents, run
 
@@ -97,7 +97,7 @@ def test_max_fraction_and_no_cut() -> None:
     assert len(run(Substring(max_fraction=0.6), cut(documents(texts))).dropped) == 1
     got = run(Substring(cut=False, max_fraction=0.6), cut(documents(texts)))
     assert list(got.texts.values()) == [texts[0], texts[2]]
-    with pytest.raises(ValidationError, match="max_fraction"):
+    with pytest.raises(RecipeError, match="max_fraction"):
         Substring(cut=False)
 
 

@@ -1,7 +1,6 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from pydantic import ValidationError
 
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.filters.filter import UserFilter
@@ -90,7 +89,7 @@ def test_mistakes_are_named(fields, message):
 
 
 def test_a_path_that_is_none():
-    with pytest.raises(ValidationError, match="write it as package"):
+    with pytest.raises(RecipeError, match="write it as package"):
         UserFilter(call="not a path")
     with pytest.raises(RecipeError, match="no module"):
         UserFilter(call="no_such_module_here:f").files()

@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
+from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.filters import language
 from corpusmill.transforms.filters.language import LABELS, Language, line_of_prose
 from corpusmill.transforms.random import Keyed
@@ -78,7 +78,7 @@ def test_the_list_of_codes_is_the_model_s():
 
 
 def test_unknown_codes_are_refused_with_a_guess():
-    with pytest.raises(ValidationError, match="did you mean 'zh'"):
+    with pytest.raises(RecipeError, match="did you mean 'zh'"):
         Language(keep=["zh-CN"])
 
 
@@ -103,5 +103,5 @@ def test_real_documents():
 
 @pytest.mark.parametrize("column", ["id", "text", "source", "parent", "derived_by"])
 def test_a_column_that_documents_are_known_by_is_not_overwritten(column):
-    with pytest.raises(ValidationError, match=f"`{column}` is what documents are known by"):
+    with pytest.raises(RecipeError, match=f"`{column}` is what documents are known by"):
         Language(column=column)

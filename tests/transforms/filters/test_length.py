@@ -1,8 +1,8 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
+from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.filters.length import Length
 from corpusmill.transforms.random import Keyed
 from tests.transforms.filters.reference import HAND, batch, rule_words
@@ -32,5 +32,5 @@ def test_bounds_are_inclusive_and_name_their_rule():
 
 
 def test_contradicting_bounds_are_refused():
-    with pytest.raises(ValidationError, match="no document would be kept"):
+    with pytest.raises(RecipeError, match="no document would be kept"):
         Length(min_words=5, max_words=4)

@@ -1,8 +1,8 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from pydantic import ValidationError
 
+from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.filters.sample import Sample
 from corpusmill.transforms.random import Keyed
 
@@ -36,7 +36,7 @@ def test_bounds():
     assert kept(0.0) == set()
     assert len(kept(1.0)) == len(IDS)
     assert Sample(fraction=0.5)(ROWS.slice(0, 0)).num_rows == 0
-    with pytest.raises(ValidationError):
+    with pytest.raises(RecipeError):
         Sample(fraction=1.5)
 
 

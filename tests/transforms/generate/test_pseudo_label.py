@@ -42,5 +42,5 @@ def test_pseudo_label_step(tmp_path: Path) -> None:
     assert verdict.kept[0]
     assert 0 <= (~verdict.kept).sum() < 8
     assert PseudoLabel(model="echo:one").judge(rows.slice(0, 0), None).codes.shape == (0,)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="min_precision"):
+    with pytest.raises(RecipeError, match="min_precision"):
         PseudoLabel(model="echo:one", min_precision=0.9)

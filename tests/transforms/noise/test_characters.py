@@ -5,9 +5,8 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from corpusmill.transforms.errors import MissingDependencyError
+from corpusmill.transforms.errors import MissingDependencyError, RecipeError
 from corpusmill.transforms.noise.characters import OPERATIONS, Characters
 from corpusmill.transforms.noise.confusions import keyboard
 from corpusmill.transforms.noise.copies import Copies
@@ -95,7 +94,7 @@ def test_homophones_without_their_package() -> None:
 
 @pytest.mark.parametrize("fields", [{}, {"swap": 0.6, "ocr": 0.6}, {"swap": 2}, {"layout": "dvorak", "swap": 0.1}])
 def test_mistakes_are_told(fields: dict) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(RecipeError):
         Characters(**fields)
 
 

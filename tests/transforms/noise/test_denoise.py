@@ -1,6 +1,5 @@
 import pyarrow as pa
 import pytest
-from pydantic import ValidationError
 
 from corpusmill.transforms.errors import RecipeError, SourceError
 from corpusmill.transforms.noise.denoise import Denoise
@@ -83,7 +82,7 @@ def test_ids_and_targets() -> None:
     ],
 )
 def test_what_is_missing_is_told(fields: dict) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(RecipeError):
         Denoise(**fields)
 
 

@@ -6,9 +6,8 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
-from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.errors import BadFileError, RecipeError
 from corpusmill.transforms.noise.noise import OPERATIONS, Noise
 from corpusmill.transforms.random import Keyed
 from tests.transforms.noise.corpora import CHINESE, JAPANESE, batch_of, corpus
@@ -149,7 +148,7 @@ def test_own_words_follow_the_document() -> None:
 
 def test_mistakes_are_told(tmp_path) -> None:
     for fields in ({}, {"mask": 0.6, "delete": 0.6}, {"mask": 1.1}, {"insert": 0.1, "words": ()}, {"inserts": 0.1}):
-        with pytest.raises(ValidationError):
+        with pytest.raises(RecipeError):
             Noise(**fields)
     with pytest.raises(BadFileError, match="build_unigrams"):
         Noise(insert=0.1, words=str(tmp_path / "absent.tsv"))(batch_of(["a b"]))

@@ -1,8 +1,8 @@
 from collections import Counter
 
 import pytest
-from pydantic import ValidationError
 
+from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.noise.sentences import Sentences
 from corpusmill.transforms.noise.splitting import split_sentences
 from corpusmill.transforms.random import Keyed
@@ -51,5 +51,5 @@ def test_the_wider_gap_stays() -> None:
 
 
 def test_no_operation_is_a_mistake() -> None:
-    with pytest.raises(ValidationError, match="no rate"):
+    with pytest.raises(RecipeError, match="no rate"):
         Sentences()

@@ -2,7 +2,6 @@ import re
 
 import pyarrow as pa
 import pytest
-from pydantic import ValidationError
 
 from corpusmill.transforms.errors import MissingDependencyError, RecipeError, SourceError
 from corpusmill.transforms.redact.redact import Redact
@@ -107,7 +106,7 @@ def test_other_columns_types_and_counts() -> None:
     ]
     with pytest.raises(SourceError, match="body"):
         Redact(columns=("body",))(batch)
-    with pytest.raises(ValidationError, match="unknown type"):
+    with pytest.raises(RecipeError, match="unknown type"):
         Redact(types=("emails",))
 
 

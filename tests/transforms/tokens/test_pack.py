@@ -209,7 +209,7 @@ def test_a_shard_of_many_windows_keeps_users_apart(tokenizer_path: str) -> None:
 def test_separate_must_be_a_column_of_the_documents(tokenizer_path: str, documents: pa.RecordBatch) -> None:
     with pytest.raises(RecipeError, match="no column 'user'; they have id, text, source"):
         Pack(tokenizer=tokenizer_path, separate="user")(documents)
-    with pytest.raises(ValueError, match="of their own"):
+    with pytest.raises(RecipeError, match="of their own"):
         Pack(tokenizer=tokenizer_path, separate="id")
 
 

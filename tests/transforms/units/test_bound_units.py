@@ -58,7 +58,7 @@ def test_empty_and_single_documents():
 
 
 def test_what_cannot_be_bounded_is_refused():
-    with pytest.raises(ValueError, match="nothing is bounded"):
+    with pytest.raises(RecipeError, match="nothing is bounded"):
         BoundUnits(max_rows=None)
     with pytest.raises(RecipeError, match="put the step `unit` before"):
         run(BoundUnits(), cut(documents(["x"])))
