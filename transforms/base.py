@@ -74,6 +74,8 @@ class Transform(BaseModel, abc.ABC, metaclass=_StepClass):
         f"leave it out; or {USE_PUBLIC}; or use a step whose stability is `record` or `unit`",
     )
     """(reason, way out) shown when private training refuses the step because it reaches across privacy units."""
+    example: ClassVar[str] = ""
+    """Fields as in a recipe, `{threshold: 0.8}`, for the step's page; empty if the step is mostly used without."""
     bounds_units: ClassVar[bool] = False
     """Whether the step bounds how much each privacy unit contributes."""
     makes_training_rows: ClassVar[bool] = False

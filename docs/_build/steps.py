@@ -47,38 +47,6 @@ REACH = {
     "cross": "documents of other units: private training refuses it, unless it runs on public data",
     "private": "documents of other units, through a mechanism that spends privacy budget",
 }
-EXAMPLES = {
-    "balance": "{by: [cluster], floor: 0.5, ceiling: 2}",
-    "cluster": "{clusters: 64}",
-    "semantic": "{threshold: 0.75}",
-    "characters": "{swap: 0.02, keyboard: 0.02, copies: 1}",
-    "decontaminate": "{sets: {gsm8k: eval/gsm8k.parquet}}",
-    "denoise": "{objective: bert, mask_id: 4, vocab_size: 32000}",
-    "distill": "{model: runs/teacher, tokenizer: tokenizer.json}",
-    "filter": "{call: 'own_functions:not_short', options: {least: 30}}",
-    "generate": "{model: 'api:http://localhost:8000/v1#qwen', prompt: rephrase}",
-    "kept-elsewhere": "{path: kept.parquet}",
-    "language": "{keep: [en, zh], min_score: 0.65}",
-    "length": "{min_words: 20}",
-    "minhash": "{threshold: 0.8}",
-    "mix": "{temperature: 2.0, max_epochs: 4}",
-    "noise": "{delete: 0.05, swap: 0.03, copies: 1}",
-    "pack": "{tokenizer: tokenizer.json, length: 1024}",
-    "quality": "{model: quality.bin, min_score: 0.5}",
-    "pseudo-label": "{model: runs/teacher}",
-    "rights": "{keep: ['CC-BY-*', CC0-1.0, unknown]}",
-    "sample": "{fraction: 0.1}",
-    "select": "{like: target.parquet, share: 0.2}",
-    "sentences": "{shuffle: 0.5, copies: 1}",
-    "text-filter": "{call: 'own_functions:letters', min_score: 0.5}",
-    "text-map": "{call: 'own_functions:without_likes'}",
-    "split": "{by: cluster, validation: 0.01}",
-    "tokenize": "{tokenizer: tokenizer.json}",
-    "url-duplicates": "{keep: newest}",
-    "urls": "{block: [lists/ut1], categories: [adult, malware], opt_out: [opted-out.txt]}",
-    "where": "{column: year, min_value: 2020}",
-}
-"""Fields that a page shows, where a step needs some or is seldom used without; a test checks them."""
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks" / "index.md"
 MEASURED = {"Steps: `corpusmill run`": "a whole run", "Steps: what": "more text", "Kernels alone": "the kernel alone"}
 """Beginning of a heading there -> what its figures are of."""
@@ -139,7 +107,7 @@ def page(step: type[Transform], costs: dict[str, list[tuple[str, str]]]) -> str:
     kind = next(base.__name__ for base in step.__mro__ if base.__name__ in KINDS)
     lines = [f"# `{step.name}`", "", *body(step.__doc__ or ""), ""]
     required = [f"{name}: ..." for name, field in step.model_fields.items() if field.is_required()]
-    values = EXAMPLES.get(step.name) or (f"{{{', '.join(required)}}}" if required else "")
+    values = step.example or (f"{{{', '.join(required)}}}" if required else "")
     written = f"- {step.name}: {values}" if values else f"- {step.name}"
     lines += ["## In a recipe", "", "```yaml", "steps:", f"  {written}", "```", ""]
     lines += ["## Fields", "", *fields(step), ""]

@@ -13,7 +13,7 @@ from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 import corpusmill.training.serving.openers  # noqa: F401
 from corpusmill.transforms.generate.model import Model, digest_of, open_model
-from corpusmill.transforms.storage import write_atomic
+from corpusmill.transforms.tables import save_table
 
 
 class ShardLabeller(ModelHandler[dict[str, str], PredictionResult, Model]):
@@ -37,10 +37,7 @@ class ShardLabeller(ModelHandler[dict[str, str], PredictionResult, Model]):
                 texts = pq.read_table(shard["texts"], columns=["text"]).column("text").to_pylist()
                 logits = model.classify(texts).astype(np.float32)
                 column = pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel()), logits.shape[1])
-                table = pa.table({"logits": column})
-                sink = pa.BufferOutputStream()
-                pq.write_table(table, sink)
-                write_atomic(shard["labels"], sink.getvalue().to_pybytes(), fsync=False)
+                save_table(shard["labels"], pa.table({"logits": column}), fsync=False)
             yield PredictionResult(shard["labels"], True, model.digest)
 
     def batch_elements_kwargs(self) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -27,7 +26,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 import corpusmill.training.serving.openers  # noqa: F401
 from corpusmill.pipelines.selftrain.pseudo_labels import Documents, Probabilities
@@ -39,6 +37,7 @@ from corpusmill.transforms.generate.model import open_model
 from corpusmill.transforms.generate.select import balanced, decide
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.storage import write_atomic
+from corpusmill.transforms.tables import save_table
 
 __all__ = ["SelfTrain", "label_all", "load", "selftrain"]
 
@@ -277,9 +276,5 @@ def _shards(folder: Path, table: pa.Table, rows: int) -> list[str]:
 
 def _write(path: Path, table: pa.Table) -> None:
     """Write a Parquet file atomically, unless it exists: the settings decide its content."""
-    if path.exists():
-        return
-    os.makedirs(path.parent, exist_ok=True)
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    write_atomic(str(path), sink.getvalue().to_pybytes(), fsync=False)
+    if not path.exists():
+        save_table(path, table, fsync=False)

@@ -22,9 +22,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from corpusmill.privacy.secure import average, rounds
 from corpusmill.privacy.secure.node import Node
 from corpusmill.privacy.secure.rounds import Tune
@@ -33,6 +30,7 @@ from corpusmill.privacy.secure.settings import Dedup, Job, Party
 from corpusmill.privacy.secure.store import Store
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.storage import write_atomic
+from corpusmill.transforms.tables import save_table
 
 
 def run(job: Job, party: Party, files: Sequence[str], tune: Tune | None = None) -> dict[str, Any]:
@@ -100,7 +98,7 @@ def _dedup(node: Node, job: Job, files: list[str], output: Path) -> dict[str, An
     documents = dedup.prepare((batch for _, batch in rows_of(files, ["id", "text"])), settings)
     drop = dedup.as_owner(node, documents, settings)
     path = output / f"{job.job}.drop.parquet"
-    _write(path, drop)
+    save_table(path, drop)
     return {"documents": len(documents.ids), "dropped": len(drop), "result": str(path)}
 
 
@@ -110,7 +108,7 @@ def _count(node: Node, job: Job, files: list[str], output: Path) -> dict[str, An
     assert job.count is not None  # the job's own validation
     total, more = counts.joint(node, job.count, files)
     path = output / f"{job.job}.counts.parquet"
-    _write(path, counts.table(job.count, total))
+    save_table(path, counts.table(job.count, total))
     description: dict[str, Any] = {**more, "total": int(total.sum()), "result": str(path)}
     if job.kind == "mix":
         description["result"] = str(output / f"{job.job}.weights.json")
@@ -129,7 +127,7 @@ def _score(node: Node, job: Job, files: list[str], output: Path) -> dict[str, An
         return {"documents": 0}
     scores, encryption = scoring.as_owner(node, job.score, files)
     path = output / f"{job.job}.scores.parquet"
-    _write(path, scores)
+    save_table(path, scores)
     return {**encryption, "result": str(path)}
 
 
@@ -144,9 +142,3 @@ def _train(node: Node, tune: Tune | None) -> dict[str, Any]:
 
 
 _RUNS: dict[str, Any] = {"dedup": _dedup, "count": _count, "mix": _count, "score": _score}
-
-
-def _write(path: Path, table: pa.Table) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    write_atomic(str(path), sink.getvalue().to_pybytes())

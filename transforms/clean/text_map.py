@@ -29,6 +29,7 @@ class TextMap(CallsOnTexts, Map):
     name: ClassVar[str] = "text-map"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = UserFilter.stability
+    example: ClassVar[str] = "{call: 'own_functions:without_likes'}"
     refusal: ClassVar[tuple[str, str]] = UserFilter.refusal
 
     def map(self, batch: pa.RecordBatch, rng: Keyed) -> pa.RecordBatch:

@@ -39,6 +39,7 @@ class Decontaminate(Filter):
     name: ClassVar[str] = "decontaminate"
     version: ClassVar[int] = 3
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{sets: {gsm8k: eval/gsm8k.parquet}}"
 
     sets: dict[str, str] = Field(
         min_length=1, description="Evaluation sets by name: the path of a Parquet, JSON lines or text file each."

@@ -63,6 +63,7 @@ class Minhash(Group):
     """
 
     name: ClassVar[str] = "minhash"
+    example: ClassVar[str] = "{threshold: 0.8}"
     advice: ClassVar[str | None] = TRUST
     refusal: ClassVar[tuple[str, str]] = (
         "one document joins clusters, and so removes documents of other units",

@@ -40,6 +40,7 @@ class Balance(Mixing):
 
     name: ClassVar[str] = "balance"
     version: ClassVar[int] = 1
+    example: ClassVar[str] = "{by: [cluster], floor: 0.5, ceiling: 2}"
 
     by: tuple[str, ...] = Field(
         ("cluster",), min_length=1, description="Columns whose values, together, are the groups."

@@ -35,6 +35,7 @@ class Cluster(Learned):
     name: ClassVar[str] = "cluster"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "cross"
+    example: ClassVar[str] = "{clusters: 64}"
     refusal: ClassVar[tuple[str, str]] = (
         "clusters are learned from the texts of all units",
         "leave it out; or cluster public data in a recipe of its own",

@@ -63,6 +63,7 @@ class Semantic(Learned):
 
     name: ClassVar[str] = "semantic"
     version: ClassVar[int] = 1
+    example: ClassVar[str] = "{threshold: 0.75}"
     advice: ClassVar[str | None] = TRUST
     refusal: ClassVar[tuple[str, str]] = (
         "vectors are trained on the texts of all units, and one document removes those of others",

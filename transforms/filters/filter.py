@@ -33,6 +33,7 @@ class UserFilter(CallsFunction, Filter):
 
     name: ClassVar[str] = "filter"
     version: ClassVar[int] = 1
+    example: ClassVar[str] = "{call: 'own_functions:not_short', options: {least: 30}}"
     # what the function reaches is not known: in a private run it counts as the worst
     stability: ClassVar[Stability] = "cross"
     refusal: ClassVar[tuple[str, str]] = (

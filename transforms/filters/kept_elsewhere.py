@@ -15,7 +15,6 @@ from corpusmill.transforms.base import Filter, Stability, Verdict
 from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.shards import read_shard
-from corpusmill.transforms.storage import write_atomic
 
 ELSEWHERE = "elsewhere"
 
@@ -42,6 +41,7 @@ class KeptElsewhere(Filter):
     name: ClassVar[str] = "kept-elsewhere"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "cross"
+    example: ClassVar[str] = "{path: kept.parquet}"
 
     path: str = Field(min_length=1, description="Parquet file of the ids to drop; `secure dedup --apply` writes it.")
 
@@ -67,7 +67,7 @@ def add_to_list(path: str, matches: pa.Table) -> int:
 
     The list wins for an id that is in both. The file appears whole or not at all.
     """
-    import pyarrow.parquet as pq
+    from corpusmill.transforms.tables import save_table
 
     parts = [matches.select(["id", "kept_by"]).cast(_SCHEMA)]
     if os.path.exists(path):
@@ -75,10 +75,7 @@ def add_to_list(path: str, matches: pa.Table) -> int:
     joined = pa.concat_tables(parts).combine_chunks()
     _, first = np.unique(joined.column("id").to_numpy(zero_copy_only=False).astype(str), return_index=True)
     joined = joined.take(pa.array(first))
-    sink = pa.BufferOutputStream()
-    pq.write_table(joined, sink)
-    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-    write_atomic(path, sink.getvalue().to_pybytes())
+    save_table(path, joined)
     return len(joined)
 
 

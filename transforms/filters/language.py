@@ -61,6 +61,7 @@ class Language(Filter):
     name: ClassVar[str] = "language"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{keep: [en, zh], min_score: 0.65}"
     advice: ClassVar[str | None] = ": is a language missing in `keep`, or `min_score` too high?"
 
     keep: tuple[str, ...] | None = Field(

@@ -35,6 +35,7 @@ class Length(Filter):
     name: ClassVar[str] = "length"
     version: ClassVar[int] = 2
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{min_words: 20}"
 
     min_chars: int | None = Field(1, ge=0, description="fewest characters of a document")
     max_chars: int | None = _bound("most characters")

@@ -28,6 +28,7 @@ class Sample(Filter):
     name: ClassVar[str] = "sample"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{fraction: 0.1}"
     advice: ClassVar[str | None] = None  # it drops what `fraction` says
 
     fraction: float = Field(ge=0, le=1, description="probability with which a document is kept")

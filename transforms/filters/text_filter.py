@@ -28,6 +28,7 @@ class TextFilter(CallsOnTexts, UserFilter):
 
     name: ClassVar[str] = "text-filter"
     version: ClassVar[int] = 1
+    example: ClassVar[str] = "{call: 'own_functions:letters', min_score: 0.5}"
 
     def values(self, batch: pa.RecordBatch) -> Any:
         """One value a text."""

@@ -34,6 +34,7 @@ class Where(Filter):
     name: ClassVar[str] = "where"
     version: ClassVar[int] = 2
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{column: year, min_value: 2020}"
 
     column: str = Field(min_length=1, description="the column to look at")
     keep: tuple[Value, ...] | None = Field(None, description="documents with another value are dropped")

@@ -35,6 +35,7 @@ class Distill(ModelStep, Pack):
 
     name: ClassVar[str] = "distill"
     version: ClassVar[int] = 1
+    example: ClassVar[str] = "{model: runs/teacher, tokenizer: tokenizer.json}"
     refusal: ClassVar[tuple[str, str]] = Transform.refusal
 
     model: str = Field(

@@ -49,6 +49,7 @@ class Generate(ModelStep, Expand):
     name: ClassVar[str] = "generate"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{model: 'api:http://localhost:8000/v1#qwen', prompt: rephrase}"
     specifications: ClassVar[tuple[str, ...]] = ("model", "reference")
 
     model: str = Field(min_length=1, description="a run, checkpoint, hf:FOLDER, or api:http://HOST/v1#NAME")

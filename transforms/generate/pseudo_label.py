@@ -40,6 +40,7 @@ class PseudoLabel(ModelStep, Filter):
     name: ClassVar[str] = "pseudo-label"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{model: runs/teacher}"
 
     model: str = Field(
         min_length=1, description="the teacher: a run of a classifier, linear:FOLDER or hf-classifier:FOLDER"

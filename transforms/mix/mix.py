@@ -38,6 +38,7 @@ class Mix(Mixing):
 
     name: ClassVar[str] = "mix"
     version: ClassVar[int] = 1
+    example: ClassVar[str] = "{temperature: 2.0, max_epochs: 4}"
 
     by: str = Field("source", min_length=1, description="Column whose values are the domains.")
     weights: dict[str, float] | None = Field(

@@ -42,6 +42,7 @@ class Split(Map):
     name: ClassVar[str] = "split"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{by: cluster, validation: 0.01}"
 
     by: str = Field("id", min_length=1, description="documents of one value of this column stay together")
     validation: float = Field(0.01, ge=0, lt=1, description="share of the values whose documents are for validation")

@@ -38,6 +38,7 @@ class Characters(Copies):
 
     name: ClassVar[str] = "characters"
     version: ClassVar[int] = 1
+    example: ClassVar[str] = "{swap: 0.02, keyboard: 0.02, copies: 1}"
 
     keyboard: float = Field(
         0.0, ge=0, le=1, description="Share of Latin and Cyrillic letters replaced by a neighbouring key."

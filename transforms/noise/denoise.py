@@ -54,6 +54,7 @@ class Denoise(Map):
     name: ClassVar[str] = "denoise"
     version: ClassVar[int] = 2  # spans keep their mean length in documents with more spans than sentinels
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{objective: bert, mask_id: 4, vocab_size: 32000}"
 
     objective: Literal["bert", "t5", "ul2", "bart", "prefix"] = Field(
         "bert", description="What the model has to restore."

@@ -40,6 +40,7 @@ class Noise(Copies):
 
     name: ClassVar[str] = "noise"
     version: ClassVar[int] = 1
+    example: ClassVar[str] = "{delete: 0.05, swap: 0.03, copies: 1}"
 
     mask: float = Field(0.0, ge=0, le=1, description="Share of words replaced by `mask_with` (blank noising).")
     delete: float = Field(0.0, ge=0, le=1, description="Share of words left out.")

@@ -33,6 +33,7 @@ class Sentences(Copies):
 
     name: ClassVar[str] = "sentences"
     version: ClassVar[int] = 1
+    example: ClassVar[str] = "{shuffle: 0.5, copies: 1}"
 
     shuffle: float = Field(0.0, ge=0, le=1, description="Share of copies whose sentences are put in random order.")
     rotate: float = Field(

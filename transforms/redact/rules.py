@@ -28,10 +28,6 @@ class Candidate(NamedTuple):
         """The text of up to `size` bytes before the byte `at`, in lower case."""
         return self.text[max(0, at - size) : at].decode("utf-8", "ignore").lower()
 
-    def line_before(self, at: int, size: int = 40) -> str:
-        """As `before`, but no further back than the start of the line."""
-        return self.before(at, size).rpartition("\n")[2]
-
     def matches(self, pattern: re.Pattern[bytes]) -> Iterator[re.Match[bytes]]:
         """The matches that lie, in whole or in part, in the stretch."""
         for match in pattern.finditer(self.text, max(0, self.start - 4)):

@@ -56,6 +56,7 @@ class Rights(Filter):
     name: ClassVar[str] = "rights"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{keep: ['CC-BY-*', CC0-1.0, unknown]}"
     advice: ClassVar[str | None] = ": most documents state no licence; `unknown` in `keep` keeps these"
 
     column: str = Field("text", description="Column in which licences are looked for.")

@@ -38,6 +38,7 @@ class Quality(Filter):
     name: ClassVar[str] = "quality"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{model: quality.bin, min_score: 0.5}"
 
     model: str = Field(min_length=1, description="scorer file, as `corpusmill scorer train` writes it")
     label: str | None = Field(

@@ -68,6 +68,7 @@ class Select(Group):
     name: ClassVar[str] = "select"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "cross"
+    example: ClassVar[str] = "{like: target.parquet, share: 0.2}"
     rounds: ClassVar[int] = 2
     gathered: ClassVar[frozenset[int]] = frozenset({0})
     broadcast: ClassVar[frozenset[int]] = frozenset({0})

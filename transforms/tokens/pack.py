@@ -58,6 +58,7 @@ class Pack(Terminal):
     name: ClassVar[str] = "pack"
     version: ClassVar[int] = 2
     stability: ClassVar[Stability] = "cross"
+    example: ClassVar[str] = "{tokenizer: tokenizer.json, length: 1024}"
     refusal: ClassVar[tuple[str, str]] = (
         "a row holds pieces of several units, and one document moves the rows of others",
         "train on documents as they are; or pack with `separate` set to the unit's column",

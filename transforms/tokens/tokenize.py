@@ -30,6 +30,7 @@ class Tokenize(Map):
 
     name: ClassVar[str] = "tokenize"
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{tokenizer: tokenizer.json}"
 
     tokenizer: str = Field(description="path of a tokenizer.json")
     bos: str | None = Field(None, description="token before each document; none by default")

@@ -35,6 +35,7 @@ class UrlDuplicates(Group):
 
     name: ClassVar[str] = "url-duplicates"
     version: ClassVar[int] = 1
+    example: ClassVar[str] = "{keep: newest}"
     advice: ClassVar[str | None] = TRUST
     refusal: ClassVar[tuple[str, str]] = ("one document decides whether other units' pages stay", WITHIN_UNITS)
 

@@ -50,6 +50,7 @@ class Urls(Filter):
     name: ClassVar[str] = "urls"
     version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
+    example: ClassVar[str] = "{block: [lists/ut1], categories: [adult, malware], opt_out: [opted-out.txt]}"
 
     column: str | None = Field(
         None, min_length=1, description="Column of addresses; by default `url`, or `id` where there is no `url`."
