@@ -26,6 +26,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.exchange import decisions_about
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.versions import file_digest, library_version
 
@@ -340,6 +341,12 @@ class Group(Transform):
     gets the whole list. A model that a group learns from the corpus travels so."""
     moves: ClassVar[bool] = False
     """Whether rows leave their shard. The engine then calls `route` in place of `apply`."""
+
+    def decisions_for(self, rnd: int, decisions: pa.Table, first: int, n: int) -> pa.Table:
+        """The decisions of round `rnd` that the batch of rows [first, first + n) gets: those about its rows, or all of them in a
+        round of `broadcast` or `common`. decisions: of the shard, sorted by `row`."""
+        whole = rnd in self.broadcast or rnd in self.common
+        return decisions if whole else decisions_about(decisions, first, n)
 
     @abc.abstractmethod
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:

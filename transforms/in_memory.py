@@ -136,14 +136,10 @@ def _as_strings(table: pa.Table, column: str, name: str) -> pa.Table:
 def _grouped(group: Group, batches: list[pa.RecordBatch], rng: Keyed) -> list[pa.RecordBatch]:
     """The batches as a group leaves them, of one shard with one partition of keys."""
     begins = np.cumsum([0, *(batch.num_rows for batch in batches)])
-    places = [np.arange(a, b, dtype=np.uint32) for a, b in zip(begins[:-1], begins[1:])]
+    numbered = [(b, np.arange(a, a + len(b), dtype=np.uint32)) for b, a in zip(batches, begins.tolist())]
     decisions: pa.Table | None = None
     for number in range(group.rounds):
-        whole = number - 1 in group.broadcast | group.common
-        sent = [
-            group.keys(number, batch, rows, decisions if decisions is None or whole else _about(decisions, rows))
-            for batch, rows in zip(batches, places, strict=True)
-        ]
+        sent = [group.keys(number, b, rows, _given(group, number - 1, decisions, rows)) for b, rows in numbered]
         keys = pa.Table.from_batches(sent)
         keys = keys.append_column("shard", pa.array(np.zeros(keys.num_rows, np.uint32)))
         made = group.decide(number, keys).decisions
@@ -155,20 +151,19 @@ def _grouped(group: Group, batches: list[pa.RecordBatch], rng: Keyed) -> list[pa
     if decisions is None:
         return batches
     if not group.moves:
-        whole = group.rounds - 1 in group.broadcast | group.common
-        return [
-            group.apply(b, rows, decisions if whole else _about(decisions, rows)).batch
-            for b, rows in zip(batches, places, strict=True)
-        ]
+        last = group.rounds - 1
+        return [group.apply(b, rows, group.decisions_for(last, decisions, *_span(rows))).batch for b, rows in numbered]
     routed = [group.route(batch, decisions, rng) for batch in batches]
     moved = pa.Table.from_batches([r.batch for r in routed])
     to, order = (np.concatenate([getattr(r, name) for r in routed]) for name in ("to", "order"))
     return moved.take(pa.array(np.lexsort((order, to)))).combine_chunks().to_batches() or [empty_batch(moved.schema)]
 
 
-def _about(decisions: pa.Table, rows: np.ndarray) -> pa.Table:
-    """The part of `decisions` (sorted by `row`) about these rows."""
-    if not len(rows):
-        return decisions.slice(0, 0)
-    begin, end = np.searchsorted(decisions.column("row").to_numpy(), [rows[0], int(rows[-1]) + 1])
-    return decisions.slice(begin, end - begin)
+def _given(group: Group, rnd: int, decisions: pa.Table | None, rows: np.ndarray) -> pa.Table | None:
+    """The decisions of a round for a batch; None before the first round."""
+    return None if decisions is None else group.decisions_for(rnd, decisions, *_span(rows))
+
+
+def _span(rows: np.ndarray) -> tuple[int, int]:
+    """(first row, number of rows) of a batch."""
+    return (int(rows[0]) if len(rows) else 0), len(rows)

@@ -14,7 +14,7 @@ from corpusmill.pipelines.engine.task import ORDER, Task
 from corpusmill.pipelines.engine.task_files import KeyRows, side_table
 from corpusmill.transforms.arrow import empty_batch, schema_of
 from corpusmill.transforms.dedup._grouping import column
-from corpusmill.transforms.exchange import Parts, decisions_about, read_slices, write_decisions, write_rows
+from corpusmill.transforms.exchange import Parts, read_slices, write_decisions, write_rows
 from corpusmill.transforms.shards import read_shard, shard_schema
 from corpusmill.transforms.sources.schema import conform
 
@@ -29,17 +29,17 @@ def run_keys(task: Task) -> Outcome:
     if known is not None:
         return known
     keys = KeyRows(step.transform, task.stage.round)
-    whole = task.stage.round - 1 in step.transform.broadcast | step.transform.common
+    group, before = step.transform, task.stage.round - 1
     first = 0
     path = task.path(shard["shard"])
     for batch in read_shard(path):
         n = batch.num_rows
-        part = decisions if whole else decisions_about(decisions, first, n)
-        keys.add(batch, np.arange(first, first + n, dtype=np.uint32), part)
+        rows = np.arange(first, first + n, dtype=np.uint32)
+        keys.add(batch, rows, group.decisions_for(before, decisions, first, n))
         first += n
     if first == 0:
-        part = decisions if whole else decisions.slice(0, 0)
-        keys.add(empty_batch(shard_schema(path)), np.zeros(0, np.uint32), part)
+        batch = empty_batch(shard_schema(path))
+        keys.add(batch, np.zeros(0, np.uint32), group.decisions_for(before, decisions, 0, 0))
     file, size = keys.write(job, content)
     return {"content": content, "files": {"keys": file}, "key_bytes": size}
 

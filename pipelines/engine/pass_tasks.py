@@ -20,8 +20,9 @@ from corpusmill.pipelines.engine.task import ORDER, Task
 from corpusmill.pipelines.engine.task_files import KeyRows, shard_file, side_table
 from corpusmill.transforms import storage
 from corpusmill.transforms.arrow import empty_batch, schema_of, wire_of
+from corpusmill.transforms.base import Group
 from corpusmill.transforms.errors import ConservationError, EngineError
-from corpusmill.transforms.exchange import decisions_about, read_rows
+from corpusmill.transforms.exchange import read_rows
 from corpusmill.transforms.shards import SUFFIX, ShardWriter, read_shard
 from corpusmill.transforms.sources.bad import BadRows, example
 from corpusmill.transforms.sources.read import read_split
@@ -93,17 +94,19 @@ class _Seen:
 
 
 def _worked(
-    chain: Chain, batches: Iterator[tuple[pa.RecordBatch, pa.Table | None]], seen: _Seen, whole: bool
+    chain: Chain, batches: Iterator[tuple[pa.RecordBatch, pa.Table | None]], seen: _Seen, head: Group | None
 ) -> Iterator[pa.RecordBatch]:
-    """Yield the batches after the steps: the first even if it is empty, all in the schema of the first. whole: every
-    batch gets all decisions."""
+    """Yield the batches after the steps: the first even if it is empty, all in the schema of the first. head: the group whose
+    decisions come with the batches."""
     schema: pa.Schema | None = None
     for batch, decisions in batches:
         n = batch.num_rows
         if schema is not None and n == 0:
             continue
         rows = np.arange(seen.rows, seen.rows + n, dtype=np.uint32)
-        mine = decisions if decisions is None or whole else decisions_about(decisions, seen.rows, n)
+        mine = None
+        if head is not None and decisions is not None:
+            mine = head.decisions_for(head.rounds - 1, decisions, seen.rows, n)
         out = chain.run(batch, rows, mine)
         seen.rows += n
         if schema is None:
@@ -134,7 +137,6 @@ def _stream(
     form = job.recipe.output.format if last else job.stage_form
     path = store.work(content, "shard" + SUFFIX[form])
     seen = _Seen()
-    whole = head is not None and head.transform.rounds - 1 in head.transform.broadcast | head.transform.common
     # an empty shard needs a schema, too, and the group needs a first batch for the schema of its keys
     if schema is not None:
         batches = itertools.chain([(empty_batch(schema), nothing)], batches)
@@ -143,7 +145,7 @@ def _stream(
         rows_out = 0
         if gate is not None:
             stack.enter_context(gate.writer)
-        for out in chain.finish(_worked(chain, batches, seen, whole)):
+        for out in chain.finish(_worked(chain, batches, seen, head and head.transform)):
             out = out.replace_schema_metadata(None)
             if writer is None:
                 writer = stack.enter_context(ShardWriter(store.path(path), out.schema, form, job.recipe.output.level))

@@ -38,18 +38,10 @@ class Outcome:
         return dict(zip(table["id"].to_pylist(), table["text"].to_pylist()))
 
 
-def of_rows(decisions: pa.Table, rows: np.ndarray) -> pa.Table:
-    """The rows of `decisions` (sorted by row) about `rows`."""
-    if not len(rows):
-        return decisions.slice(0, 0)
-    row = decisions["row"].to_numpy()
-    begin, end = np.searchsorted(row, [rows[0], int(rows[-1]) + 1])
-    return decisions.slice(begin, end - begin)
-
-
 def _given(group: Group, rnd: int, decisions: pa.Table | None, rows: np.ndarray) -> pa.Table | None:
     """Those decisions of the last round that the engine gives to a batch."""
-    return decisions if decisions is None or rnd - 1 in group.broadcast | group.common else of_rows(decisions, rows)
+    first = int(rows[0]) if len(rows) else 0
+    return None if decisions is None else group.decisions_for(rnd - 1, decisions, first, len(rows))
 
 
 def run(group: Group, shards: list[Shard], partitions: int = 1, shuffle: int | None = None) -> Outcome:
