@@ -17,7 +17,10 @@ from corpusmill.transforms.sources.listing import list_files
 from corpusmill.transforms.sources.read import read_split
 from corpusmill.transforms.sources.spec import SourceSpec
 from corpusmill.transforms.sources.splits import make_splits
+from tests.transforms.sources.formats.test_wikipedia import multistream, page, plain
 from tests.transforms.sources.made import COMPRESS, read_source, write
+from tests.transforms.sources.test_archives import tarred, zipped
+from tests.transforms.sources.test_warc import http, record
 
 LONG = os.environ.get("FAULTS") == "long"
 RECORDS, FILES = (100_000, 10_000) if LONG else (3_000, 60)
@@ -195,3 +198,44 @@ def test_damaged_files_are_read_refused_or_quarantined(tmp_path, suffix):
             assert bad.by_reason() == {"bad-file": 1}, number
         if suffix == ".parquet" and out.num_rows:  # its pages have checksums, so that what is read is right
             assert out["text"].to_pylist() == whole["text"].to_pylist(), number
+
+
+def _archives():
+    texts = {f"{i}.html": f"<p>Page {i} 文書 {'x' * i}</p>".encode() for i in range(30)}
+    pages = [http(data) for data in texts.values()]
+    return {
+        "a.warc": b"".join(record(p) for p in pages),
+        "a.warc.gz": b"".join(COMPRESS[".gz"](record(p)) for p in pages),
+        "a.warc.zst": b"".join(COMPRESS[".zst"](record(p)) for p in pages),
+        "a.zip": zipped(texts),
+        "a.tar": tarred(texts),
+        "a.tgz": tarred(texts, "w:gz"),
+        "wds.tar": tarred({name.replace("html", "txt"): data for name, data in texts.items()}),
+        "x-pages-articles.xml": plain([page(i, f"Seite {i}") for i in range(30)]),
+        "x-pages-articles.xml.bz2": multistream([page(i, f"Seite {i}") for i in range(30)], 5),
+        "a.html.gz": COMPRESS[".gz"](texts["7.html"]),
+    }
+
+
+@pytest.mark.parametrize("name", list(_archives()))
+def test_damaged_files_of_many_records_are_read_refused_or_quarantined(tmp_path, name):
+    rng, good = random.Random(name), _archives()[name]
+    form = {"wds.tar": "webdataset"}.get(name, "auto")
+    for number in range(FILES):
+        data = bytearray(good)
+        for _ in range(rng.choice([1, 1, 3, 20])):
+            at = rng.randrange(len(data))
+            data[at] = rng.choice([0, 1, 127, 128, 255, data[at] ^ (1 << rng.randrange(8))])
+        if rng.random() < 0.2:
+            del data[rng.randrange(len(data)) :]
+        (tmp_path / name).write_bytes(data)
+        source = {"path": name, "format": form, "max_bad_fraction": 1}
+        out, bad = read_source(tmp_path, on_bad_file="skip", **source)
+        try:
+            again, told = read_source(tmp_path, **source)
+        except SourceError:
+            again = None
+        if again is None:
+            assert bad.by_reason().get("bad-file"), number
+            continue
+        assert (again.num_rows, told.count) == (out.num_rows, bad.count), number

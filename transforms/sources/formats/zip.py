@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import stat
+import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -60,7 +60,7 @@ def _opened(path: str) -> Iterator[zipfile.ZipFile]:
         with faults_of(path, "is no readable ZIP archive"):
             try:
                 file = zipfile.ZipFile(f)
-            except (zipfile.BadZipFile, NotImplementedError, RecursionError) as error:
+            except (zipfile.BadZipFile, NotImplementedError, RecursionError, struct.error, LookupError) as error:
                 raise ValueError(error) from error
         yield file
 
@@ -78,7 +78,13 @@ def _check(path: str, infos: list[zipfile.ZipInfo], budget: Budget) -> None:
 
 def _entry(info: zipfile.ZipInfo, number: int) -> Entry:
     mode = info.external_attr >> 16 if info.create_system == 3 else 0
-    kind = "folder" if info.is_dir() else "link" if mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode) else "file"
+    kind = (
+        "folder"
+        if info.filename.endswith("/")
+        else "link"
+        if mode and not stat.S_ISREG(mode) and stat.S_IFMT(mode)
+        else "file"
+    )
     known = info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
     problem = "" if known else f"is compressed by method {info.compress_type}, which is not read"
     problem = "is encrypted" if info.flag_bits & _ENCRYPTED else problem
@@ -99,7 +105,7 @@ class _Decoded:
             if self._stream is None:
                 self._stream = self._file.open(self._info)
             data: bytes = self._stream.read(n)
-        except (*FAULTS, zipfile.BadZipFile, NotImplementedError, RuntimeError, zlib.error) as error:
+        except (*FAULTS, zipfile.BadZipFile, NotImplementedError, RuntimeError, struct.error, LookupError) as error:
             if passing(error):
                 raise fault(self._path, error, "cannot be read") from error
             raise refuse(f"is damaged ({error})") from error
