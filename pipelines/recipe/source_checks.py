@@ -12,6 +12,7 @@ from corpusmill.transforms.settings.mistakes import Mistakes
 from corpusmill.transforms.settings.spelling import closest, nearest
 from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.spec import IDS, Role, SourceSpec
+from corpusmill.transforms.versions import library_version
 
 if TYPE_CHECKING:
     from corpusmill.transforms.sources.preview import Preview
@@ -65,7 +66,15 @@ def _check_path(spec: SourceSpec, path: str, place: Place, mistakes: Mistakes, b
     except MissingDependencyError as error:
         mistakes.add(place, f"`path`: {str(error).rstrip('.')}")
         return
-    if seen is None or not seen.columns:  # rows without any column are quarantined by the run
+    if seen is None:
+        return
+    reader = formats.load(seen.format)
+    lacking = [name for name in reader.libraries if reader.extra and not library_version(name)]
+    if lacking:
+        what = f"`path`: the format {seen.format} of {seen.file} needs the package {lacking[0]}"
+        mistakes.add(place, what, f"pip install 'corpusmill[{reader.extra}]'")
+        return
+    if not seen.columns:  # rows without any column are quarantined by the run
         return
     names = seen.columns
     for role, column in _missing(spec, names, seen.certain).items():

@@ -116,3 +116,14 @@ def test_a_new_recipe_takes_format_and_columns_from_the_files(folder, file):
 @pytest.mark.parametrize("path", ["raw/none*", "s3://b/x", "hf://org/name", "raw/empty.jsonl", "raw/d.bin"])
 def test_a_new_recipe_of_what_cannot_be_looked_at_leaves_the_format_open(folder, path):
     assert loads(starter("c", path, folder), check_paths=False, base_dir=folder).sources[0].format == "auto"
+
+
+def test_a_library_that_a_format_needs_is_missed_before_anything_runs(folder, monkeypatch):
+    (folder / "raw/a.warc").write_bytes(b"WARC/1.1\r\n")
+    (folder / "raw/a.html").write_bytes(b"<p>a</p>")
+    monkeypatch.setattr("corpusmill.pipelines.recipe.source_checks.library_version", lambda name: "")
+    said = mistakes(folder, path="raw/a.warc")
+    assert "the format warc of " in said
+    assert "needs the package FastWARC" in said
+    assert "pip install 'corpusmill[web]'" in said
+    assert mistakes(folder, path="raw/a.html") == ""
