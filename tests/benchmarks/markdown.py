@@ -127,7 +127,7 @@ def main() -> None:
         (ROOT / "_sources" / p.relative_to(ROOT).with_suffix(".rst.txt")).read_text(encoding="utf-8") for p in pages
     ]
     html = [p.read_bytes() for p in pages]
-    step = Extract(column="html", format="markdown", method=method)  # type: ignore[arg-type]
+    step = Extract(column="html", format="markdown", method=method, drop=())  # type: ignore[arg-type]
     step(pa.record_batch({"id": ["0"], "html": html[:1]}))
     begin = time.process_time()
     texts = step(pa.record_batch({"id": [str(p) for p in pages], "html": html})).column("text").to_pylist()

@@ -12,7 +12,7 @@ from corpusmill.transforms.web.mathml import latex
 
 def markdown(html):
     batch = pa.record_batch({"id": ["a"], "text": [f"<body>{html}</body>"], "source": ["s"]})
-    return Extract(method="all-text", format="markdown")(batch).column("text")[0].as_py()
+    return Extract(method="all-text", format="markdown", drop=[])(batch).column("text")[0].as_py()
 
 
 def test_code_in_lines_is_quoted_and_blocks_have_their_language():

@@ -1,0 +1,131 @@
+"""What a source file's name and text tell of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from corpusmill.transforms.errors import MissingDependencyError
+from corpusmill.transforms.rights.recognise import licences
+
+_LICENCE_FILE = re.compile(r"(?:^|/)(?:un)?(?:licen[cs]e|copying|notice)(?:[.-][^/]*)?\Z", re.IGNORECASE)
+_SHEBANG = re.compile(r"#!\s*\S*?(?:/env\s+(?:-\S+\s+)*)?([A-Za-z]+)[\d.]*(?:\s|\Z)")
+_SAYS_SO = re.compile(
+    r"@generated\b|\bcode generated\b|\bgenerated (?:automatically )?(?:by|from|with|using)\b|\bauto(?:matically)?[- ]?generated\b"
+    r"|\bdo not (?:edit|modify)\b|\bthis file (?:is|was) generated\b",
+    re.IGNORECASE,
+)
+_COMMENT = re.compile(r"\s*(?:#|//|/\*|\*|--|;|%|<!--|\"\"\"|'''|\(\*|!|rem\b|dnl\b)", re.IGNORECASE)
+_GENERATED_NAMES = re.compile(
+    r"(?:\.min\.(?:js|css)|_pb2(?:_grpc)?\.pyi?|\.pb\.(?:go|cc|h)|\.designer\.cs|\.g\.dart|\.map|-lock\.(?:json|yaml)|"
+    r"(?:^|/)(?:yarn|poetry|cargo|composer|gemfile|pipfile|uv|pdm|flake)\.lock|(?:^|/)go\.sum)\Z",
+    re.IGNORECASE,
+)
+_VENDORED = frozenset(
+    "vendor vendors vendored node_modules bower_components third_party third-party thirdparty 3rdparty extern external externals"
+    " godeps _vendor site-packages jspm_packages".split()
+)
+_INTERPRETERS = {
+    "node": "javascript",
+    "nodejs": "javascript",
+    "deno": "typescript",
+    "rscript": "r",
+    "pwsh": "powershell",
+}
+_HEAD = 8000
+_LINE = 1000
+"""Mean length of a line, in characters, above which a script or stylesheet is taken for minified."""
+
+
+def language_of(name: str, text: str) -> str | None:
+    """The language that Pygments knows by a file's name and text, or by the interpreter of its first line; None if there is none.
+
+    Raises:
+        MissingDependencyError: Pygments is not installed.
+    """
+    try:
+        from pygments.lexers import find_lexer_class_for_filename, get_lexer_by_name
+        from pygments.util import ClassNotFound
+    except ImportError:
+        raise MissingDependencyError(
+            "format: code needs the package Pygments. Install it with: pip install 'corpusmill[documents]'."
+        ) from None
+    base = name.rpartition("/")[2]
+    shebang = _SHEBANG.match(text)
+    if shebang and "." not in base.lstrip("."):
+        try:
+            return str(get_lexer_by_name(_INTERPRETERS.get(shebang[1].lower(), shebang[1].lower())).name)
+        except ClassNotFound:
+            return None
+    found = find_lexer_class_for_filename(base, text[:_HEAD])
+    return None if found is None else str(found.name)
+
+
+def licence_of(name: str, text: str) -> str | None:
+    """The SPDX expression of what a file states, or None."""
+    whole = bool(_LICENCE_FILE.search(name))
+    found = licences(text if whole else text[:_HEAD])
+    tags = [f for f in found if f.source == "tag"] or found
+    parts = list(dict.fromkeys(f.licence for f in tags))
+    joined = [f"({p})" if " OR " in p and len(parts) > 1 and not p.startswith("(") else p for p in parts]
+    return " AND ".join(joined) or None
+
+
+def is_generated(name: str, text: str) -> bool:
+    """Whether a program wrote the file."""
+    if _GENERATED_NAMES.search(name):
+        return True
+    head = text[:3000].split("\n", 30)[:30]
+    if any(_COMMENT.match(line) and _SAYS_SO.search(line) for line in head):
+        return True
+    minified = name.lower().endswith((".js", ".css", ".mjs")) and len(text) > 10 * _LINE
+    return minified and len(text) / (text.count("\n") + 1) > _LINE
+
+
+def is_vendored(name: str) -> bool:
+    """Whether a folder on the way to the file holds what others wrote."""
+    return not _VENDORED.isdisjoint(part.lower() for part in name.split("/")[:-1])
+
+
+def notebook(text: str) -> str | None:
+    """The cells of a notebook (nbformat 3 and 4), those of code between fences with their language; None if it is none."""
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(data, dict):
+        return None
+    cells: Any = data.get("cells")
+    if cells is None and isinstance(data.get("worksheets"), list):
+        cells = [c for sheet in data["worksheets"] if isinstance(sheet, dict) for c in _listed(sheet.get("cells"))]
+    if not isinstance(cells, list):
+        return None
+    language = (
+        _at(data, "metadata", "language_info", "name") or _at(data, "metadata", "kernelspec", "language") or "python"
+    )
+    out = []
+    for cell in cells:
+        if not isinstance(cell, dict):
+            continue
+        source = cell.get("source", cell.get("input", ""))
+        body = "".join(map(str, source)) if isinstance(source, list) else str(source)
+        if not body.strip():
+            continue
+        if cell.get("cell_type") == "code":
+            fence = "```"
+            while fence in body:
+                fence += "`"
+            body = f"{fence}{language}\n{body.rstrip(chr(10))}\n{fence}"
+        out.append(body.rstrip("\n"))
+    return "\n\n".join(out)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
+
+
+def _at(value: Any, *keys: str) -> str:
+    for key in keys:
+        value = value.get(key) if isinstance(value, dict) else None
+    return value if isinstance(value, str) else ""
