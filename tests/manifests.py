@@ -1,7 +1,11 @@
 """A manifest as commits write one, for tests that make their own."""
 
 import copy
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
+
+from corpusmill.transforms.manifest import manifest_bytes
 
 FILE: dict[str, Any] = {
     "path": "data/web-0123456789abcdef0123.parquet",
@@ -46,3 +50,10 @@ BODY: dict[str, Any] = {
 def manifest_of(**changes: Any) -> Any:
     """A whole manifest with some fields changed."""
     return copy.deepcopy(BODY) | changes
+
+
+def write_manifest(dataset: Path, number: int, files: Iterable[str]) -> None:
+    """Write the manifest of a snapshot whose shards are these paths below `dataset`."""
+    (dataset / "snapshots").mkdir(exist_ok=True)
+    manifest = manifest_of(files=[{**FILE, "path": path, "source": "web"} for path in files])
+    (dataset / "snapshots" / f"{number:06}.json").write_bytes(manifest_bytes(manifest))

@@ -24,6 +24,7 @@ from corpusmill.training.objectives import Batch, Objective
 from corpusmill.training.order import Order
 from corpusmill.transforms.errors import BadFileError, DatasetError, RecipeError
 from corpusmill.transforms.hashing import mix64_array
+from corpusmill.transforms.manifest import body_of, read_manifest, snapshot_numbers
 
 TOKENS = ("input_ids", "segment_ids", "position_ids", "labels", "loss_mask")
 TARGETS = ("target_ids", "target_segment_ids", "target_position_ids")
@@ -192,12 +193,12 @@ def _files(path: Path, snapshot: int | None) -> tuple[list[Path], dict[str, Any]
     """(shards in order, manifest or {}) of a dataset: a folder with `snapshots/`, or with Arrow files."""
     if not path.is_dir():
         raise DatasetError(f"{path}: there is no such folder of training shards. Pack first, or correct data.train.")
-    manifests = sorted((path / "snapshots").glob("*.json"))
-    if manifests:
-        chosen = path / "snapshots" / f"{snapshot:06}.json" if snapshot else manifests[-1]
-        if chosen not in manifests:
-            raise DatasetError(f"{path}: has no snapshot {snapshot}; the newest is {int(manifests[-1].stem)}.")
-        manifest = json.loads(chosen.read_text())
+    numbers = snapshot_numbers(str(path))
+    if numbers:
+        number = snapshot or numbers[-1]
+        if number not in numbers:
+            raise DatasetError(f"{path}: has no snapshot {number}; the newest is {numbers[-1]}.")
+        manifest: dict[str, Any] = {**body_of(read_manifest(str(path), number))}
         return [path / entry["path"] for entry in manifest["files"]], manifest
     files = sorted(f for f in path.rglob("*.arrow") if not f.name.startswith((".", "_")))
     side = path / "manifest.json"

@@ -14,6 +14,7 @@ from corpusmill.training.build import rows_of, vocabulary_of
 from corpusmill.training.data import Shards, pad
 from corpusmill.training.loop import train
 from corpusmill.transforms.errors import BadFileError, DatasetError, RecipeError
+from tests.manifests import write_manifest
 from tests.training.conftest import LENGTH, sentences, write_shards
 
 
@@ -53,16 +54,18 @@ def test_snapshots(tmp_path: Path, shards: Path) -> None:
     (tmp_path / "data").mkdir()
     for file in shards.glob("*.arrow"):
         shutil.copy(file, tmp_path / "data")
-    (tmp_path / "snapshots").mkdir()
     for number, names in ((1, ["part-0"]), (2, ["part-0", "part-1"])):
-        entry = {"files": [{"path": f"data/{n}.arrow", "rows": 1} for n in names], "created": str(number)}
-        (tmp_path / "snapshots" / f"{number:06}.json").write_text(json.dumps(entry))
+        write_manifest(tmp_path, number, [f"data/{name}.arrow" for name in names])
     newest, first = Shards(tmp_path), Shards(tmp_path, 1)
     assert newest.sources == ["a"]
     assert len(newest) == len(Shards(shards)) > len(first)
     assert newest.digest != first.digest
     with pytest.raises(DatasetError, match="no snapshot 3; the newest is 2"):
         Shards(tmp_path, 3)
+    manifest = tmp_path / "snapshots" / "000001.json"
+    manifest.write_bytes(manifest.read_bytes().replace(b'"documents": 2', b'"documents": 3'))
+    with pytest.raises(DatasetError, match=r"000001\.json is damaged: its checksum differs"):
+        Shards(tmp_path, 1)
     (tmp_path / "data" / "part-1.arrow").unlink()
     with pytest.raises(DatasetError, match=r"part-1\.arrow: this shard is in the manifest"):
         Shards(tmp_path)
@@ -135,10 +138,8 @@ def test_a_number_of_a_snapshot_is_of_the_data_trained_on(make, tmp_path: Path, 
     for name, numbers in {"data": (1, 2, 3), "held": (1,)}.items():
         folder = tmp_path / name
         shutil.copytree(shards, folder)
-        (folder / "snapshots").mkdir()
-        manifest = {"recipe": {"sources": []}, "files": [{"path": f.name} for f in sorted(folder.glob("*.arrow"))]}
         for number in numbers:
-            (folder / "snapshots" / f"{number:06}.json").write_text(json.dumps(manifest))
+            write_manifest(folder, number, [f.name for f in sorted(folder.glob("*.arrow"))])
     settings = make(
         data__train=str(tmp_path / "data"), data__validation=str(tmp_path / "held"), data__snapshot=3, steps=1
     )
