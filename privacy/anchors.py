@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from corpusmill.transforms.errors import VerifyError
+from corpusmill.transforms.errors import DatasetError, VerifyError
 from corpusmill.transforms.storage import write_atomic
 
 HEAD = ".head"
@@ -56,7 +56,12 @@ def read(path: Path) -> Note | None:
         return note
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: the note of a privacy ledger's end cannot be read ({error.strerror}). Let this user read it, or look after "
+            "the disk; then run the same command again."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise VerifyError(
             f"{path}: the note of a privacy ledger's end is damaged ({error}). Restore it, with the ledger, from a backup."
         ) from error

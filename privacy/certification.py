@@ -113,8 +113,11 @@ def manifest_of(home: Path, snapshot: int | None = None) -> tuple[dict[str, Any]
         manifest: dict[str, Any] = json.loads(data)
         manifest["recipe"]["sources"]  # what every question here is about
     except (OSError, ValueError, KeyError, TypeError) as error:
+        todo = (
+            "Run the same command again, or restore the file from a copy" if file.exists() else "Name another data set"
+        )
         raise DatasetError(
-            f"{file}: the recipe of a data set cannot be read ({error}); nobody can say what is in it."
+            f"{file}: the recipe of a data set cannot be read ({error}); nobody can say what is in it. {todo}."
         ) from error
     return manifest, hashlib.sha256(data).hexdigest()
 

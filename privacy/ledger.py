@@ -193,7 +193,10 @@ class Ledger:
                 "`corpusmill privacy budget` writes one."
             ) from None
         except OSError as error:
-            raise DatasetError(f"{self.path}: the ledger cannot be read ({error.strerror}).") from error
+            raise DatasetError(
+                f"{self.path}: the ledger cannot be read ({error.strerror}). Let this user read it, or look after the "
+                "disk; then run the same command again."
+            ) from error
         lines, digests = parse(data, self.path)
         if head is None and "digest" in lines[-1]:
             raise VerifyError(
@@ -367,7 +370,9 @@ class Ledger:
             handle = os.open(self.path, os.O_RDWR)
             try:
                 os.ftruncate(handle, end)
-                os.pwrite(handle, raw, end)
+                done = 0
+                while done < len(raw):  # a write may take in a part
+                    done += os.pwrite(handle, raw[done:], end + done)
                 os.fsync(handle)
             finally:
                 os.close(handle)

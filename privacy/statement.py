@@ -9,6 +9,7 @@ from typing import Any
 
 from corpusmill.privacy.accounting import COARSE, Event, epsilon, replace_one
 from corpusmill.privacy.ledger import Ledger
+from corpusmill.transforms.display import printable
 from corpusmill.transforms.errors import PrivacyError
 
 
@@ -113,7 +114,8 @@ def plot(
 def statement(ledger: Ledger) -> str:
     """A statement for a data-protection officer: what is guaranteed, to whom, against whom, and what is not."""
     report = status(ledger)
-    budget, eps = report.budget, report.spent
+    budget = {k: printable(v) if isinstance(v, str) else v for k, v in report.budget.items()}
+    eps = report.spent
     delta = float(budget["delta"])
     who = "document" if budget["unit"] == "document" else f"person or account (column `{budget['unit']}`)"
     what = "documents" if budget["unit"] == "document" else f"all documents of one {who}, together,"

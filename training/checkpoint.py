@@ -99,7 +99,8 @@ def write(
         last = newest(output)
         kept = f"the last checkpoint, {last}, is intact" if last else "there is no earlier checkpoint"
         raise TrainingError(
-            f"{target}: the checkpoint could not be written ({error}); {kept}. Free space and resume."
+            f"{target}: the checkpoint could not be written ({error}); {kept}. Free space, or look after the "
+            "disk; then run the same command again."
         ) from error
     for old in sorted(folder.glob("step-*"))[:-keep]:
         if protect is None or old.name != step_name(protect):

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from corpusmill.transforms.errors import LockedError
+from corpusmill.transforms.storage.local import naming
 
 NAME = ".lock"
 
@@ -26,8 +27,9 @@ def held(output: str | Path, rank: int = 0) -> Iterator[None]:
         yield
         return
     folder = Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644)
+    with naming(str(folder / NAME)):
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder / NAME, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -36,9 +38,10 @@ def held(output: str | Path, rank: int = 0) -> Iterator[None]:
             raise LockedError(
                 f"{output}: {holder} trains into this folder. Wait for it to end, or stop it; or name another `output`."
             ) from None
-        os.ftruncate(handle, 0)
         started = time.strftime("%Y-%m-%d %H:%M:%S")
-        os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()} since {started}".encode(), 0)
+        with naming(str(folder / NAME)):
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()} since {started}".encode(), 0)
         yield
     finally:
         os.close(handle)

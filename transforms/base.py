@@ -146,6 +146,10 @@ class Transform(BaseModel, abc.ABC, metaclass=_StepClass):
         case and normal forms) and distributions whose versions change results. Another version is another fingerprint."""
         return ("unicode",)
 
+    def needs(self) -> tuple[str, ...]:
+        """Distributions that the step imports with its fields as they are: `check` says which of them are not installed."""
+        return tuple(name for name in self.libraries() if name != "unicode")
+
     @property
     def step_name(self) -> str:
         """What the step is called in a recipe, its funnel and its messages, where it is the first of that name."""

@@ -192,7 +192,9 @@ def read_manifest(dataset: str, number: int) -> Manifest:
     """
     name = f"{dataset}/{manifest_name(number)}"
     data = storage.read_bytes(os.path.join(dataset, manifest_name(number)))
-    return {**parse_manifest(data, name), "number": number, "digest": hashlib.sha256(data).hexdigest(), "created": None}
+    body = parse_manifest(data, name)
+    _stays_inside(dataset, body, name)
+    return {**body, "number": number, "digest": hashlib.sha256(data).hexdigest(), "created": None}
 
 
 def parse_manifest(data: bytes, name: str) -> ManifestBody:
@@ -213,6 +215,21 @@ def parse_manifest(data: bytes, name: str) -> ManifestBody:
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{name} is damaged: {error}. Restore it from a copy.") from error
     return body  # type: ignore[return-value]  # checked field by field
+
+
+def _stays_inside(dataset: str, body: ManifestBody, name: str) -> None:
+    """Raises DatasetError if a file that a manifest names is, or lies behind, a symbolic link that leads out of the dataset."""
+    if not storage.is_local(dataset):
+        return
+    home = os.path.realpath(storage.local_path(dataset))
+    paths = [os.path.join(home, file["path"]) for file in files_of(body)]
+    for path in [*sorted({os.path.dirname(p) for p in paths}), *filter(os.path.islink, paths)]:
+        real = os.path.realpath(path)
+        if os.path.commonpath((home, real)) != home:
+            raise DatasetError(
+                f"{name}: {os.path.relpath(path, home)} is a symbolic link to {real}, out of the dataset, which is not followed. "
+                "To go on: put the files themselves there."
+            )
 
 
 def checksum(body: Any) -> str:
@@ -346,7 +363,10 @@ def _recipe(recipe: dict[str, Any]) -> None:
     _is(recipe.get("output"), dict, "recipe.output")
     for part in ("sources", "steps"):
         for i, entry in enumerate(_is(recipe.get(part), list, f"recipe.{part}")):
-            _text(_is(entry, dict, f"recipe.{part}[{i}]"), "name", where=f"recipe.{part}[{i}].")
+            where = f"recipe.{part}[{i}]"
+            _text(_is(entry, dict, where), "name", *(["transform"] if part == "steps" else []), where=f"{where}.")
+            if part == "steps":
+                _is(entry.get("fields"), dict, f"{where}.fields")
 
 
 def _reference(value: Any, where: str, number: str, digits: int = 64) -> None:

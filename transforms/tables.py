@@ -17,6 +17,6 @@ def save_table(path: str | os.PathLike[str], table: pa.Table, fsync: bool = True
         fsync: flush it to disk. Leave it out for files that can be made again.
     """
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
+    pq.write_table(table, sink, write_page_checksum=True)
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     write_atomic(os.fspath(path), sink.getvalue().to_pybytes(), fsync=fsync)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from corpusmill.pipelines.commands import DATASET, JSON, RECIPE, SET, SNAPSHOT, WORKERS, Finite, print_json
-from corpusmill.pipelines.wording import say
+from corpusmill.pipelines.wording import printable, say
 
 LEDGER = click.argument("ledger", metavar="LEDGER")
 
@@ -69,7 +69,7 @@ def status(ledger: str, as_json: bool) -> None:
         )
         return
     b = state.budget
-    say(f"population  {b['population']} (unit: {b['unit']}, {b['adjacency']})")
+    say(f"population  {printable(b['population'])} (unit: {printable(b['unit'])}, {printable(b['adjacency'])})")
     say(f"budget      epsilon {b['epsilon']:g} at delta {b['delta']:g}")
     prv = f"   (PRV: {state.beside:.3f})" if state.beside is not None else ""
     say(f"spent       {state.spent:.3f}{prv}")
@@ -77,7 +77,7 @@ def status(ledger: str, as_json: bool) -> None:
         say(f"            {state.adaptive:.3f} if later runs were chosen after looking at earlier ones")
     say(f"left        {state.left:.3f}")
     for when, what, events in state.runs:
-        say(f"  {when[:16]}  {what}: {events}")
+        say(f"  {when[:16]}  {printable(what)}: {printable(events)}")
 
 
 @privacy.command()
@@ -360,8 +360,8 @@ def certify(recipe: str, unit: str | None, overrides: tuple[str, ...], as_json: 
         say("No source is private: nothing needs a guarantee.")
     elif not certification.refusals:
         for name, reach in certification.steps:
-            say(f"  {name:<24} {reach}")
+            say(f"  {printable(name):<24} {printable(reach)}")
         say(f"Certified for the unit `{unit}` under these assumptions:")
         for assumption in certification.assumptions:
-            say(f"  - {assumption}")
+            say(f"  - {printable(assumption)}")
     certification.require()

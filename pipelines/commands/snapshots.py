@@ -111,12 +111,29 @@ def files(dataset: str, snapshot: int | None, as_json: bool) -> None:
 @click.option("--all", "every", is_flag=True, help="Verify every snapshot, not only the newest.")
 @JSON
 def verify(dataset: str, snapshot: int | None, every: bool, as_json: bool) -> None:
-    """Reread a snapshot of DIR and compare it with its digests. Exits with 1 if something differs."""
+    """Reread a snapshot of DIR and compare it with its digests. Exits with 1 if something differs.
+
+    DIR may also be a folder that `corpusmill export` wrote.
+    """
+    import os
+
     from corpusmill.pipelines.dataset.snapshot import Dataset
+    from corpusmill.pipelines.operations.downstream import EXPORT
     from corpusmill.transforms.errors import VerifyError
 
     if every and snapshot:
         raise click.UsageError("--all and --snapshot exclude each other")
+    if os.path.exists(os.path.join(dataset, EXPORT)):
+        from corpusmill.pipelines.operations.export import problems as faults
+
+        found = faults(dataset)
+        if as_json:
+            print_json({"ok": not found, "snapshot": None, "problems": found})
+        else:
+            say("\n".join([*found, f"{dataset}: {some(len(found), 'problem') if found else 'all as exported'}"]))
+        if found:
+            raise click.exceptions.Exit(VerifyError.exit_code)
+        return
     opened = Dataset(dataset)
     damaged = False
     results = []

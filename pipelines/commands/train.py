@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from corpusmill.pipelines.commands import JSON, NOTHING_NEW, Finite, print_json
-from corpusmill.pipelines.wording import count, say
+from corpusmill.pipelines.wording import clean, count, say
 from corpusmill.transforms.display import printable
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def generate(
         return
     continues = commands.continues(model)
     for prompt, text in zip(given, texts):
-        say(prompt + text if continues else text)
+        say(clean(prompt + text if continues else text))
 
 
 @click.command()
@@ -129,7 +129,7 @@ def chat(model: str, max_tokens: int, temperature: float, top_p: float, seed: in
     from corpusmill.training import commands
 
     for answer in commands.chat(model, _lines(), max_tokens, temperature, top_p, seed):
-        say(answer)
+        say(clean(answer))
 
 
 @click.command("export-model")

@@ -63,7 +63,10 @@ def append(dataset: str, event: dict[str, Any]) -> None:
     try:
         storage.append_line(path, json.dumps(event, sort_keys=True).encode(), fsync=True)
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be written: {error.strerror}. The snapshot itself is committed.") from error
+        raise DatasetError(
+            f"{path}: cannot be written: {error.strerror}. The snapshot itself is committed: mend that, and run "
+            "the same command again."
+        ) from error
 
 
 def read(dataset: str) -> list[dict[str, Any]]:

@@ -74,7 +74,10 @@ def _append(path: str, entry: dict[str, Any]) -> None:
     try:
         storage.append_line(path, json.dumps(entry, sort_keys=True).encode())
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be written: {error.strerror}. The run itself is not affected.") from error
+        raise DatasetError(
+            f"{path}: cannot be written: {error.strerror}. The run itself is not affected: mend that, and run "
+            "the same command again."
+        ) from error
 
 
 def _utc(seconds: float) -> str:

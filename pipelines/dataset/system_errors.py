@@ -24,6 +24,7 @@ ADVICE = {
     errno.EROFS: ("the disk is read-only", "make it writable, or name another output.path"),
     errno.EMFILE: ("too many open files", _FILES),
     errno.ENFILE: ("too many open files on this machine", _FILES),
+    errno.EINTR: ("the system interrupted a call", "look whether something sends signals to this process"),
     errno.EIO: ("the disk fails (input/output error)", "look after the disk"),
     errno.ENOTDIR: ("a file stands where a folder must be", "move it away, or name another output.path"),
     errno.EISDIR: ("a folder stands where a file must be", "move it away, or name another output.path"),
@@ -61,9 +62,17 @@ def explained(dataset: str) -> Iterator[None]:
 
 
 def message_for(error: Exception) -> str | None:
-    """One line for an OS error about a file that a command names; None where the error names no file."""
-    if not isinstance(error, OSError) or error.filename is None:
+    """What to say of an OS error that the system's state causes, or that names a file; None of another error, which may be a
+    defect."""
+    if not isinstance(error, OSError):
         return None
-    more = {errno.ENOENT: "there is no such file or folder", errno.EEXIST: "a file stands there already"}
-    what = more.get(error.errno or 0) or ADVICE.get(error.errno or 0, (None,))[0]
-    return what and f"{error.filename2 or error.filename}: {what}."
+    more = {
+        errno.ENOENT: ("there is no such file or folder", "correct the name, or restore it"),
+        errno.EEXIST: ("a file stands there already", "remove it, or name another"),
+    }
+    named = error.filename2 or error.filename
+    known = ADVICE.get(error.errno or 0) or (more.get(error.errno or 0) if named else None)
+    if known is None:
+        return None
+    what, todo = known
+    return f"{named or 'a file that this command reads or writes'}: {what}. To go on: {todo}; then run the same command again."

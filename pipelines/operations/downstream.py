@@ -27,11 +27,10 @@ from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.operations.lineage import Digests, Lineage, stored
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.tokens.tokenizer import ORIGIN
 
 DEPTH = 6
 """Folders below each searched one."""
-ORIGIN = ".origin.json"
-"""FILE.origin.json notes beside a tokenizer what it was trained on."""
 EXPORT = "corpusmill-export.json"
 """Notes in the folder of an export which snapshot it holds."""
 

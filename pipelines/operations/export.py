@@ -11,6 +11,7 @@ no folder that looks complete, and the same command continues it. `corpusmill-ex
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -34,7 +35,7 @@ from corpusmill.transforms.shards import read_shard, shard_schema
 from corpusmill.transforms.tokens.formats import TARGETS, finish, load, write_shard
 from corpusmill.transforms.tokens.formats.files import File, Shard, sinks
 
-STATE, LOCK = "export-state.json", "export.lock"
+STATE, LOCK, SUMS = "export-state.json", "export.lock", "SHA256SUMS"
 SPLITS = (TRAIN, VALIDATION, TEST)
 SHORT = {VALIDATION: "val"}
 """What trainers call a split in the names of files."""
@@ -72,14 +73,15 @@ def export(
         raise DatasetError(f"--to {to}: there are {', '.join(TARGETS)}")
     target = load(to)
     if target.describe is not None:
-        return _describe(target.describe, to, dataset, manifest, out, license, description)
+        with _told(out):
+            return _describe(target.describe, to, dataset, manifest, out, license, description)
     names = [f["name"] for f in manifest["schema"]]
     if not target.documents and "input_ids" not in names:
         raise DatasetError(
             f"{dataset.path}: snapshot {manifest['number']} holds text, and {to} holds tokens; end the recipe with `pack`"
         )
     out = out.rstrip("/") or "/"
-    try:
+    with _told(out):
         if os.path.exists(out) and not os.path.isdir(out):
             raise DatasetError(f"{out} is a file; name a folder")
         used = os.listdir(out) if os.path.isdir(out) else []
@@ -87,11 +89,19 @@ def export(
             raise DatasetError(
                 f"{out} is not empty (it holds {used[0]}); name a folder that is empty or does not exist"
             )
-        return _written(dataset, manifest, to, out)
-    except RecipeError:
-        with contextlib.suppress(OSError):
-            shutil.rmtree(out + ".partial")  # it holds nothing that another command could use
-        raise
+        try:
+            return _written(dataset, manifest, to, out)
+        except RecipeError:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(out + ".partial")  # it holds nothing that another command could use
+            raise
+
+
+@contextlib.contextmanager
+def _told(out: str) -> Iterator[None]:
+    """Turns the OS errors of this block into a DatasetError that names the file, or `out`."""
+    try:
+        yield
     except OSError as error:
         raise DatasetError(
             f"{error.filename or out}: cannot be written: {error.strerror}. Mend that and run the same command again, or name "
@@ -126,7 +136,12 @@ def _written(dataset: Dataset, manifest: Manifest, to: str, out: str) -> Exporte
             if part is None or any(shard.rows for shard in mine):
                 extra += finish(to, os.path.dirname(_stem(partial, to, part, 0)), mine)
                 shards += _joined(partial, to, part, mine)
-        storage.write_atomic(os.path.join(partial, EXPORT), json.dumps(note, indent=1).encode() + b"\n")
+        noted = json.dumps(note, indent=1).encode() + b"\n"
+        storage.write_atomic(os.path.join(partial, EXPORT), noted)
+        sums = {os.path.relpath(f.path, partial): f.sha256 for f in (*_files(shards), *extra)}
+        sums[EXPORT] = hashlib.sha256(noted).hexdigest()
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(sums.items()))
+        storage.write_atomic(os.path.join(partial, SUMS), lines.encode())
         for name in (STATE, *(n for n in os.listdir(partial) if n.startswith(storage.TEMPORARY))):
             with contextlib.suppress(FileNotFoundError):  # a killed process left the temporary ones
                 os.unlink(os.path.join(partial, name))
@@ -136,6 +151,25 @@ def _written(dataset: Dataset, manifest: Manifest, to: str, out: str) -> Exporte
         File(os.path.join(out, os.path.relpath(f.path, partial)), f.size, f.sha256) for f in (*_files(shards), *extra)
     )
     return Exported(published, sum(s.rows for s in shards), sum(s.tokens for s in shards))
+
+
+def problems(out: str) -> list[str]:
+    """One line for each file of an exported folder that is not as it was written, by its SHA256SUMS."""
+    found = []
+    todo = "export the snapshot again into another folder"
+    try:
+        lines = storage.read_bytes(os.path.join(out, SUMS)).decode().splitlines()
+        sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
+    except (FileNotFoundError, UnicodeDecodeError):
+        return [f"{SUMS}: missing or damaged; {todo}"]
+    files = (os.path.relpath(e.uri, out) for e in storage.local.below(out))
+    present = {n for n in files if not os.path.basename(n).startswith(storage.TEMPORARY) and n != SUMS}
+    for name in sorted(present | sums.keys()):
+        if name not in sums or name not in present:
+            found.append(f"{name}: {'is not in ' + SUMS if name in present else 'is missing'}; {todo}")
+        elif storage.sha256_of(os.path.join(out, name)) != sums[name]:
+            found.append(f"{name}: its SHA-256 is not that in {SUMS}; {todo}")
+    return found
 
 
 def _only(batch: pa.RecordBatch, part: str | None) -> pa.RecordBatch:

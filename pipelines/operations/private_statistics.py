@@ -15,12 +15,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from corpusmill.pipelines.beam.raised import as_raised, noted
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.recipe.certify import of_snapshot
 from corpusmill.privacy.certification import private_paths, private_sources
 from corpusmill.privacy.ledger import Ledger
 from corpusmill.transforms.errors import DatasetError, RecipeError
 from corpusmill.transforms.storage import create_exclusive, fresh_name, is_local
+from corpusmill.transforms.storage.local import naming
 
 FOLDER = "statistics"
 
@@ -88,7 +90,8 @@ def publish(
         _ = batches | transform | beam.Map(_append, str(part))
 
     try:
-        Local(workers, ()).run_graph(build)
+        with as_raised():
+            Local(workers, ()).run_graph(build)
         rows = [json.loads(line) for line in part.read_text().splitlines()] if part.exists() else []
     finally:
         part.unlink(missing_ok=True)
@@ -131,10 +134,11 @@ def _read(path: str, columns: list[str], sources: list[str]) -> Any:
 
     from corpusmill.transforms.shards import read_shard
 
-    for batch in read_shard(path, columns):
-        yield batch.filter(pc.is_in(batch.column("source"), pa.array(sources, pa.string()))) if sources else batch
+    with noted():
+        for batch in read_shard(path, columns):
+            yield batch.filter(pc.is_in(batch.column("source"), pa.array(sources, pa.string()))) if sources else batch
 
 
 def _append(row: dict[str, Any], path: str) -> None:
-    with open(path, "a", encoding="utf-8") as f:
+    with noted(), naming(path), open(path, "a", encoding="utf-8") as f:
         f.write(json.dumps(row, ensure_ascii=False) + "\n")

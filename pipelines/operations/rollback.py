@@ -39,7 +39,10 @@ def rollback(dataset: str, number: int) -> Manifest:
             return finish(dataset)  # done before, perhaps by a process that was killed after the commit
         problems = reader.verify(number)
         if problems:
-            raise DatasetError(f"{dataset}: snapshot {number} cannot be brought back: {'; '.join(problems[:3])}.")
+            raise DatasetError(
+                f"{dataset}: snapshot {number} cannot be brought back: {'; '.join(problems[:3])}. Restore what is damaged, or "
+                "choose another snapshot."
+            )
         content = body_of(old)
         content.pop("purged", None)
         if suppressed:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from corpusmill.transforms import storage
 from corpusmill.transforms.decontaminate.evaluation import read_items
 from corpusmill.transforms.errors import BadFileError, RecipeError
 from corpusmill.transforms.select._linear import Scorer, held_out, open_scorer, softmax, train
@@ -140,5 +140,4 @@ def evaluate(path: str, texts: pa.Array, names: list[str]) -> dict[str, Any]:
 
 
 def _sha256(path: str) -> str:
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+    return storage.sha256_of(path)

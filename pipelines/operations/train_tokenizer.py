@@ -14,7 +14,6 @@ import pyarrow as pa
 from corpusmill.pipelines.dataset.packed import is_packed
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.engine.sample_documents import alone, documents
-from corpusmill.pipelines.operations.downstream import ORIGIN
 from corpusmill.pipelines.recipe.model import Recipe, load
 from corpusmill.privacy.certification import data_digest, mark, private_sources
 from corpusmill.transforms import storage
@@ -25,7 +24,7 @@ from corpusmill.transforms.shards import read_shard
 from corpusmill.transforms.storage import write_atomic
 from corpusmill.transforms.tokens.pack import Pack
 from corpusmill.transforms.tokens.tokenize import Tokenize
-from corpusmill.transforms.tokens.tokenizer import load_tokenizer
+from corpusmill.transforms.tokens.tokenizer import ORIGIN, load_tokenizer
 from corpusmill.transforms.tokens.train_tokenizer import SPECIAL, train_tokenizer
 
 

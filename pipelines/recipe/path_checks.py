@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from corpusmill.transforms.settings.mistakes import Mistakes
 from corpusmill.transforms.settings.spelling import nearest
 from corpusmill.transforms.storage.local import matching
 from corpusmill.transforms.storage.paths import glob_root, has_magic, is_local, translate
+from corpusmill.transforms.versions import library_version
 
 
 def local(path: str, base_dir: Path) -> Path:
@@ -63,6 +66,29 @@ def check_files(step: Transform, at: tuple[str | int, ...], mistakes: Mistakes, 
         if place == ("tokenizer",) and len(mistakes.problems) > before:
             last = mistakes.problems.pop()
             mistakes.problems.append(replace(last, advice="`corpusmill tokenizer RECIPE` trains one"))
+
+
+def check_needs(step: Transform, at: tuple[str | int, ...], mistakes: Mistakes) -> None:
+    """A mistake for each library of a step that is not installed."""
+    for library in step.needs():
+        if not library_version(library):
+            what = f"`{step.step_name}` needs the package {library}, which is not installed"
+            mistakes.add(at, what, installing(library), key=True)
+
+
+def installing(library: str) -> str:
+    """The command that installs a library: by the extra that has it, if there is one."""
+    try:
+        wanted = importlib.metadata.requires("corpusmill") or []
+    except importlib.metadata.PackageNotFoundError:  # a source tree
+        wanted = []
+    extras = [
+        m[1]
+        for r in wanted
+        if re.match(rf"{re.escape(library)}\b", r) and (m := re.search(r"extra == [\"']([\w-]+)", r))
+    ]
+    extra = next((e for e in extras if e not in ("all", "test")), None)
+    return f"pip install 'corpusmill[{extra}]'" if extra else f"pip install {library}"
 
 
 def check_models(step: Transform, at: tuple[str | int, ...], mistakes: Mistakes, base_dir: Path) -> None:

@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from apache_beam.ml.inference.base import ModelHandler, PredictionResult
 
 import corpusmill.training.serving.openers  # noqa: F401
+from corpusmill.pipelines.beam.raised import as_raised, noted
+from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.generate.model import Model, digest_of, open_model
 from corpusmill.transforms.tables import save_table
 
@@ -33,11 +35,12 @@ class ShardLabeller(ModelHandler[dict[str, str], PredictionResult, Model]):
         self, batch: Sequence[dict[str, str]], model: Model, inference_args: dict[str, Any] | None = None
     ) -> Iterable[PredictionResult]:
         for shard in batch:
-            if not os.path.exists(shard["labels"]):
-                texts = pq.read_table(shard["texts"], columns=["text"]).column("text").to_pylist()
-                logits = model.classify(texts).astype(np.float32)
-                column = pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel()), logits.shape[1])
-                save_table(shard["labels"], pa.table({"logits": column}), fsync=False)
+            with noted():
+                if not os.path.exists(shard["labels"]):
+                    texts = _table(shard["texts"]).column("text").to_pylist()
+                    logits = model.classify(texts).astype(np.float32)
+                    column = pa.FixedSizeListArray.from_arrays(pa.array(logits.ravel()), logits.shape[1])
+                    save_table(shard["labels"], pa.table({"logits": column}), fsync=False)
             yield PredictionResult(shard["labels"], True, model.digest)
 
     def batch_elements_kwargs(self) -> dict[str, Any]:
@@ -62,7 +65,24 @@ def label(shards: Sequence[str], teacher: str, folder: str, workers: int = 1) ->
         options = PipelineOptions([f"--direct_num_workers={workers}", "--direct_running_mode=in_memory"])
         pipeline = beam.Pipeline(runner=FnApiRunner(), options=options)
         _ = pipeline | beam.Create(pending) | beam.Reshuffle() | RunInference(ShardLabeller(teacher))
-        pipeline.run().wait_until_finish()
-    columns = [pq.read_table(s["labels"])["logits"].combine_chunks() for s in named]
+        with as_raised():
+            pipeline.run().wait_until_finish()
+    columns = [_table(s["labels"])["logits"].combine_chunks() for s in named]
     parts = [c.flatten().to_numpy().reshape(len(c), c.type.list_size).astype(np.float64) for c in columns]
     return np.concatenate(parts) if parts else np.zeros((0, len(open_model(teacher).classes)))
+
+
+def _table(path: str) -> pa.Table:
+    """A file of a round, with its checksums checked.
+
+    Raises:
+        BadFileError: it is damaged.
+    """
+    try:
+        return pq.read_table(path, page_checksum_verification=True)
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowInvalid) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise BadFileError(path, f"is damaged ({error})", "remove it; the same command makes it again") from error

@@ -258,10 +258,17 @@ def _about(settings: SelfTrain, *tables: pa.Table) -> str:
 def _claim(out: Path, about: str) -> None:
     path = out / "about.json"
     out.mkdir(parents=True, exist_ok=True)
-    if path.exists() and json.loads(path.read_text())["about"] != about:
-        raise DatasetError(
-            f"{out}: holds rounds of other settings or documents. Name another output, or delete the folder."
-        )
+    if path.exists():
+        try:
+            known = json.loads(path.read_bytes())["about"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DatasetError(
+                f"{path}: is damaged ({error}). Restore it, name another output, or delete the folder."
+            ) from error
+        if known != about:
+            raise DatasetError(
+                f"{out}: holds rounds of other settings or documents. Name another output, or delete the folder."
+            )
     write_atomic(str(path), json.dumps({"about": about}).encode(), fsync=False)
 
 

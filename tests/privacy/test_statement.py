@@ -112,3 +112,15 @@ def test_canaries_are_thrown_once_and_half_are_in(tmp_path):
     assert "member" not in inside[0]
     with pytest.raises(PrivacyError, match="once"):
         call("canaries", tmp_path / "c")
+
+
+def test_names_in_a_ledger_forge_no_lines_and_move_no_cursor(tmp_path):
+    from tests.command import invoke
+
+    Ledger.create(str(tmp_path / "l.jsonl"), "people\nspent 0.000\x1b[2J\u202e", "document", 1.0, 1e-6)
+    for verb in ("status", "statement"):
+        said = invoke("privacy", verb, tmp_path / "l.jsonl").output
+        assert "people" in said
+        assert "\nspent 0.000\x1b" not in said
+        assert not any(c in said for c in "\x1b\u202e")
+        assert sum(line.startswith("spent 0.000") for line in said.splitlines()) == 0

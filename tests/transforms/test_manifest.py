@@ -91,6 +91,14 @@ def test_a_path_that_a_commit_writes_is_taken(path):
         ({"schema": [{"name": "id"}]}, r"schema\[0\]\.type is missing"),
         ({"recipe": {"sources": [], "steps": []}}, "recipe.output is missing"),
         ({"recipe": {"output": {}, "sources": [{}], "steps": []}}, r"recipe\.sources\[0\]\.name is missing"),
+        (
+            {"recipe": {"output": {}, "sources": [], "steps": [{"name": "a", "transform": "a"}]}},
+            r"steps\[0\]\.fields is missing",
+        ),
+        (
+            {"recipe": {"output": {}, "sources": [], "steps": [{"name": "a", "fields": {}}]}},
+            r"steps\[0\]\.transform is missing",
+        ),
         ({"inputs": [{"source": "s", "path": "p", "size": 1, "digest": 3}]}, r"inputs\[0\]\.digest is missing"),
         ({"parent": {"number": 1, "digest": "x"}}, "parent.digest is no digest"),
         ({"suppressed": {"lists": 1}}, "suppressed.digest is no digest"),
@@ -109,3 +117,27 @@ def test_a_field_of_another_form_is_named(changes, said):
 def test_what_is_no_manifest_is_damaged(data):
     with pytest.raises(DatasetError, match=r"m\.json is damaged"):
         parse_manifest(data, "m.json")
+
+
+def test_a_link_that_leads_out_of_a_dataset_is_not_followed(tmp_path):
+    body = {**BODY, "parent": None, "tables": {}}
+    out = tmp_path / "out"
+    for name in ("snapshots", "data"):
+        (out / name).mkdir(parents=True)
+    (out / "snapshots" / "000001.json").write_bytes(forged(**body))
+    shard = out / FILE["path"]
+    shard.write_bytes(b"x")
+    assert read_manifest(str(out), 1)["number"] == 1
+    (tmp_path / "linked").symlink_to(out)  # a link to the dataset itself is no way out
+    assert read_manifest(str(tmp_path / "linked"), 1)["number"] == 1
+    (tmp_path / "secret").write_bytes(b"y")
+    shard.unlink()
+    shard.symlink_to(tmp_path / "secret")
+    with pytest.raises(DatasetError, match=r"is a symbolic link to .*secret, out of the dataset"):
+        read_manifest(str(out), 1)
+    shard.unlink()
+    (out / "data").rmdir()
+    (tmp_path / "elsewhere").mkdir()
+    (out / "data").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DatasetError, match=r"data is a symbolic link to .*elsewhere"):
+        read_manifest(str(out), 1)

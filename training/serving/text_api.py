@@ -4,9 +4,9 @@
     api+chat:http://localhost:8000/v1#MODEL        chat: the prompt is one user message
 
 Options behind the name as a query: `?revision=2&rate=5&parallel=8&retries=6&timeout=120&key=MY_API_KEY`. The key is read from
-the environment variable of that name (OPENAI_API_KEY when left out), never from a recipe. Only variables named like
-`NAME_API_KEY` or `NAME_TOKEN` are sent, and never to another server that the first one redirects to. `revision` enters the
-digest: raise it when the server serves other weights under the same name.
+the environment variable of that name, never from a recipe. When left out, OPENAI_API_KEY goes to OpenAI's servers, and nothing
+to others. Only variables named like `NAME_API_KEY` or `NAME_TOKEN` are sent, and never to another server that the first one
+redirects to. `revision` enters the digest: raise it when the server serves other weights under the same name.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Endpoint:
     parallel: int = 4
     retries: int = 6
     timeout: float = 120.0
-    key: str = "OPENAI_API_KEY"
+    key: str = ""
 
     @classmethod
     def parse(cls, spec: str) -> Endpoint:
@@ -94,11 +94,22 @@ class Endpoint:
                 raise RecipeError(
                     f"model {secrets.mask(spec)!r}: {name} is no {_OPTIONS[name].__name__}: {secrets.mask(value)}"
                 ) from None
-        if not secrets.sendable(options.get("key", cls.key)):
+        if "key" in options and not secrets.sendable(options["key"]):
             raise RecipeError(f"model {secrets.shown(spec)}: {secrets.REFUSED}; {secrets.KEY_REMEDY}")
         if options.get("parallel", 1) < 1 or options.get("retries", 0) < 0 or options.get("rate", 0.0) < 0:
             raise RecipeError(f"model {secrets.mask(spec)!r}: parallel starts from 1, retries and rate from 0")
         return cls(url.rstrip("/"), model, scheme == "api+chat", **options)
+
+    @property
+    def variable(self) -> str:
+        """The environment variable whose key is sent; "" for none. Without `key=`, a key of OpenAI's goes to OpenAI alone.
+
+        >>> Endpoint.parse("api:https://api.openai.com/v1#m").variable, Endpoint.parse("api:https://openai.com.evil/v1#m").variable
+        ('OPENAI_API_KEY', '')
+        """
+        address = urlsplit(self.url)
+        theirs = address.scheme == "https" and f".{address.hostname or ''}".endswith(".openai.com")
+        return self.key or ("OPENAI_API_KEY" if theirs else "")
 
     @property
     def digest(self) -> str:
@@ -188,7 +199,7 @@ class TextApi:
 
     def _send(self, url: str, body: dict[str, Any], record: str) -> Any:
         headers = {"Content-Type": "application/json"}
-        key = os.environ.get(self.endpoint.key, "").strip()
+        key = os.environ.get(self.endpoint.variable, "").strip()
         if key:
             headers["Authorization"] = f"Bearer {key}"
         data, wait = json.dumps(body, ensure_ascii=False).encode(), self.first_wait

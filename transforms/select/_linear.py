@@ -8,6 +8,7 @@ so that equal documents give an equal model.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
@@ -139,10 +140,20 @@ class Scorer:
             "temperature": self.temperature,
             "card": self.card,
         }
+        head["sha256"] = _checksum(head, self.weights, self.bias)
         # one entry: safetensors writes several in random order, and equal scorers are equal files
         header = {"corpusmill": json.dumps(head, sort_keys=True)}
         tensors = _safetensors().save({"weights": self.weights, "bias": self.bias}, header)
         write_atomic(path, tensors, fsync=True)
+
+
+def _checksum(head: dict[str, Any], weights: np.ndarray, bias: np.ndarray) -> str:
+    """SHA-256 of a scorer's card and weights, in hexadecimal digits."""
+    digest = hashlib.sha256(json.dumps({k: v for k, v in head.items() if k != "sha256"}, sort_keys=True).encode())
+    for array in (weights, bias):
+        digest.update(f"{array.dtype}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -177,6 +188,10 @@ def open_scorer(path: str) -> Scorer:
     shapes = weights.ndim == 2 and weights.shape[1] == len(labels) and bias.shape == (len(labels),)
     if not shapes or not (np.isfinite(weights).all() and np.isfinite(bias).all() and temperature > 0):
         raise BadFileError(path, "a damaged scorer: its weights do not fit its labels, or are no numbers", advice)
+    # scorers of older versions have no checksum
+    said = head.pop("sha256", None)
+    if said is not None and said != _checksum(head, weights, bias):
+        raise BadFileError(path, "a damaged scorer: it is not what was written", "train it again, or restore a copy")
     return Scorer(labels, np.ascontiguousarray(weights, np.float32), bias.astype(np.float64), order, temperature, card)
 
 

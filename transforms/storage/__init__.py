@@ -79,7 +79,7 @@ def arrow_input(uri: str, mapped: bool = True) -> Any:
 def read_bytes(uri: str) -> bytes:
     """The whole content."""
     if is_local(uri):
-        with open(local_path(uri), "rb") as f:
+        with local.naming(local_path(uri)), open(local_path(uri), "rb") as f:
             return f.read()
     return objects(uri).get(uri)
 
@@ -91,7 +91,7 @@ def stat(uri: str) -> Entry:
 
 def sha256_of(uri: str) -> str:
     """SHA-256 of a file's bytes, read from front to back, in hexadecimal digits."""
-    with open_input(uri) as f:
+    with local.naming(local_path(uri) if is_local(uri) else uri), open_input(uri) as f:
         digest = hashlib.sha256()
         while chunk := f.read(1 << 20):
             digest.update(chunk)
@@ -199,8 +199,7 @@ def append_line(uri: str, line: bytes, fsync: bool = False) -> None:
         before = lines.count(line) if before < 0 else before
         if lines.count(line) > before:  # it was written, and the answer lost
             return
-        if data and not data.endswith(b"\n"):
-            data += b"\n"
+        data = data[: data.rfind(b"\n") + 1]  # without what is left of a torn line
         if store.put(uri, data + line + b"\n", version=version, absent=not version) is not None:
             return
 

@@ -8,7 +8,6 @@ taken, and can never leave a torn file.
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import stat as stat_module
@@ -207,19 +206,37 @@ def create_exclusive(path: str, data: bytes) -> bool:
 
 
 def append_line(path: str, line: bytes, fsync: bool) -> None:
-    """Append a line by one write, behind a line end if a dying process left none."""
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-    try:
-        size = os.fstat(handle).st_size
-        torn = size > 0 and os.pread(handle, 1, size - 1) != b"\n"
-        data = (b"\n" if torn else b"") + line + b"\n"
-        with naming(path):
-            if os.write(handle, data) < len(data):  # what a full disk does before it says so
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+    """Append a line. What a dying process left of one is removed first; a line that cannot be written leaves nothing."""
+    with naming(path):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            size = os.fstat(handle).st_size
+            end = _end_of_lines(handle, size)
+            if end < size:
+                os.ftruncate(handle, end)
+            rest = memoryview(line + b"\n")
+            try:
+                while rest:  # a write may take in a part, as on a disk that is nearly full
+                    rest = rest[os.write(handle, rest) :]
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(handle, end)
+                raise
             if fsync:
                 os.fsync(handle)
-    finally:
-        os.close(handle)
+        finally:
+            os.close(handle)
+
+
+def _end_of_lines(handle: int, size: int) -> int:
+    """Where the last whole line of an open file ends."""
+    while size > 0:
+        begin = max(0, size - 4096)
+        at = os.pread(handle, size - begin, begin).rfind(b"\n")
+        if at >= 0:
+            return begin + at + 1
+        size = begin
+    return 0
 
 
 def link_or_copy(source: str, target: str) -> None:

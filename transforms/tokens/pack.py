@@ -96,6 +96,9 @@ class Pack(Terminal):
     def libraries(self) -> tuple[str, ...]:
         return ()
 
+    def needs(self) -> tuple[str, ...]:
+        return ("tokenizers",)
+
     def reach(self, is_unit: Callable[[str], bool]) -> tuple[Stability, str]:
         if self.separate is not None and is_unit(self.separate):
             return "unit", "all documents of a unit lie in one shard when they are packed"

@@ -40,6 +40,9 @@ class Tokenize(Map):
     def libraries(self) -> tuple[str, ...]:
         return ()
 
+    def needs(self) -> tuple[str, ...]:
+        return ("tokenizers",)
+
     def files(self) -> list[str]:
         """The tokenizer: its content is part of the fingerprint."""
         return [self.tokenizer]

@@ -151,12 +151,30 @@ def _missing(path: str, error: OSError) -> BadFileError:
     return BadFileError(path, f"the tokenizer cannot be read ({error.strerror or error})", advice)
 
 
+ORIGIN = ".origin.json"
+"""FILE.origin.json beside a tokenizer notes its SHA-256 and what it was trained on."""
+
+
 def _read(path: str) -> bytes:
     try:
         with open(path, "rb") as f:
-            return f.read()
+            data = f.read()
     except OSError as error:
         raise _missing(path, error) from error
+    try:
+        with open(path + ORIGIN, "rb") as f:
+            note = json.loads(f.read())
+    except FileNotFoundError:  # of somebody else's make
+        return data
+    except (OSError, ValueError) as error:
+        raise BadFileError(
+            path + ORIGIN, f"cannot be read ({error})", "restore it, or train the tokenizer again"
+        ) from error
+    said = note.get("sha256") if isinstance(note, dict) else None
+    if said != hashlib.sha256(data).hexdigest():
+        advice = f"restore both files, or train it again; if you changed it on purpose, save it without {path}{ORIGIN}"
+        raise BadFileError(path, "is not the tokenizer that was trained (its SHA-256 is not that of its note)", advice)
+    return data
 
 
 def _parse(path: str, data: bytes) -> dict[str, Any]:

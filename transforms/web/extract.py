@@ -101,6 +101,10 @@ class Extract(Filter):
         digest = super().fingerprint()
         return hashlib.sha256(f"{digest}\0{[_version(name) for name in names]}".encode()).hexdigest()[:32]
 
+    def needs(self) -> tuple[str, ...]:
+        used = {self.method, *(self.voters if self.method == "vote" else ())}
+        return ("resiliparse", *["trafilatura"] * ("trafilatura" in used))
+
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
         """No scores; the value of a dropped page is its number of words."""
         if self.column not in batch.schema.names:

@@ -8,9 +8,10 @@ import pytest
 
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.operations import lineage
-from corpusmill.pipelines.operations.downstream import DEPTH, EXPORT, ORIGIN, trace
+from corpusmill.pipelines.operations.downstream import DEPTH, EXPORT, trace
 from corpusmill.privacy.certification import data_digest
 from corpusmill.transforms.manifest import manifest_bytes
+from corpusmill.transforms.tokens.tokenizer import ORIGIN
 from tests.command import invoke, invoke_json
 
 SHARDS = {1: "a" * 64, 2: "b" * 64}

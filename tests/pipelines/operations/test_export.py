@@ -107,7 +107,12 @@ def test_mds_has_an_index_over_all_shards(packed, tmp_path):
     assert sum(s["samples"] for s in index["shards"]) == made.rows == parquet_of(folder).num_rows
     names = [s["raw_data"]["basename"] for s in index["shards"]]
     assert names == sorted(names) == ["part-00000.00000.mds", "part-00001.00000.mds"]
-    assert sorted(p.name for p in (tmp_path / "mds").iterdir()) == ["corpusmill-export.json", "index.json", *names]
+    assert sorted(p.name for p in (tmp_path / "mds").iterdir()) == [
+        "SHA256SUMS",
+        "corpusmill-export.json",
+        "index.json",
+        *names,
+    ]
 
 
 def test_croissant_is_valid_and_reads_only_the_snapshot(tmp_path):

@@ -163,7 +163,7 @@ def test_a_redirect_is_refused_so_that_no_other_server_sees_the_key(
     other = Server()
     server.redirect, server.faults = f"{other.url}/completions", [307]
     with pytest.raises(ApiError, match="with 307"):
-        api(server, "?retries=0").complete(asked(1))
+        api(server, "?retries=0&key=OPENAI_API_KEY").complete(asked(1))
     other.http.shutdown()
     assert other.seen == []
 
@@ -185,4 +185,19 @@ def test_a_server_that_repeats_the_key_does_not_bring_it_into_messages(
     monkeypatch.setenv("OPENAI_API_KEY", "correct horse")
     server.faults, server.message = [401], "wrong key: correct horse"
     with pytest.raises(ApiError, match=r"wrong key: \*\*\*"):
-        api(server).complete(asked(1))
+        api(server, "?key=OPENAI_API_KEY").complete(asked(1))
+
+
+def test_a_key_of_openai_goes_to_openai_alone_unless_it_is_asked_for(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "secret-1")
+    api(server).complete(asked(1))
+    api(server, "?key=OPENAI_API_KEY").complete(asked(1))
+    assert [headers.get("Authorization") for _, _, headers in server.seen] == [None, "Bearer secret-1"]
+    for url, sent in (
+        ("https://api.openai.com/v1", True), ("https://eu.api.openai.com/v1", True), ("http://api.openai.com/v1", False),
+        ("https://openai.com.evil.org/v1", False), ("https://notopenai.com/v1", False),
+        ("https://api.openai.com@evil.org/v1", False),
+    ):  # fmt: skip
+        assert (Endpoint(url, "m").variable == "OPENAI_API_KEY") is sent, url
