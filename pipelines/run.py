@@ -6,9 +6,11 @@ import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from corpusmill.pipelines.dataset import history
 from corpusmill.pipelines.dataset.arrivals import demanded
+from corpusmill.pipelines.dataset.outcome import Outcome
 from corpusmill.pipelines.dataset.results import Store
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.system_errors import explained
@@ -30,12 +32,19 @@ HEALINGS = 3
 
 @dataclass(frozen=True)
 class Progress:
-    """Progress of a stage: tasks done of total. `reused` tasks were done before this run."""
+    """Progress of a stage: tasks done of total. `reused` tasks were done before this run.
+
+    documents, bytes: rows and text that tasks of this run have read so far; part: share of the stage's work that is done, by its
+    bytes, with running tasks.
+    """
 
     stage: str
     done: int
     total: int
     reused: int
+    documents: int = 0
+    bytes: int = 0
+    part: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -167,31 +176,85 @@ class _Watch:
         if self._thread:
             self._thread.join()
         self._job.store.announce(None)
+        self._job.store.forget_parts()
 
     def _run(self) -> None:
-        store = self._job.store
-        current, waiting, reused, total, label = "", set(), 0, 0, ""
+        stage: _StageWatch | None = None
         while True:
             stopping = self._stop.wait(self._interval)
             with contextlib.suppress(StoreError):  # the run itself reports a lasting error
-                note = store.announced()
-                if note and note["plan"] != current:
-                    if current:
-                        self._tell(label, total, total, reused)
-                    current = note["plan"]
-                    requests = store.load_task_list(current)["requests"]
-                    waiting = store.undone(requests)
-                    total, reused = len(requests), note["reused"]
-                    label = self._job.stages[note["stage"]].label(self._job)
-                if current:
-                    waiting = store.undone(waiting)
-                    self._tell(label, total - len(waiting), total, reused)
+                note = self._job.store.announced()
+                if note and (stage is None or note["plan"] != stage.plan):
+                    if stage is not None:
+                        self._tell(stage, finished=True)
+                    stage = _StageWatch(self._job, note)
+                if stage is not None:
+                    stage.look()
+                    self._tell(stage)
             if stopping:
                 return
 
-    def _tell(self, label: str, done: int, total: int, reused: int) -> None:
+    def _tell(self, stage: _StageWatch, finished: bool = False) -> None:
         if self._progress:
-            self._progress(Progress(label, done, total, min(reused, done)))
+            self._progress(stage.progress(finished))
+
+
+class _StageWatch:
+    """What is done of one stage, and what it came to."""
+
+    def __init__(self, job: Job, note: dict[str, Any]) -> None:
+        self._store, self._local = job.store, storage.is_local(job.dataset)
+        self.plan = note["plan"]
+        self._label = job.stages[note["stage"]].label(job)
+        requests = self._store.load_task_list(self.plan)["requests"]
+        self._sizes = dict(zip(requests, job.prepare(note["stage"]).sizes, strict=False))
+        self._waiting = self._store.undone(requests)
+        self._total, self._reused = len(requests), note["reused"]
+        self._before = sum(self._sizes.get(r, 0) for r in set(requests) - self._waiting)
+        self._documents = self._bytes = self._finished = 0
+        self._parts: dict[str, tuple[int, int]] = {}
+
+    def look(self) -> None:
+        """Look which tasks are done now, and how far the others are."""
+        left = self._store.undone(self._waiting)
+        for request in self._waiting - left:
+            if self._local:  # in a store each outcome is a request
+                rows, size = _taken_in(self._store.read_outcome(request))
+                self._documents += rows
+                self._bytes += size
+            self._finished += self._sizes.get(request, 0)
+        self._waiting = left
+        self._parts = self._store.parts(left)
+
+    def progress(self, finished: bool = False) -> Progress:
+        """How far it is. finished: another stage has begun."""
+        done = self._total if finished else self._total - len(self._waiting)
+        # text for each byte of a task's input, by the tasks that are done
+        ratio = max(1.0, self._bytes / self._finished) if self._finished else 1.0
+        under_way = sum(
+            min(0.95 * self._sizes.get(r, 0), size / ratio)
+            for r, (_, size) in self._parts.items()
+            if r in self._waiting
+        )
+        work = sum(self._sizes.values()) - self._before
+        part = (
+            1.0 if finished else min(1.0, (self._finished + under_way) / work) if work else done / max(1, self._total)
+        )
+        documents = self._documents + sum(rows for rows, _ in self._parts.values())
+        size = self._bytes + sum(text for _, text in self._parts.values())
+        return Progress(self._label, done, self._total, min(self._reused, done), documents, size, part)
+
+
+def _taken_in(outcome: Outcome | None) -> tuple[int, int]:
+    """Rows and bytes of text that a finished task has read."""
+    if outcome is None:
+        return 0, 0
+    if "read" in outcome:
+        return outcome["read"]["rows"], outcome["read"]["bytes"]
+    counts = outcome.get("counts") or []
+    return (
+        (counts[0]["rows_in"], counts[0]["bytes_in"]) if counts else (outcome.get("rows", 0), outcome.get("bytes", 0))
+    )
 
 
 __all__ = ["Dataset", "Progress", "RunResult", "run"]

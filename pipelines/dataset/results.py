@@ -195,6 +195,28 @@ class Store:
         """The last record of `announce`."""
         return self._read(os.path.join(self.root, "running.json"))
 
+    def note_part(self, request: str, rows: int, size: int) -> None:
+        """Say how far a task is that takes long: rows and bytes of text that it has read. Local disks only."""
+        if storage.is_local(self.root):
+            with contextlib.suppress(OSError):  # the work itself fails with a better error
+                self._write(os.path.join(self.root, "parts", f"{request}.json"), {"rows": rows, "bytes": size})
+
+    def parts(self, requests: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """What tasks that are not done have noted: request -> (rows, bytes of text)."""
+        folder = os.path.join(self.root, "parts")
+        if not storage.is_local(self.root) or not os.path.isdir(folder):
+            return {}
+        found = {r: self._read(os.path.join(folder, f"{r}.json")) for r in requests}
+        return {r: (int(note["rows"]), int(note["bytes"])) for r, note in found.items() if note}
+
+    def forget_parts(self) -> None:
+        """Remove the notes of `note_part`."""
+        folder = os.path.join(self.root, "parts")
+        if storage.is_local(self.root) and os.path.isdir(folder):
+            for name in os.listdir(folder):
+                with contextlib.suppress(OSError):
+                    os.unlink(os.path.join(folder, name))
+
     def note_failure(self, kind: str, message: str) -> None:
         """Record the first error of a run for the process that waits for it."""
         path = os.path.join(self.root, "failed.json")

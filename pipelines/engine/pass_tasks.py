@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.dataset import suppression
 from corpusmill.pipelines.dataset.outcome import Outcome
-from corpusmill.pipelines.dataset.results import request_of
+from corpusmill.pipelines.dataset.results import Store, request_of
 from corpusmill.pipelines.engine.chain import Chain
 from corpusmill.pipelines.engine.fingerprints import pass_content, pass_fingerprint, source_fingerprint
 from corpusmill.pipelines.engine.stage import GroupStep, is_common
@@ -23,12 +24,15 @@ from corpusmill.transforms.arrow import empty_batch, schema_of, wire_of
 from corpusmill.transforms.base import Group
 from corpusmill.transforms.errors import ConservationError, EngineError
 from corpusmill.transforms.exchange import read_rows
-from corpusmill.transforms.shards import SUFFIX, ShardWriter, read_shard
+from corpusmill.transforms.shards import SUFFIX, ShardWriter, read_shard, text_bytes
 from corpusmill.transforms.sources.bad import BadRows, example
 from corpusmill.transforms.sources.read import read_split
 from corpusmill.transforms.sources.rows import empty
 from corpusmill.transforms.sources.schema import conform
 from corpusmill.transforms.sources.splits import Split
+
+NOTED_EVERY = 2.0
+"""Seconds between two notes of a task about how far it is."""
 
 
 def run_pass(task: Task) -> Outcome:
@@ -88,9 +92,22 @@ def _name(split: Split) -> str:
 
 @dataclass
 class _Seen:
-    """Counts the rows that a pass has read."""
+    """Counts the rows and bytes of text that a pass has read. A long task notes them now and then, for progress reports."""
 
+    store: Store
+    request: str
     rows: int = 0
+    bytes: int = 0
+    noted: float = field(default_factory=time.monotonic)
+
+    def add(self, batch: pa.RecordBatch) -> None:
+        """Count a batch."""
+        self.rows += batch.num_rows
+        self.bytes += text_bytes(batch)
+        now = time.monotonic()
+        if now - self.noted > NOTED_EVERY:
+            self.noted = now
+            self.store.note_part(self.request, self.rows, self.bytes)
 
 
 def _worked(
@@ -108,7 +125,7 @@ def _worked(
         if head is not None and decisions is not None:
             mine = head.decisions_for(head.rounds - 1, decisions, seen.rows, n)
         out = chain.run(batch, rows, mine)
-        seen.rows += n
+        seen.add(batch)
         if schema is None:
             schema = out.schema
         yield out if out.schema == schema else conform(out, schema)
@@ -136,7 +153,7 @@ def _stream(
     keys = KeyRows(emits, 0) if emits else None
     form = job.recipe.output.format if last else job.stage_form
     path = store.work(content, "shard" + SUFFIX[form])
-    seen = _Seen()
+    seen = _Seen(store, task.request)
     # an empty shard needs a schema, too, and the group needs a first batch for the schema of its keys
     if schema is not None:
         batches = itertools.chain([(empty_batch(schema), nothing)], batches)
