@@ -15,7 +15,7 @@ from corpusmill.pipelines.wording import say, size
 )
 @SNAPSHOT
 @click.option(
-    "--clusters", type=click.IntRange(1, 4_096), default=64, show_default=True, metavar="N", help="Clusters, about."
+    "--clusters", type=click.IntRange(1, 4_096), default=128, show_default=True, metavar="N", help="Clusters, about."
 )
 @click.option(
     "--sample",

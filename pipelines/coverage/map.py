@@ -118,7 +118,7 @@ def make_map(
     dataset: Dataset,
     number: int | None = None,
     against: Dataset | None = None,
-    clusters: int = 64,
+    clusters: int = 128,
     sample: int = 50_000,
 ) -> CorpusMap:
     """The map of a snapshot.
