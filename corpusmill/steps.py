@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from corpusmill.transforms.generate.synthetic_cap import SyntheticCap as SyntheticCap
     from corpusmill.transforms.mix.mix import Mix as Mix
     from corpusmill.transforms.mix.split import Split as Split
+    from corpusmill.transforms.mix.upsample import Upsample as Upsample
     from corpusmill.transforms.noise.aeda import Aeda as Aeda
     from corpusmill.transforms.noise.characters import Characters as Characters
     from corpusmill.transforms.noise.denoise import Denoise as Denoise

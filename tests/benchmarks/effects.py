@@ -13,7 +13,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks import effects_balance, effects_loop, effects_selection  # noqa: F401  whose studies are behind the others
+from tests.benchmarks import effects_balance, effects_extract, effects_loop, effects_selection  # noqa: F401  whose studies are behind the others
 from tests.benchmarks.effects_report import markdown, plot
 from tests.benchmarks.effects_runs import Lab
 from tests.benchmarks.effects_studies import STUDIES, Study

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -11,12 +12,12 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpusmill.transforms.arrow import empty_batch
-from corpusmill.transforms.base import Applied, Decided, Group, Routed, Stability
-from corpusmill.transforms.columns import labels, token_lists, whole_numbers
+from corpusmill.transforms.base import Decided, Group, Routed, Stability
+from corpusmill.transforms.columns import token_lists, whole_numbers
 from corpusmill.transforms.errors import RecipeError
-from corpusmill.transforms.hashing import GOLDEN, U, mix64_array
+from corpusmill.transforms.mix._repeat import of_evaluation, repeated
 from corpusmill.transforms.noise.copies import EVALUATION_SPLITS
-from corpusmill.transforms.random import EPOCH, Keyed, uniform_array
+from corpusmill.transforms.random import EPOCH, Keyed
 
 NO_DOMAIN = "(none)"
 """The domain of documents whose column is null."""
@@ -113,7 +114,7 @@ class Mixing(Group):
             raise RecipeError(
                 f"{self.name} writes a column `epoch`, which documents have already; sample once, or drop the column"
             )
-        trained = pa.array(~self._evaluation(batch))
+        trained = pa.array(~of_evaluation(self.name, batch, self.skip_splits))
         table = pa.table(
             {
                 "domain": self.domains(batch),
@@ -189,38 +190,14 @@ class Mixing(Group):
         )
         epochs = np.append(decisions["epochs"].to_numpy(), 0.0)[which]
         shards = int(decisions["shards"][0].as_py()) if names else 1
-        evaluation = self._evaluation(batch)
-        keys = rng.keys(batch)
-        whole = np.floor(epochs)
-        times = (whole + (uniform_array(keys, 0) < epochs - whole)).astype(np.int64)
-        times[evaluation] = 0
-        source = np.repeat(np.arange(batch.num_rows), times)
-        copy = np.arange(len(source)) - np.repeat(np.cumsum(times) - times, times)
-        length = pc.binary_length(batch.column("text")).fill_null(0).to_numpy(zero_copy_only=False)
-        if int(length[source].sum(dtype=np.int64)) > np.iinfo(np.int32).max:
-            raise RecipeError(
-                f"{self.name}: the repeats of one batch take more than 2 GiB; lower `max_epochs`, or noise's `copies`"
-            )
-        mixed = batch.take(pa.array(source)).append_column(EPOCH, pa.array(copy, pa.int32()))
-        streams = keys[source]
-        to = ((_draws(streams, 2 * copy + 1) >> U(32)) * U(shards)) >> U(32)
-        gone = np.flatnonzero(times == 0)
-        reasons = np.where(evaluation[gone], "evaluation-split", "not-sampled").tolist()
-        values = np.where(evaluation[gone], np.nan, epochs[gone]).tolist()
-        lost = Applied(batch.slice(0, 0), gone, reasons, values, [None] * len(gone))
+        lost = {"evaluation-split": of_evaluation(self.name, batch, self.skip_splits)}
+        routed, source = repeated(self.name, batch, epochs, shards, rng, lost)
         sizes = self._sizes(batch) if batch.num_rows else np.zeros(0, np.int64)
         details: dict[str, int] = {}
         for unit, amount in {"documents": np.ones(len(source), np.int64), self.unit: sizes[source]}.items():
             sums = np.bincount(which[source], amount, minlength=len(names)).astype(np.int64)
             details |= {f"{unit}:{d}": int(s) for d, s in zip(names, sums)}
-        return Routed(mixed, to.astype(np.uint32), _draws(streams, 2 * copy + 2), lost, details)
-
-    def _evaluation(self, batch: pa.RecordBatch) -> np.ndarray:
-        if "split" not in batch.schema.names or not self.skip_splits:
-            return np.zeros(batch.num_rows, np.bool_)
-        split = pc.utf8_lower(labels(batch, "split", f"{self.name}.skip_splits"))
-        hit = pc.is_in(split, pa.array([s.lower() for s in self.skip_splits], pa.string()))
-        return hit.to_numpy(zero_copy_only=False).astype(np.bool_)
+        return replace(routed, details=details)
 
     def _sizes(self, batch: pa.RecordBatch) -> np.ndarray:
         """int64 [n], in `unit`."""
@@ -238,9 +215,3 @@ class Mixing(Group):
                 f"`{self.name}`, or count bytes"
             )
         return sizes.cast(pa.int64()).fill_null(0).to_numpy(zero_copy_only=False)
-
-
-def _draws(keys: np.ndarray, counters: np.ndarray) -> np.ndarray:
-    """`corpusmill.transforms.random.draw_array` with a counter of its own for each key: uint64 [n]."""
-    with np.errstate(over="ignore"):
-        return mix64_array(keys ^ mix64_array((counters.astype(np.uint64) + U(1)) * GOLDEN))

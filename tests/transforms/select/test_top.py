@@ -78,3 +78,27 @@ def test_a_column_that_is_absent_or_no_number_is_named():
 def test_one_limit(fields):
     with pytest.raises(RecipeError):
         Top(by="score", **fields)
+
+
+def test_several_columns_are_combined_by_their_ranks():
+    other = [v * 1000 if v >= 50 else -v for v in VALUES]  # another scale, and another order below
+    both = table(VALUES, other=other)
+    mean = run(Top(by=("score", "other"), share=0.5), cut(both, 3, 7), partitions=2)
+    assert kept_values(mean) == [float(v) for v in range(50, 100)]
+    assert run(Top(by=("score",), share=0.5), cut(both)).kept == run(Top(by="score", share=0.5), cut(both)).kept
+    missing = table([1.0, None, 3.0], other=[1.0, 2.0, math.nan])
+    outcome = run(Top(by=("score", "other"), share=1.0), cut(missing))
+    assert kept_values(outcome) == [1.0]
+    assert {r for r, _, _ in outcome.dropped.values()} == {"no-value"}
+
+
+def test_the_highest_rank_keeps_the_best_of_either_column():
+    given = table([1.0, 2.0, 3.0, 4.0], other=[40.0, 30.0, 20.0, 10.0])
+    assert kept_values(run(Top(by=("score", "other"), budget=2, combine="max"), cut(given))) == [1.0, 4.0]
+    assert kept_values(run(Top(by=("score", "other"), budget=2, combine="max", lowest=True), cut(given))) == [1.0, 4.0]
+
+
+def test_ranks_are_within_groups():
+    given = table([1.0, 2.0, 30.0, 40.0], other=[5.0, 6.0, 7.0, 8.0], lang=["en", "en", "zh", "zh"])
+    outcome = run(Top(by=("score", "other"), share=0.5, within="lang"), cut(given, 2))
+    assert kept_values(outcome) == [2.0, 40.0]
