@@ -26,7 +26,7 @@ from tests.benchmarks.extract_train import PAGES, folded
 def methods() -> dict[str, Callable[[list[bytes]], list[str]]]:
     def step(**fields: Any) -> Callable[[list[bytes]], list[str]]:
         return lambda pages: (
-            Extract(column="html", **fields)(
+            Extract(column="html", drop=(), **fields)(
                 pa.record_batch({"id": [str(i) for i in range(len(pages))], "html": pages})
             )
             .column("text")
@@ -38,6 +38,7 @@ def methods() -> dict[str, Callable[[list[bytes]], list[str]]]:
         "learned, Markdown": step(format="markdown"),
         "resiliparse": step(method="resiliparse"),
         "all-text": step(method="all-text"),
+        "vote of two": step(method="vote", voters=("learned", "resiliparse"), min_votes=1),
     }
     try:
         from trafilatura import extract
