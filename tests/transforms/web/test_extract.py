@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("resiliparse")
 import corpusmill
-from corpusmill.transforms.errors import SourceError
+from corpusmill.transforms.errors import RecipeError, SourceError
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.web.extract import Extract
 from tests.command import invoke
@@ -86,7 +86,7 @@ def test_votes() -> None:
         Extract(method="vote", voters=("learned", "all-text"), min_votes=1)(batch_of(_PAGE)).column("text")[0].as_py()
     )
     assert union == Extract(method="all-text")(batch_of(_PAGE)).column("text")[0].as_py()
-    with pytest.raises(ValueError, match="min_votes is 3, and there are 2 voters"):
+    with pytest.raises(RecipeError, match="min_votes is 3, and there are 2 voters"):
         Extract(method="vote", voters=("learned", "resiliparse"), min_votes=3)
 
 
