@@ -258,7 +258,7 @@ def audit(
     attacks: dict[str, dict[str, float]] = {}
     if model is not None and folder is not None:
         from corpusmill.training import build
-        from corpusmill.training.private_scores import score
+        from corpusmill.training.owners.private_scores import score
 
         table = score(model, folder, reference)
         members, others = split(table)

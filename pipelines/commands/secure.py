@@ -171,10 +171,10 @@ def _trainer(kind: str) -> Any:
         return None
     try:
         if kind == "average":
-            from corpusmill.training.average import part as average
+            from corpusmill.training.owners.average import part as average
 
             return average
-        from corpusmill.training.federated import part
+        from corpusmill.training.owners.federated import part
     except ImportError as error:
         from corpusmill.transforms.errors import MissingDependencyError
 

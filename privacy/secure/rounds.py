@@ -282,4 +282,4 @@ def _settings(job: Job) -> Finetune:
 
 
 Tune = Callable[[Node], dict[str, object]]
-"""An owner's part of a fine-tuning or an average, from data to report (`training/federated.py`, `training/average.py`)."""
+"""An owner's part of a fine-tuning or an average, from data to report: `corpusmill.training.owners` has both."""

@@ -37,7 +37,7 @@ def run(job: Job, party: Party, files: Sequence[str], tune: Tune | None = None) 
     """Take part in `job` until its end; the report, which is also written. A finished job is not run again.
 
     files: the owner's shard files; tune: an owner's part of a fine-tuning or an average, `part` of
-    `corpusmill.training.federated` or `corpusmill.training.average`.
+    `corpusmill.training.owners.federated` or `corpusmill.training.owners.average`.
     Raises ProtocolError when the parties cannot finish; the same call goes on from there. Raises RecipeError where the folders
     hold another job file's part of the name, or another party's.
     """

@@ -14,7 +14,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("cryptography", reason="secure sums need cryptography")
 
 from corpusmill.training import checkpoint, loop  # noqa: E402
-from corpusmill.training.average import part  # noqa: E402
+from corpusmill.training.owners.average import part  # noqa: E402
 
 WEIGHTS = {"north": 3.0, "south": 1.0, "east": 2.0}
 PARTS = dict.fromkeys(OWNERS, part) | {"hub": average.as_aggregator}

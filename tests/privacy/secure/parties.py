@@ -29,9 +29,9 @@ job, party, *files = sys.argv[1:]
 try:
     agreed, tune = load_job(job), None
     if agreed.kind == "finetune":
-        from corpusmill.training.federated import part as tune
+        from corpusmill.training.owners.federated import part as tune
     if agreed.kind == "average":
-        from corpusmill.training.average import part as tune
+        from corpusmill.training.owners.average import part as tune
     print(json.dumps(run(agreed, load_party(party), files, tune)))
 except CorpusmillError as error:
     print(type(error).__name__, error, file=sys.stderr)

@@ -20,8 +20,8 @@ from tests.training.conftest import tiny
 torch = pytest.importorskip("torch")
 
 from corpusmill.training import build, checkpoint, loop  # noqa: E402
-from corpusmill.training.average import part  # noqa: E402
 from corpusmill.training.output_lock import held  # noqa: E402
+from corpusmill.training.owners.average import part  # noqa: E402
 
 LONG = os.environ.get("FAULTS") == "long"
 runs, joined, shards, tokenizer = averages.runs, averages.joined, averages.shards, averages.tokenizer

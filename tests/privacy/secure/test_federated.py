@@ -27,7 +27,8 @@ from corpusmill.privacy.secure.federated import Federated  # noqa: E402
 from corpusmill.privacy.secure.rounds import Rounds, as_aggregator  # noqa: E402
 from corpusmill.privacy.sgd import Private  # noqa: E402
 from corpusmill.privacy.units import Units  # noqa: E402
-from corpusmill.training import build, federated  # noqa: E402
+from corpusmill.training import build  # noqa: E402
+from corpusmill.training.owners import federated  # noqa: E402
 
 LONG = os.environ.get("FAULTS") == "long"
 FEATURES, CLASSES = 12, 5

@@ -10,7 +10,7 @@ import torch
 
 from corpusmill.training import build
 from corpusmill.training.loop import train
-from corpusmill.training.private_scores import score
+from corpusmill.training.owners.private_scores import score
 from corpusmill.transforms.errors import BadFileError
 from tests.training.conftest import sentences
 

@@ -21,7 +21,7 @@ from tests.training.conftest import sentences, tiny
 torch = pytest.importorskip("torch")
 
 from corpusmill.training import build, checkpoint, loop  # noqa: E402
-from corpusmill.training.average import guaranteed, part, stated  # noqa: E402
+from corpusmill.training.owners.average import guaranteed, part, stated  # noqa: E402
 
 runs, joined = averages.runs, averages.joined
 OF = {"unit": "document", "adjacency": "add or remove", "delta": 1e-5, "certified": True}
