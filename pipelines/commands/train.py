@@ -202,7 +202,6 @@ def _summary(result: dict[str, Any]) -> str:
         lines.append(f"{STOPPED[result['stopped']][0]}. The same command continues from this checkpoint.")
     elif result["stopped"]:
         lines.append(f"Stopped: {result['stopped']}.")
-    lines += result.get("notes", ())
     if "validation" in result:
         lines.append(render(result["validation"]))
     return "\n".join(lines)
