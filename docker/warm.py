@@ -34,6 +34,7 @@ PARAGRAPHS = [
     "# A heading\n\n* one *item* of `code`\n* another [link](https://example.org) with some text about the river.",
     "Write to anna@example.org or call +44 20 7946 0958. Itâ€™s what was said of the cafÃ© by the road.",
     "这条河流经山谷已经很久了。人们一直和它生活在一起。明天会更好。",
+    "Caf\u0065\u0301 by the road: write to Anna@Example.org or to +442079460958@example.org, and see a[i] = {b[j]: c[k]}.",
     "Share this page\n12345\n3 likes\nThat is all there is to say of it, and of the dog that has no name!",
 ]
 STEPS: list[Any] = [
@@ -49,10 +50,15 @@ STEPS: list[Any] = [
     "gopher-repetition",
     "fineweb",
     "redact",
+    {"redact": {"replace_by": "pseudonym", "key_file": "key"}},
     {"decontaminate": {"sets": {"held-out": "held-out.jsonl"}, "action": "tag"}},
     {"decontaminate": {"sets": {"held-out": "held-out.jsonl"}, "action": "cut", "ngram": 5}},
     *({"exact": {"normalize": n}} for n in ("none", "space", "words")),
     {"minhash": {"threshold": 0.6}},
+    {"minhash": {"threshold": 0.6, "chain": False}},
+    {"minhash": {"threshold": 0.6, "keep_novel": True}},
+    "embed",
+    "semantic",
     "paragraphs",
     "lines",
     {"substring": {"min_bytes": 40}},
@@ -85,6 +91,8 @@ def write_files(folder: Path) -> None:
         rows.append({"id": str(i), "text": "\n\n".join([*few, f"This is number {i // 2} of these texts. " * 8])})
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     (folder / "held-out.jsonl").write_text(json.dumps({"text": PARAGRAPHS[0]}) + "\n")
+    (folder / "key").write_text("of the image's kernels and of nothing else\n")
+    (folder / "key").chmod(0o600)
     (folder / "words.txt").write_text("river 3\nvalley 2\nroad 1\n")
     pq.write_table(pa.Table.from_pylist(rows), folder / "rows.parquet")
     batches = pa.Table.from_pylist(rows).to_batches()

@@ -275,7 +275,7 @@ def test_runner_and_options_are_checked(built: Path) -> None:
         (EngineError("rows"), 1, "--debug"),
         (KeyError("x"), 1, "KeyError: 'x'\nThis is a defect"),
         (ValueError(), 1, "ValueError\n"),
-        (FileNotFoundError(2, "No such", "/a/b"), 1, "/a/b: there is no such file or folder.\nThe traceback"),
+        (FileNotFoundError(2, "No such", "/a/b"), 1, "/a/b: there is no such file or folder. To go on: correct"),
         (KeyboardInterrupt(), 130, "Finished shards are kept"),
     ],
 )

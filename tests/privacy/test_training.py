@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import threading
 
 import numpy as np
 import pyarrow as pa
@@ -15,6 +14,7 @@ from corpusmill.privacy.ledger import Ledger
 from corpusmill.privacy.secret import Secret
 from corpusmill.privacy.settings import PrivacySettings
 from corpusmill.training import build
+from corpusmill.training.loop import Asked
 from corpusmill.training.private import train
 from corpusmill.training.settings import from_mapping
 from corpusmill.transforms.errors import BudgetError, PrivacyError, RecipeError, VerifyError
@@ -94,8 +94,8 @@ def test_a_run_does_not_go_on_over_a_ledger_that_lost_lines(run):
 def test_sigterm_writes_a_checkpoint_from_which_the_run_goes_on(run, monkeypatch):
     @contextlib.contextmanager
     def asked_at_once():
-        asked = threading.Event()
-        asked.set()
+        asked = Asked()
+        asked.signal = "SIGTERM"
         yield asked
 
     folder, settings, privacy = run

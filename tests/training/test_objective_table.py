@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ def test_an_unknown_objective_is_refused_with_the_nearest() -> None:
 def test_an_objective_of_ones_own_needs_a_class_and_a_line_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(objective_table.OBJECTIVES, "backwards", f"{__name__}:Backwards")
     settings = from_mapping({"output": "o", "data": {"train": "d"}, "objective": {"name": "backwards"}})
-    objective = build.objective_of(settings, None)  # type: ignore[arg-type]
+    objective = build.objective_of(settings, SimpleNamespace(size=9))  # type: ignore[arg-type]
     rows = {"input_ids": np.array([[1, 2, 3]])}
     assert objective.prepare(rows, np.zeros(1, np.uint64))["input_ids"].tolist() == [[3, 2, 1]]
     encoder = settings.model_copy(update={"model": settings.model.model_copy(update={"kind": "encoder"})})

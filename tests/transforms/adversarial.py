@@ -99,6 +99,7 @@ def fields(folder: Path) -> dict[str, dict[str, Any]]:
         "text-map": {"call": f"{here}:same"},
         "tokenize": {"tokenizer": tokenizer},
         "top": {"by": "score", "share": 1.0},
+        "upsample": {"by": "score"},
         "where": {"column": "score", "min_value": 0},
         "select": {"like": str(folder / "items.txt"), "share": 1.0},
         "noise": {"mask": 0.1, "delete": 0.1, "replace": 0.1, "insert": 0.1, "swap": 0.1},
@@ -106,6 +107,7 @@ def fields(folder: Path) -> dict[str, dict[str, Any]]:
         "sentences": {"shuffle": 0.5, "delete": 0.1},
         "denoise": {"mask_id": 1, "vocab_size": 400},
         "mix": {"unit": "bytes"},
+        "balance": {"by": "source"},
     }
 
 

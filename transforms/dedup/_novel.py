@@ -19,6 +19,7 @@ from corpusmill.transforms.dedup._shingles import shingle
 from corpusmill.transforms.document import derived_ids
 from corpusmill.transforms.hashing import U
 from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.kernels.sorting import heapsort
 from corpusmill.transforms.noise.copies import repeats
 from corpusmill.transforms.normal_forms import normalize
 from corpusmill.transforms.unicode import SPACE, WORD, decode, tables
@@ -53,7 +54,8 @@ def novel_shingles(rows: Any, root: Any, shown: Any, offsets: Any, values: Any) 
                 out[k] = values[b]
                 k += 1
         if k > total:
-            seen = np.sort(np.concatenate((seen, out[total:k])))
+            seen = np.concatenate((seen, out[total:k]))
+            heapsort(seen, np.empty(len(seen), np.int8), len(seen))
         total = k
         begins[i + 1] = total
     return begins, out[:total]

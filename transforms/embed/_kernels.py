@@ -12,6 +12,7 @@ import numpy as np
 
 from corpusmill.transforms.hashing import GOLDEN, U, mix64
 from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.kernels.sorting import heapsort
 from corpusmill.transforms.words import hash_words, scratch
 
 SCALE = 32
@@ -131,16 +132,17 @@ def text_sums(
             a, b = slot_of(keys, words[k]), slot_of(keys, words[k + 1])
             heavy[k] = (weights[entries[a]] if a >= 0 else unknown) + (weights[entries[b]] if b >= 0 else unknown)
             pairs[k] = mix64(words[k] + GOLDEN) ^ words[k + 1]
-        order = np.argsort(pairs[: max(0, count - 1)])
+        heapsort(pairs, heavy, count - 1)
         k = 0
-        while k < len(order):
+        while k < count - 1:
             first = k
-            while k < len(order) and pairs[order[k]] == pairs[order[first]]:
+            while k < count - 1 and pairs[k] == pairs[first]:
                 k += 1
-            weight = (SCALE * share * _damped(k - first) * heavy[order[first]]) >> 5
+            weight = (SCALE * share * _damped(k - first) * heavy[first]) >> 5
             if weight:
-                add_index(pairs[order[first]], weight, to)
-        mine = np.sort(words[:count])
+                add_index(pairs[first], weight, to)
+        heapsort(words, heavy, count)
+        mine = words
         k = 0
         while k < count:
             first = k
