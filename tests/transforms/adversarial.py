@@ -107,7 +107,7 @@ def fields(folder: Path) -> dict[str, dict[str, Any]]:
         "sentences": {"shuffle": 0.5, "delete": 0.1},
         "denoise": {"mask_id": 1, "vocab_size": 400},
         "mix": {"unit": "bytes"},
-        "balance": {"by": "source"},
+        "balance": {"by": ["source"]},
     }
 
 
