@@ -221,7 +221,8 @@ def report(lab: Lab) -> str:
 
 HEAD = """# Same-data multiplier
 
-How many times more text would plain training need for what the recipe reaches on the same text? `make multiplier` measures it.
+How many times more text would plain training need for what the recipe reaches on the same text?
+Measured by `python -m tests.benchmarks.multiplier`.
 
 The recipe: {members} models are trained on the text with high weight decay and other seeds. A student of the same size learns from
 the mean of their distributions (12 draws a token) and, with weight 0.1, from the text, while a share of {noise} of the tokens that

@@ -4,7 +4,7 @@
 
 The web archive holds the pages of FILE (Parquet with `url` and `html`; by default ../shared/data/pages), one gzip member a record,
 written by fastwarc. MB are those of the HTML. Every reader runs in this process, on one CPU; the best of a few runs
-counts. `--peers` also runs datatrove (which needs `pip install datatrove warcio`) and mwparserfromhell,
+counts. `--peers` also runs datatrove (which needs `pip install datatrove warcio faust-cchardet python-magic`) and mwparserfromhell,
 where they are installed.
 """
 
