@@ -25,26 +25,10 @@ from corpusmill.pipelines.runners import base
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DamagedWorkError, DatasetError, StoreError, UnfitStoreError
 from corpusmill.transforms.manifest import Funnel, Input, Manifest, snapshot_numbers
+from corpusmill.transforms.progress import Progress
 
 HEALINGS = 3
 """How often a run removes damaged work and continues. A disk that damages more needs a person."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Progress of a stage: tasks done of total. `reused` tasks were done before this run.
-
-    documents, bytes: rows and text that tasks of this run have read so far; part: share of the stage's work that is done, by its
-    bytes, with running tasks.
-    """
-
-    stage: str
-    done: int
-    total: int
-    reused: int
-    documents: int = 0
-    bytes: int = 0
-    part: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -211,7 +195,7 @@ class _StageWatch:
         self._waiting = self._store.undone(requests)
         self._total, self._reused = len(requests), note["reused"]
         self._before = sum(self._sizes.get(r, 0) for r in set(requests) - self._waiting)
-        self._documents = self._bytes = self._finished = 0
+        self._documents = self._bytes = self._tokens = self._finished = 0
         self._parts: dict[str, tuple[int, int]] = {}
 
     def look(self) -> None:
@@ -219,9 +203,11 @@ class _StageWatch:
         left = self._store.undone(self._waiting)
         for request in self._waiting - left:
             if self._local:  # in a store each outcome is a request
-                rows, size = _taken_in(self._store.read_outcome(request))
+                outcome = self._store.read_outcome(request)
+                rows, size = _taken_in(outcome)
                 self._documents += rows
                 self._bytes += size
+                self._tokens += _packed_tokens(outcome)
             self._finished += self._sizes.get(request, 0)
         self._waiting = left
         self._parts = self._store.parts(left)
@@ -242,7 +228,7 @@ class _StageWatch:
         )
         documents = self._documents + sum(rows for rows, _ in self._parts.values())
         size = self._bytes + sum(text for _, text in self._parts.values())
-        return Progress(self._label, done, self._total, min(self._reused, done), documents, size, part)
+        return Progress(self._label, done, self._total, min(self._reused, done), documents, size, part, self._tokens)
 
 
 def _taken_in(outcome: Outcome | None) -> tuple[int, int]:
@@ -255,6 +241,12 @@ def _taken_in(outcome: Outcome | None) -> tuple[int, int]:
     return (
         (counts[0]["rows_in"], counts[0]["bytes_in"]) if counts else (outcome.get("rows", 0), outcome.get("bytes", 0))
     )
+
+
+def _packed_tokens(outcome: Outcome | None) -> int:
+    """Tokens that a finished task has packed."""
+    counts = (outcome or {}).get("counts") or []
+    return int(counts[-1]["details"].get("tokens", 0)) if counts else 0
 
 
 __all__ = ["Dataset", "Progress", "RunResult", "run"]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from corpusmill.privacy.certification import Certification
     from corpusmill.training.build import Loaded
     from corpusmill.training.settings import TrainSettings
+    from corpusmill.transforms.progress import Tell
 
 
 def _need_torch() -> None:
@@ -28,11 +29,15 @@ def _need_torch() -> None:
 
 
 def train(
-    settings: str | Path | TrainSettings, overrides: Iterable[str] = (), certification: Certification | None = None
+    settings: str | Path | TrainSettings,
+    overrides: Iterable[str] = (),
+    certification: Certification | None = None,
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Train with a train.yaml (or settings), from the newest checkpoint. See `corpusmill.training.loop.train`.
 
     certification: of the data, for a private run on a dataset: `corpusmill.pipelines.recipe.certify.of_training(settings)`.
+    tell: takes reports of progress.
     """
     if not isinstance(settings, settings_module.TrainSettings):
         settings = settings_module.load(settings, overrides)
@@ -40,10 +45,10 @@ def train(
     if settings.privacy is not None:
         from corpusmill.training.private import train as run_privately
 
-        return run_privately(settings, settings.privacy, certification=certification)
+        return run_privately(settings, settings.privacy, certification=certification, tell=tell)
     from corpusmill.training.loop import train as run
 
-    return run(settings)
+    return run(settings, tell=tell)
 
 
 def teach(settings: TrainSettings, teachers: str, kind: Any, draws: int, top_k: int) -> dict[str, Any]:
@@ -61,10 +66,10 @@ def teach(settings: TrainSettings, teachers: str, kind: Any, draws: int, top_k: 
     return run(rows, teachers, out, kind, draws, top_k, objective.temperature, settings.seed)
 
 
-def evaluate(path: str | Path, data: str | None = None, rows: int = 0) -> dict[str, Any]:
+def evaluate(path: str | Path, data: str | None = None, rows: int = 0, tell: Tell | None = None) -> dict[str, Any]:
     """Loss, accuracy and bits per byte of a run or checkpoint on `data` (its own validation data when left out).
 
-    `trained_on`: the model was trained on these rows.
+    `trained_on`: the model was trained on these rows. tell: takes reports of progress.
     """
     _need_torch()
     from corpusmill.training import build
@@ -80,7 +85,7 @@ def evaluate(path: str | Path, data: str | None = None, rows: int = 0) -> dict[s
         held = build.rows_of(where, settings, loaded.vocabulary, loaded.classes or None)
         model = loaded.model.to(parallel.device)
         objective = build.objective_of(settings, loaded.vocabulary)
-        result = measure(model, objective, held, loaded.vocabulary, parallel, settings)
+        result = measure(model, objective, held, loaded.vocabulary, parallel, settings, tell)
     finally:
         parallel.close()
     from corpusmill.training.checkpoint import read_state
@@ -98,12 +103,14 @@ def generate(
     top_k: int = 0,
     top_p: float = 0.95,
     seed: int = 1,
+    tell: Tell | None = None,
 ) -> list[str]:
-    """A continuation of each prompt. The same prompt and seed give the same text, independent of other prompts."""
+    """A continuation of each prompt. The same prompt and seed give the same text, independent of other prompts. tell: takes
+    reports of progress."""
     _need_torch()
     from corpusmill.training import build
 
-    return _continue(build.load(path), prompts, max_tokens, temperature, top_k, top_p, seed)
+    return _continue(build.load(path), prompts, max_tokens, temperature, top_k, top_p, seed, tell=tell)
 
 
 def continues(path: str | Path) -> bool:
@@ -122,6 +129,7 @@ def _continue(
     top_p: float,
     seed: int,
     ids: list[np.ndarray] | None = None,
+    tell: Tell | None = None,
 ) -> list[str]:
     """ids: of the prompts, where they are more than the prompts' text."""
     import pyarrow as pa
@@ -145,6 +153,7 @@ def _continue(
         top_p,
         vocabulary.size,
         start=vocabulary.special.start,
+        tell=tell,
     )
     return [vocabulary.decode(row) for row in new]
 

@@ -19,6 +19,7 @@ from corpusmill.training.parallel import Parallel
 from corpusmill.training.settings import TrainSettings
 from corpusmill.training.vocabulary import Vocabulary
 from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.progress import Meter, Tell
 
 
 @torch.no_grad()
@@ -29,14 +30,15 @@ def measure(
     vocabulary: Vocabulary,
     parallel: Parallel,
     settings: TrainSettings,
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """{loss, accuracy, targets, bits_per_byte, bytes, domains: {source: the same}} over `data`; of a classifier also {macro_f1,
     classes: {name: {targets, precision, recall, f1}}}.
 
     loss: nats a target. accuracy: share of targets that are the most likely label. Masked language models and
     encoder-decoders are scored on their targets only, so their bits per byte are of the hidden text. Each process takes
-    a part of the rows. The figures do not depend on the batch size beyond rounding. Raises DatasetError where the rows have no
-    target: a loss of 0 would be the best there is.
+    a part of the rows. The figures do not depend on the batch size beyond rounding. tell: takes reports of progress. Raises
+    DatasetError where the rows have no target: a loss of 0 would be the best there is.
     """
     count = min(len(data), settings.evaluation.rows or len(data))
     # spread over all rows: the first ones are often of one source
@@ -51,25 +53,27 @@ def measure(
     model.eval()
     # every process makes as many passes as the first: sharded models gather parameters in each
     passes = -(-len(np.arange(count)[:: parallel.world]) // rows)
-    for part, batch in _padded(in_order(data, objective, mine, rows), passes, data, objective):
-        tensors = parallel.put(batch)
-        with parallel.autocast():
-            logits = objective.logits(model, tensors)
-        labels = tensors["labels"]
-        losses, targets = row_losses(logits, labels)
-        said = logits.argmax(-1)
-        right = ((said == labels) & (labels != IGNORE)).reshape(len(labels), -1)
-        if not len(part):
-            continue
-        if names:
-            known = batch["labels"] != IGNORE
-            np.add.at(confusion, (batch["labels"][known], said.cpu().numpy()[known]), 1)
-        wanted = batch["labels"].reshape(len(part), -1)
-        text = lengths[np.where((wanted < 0) | (wanted >= len(lengths)), 0, wanted)] * (wanted != IGNORE)
-        columns = (losses, targets, right.sum(1))
-        figures = [column.double().cpu().numpy() for column in columns] + [text.sum(1).astype(np.float64)]
-        place = data.source_of[part]
-        np.add.at(sums, np.where(place < 0, domains, place), np.stack(figures, 1))
+    with Meter(tell, "eval", len(mine), "row") as meter:
+        for part, batch in _padded(in_order(data, objective, mine, rows), passes, data, objective):
+            tensors = parallel.put(batch)
+            with parallel.autocast():
+                logits = objective.logits(model, tensors)
+            labels = tensors["labels"]
+            losses, targets = row_losses(logits, labels)
+            said = logits.argmax(-1)
+            right = ((said == labels) & (labels != IGNORE)).reshape(len(labels), -1)
+            if not len(part):
+                continue
+            if names:
+                known = batch["labels"] != IGNORE
+                np.add.at(confusion, (batch["labels"][known], said.cpu().numpy()[known]), 1)
+            wanted = batch["labels"].reshape(len(part), -1)
+            text = lengths[np.where((wanted < 0) | (wanted >= len(lengths)), 0, wanted)] * (wanted != IGNORE)
+            columns = (losses, targets, right.sum(1))
+            figures = [column.double().cpu().numpy() for column in columns] + [text.sum(1).astype(np.float64)]
+            place = data.source_of[part]
+            np.add.at(sums, np.where(place < 0, domains, place), np.stack(figures, 1))
+            meter.add(len(part), tokens=int(figures[1].sum()))
     model.train(was)
     sums = np.array(parallel.sum(*sums.ravel().tolist())).reshape(sums.shape)
     if names:

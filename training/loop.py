@@ -34,14 +34,20 @@ from corpusmill.training.schedule import rate
 from corpusmill.training.settings import TrainSettings
 from corpusmill.transforms.errors import DatasetError, RecipeError, TrainingError
 from corpusmill.transforms.hashing import hash_text
+from corpusmill.transforms.progress import Tell
 
 
 def train(
-    settings: TrainSettings, stop_at: int | None = None, data: Rows | None = None, validation: Rows | None = None
+    settings: TrainSettings,
+    stop_at: int | None = None,
+    data: Rows | None = None,
+    validation: Rows | None = None,
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Train to `settings.steps`, or pause after `stop_at` steps.
 
-    data, validation: rows in memory (`corpusmill.training.data.Arrays`) instead of those that the settings name.
+    data, validation: rows in memory (`corpusmill.training.data.Arrays`) instead of those that the settings name. tell: takes
+    reports of progress.
 
     Under torchrun every process calls it. Returns {step, loss (of the last step), checkpoint, stopped,
     best_step, parameters}, and the last evaluation as `validation`.
@@ -59,7 +65,7 @@ def train(
     parallel = Parallel(settings.runtime)
     try:
         with contextlib.ExitStack() as lock:
-            return _train(settings, parallel, lock, stop_at, data, validation)
+            return _train(settings, parallel, lock, stop_at, data, validation, tell)
     finally:
         parallel.close()
 
@@ -71,6 +77,7 @@ def _train(
     stop_at: int | None,
     data: Rows | None,
     validation: Rows | None,
+    tell: Tell | None,
 ) -> dict[str, Any]:
     # what is trained on
     vocabulary = build.vocabulary_of(settings)
@@ -169,7 +176,7 @@ def _train(
 
     began = time.monotonic()
     saved = state["step"]
-    with Metrics(settings, state["step"], steps, parallel.rank == 0) as metrics, on_sigterm() as asked:
+    with Metrics(settings, state["step"], steps, parallel.rank == 0, tell) as metrics, on_sigterm() as asked:
         for note in notes:
             metrics.say(note)
         for step, batches in zip(range(state["step"], steps), loader.steps(state["step"], steps)):
@@ -210,7 +217,7 @@ def _train(
                 metrics.write(
                     step + 1, values | {"targets": state["targets"], "seconds": round(time.monotonic() - began, 3)}
                 )
-            metrics.advance(step + 1, loss)
+            metrics.advance(loss, int(targets))
 
             if validation is not None and (done or (step + 1) % settings.evaluation.every == 0):
                 measured = measure(model, objective, validation, vocabulary, parallel, settings)
@@ -239,7 +246,7 @@ def _train(
             if result["stopped"]:
                 break
     if validation is not None and "validation" not in result:  # a run that was complete before, or paused
-        result["validation"] = measure(model, objective, validation, vocabulary, parallel, settings)
+        result["validation"] = measure(model, objective, validation, vocabulary, parallel, settings, tell)
     return result | {"best_step": state["best_step"], "parameters": sum(p.numel() for p in raw.parameters())}
 
 

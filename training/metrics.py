@@ -1,20 +1,23 @@
-"""Reports of a run: metrics.jsonl, a progress bar on a terminal, and TensorBoard files if it is installed."""
+"""Reports of a run: metrics.jsonl, progress, and TensorBoard files if it is installed."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 from corpusmill.training.settings import TrainSettings
+from corpusmill.transforms.display import printable
+from corpusmill.transforms.progress import Meter, Tell
 
 
 class Metrics:
-    """Writes only on the first process. A resumed run removes lines after its checkpoint."""
+    """Writes only on the first process. A resumed run removes lines after its checkpoint. tell: takes reports of progress."""
 
-    def __init__(self, settings: TrainSettings, start: int, steps: int, active: bool) -> None:
+    def __init__(self, settings: TrainSettings, start: int, steps: int, active: bool, tell: Tell | None = None) -> None:
         self.active, self.steps = active, steps
         self.stack = contextlib.ExitStack()
         if not active:
@@ -34,19 +37,9 @@ class Metrics:
                 from torch.utils.tensorboard import SummaryWriter
 
                 self.board = self.stack.enter_context(SummaryWriter(str(output / "tensorboard"), purge_step=start))
-        from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("train"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.description}"),
-            TimeRemainingColumn(),
+        self.meter = self.stack.enter_context(
+            Meter(tell if start < steps else None, "train", steps, "step", done=start)
         )
-        self.progress = self.stack.enter_context(Progress(*columns, console=console, disable=not console.is_terminal))
-        self.task = self.progress.add_task("", total=steps, completed=start)
 
     def __enter__(self) -> Metrics:
         return self
@@ -65,14 +58,14 @@ class Metrics:
                     self.board.add_scalar(name, value, step)
 
     def say(self, text: str) -> None:
-        """Print a sentence above the progress bar, on standard error."""
+        """Print a sentence on standard error."""
         if self.active:
-            self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            print(printable(text), file=sys.stderr, flush=True)
 
-    def advance(self, step: int, loss: float) -> None:
-        """Move the progress bar."""
+    def advance(self, loss: float | None = None, tokens: int = 0) -> None:
+        """Report that a step is done. tokens: its targets."""
         if self.active:
-            self.progress.update(self.task, completed=step, description=f"loss {loss:.3f}")
+            self.meter.add(1, tokens=tokens, note="" if loss is None else f"loss {loss:.3f}")
 
 
 def _step(line: str) -> float:

@@ -48,6 +48,7 @@ from corpusmill.training.parallel import Parallel
 from corpusmill.training.schedule import rate as rate_at
 from corpusmill.training.settings import TrainSettings
 from corpusmill.transforms.errors import PrivacyError, RecipeError, VerifyError
+from corpusmill.transforms.progress import Tell
 from corpusmill.transforms.random import Keyed, draw_array
 from corpusmill.transforms.storage import write_atomic
 
@@ -65,14 +66,15 @@ def train(
     classes: Sequence[str] = (),
     make: Callable[..., Private] = Private,
     certification: Certification | None = None,
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Train privately to `settings.steps`, or pause after `stop_at`. Returns {step, checkpoint, epsilon, validation, ...}.
 
     data, units, validation: rows at hand and their units, instead of those that the settings name. The validation rows are
     taken to be public. classes: labels that are agreed, where rows at hand need not have all; make: a kind of `Private` whose
-    sums are not this process's alone; certification: of the data, asked for where it lies in a dataset. Raises BudgetError,
-    before data is read, where the ledger has less left than the run would spend; PrivacyError where the guarantee would not
-    hold.
+    sums are not this process's alone; certification: of the data, asked for where it lies in a dataset; tell: takes reports of
+    progress. Raises BudgetError, before data is read, where the ledger has less left than the run would spend; PrivacyError
+    where the guarantee would not hold.
     """
     _refuse(settings)
     parallel = Parallel(settings.runtime)
@@ -162,7 +164,7 @@ def train(
         signals = on_sigterm() if make is Private else contextlib.nullcontext(Asked())
         _bind(Path(settings.output), private, parallel)
         begun = True
-        with Metrics(settings, private.step, steps, parallel.rank == 0) as metrics, signals as asked:
+        with Metrics(settings, private.step, steps, parallel.rank == 0, tell) as metrics, signals as asked:
             for step in range(private.step, steps):
                 share = rate_at(settings.schedule, step, settings.steps)
                 for group in optimizer.param_groups:
@@ -174,6 +176,7 @@ def train(
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
                 result["step"] = step + 1
+                metrics.advance()
                 if (step + 1) % settings.runtime.log_every == 0 or step + 1 == settings.steps:
                     metrics.write(step + 1, {"lr": adam.lr * share, "clip": private.clip})
                 if validation is not None and (step + 1) % settings.evaluation.every == 0 and step + 1 < steps:
@@ -213,7 +216,7 @@ def train(
         else:
             private.gradients.close()
         if validation is not None:
-            result["validation"] = measure(model, objective, validation, vocabulary, parallel, settings)
+            result["validation"] = measure(model, objective, validation, vocabulary, parallel, settings, tell)
         cost = {"epsilon": ledger.spent(), "delta": ledger.budget["delta"], "sigma": dp.sigma}
         about = {"certified": guarantee.certified, "parameters": sum(p.numel() for p in model.parameters())}
         return result | cost | about

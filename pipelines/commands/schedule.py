@@ -69,7 +69,7 @@ def export(
 
     places = schedules.Places(image, claim, project, region, service_account)
     loaded = load(recipe, overrides, check_paths=False)
-    needs = _resources(loaded) if target in ("kubernetes", "cloud-scheduler") else None
+    needs = _resources(loaded) if target in ("kubernetes", "cloud-scheduler", "airflow") else None
     files = schedules.export(loaded, recipe, target, places, out or ".", needs)
     for name, content in files.items():
         if out is None:

@@ -119,6 +119,7 @@ def verify(dataset: str, snapshot: int | None, every: bool, as_json: bool) -> No
 
     from corpusmill.pipelines.dataset.snapshot import Dataset
     from corpusmill.pipelines.operations.downstream import EXPORT
+    from corpusmill.pipelines.report.progress import Display
     from corpusmill.transforms.errors import VerifyError
 
     if every and snapshot:
@@ -126,7 +127,8 @@ def verify(dataset: str, snapshot: int | None, every: bool, as_json: bool) -> No
     if os.path.exists(os.path.join(dataset, EXPORT)):
         from corpusmill.pipelines.operations.export import problems as faults
 
-        found = faults(dataset)
+        with Display(brief=True) as display:
+            found = faults(dataset, display.update)
         if as_json:
             print_json({"ok": not found, "snapshot": None, "problems": found})
         else:
@@ -139,7 +141,8 @@ def verify(dataset: str, snapshot: int | None, every: bool, as_json: bool) -> No
     results = []
     for number in opened.numbers if every else [opened.manifest(snapshot)["number"]]:
         manifest = opened.manifest(number)
-        problems = opened.verify(number)
+        with Display(brief=True) as display:
+            problems = opened.verify(number, display.update)
         damaged = damaged or bool(problems)
         results.append({"ok": not problems, "snapshot": number, "problems": problems})
         if not as_json:

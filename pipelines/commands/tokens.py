@@ -40,11 +40,13 @@ def tokenizer(
     For a recipe, its steps are applied first; steps that need the whole corpus are skipped.
     """
     from corpusmill.pipelines.operations.train_tokenizer import train
+    from corpusmill.pipelines.report.progress import Display
     from corpusmill.transforms import storage
 
     if storage.is_dir(origin) and overrides:
         raise click.UsageError("--set goes with a recipe")
-    result = train(origin, vocab_size, out, special, sample_bytes, overrides)
+    with Display(brief=True) as display:
+        result = train(origin, vocab_size, out, special, sample_bytes, overrides, display.update)
     if as_json:
         print_json(result)
         return
@@ -70,10 +72,12 @@ def export(
     """Write a snapshot of DIR to OUT: a folder of megatron, mds or nanogpt files, or Croissant metadata."""
     from corpusmill.pipelines.dataset.snapshot import Dataset
     from corpusmill.pipelines.operations.export import export as write
+    from corpusmill.pipelines.report.progress import Display
 
     if (licence or description) and to not in CATALOGUES:
         raise click.UsageError("--license and --description go with --to croissant")
-    exported = write(Dataset(dataset), to, out, snapshot, licence, description)
+    with Display(brief=True) as display:
+        exported = write(Dataset(dataset), to, out, snapshot, licence, description, display.update)
     if as_json:
         files = [{"path": f.path, "size": f.size, "sha256": f.sha256} for f in exported.files]
         print_json({"rows": exported.rows, "tokens": exported.tokens, "files": files})

@@ -60,9 +60,11 @@ def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @JSON
 def evaluate(model: str, data: str | None, rows: int, as_json: bool) -> None:
     """Measure loss, accuracy and bits per byte of RUN, in total and by domain. RUN is a run's folder or a checkpoint."""
+    from corpusmill.pipelines.report.progress import Display
     from corpusmill.training import commands
 
-    result = commands.evaluate(model, data, rows)
+    with Display(brief=True) as display:
+        result = commands.evaluate(model, data, rows, display.update)
     if as_json:
         print_json(result)
         return
@@ -104,12 +106,14 @@ def generate(
 
     The same prompt and seed give the same text.
     """
+    from corpusmill.pipelines.report.progress import Display
     from corpusmill.training import commands
 
     given = list(prompts) or [line.rstrip("\n") for line in sys.stdin]
     if not given:
         raise click.UsageError("give a prompt, or lines on standard input")
-    texts = commands.generate(model, given, max_tokens, temperature, top_k, top_p, seed)
+    with Display(brief=True) as display:
+        texts = commands.generate(model, given, max_tokens, temperature, top_k, top_p, seed, display.update)
     if as_json:
         print_json([{"prompt": prompt, "text": text} for prompt, text in zip(given, texts)])
         return
@@ -167,6 +171,7 @@ def is_first_process() -> bool:
 def train_guarded(settings: TrainSettings) -> dict[str, Any]:
     """Train, with a certification of the data if the run is private; warn before an unprotected run on private text."""
     from corpusmill.pipelines.recipe.certify import of_training
+    from corpusmill.pipelines.report.progress import Display
     from corpusmill.training import commands, provenance
 
     warns = settings.privacy is None and is_first_process()
@@ -176,7 +181,11 @@ def train_guarded(settings: TrainSettings) -> dict[str, Any]:
             "output where that text may be seen. Private training refuses such a model. A section `privacy` gives a guarantee.",
             err=True,
         )
-    return commands.train(settings, certification=of_training(settings))
+    certification = of_training(settings)
+    if not is_first_process():
+        return commands.train(settings, certification=certification)
+    with Display(brief=True) as display:
+        return commands.train(settings, certification=certification, tell=display.update)
 
 
 def print_result(result: dict[str, Any], quiet: bool = False) -> None:

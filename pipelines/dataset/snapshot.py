@@ -26,6 +26,7 @@ from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError
 from corpusmill.transforms.hashing import hash128
 from corpusmill.transforms.manifest import Manifest, read_manifest, snapshot_numbers
+from corpusmill.transforms.progress import Tell
 from corpusmill.transforms.shards import read_shard
 
 
@@ -219,14 +220,14 @@ class Dataset:
                 )
         return found
 
-    def verify(self, number: int | None = None) -> list[str]:
+    def verify(self, number: int | None = None, tell: Tell | None = None) -> list[str]:
         """Reread everything that a snapshot names, and the dataset's own records: see `corpusmill.pipelines.dataset.verify`.
 
-        Returns the problems, one line each; none means that every byte is as it was committed.
+        Returns the problems, one line each; none means that every byte is as it was committed. tell: takes reports of progress.
         """
         from corpusmill.pipelines.dataset.verify import problems  # which imports this module
 
-        return problems(self, number)
+        return problems(self, number, tell)
 
 
 def _by_source(found: dict[str, tuple[str, bytes]]) -> dict[str, int]:

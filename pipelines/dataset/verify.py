@@ -13,17 +13,19 @@ from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import BadFileError, DatasetError
 from corpusmill.transforms.manifest import FileEntry, Funnel, Manifest, Parent, files_of, manifest_bytes, manifest_name
+from corpusmill.transforms.progress import Meter, Tell
 from corpusmill.transforms.shards import read_shard
 
 LINEAGE = "lineage.json"
 """The file that says what was made from the dataset, see `corpusmill.pipelines.operations.lineage`."""
 
 
-def problems(reader: Dataset, number: int | None = None) -> list[str]:
-    """Problems of a snapshot (default: the newest), one line each. None means that every byte is as committed."""
+def problems(reader: Dataset, number: int | None = None, tell: Tell | None = None) -> list[str]:
+    """Problems of a snapshot (default: the newest), one line each. None means that every byte is as committed. tell: takes
+    reports of progress."""
     manifest = reader.manifest(number)
     newest = manifest["number"] == reader.numbers[-1]
-    found = _file_problems(reader.path, manifest, newest)
+    found = _file_problems(reader.path, manifest, newest, tell)
     found += funnel_problems(manifest["funnel"])
     parent = manifest["parent"]
     if parent and parent["number"] in reader.numbers and not _followed(reader, parent):
@@ -42,39 +44,41 @@ def problems(reader: Dataset, number: int | None = None) -> list[str]:
     return found
 
 
-def _file_problems(dataset: str, manifest: Manifest, newest: bool) -> list[str]:
+def _file_problems(dataset: str, manifest: Manifest, newest: bool, tell: Tell | None) -> list[str]:
     """Shards and tables: digests, readability, rows."""
     found: list[str] = []
     rows = 0
-    again = "the next run writes it again"
-    for file in files_of(manifest):
-        path = os.path.join(dataset, file["path"])
-        try:
-            digest = storage.sha256_of(path)
-        except OSError as error:
-            found.append(f"{file['path']}: {error.strerror or error}" + (f"; {again}" if newest else ""))
-            continue
-        if digest != file["sha256"]:
-            todo = f"; remove it, and {again}" if newest else ""
-            found.append(f"{file['path']}: its SHA-256 is {digest}, the manifest says {file['sha256']}{todo}")
-            continue
-        line, count = _rows(path, file)
-        found += [line] if line else []
-        rows += count if file in manifest["files"] else 0
+    files = files_of(manifest)
+    work = 2 * sum(f["size"] for f in files)  # each is read for its digest, and again for its rows
+    with Meter(tell, f"verify snapshot {manifest['number']}", len(files), "file", work) as meter:
+        for i, file in enumerate(files):
+            line, count = _file_problem(dataset, file, newest, meter)
+            found += [line] if line else []
+            rows += count if i < len(manifest["files"]) else 0
+            meter.add(1)
     if not found and rows != manifest["documents"]:
         found.append(f"{rows} documents in the shards, the manifest says {manifest['documents']}")
     return found
 
 
-def _rows(path: str, file: FileEntry) -> tuple[str, int]:
-    """(what is wrong with the rows of a file, or "", how many there are)."""
+def _file_problem(dataset: str, file: FileEntry, newest: bool, meter: Meter) -> tuple[str, int]:
+    """(what is wrong with a file, or "", how many rows it has)."""
+    path, again = os.path.join(dataset, file["path"]), "the next run writes it again"
     try:
-        count = sum(batch.num_rows for batch in read_shard(path))
+        digest = storage.sha256_of(path, lambda read: meter.add(bytes=read, work=read))
+    except OSError as error:
+        return f"{file['path']}: {error.strerror or error}" + (f"; {again}" if newest else ""), 0
+    if digest != file["sha256"]:
+        todo = f"; remove it, and {again}" if newest else ""
+        return f"{file['path']}: its SHA-256 is {digest}, the manifest says {file['sha256']}{todo}", 0
+    count = 0
+    try:
+        for batch in read_shard(path):
+            count += batch.num_rows
+            meter.add(documents=batch.num_rows, work=file["size"] * batch.num_rows / max(1, file["rows"]))
     except BadFileError as error:
         return f"{file['path']}: {error.what}", 0
-    if count != file["rows"]:
-        return f"{file['path']}: {count} rows, the manifest says {file['rows']}", count
-    return "", count
+    return "" if count == file["rows"] else f"{file['path']}: {count} rows, the manifest says {file['rows']}", count
 
 
 def _record_problems(dataset: str) -> list[str]:

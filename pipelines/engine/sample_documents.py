@@ -15,6 +15,8 @@ from corpusmill.pipelines.engine.chain import Chain
 from corpusmill.pipelines.recipe.model import Recipe, Step
 from corpusmill.transforms.base import Group, Terminal
 from corpusmill.transforms.hashing import hash_text
+from corpusmill.transforms.progress import Meter, Tell
+from corpusmill.transforms.shards import text_bytes
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.listing import list_files
 from corpusmill.transforms.sources.read import read_split
@@ -38,9 +40,13 @@ def alone(steps: list[Step]) -> tuple[list[Step], list[str]]:
     return [s for s, group in every if not group], [s.name for s, group in every if group]
 
 
-def documents(recipe: Recipe, steps: list[Step]) -> Iterator[pa.RecordBatch]:
-    """Yield batches of all documents of the sources after `steps`."""
-    for spec, split in splits_of(recipe):
-        chain = Chain(steps, recipe.seed, split.source)
-        for batch in read_split(split, spec, BadRows(split.source)):
-            yield chain.run(batch)
+def documents(recipe: Recipe, steps: list[Step], tell: Tell | None = None) -> Iterator[pa.RecordBatch]:
+    """Yield batches of all documents of the sources after `steps`. tell: takes reports of progress."""
+    splits = splits_of(recipe)
+    with Meter(tell, "read", len(splits), "split", sum(split.size for _, split in splits)) as meter:
+        for spec, split in splits:
+            chain = Chain(steps, recipe.seed, split.source)
+            for batch in read_split(split, spec, BadRows(split.source)):
+                meter.add(documents=batch.num_rows, bytes=text_bytes(batch))
+                yield chain.run(batch)
+            meter.add(1, work=split.size)

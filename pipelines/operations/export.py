@@ -31,6 +31,7 @@ from corpusmill.transforms import storage
 from corpusmill.transforms.errors import DatasetError, LockedError, RecipeError
 from corpusmill.transforms.manifest import Manifest
 from corpusmill.transforms.mix.split import SPLIT, TEST, TRAIN, VALIDATION
+from corpusmill.transforms.progress import Meter, Tell
 from corpusmill.transforms.shards import read_shard, shard_schema
 from corpusmill.transforms.tokens.formats import TARGETS, finish, load, write_shard
 from corpusmill.transforms.tokens.formats.files import File, Shard, sinks
@@ -51,7 +52,13 @@ class Exported:
 
 
 def export(
-    dataset: Dataset, to: str, out: str, number: int | None = None, license: str = "", description: str = ""
+    dataset: Dataset,
+    to: str,
+    out: str,
+    number: int | None = None,
+    license: str = "",
+    description: str = "",
+    tell: Tell | None = None,
 ) -> Exported:
     """Write a snapshot in another format.
 
@@ -62,6 +69,7 @@ def export(
         number: of the snapshot; default: the newest.
         license: SPDX identifier or URL, which croissant demands.
         description: for croissant.
+        tell: takes reports of progress.
 
     Raises:
         DatasetError: the snapshot has no tokens, or `out` is in use.
@@ -90,7 +98,7 @@ def export(
                 f"{out} is not empty (it holds {used[0]}); name a folder that is empty or does not exist"
             )
         try:
-            return _written(dataset, manifest, to, out)
+            return _written(dataset, manifest, to, out, tell)
         except RecipeError:
             with contextlib.suppress(OSError):
                 shutil.rmtree(out + ".partial")  # it holds nothing that another command could use
@@ -109,7 +117,7 @@ def _told(out: str) -> Iterator[None]:
         ) from None
 
 
-def _written(dataset: Dataset, manifest: Manifest, to: str, out: str) -> Exported:
+def _written(dataset: Dataset, manifest: Manifest, to: str, out: str, tell: Tell | None) -> Exported:
     """Write the shards to `OUT.partial`, then give the folder its name."""
     partial = out + ".partial"
     note = {"format": to, "dataset": manifest["name"], "snapshot": manifest["number"]}
@@ -119,23 +127,27 @@ def _written(dataset: Dataset, manifest: Manifest, to: str, out: str) -> Exporte
         state = _state(partial, note)
         shards = []
         split = SPLIT in [f["name"] for f in manifest["schema"]]
+        parts = SPLITS if split else (None,)
         extra: tuple[File, ...] = ()
-        for part in SPLITS if split else (None,):
-            mine = []
-            for i, file in enumerate(manifest["files"]):
-                key, path = f"{part}:{i}" if part else str(i), os.path.join(dataset.path, file["path"])
-                shard = _finished(partial, state["shards"].get(key))
-                if shard is None:
-                    rows = (_only(batch, part) for batch in read_shard(path))
-                    shard = write_shard(to, rows, _stem(partial, to, part, i), shard_schema(path))
-                    files = [{**asdict(f), "path": os.path.relpath(f.path, partial)} for f in shard.files]
-                    state["shards"][key] = {**asdict(shard), "files": files}
-                    storage.write_atomic(os.path.join(partial, STATE), json.dumps(state).encode(), fsync=False)
-                mine.append(shard)
-            mine = [_without_empty(shard) for shard in mine] if part else mine
-            if part is None or any(shard.rows for shard in mine):
-                extra += finish(to, os.path.dirname(_stem(partial, to, part, 0)), mine)
-                shards += _joined(partial, to, part, mine)
+        files, rows = manifest["files"], sum(f["rows"] for f in manifest["files"])
+        with Meter(tell, f"export to {to}", len(files) * len(parts), "shard", rows * len(parts)) as meter:
+            for part in parts:
+                mine = []
+                for i, file in enumerate(files):
+                    key, path = f"{part}:{i}" if part else str(i), os.path.join(dataset.path, file["path"])
+                    shard = _finished(partial, state["shards"].get(key))
+                    if shard is None:
+                        read = (_only(batch, part, meter) for batch in read_shard(path))
+                        shard = write_shard(to, read, _stem(partial, to, part, i), shard_schema(path))
+                        named = [{**asdict(f), "path": os.path.relpath(f.path, partial)} for f in shard.files]
+                        state["shards"][key] = {**asdict(shard), "files": named}
+                        storage.write_atomic(os.path.join(partial, STATE), json.dumps(state).encode(), fsync=False)
+                    meter.add(1, documents=shard.rows, tokens=shard.tokens, bytes=sum(f.size for f in shard.files))
+                    mine.append(shard)
+                mine = [_without_empty(shard) for shard in mine] if part else mine
+                if part is None or any(shard.rows for shard in mine):
+                    extra += finish(to, os.path.dirname(_stem(partial, to, part, 0)), mine)
+                    shards += _joined(partial, to, part, mine)
         noted = json.dumps(note, indent=1).encode() + b"\n"
         storage.write_atomic(os.path.join(partial, EXPORT), noted)
         sums = {os.path.relpath(f.path, partial): f.sha256 for f in (*_files(shards), *extra)}
@@ -153,8 +165,9 @@ def _written(dataset: Dataset, manifest: Manifest, to: str, out: str) -> Exporte
     return Exported(published, sum(s.rows for s in shards), sum(s.tokens for s in shards))
 
 
-def problems(out: str) -> list[str]:
-    """One line for each file of an exported folder that is not as it was written, by its SHA256SUMS."""
+def problems(out: str, tell: Tell | None = None) -> list[str]:
+    """One line for each file of an exported folder that is not as it was written, by its SHA256SUMS. tell: takes reports of
+    progress."""
     found = []
     todo = "export the snapshot again into another folder"
     try:
@@ -164,16 +177,22 @@ def problems(out: str) -> list[str]:
         return [f"{SUMS}: missing or damaged; {todo}"]
     files = (os.path.relpath(e.uri, out) for e in storage.local.below(out))
     present = {n for n in files if not os.path.basename(n).startswith(storage.TEMPORARY) and n != SUMS}
-    for name in sorted(present | sums.keys()):
-        if name not in sums or name not in present:
-            found.append(f"{name}: {'is not in ' + SUMS if name in present else 'is missing'}; {todo}")
-        elif storage.sha256_of(os.path.join(out, name)) != sums[name]:
-            found.append(f"{name}: its SHA-256 is not that in {SUMS}; {todo}")
+    both = {n: storage.stat(os.path.join(out, n)).size for n in present & sums.keys()}
+    with Meter(tell, "verify", len(both), "file", sum(both.values())) as meter:
+        for name in sorted(present | sums.keys()):
+            if name not in both:
+                found.append(f"{name}: {'is not in ' + SUMS if name in present else 'is missing'}; {todo}")
+                continue
+            digest = storage.sha256_of(os.path.join(out, name), lambda read: meter.add(bytes=read, work=read))
+            meter.add(1)
+            if digest != sums[name]:
+                found.append(f"{name}: its SHA-256 is not that in {SUMS}; {todo}")
     return found
 
 
-def _only(batch: pa.RecordBatch, part: str | None) -> pa.RecordBatch:
+def _only(batch: pa.RecordBatch, part: str | None, meter: Meter) -> pa.RecordBatch:
     """The rows of one split; all of them for None."""
+    meter.add(work=batch.num_rows)
     if part is None:
         return batch
     return batch.filter(pc.fill_null(pc.equal(batch.column(SPLIT).cast(pa.string()), part), False))

@@ -19,8 +19,9 @@ from corpusmill.privacy.certification import data_digest, mark, private_sources
 from corpusmill.transforms import storage
 from corpusmill.transforms.base import Group, Terminal
 from corpusmill.transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.progress import Meter, Tell
 from corpusmill.transforms.random import Keyed
-from corpusmill.transforms.shards import read_shard
+from corpusmill.transforms.shards import read_shard, text_bytes
 from corpusmill.transforms.storage import write_atomic
 from corpusmill.transforms.tokens.pack import Pack
 from corpusmill.transforms.tokens.tokenize import Tokenize
@@ -35,10 +36,12 @@ def train(
     special: Iterable[str] = (),
     sample_bytes: int = 64 << 20,
     overrides: Iterable[str] = (),
+    tell: Tell | None = None,
 ) -> dict[str, Any]:
     """Train on a sample of the documents of `origin`, a dataset directory or a recipe, and write tokenizer.json.
 
-    For a recipe, the special tokens and, without `out`, the path are those of its `pack` or `tokenize`.
+    For a recipe, the special tokens and, without `out`, the path are those of its `pack` or `tokenize`. tell: takes reports
+    of progress.
 
     Returns:
         path, sha256, tokens; left_out: steps of the recipe that were skipped because they need the whole corpus; private:
@@ -54,7 +57,7 @@ def train(
     seed = 0
     if storage.is_dir(origin):
         manifest = Dataset(origin).manifest()
-        batches = _of_dataset(Dataset(origin))
+        batches = _of_dataset(Dataset(origin), tell)
         private = private_sources(manifest)
         origin_note = {"dataset": manifest["name"], "snapshot": manifest["number"]}
         origin_note |= {"manifest": manifest["digest"], "data": data_digest(manifest)}
@@ -66,14 +69,15 @@ def train(
             named = (user.bos, user.eos, getattr(user, "pad", None))
             tokens |= dict.fromkeys(t for t in named if t is not None)
         out = out or next((u.tokenizer for u in users), None)
-        batches, left_out = _of_recipe(recipe)
+        batches, left_out = _of_recipe(recipe, tell)
         seed = recipe.seed
         origin_note = {"recipe": recipe.name, "recipe_output": storage.absolute(recipe.dataset)}
     path = out or "tokenizer.json"
     names = tuple(dict.fromkeys([*tokens, *special]))
     fresh = storage.temporary_name(path)
     try:
-        digest = train_tokenizer(batches, fresh, vocab_size, names, sample_bytes, rng=Keyed(seed, "train-tokenizer"))
+        rng = Keyed(seed, "train-tokenizer")
+        digest = train_tokenizer(batches, fresh, vocab_size, names, sample_bytes, rng=rng, tell=tell)
         if os.path.exists(path) and not filecmp.cmp(path, fresh, shallow=False):
             # datasets may hold its token ids, which mean nothing without it
             raise RecipeError(
@@ -98,17 +102,23 @@ def train(
     }
 
 
-def _of_dataset(dataset: Dataset) -> Iterator[pa.RecordBatch]:
-    if is_packed(dataset.manifest()["schema"]):
+def _of_dataset(dataset: Dataset, tell: Tell | None) -> Iterator[pa.RecordBatch]:
+    manifest = dataset.manifest()
+    if is_packed(manifest["schema"]):
         raise DatasetError(f"{dataset.path} holds packed tokens; train on its recipe, or on a dataset with text")
-    for file in dataset.files():
-        yield from read_shard(file, ["id", "text"])
+    files = dataset.files()
+    with Meter(tell, "read", len(files), "shard", manifest["documents"]) as meter:
+        for file in files:
+            for batch in read_shard(file, ["id", "text"]):
+                meter.add(documents=batch.num_rows, bytes=text_bytes(batch), work=batch.num_rows)
+                yield batch
+            meter.add(1)
 
 
-def _of_recipe(recipe: Recipe) -> tuple[Iterator[pa.RecordBatch], list[str]]:
+def _of_recipe(recipe: Recipe, tell: Tell | None) -> tuple[Iterator[pa.RecordBatch], list[str]]:
     steps = recipe.bound_steps()
     # steps that need the tokenizer end the chain; groups are skipped, and the steps after them still apply
     end = next((i for i, s in enumerate(steps) if isinstance(s.transform, Terminal | Tokenize)), len(steps))
     steps = steps[:end]
     usable, _ = alone(steps)
-    return documents(recipe, usable), [s.name for s in steps if isinstance(s.transform, Group)]
+    return documents(recipe, usable, tell), [s.name for s in steps if isinstance(s.transform, Group)]

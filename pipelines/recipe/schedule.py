@@ -3,10 +3,9 @@
     schedule: {cron: "30 2 * * *", timezone: Europe/Berlin, retries: 3, timeout: 6h}
 
 The exported files treat exit codes 0 and 3 (nothing new) as success. 75 (another process writes the dataset) and other failures
-are tried again. 78 (bad recipe) and 2 (wrong usage) are not,
-because they would fail again. Cloud Run knows one kind of failure only, so the container tries again by itself; Airflow's shell
-operator tries all of them again. A run reads everything that is new since the last snapshot, so one
-run after several missed nights is enough: `catch_up` asks for one.
+are tried again. 78 (bad recipe) and 2 (wrong usage) are not, because they would fail again. Cloud Run knows one kind of failure
+only, so the container tries again by itself. A run reads everything that is new since the last snapshot, so one run after several
+missed nights is enough: `catch_up` asks for one.
 """
 
 from __future__ import annotations
@@ -249,7 +248,7 @@ def export(
         target: one of TARGETS.
         places: what only the user knows.
         out: the folder that the files will lie in.
-        resources: for Kubernetes and Cloud Run; None where they are not known.
+        resources: for Kubernetes, Cloud Run and Airflow; None where they are not known.
 
     Raises:
         RecipeError: the recipe has no `schedule`, an option that the target needs is missing, a path has control characters,
@@ -299,6 +298,8 @@ def export(
         "places": places,
         "script": script,
         "resources": resources,
+        # a container sees all cores of its machine, and memory goes with the workers
+        "workers": f"--workers {resources.cpu} " if resources else "",
     }
     names = _FILES[target]
     stem = re.sub(r"\W", "_", name) if target in ("airflow", "dagster") else name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -27,8 +28,15 @@ def pipeline_options(flags: Sequence[str]) -> PipelineOptions:
     names = set(known) | _flag_names()
     unknown = [f for f in flags if f.startswith("--") and f[2:].split("=")[0].replace("-", "_") not in names]
     if unknown:
-        raise RecipeError(f"unknown Beam option{'s' if len(unknown) > 1 else ''} behind `--`: {' '.join(unknown)}")
+        told = "; ".join(f"{flag}{_meant(flag, names)}" for flag in unknown)
+        raise RecipeError(f"unknown Beam option{'s' if len(unknown) > 1 else ''} behind `--`: {told}")
     return made
+
+
+def _meant(flag: str, names: set[str]) -> str:
+    """The known option that an unknown one is most like, as an addition to a message; "" if there is none."""
+    near = difflib.get_close_matches(flag[2:].split("=")[0].replace("-", "_"), sorted(names), 1)
+    return f" (did you mean --{near[0]}?)" if near else ""
 
 
 def _flag_names() -> set[str]:

@@ -20,7 +20,7 @@ def test_a_line_is_there_when_it_is_written(settings):
     with Metrics(settings, 0, 10, active=True) as metrics:
         metrics.write(1, {"loss": 0.5, "note": "x"})
         assert lines(settings) == [{"step": 1, "loss": 0.5, "note": "x"}]
-        metrics.advance(1, 0.5)
+        metrics.advance(0.5, 10)
         metrics.write(2, {"loss": 0.25})
     assert [line["step"] for line in lines(settings)] == [1, 2]
 
@@ -42,7 +42,7 @@ def test_a_resumed_run_drops_what_is_behind_its_checkpoint_and_what_was_torn(set
 def test_other_processes_of_a_run_write_nothing(settings, tmp_path):
     with Metrics(settings, 0, 10, active=False) as metrics:
         metrics.write(1, {"loss": 1.0})
-        metrics.advance(1, 1.0)
+        metrics.advance(1.0)
     assert not (tmp_path / "run").exists()
 
 

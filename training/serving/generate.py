@@ -17,6 +17,7 @@ from corpusmill.training.finetune.soft_prompt import SoftPrompt
 from corpusmill.training.huggingface import Adapter
 from corpusmill.training.model import Cache, Transformer
 from corpusmill.transforms.errors import RecipeError
+from corpusmill.transforms.progress import Meter, Tell
 from corpusmill.transforms.random import uniform_array
 
 Advance = Callable[[Tensor | None], Tensor]
@@ -36,6 +37,7 @@ def generate(
     allowed: int | None = None,
     width: int = 0,
     start: int | None = None,
+    tell: Tell | None = None,
 ) -> list[np.ndarray]:
     """New token ids for each prompt, int64 arrays that stop before the first of `ends`.
 
@@ -44,6 +46,7 @@ def generate(
     keys: uint64 [n] from `Keyed.keys`, one a record; None or temperature 0 is greedy. top_k 0: all tokens. top_p: the
     fewest most likely tokens whose probability reaches it (Holtzman et al. 2020). allowed: ids below it (and `ends`) only.
     width: prompts are padded to as many tokens at least, so that the shape of a pass need not depend on the other prompts.
+    tell: takes reports of progress.
 
     Raises:
         RecipeError: the model writes no text.
@@ -54,20 +57,24 @@ def generate(
     out: list[list[int]] = [[] for _ in prompts]
     running = np.ones(len(prompts), bool)
     chosen = None
-    for step in range(max_tokens):
-        logits = advance(chosen).double()
-        if allowed is not None:
-            kept = logits[:, [i for i in closing if i >= allowed]]
-            logits[:, allowed:] = -torch.inf
-            logits[:, [i for i in closing if i >= allowed]] = kept
-        uniforms = None if keys is None else uniform_array(keys, step)
-        chosen = choose(logits, uniforms, temperature, top_k, top_p)
-        picked = chosen.cpu().numpy()
-        running &= ~np.isin(picked, closing)
-        for i in np.flatnonzero(running):
-            out[i].append(int(picked[i]))
-        if not running.any():
-            break
+    with Meter(tell, "generate", len(prompts), "text", max_tokens) as meter:
+        for step in range(max_tokens):
+            logits = advance(chosen).double()
+            if allowed is not None:
+                kept = logits[:, [i for i in closing if i >= allowed]]
+                logits[:, allowed:] = -torch.inf
+                logits[:, [i for i in closing if i >= allowed]] = kept
+            uniforms = None if keys is None else uniform_array(keys, step)
+            chosen = choose(logits, uniforms, temperature, top_k, top_p)
+            picked = chosen.cpu().numpy()
+            ended = running & np.isin(picked, closing)
+            running &= ~ended
+            for i in np.flatnonzero(running):
+                out[i].append(int(picked[i]))
+            meter.add(int(ended.sum()), tokens=int(running.sum()), work=1)
+            if not running.any():
+                break
+        meter.add(int(running.sum()))
     return [np.array(row, np.int64) for row in out]
 
 

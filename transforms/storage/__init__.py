@@ -89,12 +89,14 @@ def stat(uri: str) -> Entry:
     return local.stat(local_path(uri)) if is_local(uri) else objects(uri).head(uri)
 
 
-def sha256_of(uri: str) -> str:
-    """SHA-256 of a file's bytes, read from front to back, in hexadecimal digits."""
+def sha256_of(uri: str, read: Callable[[int], None] | None = None) -> str:
+    """SHA-256 of a file's bytes, read from front to back, in hexadecimal digits. read: is told how many bytes each block has."""
     with local.naming(local_path(uri) if is_local(uri) else uri), open_input(uri) as f:
         digest = hashlib.sha256()
         while chunk := f.read(1 << 20):
             digest.update(chunk)
+            if read is not None:
+                read(len(chunk))
     return digest.hexdigest()
 
 

@@ -7,15 +7,17 @@ enough. The same sample gives the same tokenizer.json, byte for byte.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.transforms.errors import MissingDependencyError, RecipeError
+from corpusmill.transforms.progress import Meter, Tell
 from corpusmill.transforms.random import Keyed, draw_array
 from corpusmill.transforms.storage import write_atomic
 
@@ -66,10 +68,12 @@ def train_tokenizer(
     sample_bytes: int = 64 << 20,
     min_count: int = 2,
     rng: Keyed | None = None,
+    tell: Tell | None = None,
 ) -> str:
     """Train on a sample of `batches` (columns `id`, `text`) and write tokenizer.json to `path`; its SHA-256 is returned.
 
-    Special tokens take the first ids, then the 256 bytes, then merges. `min_count`: rarer pairs are not merged.
+    Special tokens take the first ids, then the 256 bytes, then merges. `min_count`: rarer pairs are not merged. tell: takes
+    reports of progress: counting words, then merging, which cannot be looked into.
 
     Raises:
         RecipeError: the vocabulary is too small for the bytes, or there is no text.
@@ -96,7 +100,19 @@ def train_tokenizer(
         special_tokens=list(special_tokens),
         show_progress=False,
     )
-    model.train_from_iterator((texts[i : i + 256].to_pylist() for i in range(0, len(texts), 256)), trainer)
+    with contextlib.ExitStack() as merging:
+
+        def given() -> Iterator[list[str]]:
+            with Meter(tell, "count words", len(texts), "document") as meter:
+                for i in range(0, len(texts), 256):
+                    part = texts[i : i + 256]
+                    yield part.to_pylist()
+                    meter.add(len(part), bytes=pc.sum(pc.binary_length(part)).as_py() or 0)
+            meter = merging.enter_context(Meter(tell, "merge pairs", 1, "tokenizer", 0))
+            merging.enter_context(meter.ticking())
+            merging.callback(meter.add, 1)
+
+        model.train_from_iterator(given(), trainer)
     data = model.to_str(pretty=True).encode()
     os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
     write_atomic(path, data)

@@ -1,10 +1,14 @@
 """Schedules: cron expressions, and what six schedulers are given, checked by their own tools where those are here."""
 
+import contextlib
 import os
 import shutil
 import stat
 import subprocess
+import sys
+import types
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import kubernetes_validate
@@ -46,6 +50,7 @@ def exported(folder, target, **changes):
 def test_containers_get_what_plan_says_and_no_file_of_this_machine(tmp_path):
     cron = yaml.safe_load(exported(tmp_path, "kubernetes")["corpusmill-test-cronjob.yaml"])
     pod = cron["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+    assert "run --workers 4 " in pod["containers"][0]["args"][0]  # a container sees all cores of its node
     assert pod["containers"][0]["resources"]["requests"] == {"cpu": "4", "memory": "3Gi"}
     assert pod["securityContext"]["fsGroup"] == 10001
     job = yaml.safe_load(exported(tmp_path, "cloud-scheduler")["corpusmill-test-job.yaml"])
@@ -206,7 +211,7 @@ def test_containers_take_nothing_new_for_success(tmp_path, target, name, code, l
     inner = made["spec"]["jobTemplate"]["spec"] if target == "kubernetes" else made["spec"]["template"]["spec"]
     (container,) = inner["template"]["spec"]["containers"]
     fake = tmp_path / "corpusmill"
-    fake.write_text(f'#!/bin/sh\n[ "$1" = run ] && [ "$2" = "{tmp_path}/recipe.yaml" ] && exit {code}\nexit 99\n')
+    fake.write_text(f'#!/bin/sh\n[ "$1 $3" = "run 4" ] && [ "$4" = "{tmp_path}/recipe.yaml" ] && exit {code}\nexit 99\n')
     fake.chmod(0o755)
     (tmp_path / "sleep").write_text("#!/bin/sh\n")  # before another try
     (tmp_path / "sleep").chmod(0o755)
@@ -245,6 +250,51 @@ def test_the_command_of_the_airflow_task(tmp_path, monkeypatch, code, left):
     assert subprocess.run(["/bin/sh", "-c", found["COMMAND"]], check=False).returncode == left
 
 
+def test_the_airflow_task_fails_at_once_where_another_try_would_fail_again(tmp_path, monkeypatch):
+    """The file is loaded beside stand-ins for Airflow's classes, which do what Airflow 2.10 and 3 do with exit codes."""
+
+    class Failed(Exception):
+        pass
+
+    class Skipped(Exception):
+        pass
+
+    class Bash:
+        def __init__(self, **fields):
+            self.__dict__ |= fields
+
+        def execute(self, context):
+            if context["code"] in self.skip_on_exit_code:
+                raise Skipped(f"exit code {context['code']}")
+            return context["code"]
+
+    class Dag(contextlib.nullcontext):
+        def __init__(self, **fields):
+            super().__init__()
+
+    modules = {
+        "airflow.providers.standard.operators.bash": {"BashOperator": Bash},
+        "airflow.sdk": {"DAG": Dag},
+        "airflow.sdk.exceptions": {"AirflowFailException": Failed, "AirflowSkipException": Skipped},
+        "pendulum": {"datetime": lambda *a, **k: None},
+    }
+    for name, held in modules.items():
+        for i in range(1, len(name.split(".")) + 1):
+            made = types.ModuleType(".".join(name.split(".")[:i]))
+            made.__path__ = []
+            monkeypatch.setitem(sys.modules, made.__name__, sys.modules.get(made.__name__, made))
+        vars(sys.modules[name]).update(held)
+    text = exported(tmp_path, "airflow")["corpusmill_test_airflow.py"]
+    found: dict[str, Any] = {}
+    exec(text.replace("    Refresh(", "    TASK = Refresh("), found)
+    assert found["NEEDS"] == {"cpu": "4", "memory": "3Gi"}
+    assert "--workers 4 " in found["COMMAND"]
+    for code in (2, 78):
+        with pytest.raises(Failed, match=f"exit code {code}"):
+            found["TASK"].execute({"code": code})
+    assert found["TASK"].execute({"code": 0}) == 0
+
+
 ODD = 'it\'s {{ds}} {% "x" 文 \N{GRINNING FACE} $$(HOME) 100%'
 
 
@@ -257,7 +307,7 @@ def test_odd_names_of_folders_reach_the_command_as_they_are(tmp_path, monkeypatc
     exec(next(line for line in airflow.splitlines() if line.startswith("COMMAND = ")), found)
     # Airflow renders the command as a template of Jinja's before a shell has it
     subprocess.run(["/bin/sh", "-c", jinja2.Template(found["COMMAND"]).render()], check=True)
-    assert left.read_text() == f"run {folder}/recipe.yaml\n"
+    assert left.read_text() == f"run --workers 4 {folder}/recipe.yaml\n"
     for target in ("kubernetes", "cloud-scheduler"):
         text = next(text for name, text in exported(folder, target).items() if name.endswith(".yaml"))
         inner = yaml.safe_load(text)["spec"]

@@ -1,12 +1,25 @@
-"""Progress off a terminal: a line when a stage ends, each once."""
+"""Progress: bars at a terminal; elsewhere a line when a stage ends, each once."""
 
 from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
 
 import pytest
 
 from corpusmill.pipelines.report import progress
 from corpusmill.pipelines.report.progress import Display
-from corpusmill.pipelines.run import Progress
+from corpusmill.pipelines.report.terminal import cell_width
+from corpusmill.transforms.progress import Progress
+from tests.corpora import rows, write_recipe, write_shards
 
 
 def test_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,3 +69,67 @@ def test_bars_fit_a_narrow_terminal(width, monkeypatch: pytest.MonkeyPatch, caps
     with Display() as display:
         display.update(Progress("pass 1 of 3: clean, language, gopher-quality", 1, 2, 0, 12_345, 10**7, 0.5))
     assert all(len(line) <= width for line in capsys.readouterr().err.splitlines())
+
+
+def test_verbs_with_a_result_are_silent_while_they_are_quick(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 1.0, 10.0, 16.0, 20.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with Display(brief=True) as display:
+        for done in (0, 2):
+            display.update(Progress("verify", done, 2, noun="file"))
+        for done in (0, 5, 10):
+            display.update(Progress("train", done, 10, part=done / 10, tokens=600 * done, noun="step", note="loss 2.5"))
+    assert capsys.readouterr().err.splitlines() == [
+        "train: 5/10 steps, 500 tokens/s, loss 2.5, 6.0 s left",
+        "train: 10/10 steps, 600 tokens/s, loss 2.5, 10.0 s",
+    ]
+
+
+def test_what_is_left_of_a_resumed_run_counts_its_own_steps_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 10.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    with Display(brief=True) as display:
+        for done in (80, 90):
+            display.update(Progress("train", done, 100, part=done / 100, noun="step"))
+    assert capsys.readouterr().err == "train: 90/100 steps, 10.0 s left\n"
+
+
+SHOWN = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_run_and_a_verification_at_a_terminal_of_60_columns(tmp_path: Path, encoding: str) -> None:
+    write_shards(tmp_path / "日本", rows(600), 2)
+    sources = [{"name": "raw", "path": "日本/*.parquet", "columns": {"id": "id"}}]
+    write_recipe(tmp_path, ["clean", "exact"], sources=sources)
+    seen = at_terminal(tmp_path, encoding, "run", "recipe.yaml") + at_terminal(tmp_path, encoding, "verify", "out")
+    lines = [SHOWN.sub("", line) for line in re.split(r"[\r\n]+", seen)]
+    assert any("100%" in line for line in lines)
+    assert any("600 documents" in line for line in lines)
+    assert any(line.startswith("verify snapsh") and "100%" in line for line in lines)
+    assert max(cell_width(line) for line in lines if "%" in line) <= 60
+    assert "Traceback" not in seen
+
+
+def at_terminal(folder: Path, encoding: str, *arguments: str) -> str:
+    """What `corpusmill ARGUMENTS` shows at a terminal of 60 columns."""
+    main, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
+    environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR", "TERM")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "corpusmill.pipelines.cli", *arguments],
+        stdin=terminal, stdout=terminal, stderr=terminal, cwd=folder,
+        env=environment | {"TERM": "xterm", "PYTHONIOENCODING": encoding},
+    )  # fmt: skip
+    os.close(terminal)
+    shown = b""
+    with contextlib.suppress(OSError):  # how Linux tells that the terminal's other side is closed
+        while part := os.read(main, 65536):
+            shown += part
+    os.close(main)
+    assert process.wait(60) == 0, shown
+    return shown.decode(encoding)

@@ -132,3 +132,8 @@ def test_a_job_that_goes_on_alone_is_known_by_the_engines_name_and_needs_workers
     with pytest.raises(RecipeError, match="LOOPBACK runs the workers in this process, which must wait for them"):
         Portable(None, ["--environment_type=LOOPBACK"]).submit(job)
     assert asked == [True]
+
+
+def test_an_option_that_beam_does_not_know_is_named_with_the_nearest_one():
+    with pytest.raises(RecipeError, match=r"behind `--`: --job_endpont=h:1 \(did you mean --job_endpoint\?\)$"):
+        pipeline_options(["--job_endpont=h:1"])
