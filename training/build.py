@@ -23,8 +23,10 @@ from corpusmill.training.objective_table import objective_class
 from corpusmill.training.objectives import Objective
 from corpusmill.training.settings import ModelSettings, TrainSettings
 from corpusmill.training.special_tokens import SpecialTokens
+from corpusmill.training.splits import Selected, note_of, split_rows
 from corpusmill.training.vocabulary import Vocabulary
 from corpusmill.transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.mix.split import TEST, TRAIN, VALIDATION
 
 
 @dataclass
@@ -60,8 +62,19 @@ def vocabulary_of(settings: TrainSettings) -> Vocabulary:
     )
 
 
-def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes: list[str] | None = None) -> Rows:
-    """Packed shards or documents; the tokenizer is checked against the shards'."""
+def rows_of(
+    path: str,
+    settings: TrainSettings,
+    vocabulary: Vocabulary,
+    classes: list[str] | None = None,
+    parts: Sequence[str] = (TRAIN,),
+    must: bool = True,
+) -> Rows:
+    """Packed shards or documents; the tokenizer is checked against the shards'.
+
+    parts, must: of rows with a column `split`, those of the first of these splits that has any; see
+    `corpusmill.training.splits.split_rows`.
+    """
     objective = objective_class(settings.objective.name)
     if is_documents(path):
         # private training takes documents as they are: a row of several documents could belong to several privacy units
@@ -69,7 +82,7 @@ def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes:
             raise RecipeError(
                 f"{path}: {settings.objective.name} trains on a folder of packed shards; run `pack` on these documents."
             )
-        return Documents(path, settings, vocabulary, classes)
+        return Documents(path, settings, vocabulary, classes, parts, must)
     # the snapshot number belongs to the training data; validation data has its own numbers
     snapshot = settings.data.snapshot if path == settings.data.train else None
     shards = Shards(path, snapshot, settings.data.domain)
@@ -84,14 +97,37 @@ def rows_of(path: str, settings: TrainSettings, vocabulary: Vocabulary, classes:
             f"({vocabulary.digest[:12]}). Name the right one in data.tokenizer, or tokenise again."
         )
     if objective.taught and path == settings.data.train:
-        temperature = settings.objective.temperature
-        if not settings.objective.teacher:
-            check_temperature(shards.path, shards.teacher_temperature, temperature)
-            return OwnTeacherRows(shards)
-        rows = TeacherRows(shards, settings.objective.teacher, vocabulary.digest)
-        check_temperature(rows.folder, rows.about.get("temperature"), temperature)
+        return _selected(_taught(shards, settings, vocabulary), shards, parts, must)
+    return _selected(shards, shards, parts, must)
+
+
+def _taught(shards: Shards, settings: TrainSettings, vocabulary: Vocabulary) -> Rows:
+    """The rows with what a teacher says of them."""
+    temperature = settings.objective.temperature
+    if not settings.objective.teacher:
+        check_temperature(shards.path, shards.teacher_temperature, temperature)
+        return OwnTeacherRows(shards)
+    rows = TeacherRows(shards, settings.objective.teacher, vocabulary.digest)
+    check_temperature(rows.folder, rows.about.get("temperature"), temperature)
+    return rows
+
+
+def _selected(rows: Rows, shards: Shards, parts: Sequence[str], must: bool) -> Rows:
+    """The rows of a split of the shards; all of them where they are not divided."""
+    found = split_rows(shards.splits, parts, shards.path, must)
+    if found is None or shards.splits is None:
         return rows
-    return shards
+    part, index = found
+    return Selected(rows, index, part, note_of(shards.splits, part, shards.path))
+
+
+def held_out(settings: TrainSettings, vocabulary: Vocabulary, classes: list[str] | None = None) -> Rows | None:
+    """What training measures: `data.validation`, else the split `validation` of the training data, else nothing."""
+    where = settings.data.validation
+    if where:
+        return rows_of(where, settings, vocabulary, classes, (VALIDATION, TEST), must=where == settings.data.train)
+    rows = rows_of(settings.data.train, settings, vocabulary, classes, (VALIDATION,), must=False)
+    return rows if getattr(rows, "part", None) == VALIDATION else None
 
 
 def packed(data: Rows, model: nn.Module, settings: TrainSettings) -> Rows:

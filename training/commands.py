@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from corpusmill.training import settings as settings_module
-from corpusmill.transforms.errors import MissingDependencyError, RecipeError
+from corpusmill.transforms.errors import DatasetError, MissingDependencyError, RecipeError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,15 +66,19 @@ def teach(settings: TrainSettings, teachers: str, kind: Any, draws: int, top_k: 
     return run(rows, teachers, out, kind, draws, top_k, objective.temperature, settings.seed)
 
 
-def evaluate(path: str | Path, data: str | None = None, rows: int = 0, tell: Tell | None = None) -> dict[str, Any]:
+def evaluate(
+    path: str | Path, data: str | None = None, rows: int = 0, tell: Tell | None = None, split: str | None = None
+) -> dict[str, Any]:
     """Loss, accuracy and bits per byte of a run or checkpoint on `data` (its own validation data when left out).
 
-    `trained_on`: the model was trained on these rows. tell: takes reports of progress.
+    Of data with a column `split`, the rows of `validation` are measured, else those of `test`, or those of `split`. `split`: the
+    one that was measured, or None. `trained_on`: the model was trained on these rows. tell: takes reports of progress.
     """
     _need_torch()
     from corpusmill.training import build
     from corpusmill.training.evaluate import measure
     from corpusmill.training.parallel import Parallel
+    from corpusmill.transforms.mix.split import TEST, VALIDATION
 
     loaded = build.load(path)
     settings = loaded.settings
@@ -82,7 +86,13 @@ def evaluate(path: str | Path, data: str | None = None, rows: int = 0, tell: Tel
     settings = settings.model_copy(update={"evaluation": settings.evaluation.model_copy(update={"rows": rows})})
     parallel = Parallel(settings.runtime)
     try:
-        held = build.rows_of(where, settings, loaded.vocabulary, loaded.classes or None)
+        parts = (split,) if split else (VALIDATION, TEST)
+        held = build.rows_of(where, settings, loaded.vocabulary, loaded.classes or None, parts, split is not None)
+        part = getattr(held, "part", None)
+        if split and part is None:
+            raise DatasetError(
+                f"{where}: its rows are not divided, so --split {split} names none of them. Leave --split out."
+            )
         model = loaded.model.to(parallel.device)
         objective = build.objective_of(settings, loaded.vocabulary)
         result = measure(model, objective, held, loaded.vocabulary, parallel, settings, tell)
@@ -90,9 +100,11 @@ def evaluate(path: str | Path, data: str | None = None, rows: int = 0, tell: Tel
         parallel.close()
     from corpusmill.training.checkpoint import read_state
 
-    known = read_state(loaded.path)["digests"].get("data")
-    seen = os.path.abspath(where) == os.path.abspath(settings.data.train) or getattr(held, "digest", "") == known
-    return {"checkpoint": str(loaded.path), "data": where, "trained_on": seen, **result}
+    digests = read_state(loaded.path)["digests"]
+    same = os.path.abspath(where) == os.path.abspath(settings.data.train) or held.digest == digests.get("data")
+    learned = digests.get("split")  # None: all rows
+    seen = same and (part is None or learned is None or part == learned)
+    return {"checkpoint": str(loaded.path), "data": where, "split": part, "trained_on": seen, **result}
 
 
 def generate(

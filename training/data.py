@@ -25,6 +25,7 @@ from corpusmill.training.order import Order
 from corpusmill.transforms.errors import BadFileError, DatasetError, RecipeError
 from corpusmill.transforms.hashing import mix64_array
 from corpusmill.transforms.manifest import body_of, read_manifest, snapshot_numbers
+from corpusmill.transforms.mix.split import SPLIT
 
 TOKENS = ("input_ids", "segment_ids", "position_ids", "labels", "loss_mask")
 TARGETS = ("target_ids", "target_segment_ids", "target_position_ids")
@@ -64,7 +65,7 @@ class _Column:
 class Shards:
     """The rows of a folder of packed shards, in the order of its manifest, or of file names if it has none.
 
-    domain: the column of a row's domain (the `separate` column of `pack`).
+    domain: the column of a row's domain (the `separate` column of `pack`). `splits`: the column `split`, or None.
     """
 
     def __init__(self, path: str | Path, snapshot: int | None = None, domain: str = "source") -> None:
@@ -78,6 +79,7 @@ class Shards:
         self.teacher_temperature = _teacher_temperature(manifest)
         self.batches: list[dict[str, _Column]] = []
         sizes, sources, seen = [], [], hashlib.sha256()
+        splits: list[pa.Array] = []
         for file in files:
             reader = _open(file)
             for i in range(reader.num_record_batches):
@@ -88,6 +90,7 @@ class Shards:
                 self.batches.append({name: _Column(batch.column(name)) for name in names})
                 sizes.append(batch.num_rows)
                 sources.append(_sources(batch, domain, source_of_file.get(file)))
+                splits += [batch.column(SPLIT).cast(pa.string())] if SPLIT in batch.schema.names else []
             seen.update(f"{file.name}\0{file.stat().st_size}\0{reader.schema}\0".encode() + _ends(file))
         self.starts = np.concatenate(([0], np.cumsum(sizes))).astype(np.int64)
         if not self.batches:
@@ -97,6 +100,7 @@ class Shards:
         self.source_of: np.ndarray = known.indices.fill_null(-1).to_numpy().astype(np.int32)
         self.digest = data_digest(manifest) or seen.hexdigest()
         self.length = self.batches[0]["input_ids"].width
+        self.splits = pa.chunked_array(splits) if len(splits) == len(sizes) else None
 
     def __len__(self) -> int:
         return int(self.starts[-1])

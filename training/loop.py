@@ -83,10 +83,11 @@ def _train(
     vocabulary = build.vocabulary_of(settings)
     if settings.tune.base:  # the base says which kind of model the documents are for
         settings = build.resolve(settings, vocabulary, 0)
+    named = data is None  # by the settings
     data = build.rows_of(settings.data.train, settings, vocabulary) if data is None else data
     classes: list[str] = getattr(data, "classes", [])
-    if validation is None and settings.data.validation:
-        validation = build.rows_of(settings.data.validation, settings, vocabulary, classes)
+    if validation is None and (named or settings.data.validation):
+        validation = build.held_out(settings, vocabulary, classes)
     if not settings.tune.base:
         settings = build.resolve(settings, vocabulary, getattr(data, "length", 0) or settings.data.length)
     objective = build.objective_of(settings, vocabulary)
@@ -113,6 +114,8 @@ def _train(
 
     # where it stands
     digests = {"data": data.digest, "tokenizer": vocabulary.digest, "settings": settings.digest()}
+    if part := getattr(data, "part", None):
+        digests["split"] = part
     if settings.tune.base:
         digests["base"] = build.base_digest(settings.tune.base)
     if settings.objective.states_of:
@@ -125,6 +128,7 @@ def _train(
         other = settings.allow_other_data
         allowed = {
             "data": other,
+            "split": other,
             "tokenizer": other,
             "base": other,
             "states_of": other,

@@ -47,6 +47,7 @@ from corpusmill.training.output_lock import held
 from corpusmill.training.parallel import Parallel
 from corpusmill.training.schedule import rate as rate_at
 from corpusmill.training.settings import TrainSettings
+from corpusmill.training.splits import Selected
 from corpusmill.transforms.errors import PrivacyError, RecipeError, VerifyError
 from corpusmill.transforms.progress import Tell
 from corpusmill.transforms.random import Keyed, draw_array
@@ -114,8 +115,8 @@ def train(
         if len(units.number) != len(data):
             raise PrivacyError(f"{len(data):,} rows have {len(units.number):,} units: each row needs one.")
         classes = list(getattr(data, "classes", []))
-        if validation is None and settings.data.validation:
-            validation = build.rows_of(settings.data.validation, settings, vocabulary, classes)
+        if validation is None and settings.data.validation:  # public rows; those of the training data are not
+            validation = build.held_out(settings, vocabulary, classes)
         if not settings.tune.base:
             settings = build.resolve(settings, vocabulary, getattr(data, "length", 0) or settings.data.length)
         objective = build.objective_of(settings, vocabulary)
@@ -128,6 +129,8 @@ def train(
             parameters.values(), lr=adam.lr, betas=(adam.beta1, adam.beta2), weight_decay=adam.weight_decay
         )
         digests = {"data": secret.seal(data.digest), "tokenizer": vocabulary.digest, "settings": settings.digest()}
+        if part := getattr(data, "part", None):
+            digests["split"] = part
         if settings.tune.base:
             digests["base"] = build.base_digest(settings.tune.base)
         fingerprint = "\n".join(f"{k} {v}" for k, v in sorted(digests.items()))
@@ -344,7 +347,9 @@ def _units(settings: TrainSettings, unit: str, data: Rows) -> Units:
     path, snapshot = settings.data.train, settings.data.snapshot
     if isinstance(data, Documents):
         return Units.of(names_of([_with_ids(read_table(path, snapshot))], unit).take(pa.array(data.kept)))
-    rows = Shards(path, snapshot, domain=unit)
+    rows: Rows = Shards(path, snapshot, domain=unit)
+    if isinstance(data, Selected):
+        rows = Selected(rows, data.index, data.part, "")
     if unit == DOCUMENT or (rows.source_of < 0).any():
         whose = "several documents" if unit == DOCUMENT else f"several units, for they do not name their `{unit}`"
         raise PrivacyError(

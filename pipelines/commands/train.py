@@ -57,18 +57,23 @@ def train(settings: str, overrides: tuple[str, ...], as_json: bool) -> None:
 @MODEL
 @click.option("--data", metavar="PATH", help="Shards or a file of documents; default: the run's own validation data.")
 @click.option("--rows", type=click.IntRange(0), default=0, metavar="N", help="Rows to measure. [default: all]")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    help="Of rows with a column `split`, those of this one. [default: validation]",
+)
 @JSON
-def evaluate(model: str, data: str | None, rows: int, as_json: bool) -> None:
+def evaluate(model: str, data: str | None, rows: int, split: str | None, as_json: bool) -> None:
     """Measure loss, accuracy and bits per byte of RUN, in total and by domain. RUN is a run's folder or a checkpoint."""
     from corpusmill.pipelines.report.progress import Display
     from corpusmill.training import commands
 
     with Display(brief=True) as display:
-        result = commands.evaluate(model, data, rows, display.update)
+        result = commands.evaluate(model, data, rows, display.update, split)
     if as_json:
         print_json(result)
         return
-    say(f"{result['checkpoint']} on {result['data']}")
+    say(f"{result['checkpoint']} on {result['data']}" + (f", split {result['split']}" if result["split"] else ""))
     if result["trained_on"]:
         say(
             "The model was trained on these rows, so the figures say nothing about new text. Name other rows with --data."

@@ -11,6 +11,7 @@ instruction      the columns that templates name  z = [instruction; input] -> y,
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +27,10 @@ from corpusmill.training.finetune.texts import texts_of
 from corpusmill.training.objective_table import objective_class
 from corpusmill.training.objectives import Batch
 from corpusmill.training.settings import TrainSettings
+from corpusmill.training.splits import note_of, split_rows
 from corpusmill.training.vocabulary import Vocabulary
 from corpusmill.transforms.errors import DatasetError, RecipeError
+from corpusmill.transforms.mix.split import SPLIT, TRAIN
 from corpusmill.transforms.sources.items import read_items
 
 
@@ -56,12 +59,19 @@ def read_table(path: str, snapshot: int | None = None) -> pa.Table:
 class Documents:
     """Rows made of documents (see `corpusmill.training.data.Rows`). `classes`: names of the labels, in order.
 
-    `kept`: numbers of the documents in the table that rows were made of. `notes`: what was cut or left out, in sentences; see
+    parts, must: of documents with a column `split`; see `corpusmill.training.splits.split_rows`. `part`: the split that was taken.
+    `kept`: numbers of the documents in the file that rows were made of. `notes`: what was cut or left out, in sentences; see
     `corpusmill.training.finetune.fitting`.
     """
 
     def __init__(
-        self, path: str, settings: TrainSettings, vocabulary: Vocabulary, classes: list[str] | None = None
+        self,
+        path: str,
+        settings: TrainSettings,
+        vocabulary: Vocabulary,
+        classes: list[str] | None = None,
+        parts: Sequence[str] = (TRAIN,),
+        must: bool = True,
     ) -> None:
         self.path = path
         task = settings.objective.name
@@ -78,6 +88,13 @@ class Documents:
                 raise RecipeError(f"{path}: {task} needs a column {name}. Name it in data.columns: {{{name}: YOURS}}.")
         if not len(table):
             raise DatasetError(f"{path}: holds no documents.")
+        splits = table.column(SPLIT) if SPLIT in table.column_names else None
+        chosen = split_rows(splits, parts, path, must)
+        self.part: str | None = None
+        numbers: np.ndarray = np.arange(len(table))
+        if chosen is not None and splits is not None:
+            self.part, numbers = chosen
+            table = table.take(pa.array(numbers))
         self.labels: np.ndarray | None = None
         self.class_weights: np.ndarray | None = None
         self.classes = classes or []
@@ -91,16 +108,18 @@ class Documents:
             self.columns, kept = self._read(table, vocabulary, fitting, objective.classes)
         fitting.check()
         self.cut, self.left_out = fitting.cut, len(table) - len(kept)
-        self.notes = [text for text in (fitting.note(), note) if text]
-        self.kept: np.ndarray = np.array(kept, np.int64)
+        divided = note_of(splits, self.part, path) if splits is not None and self.part else ""
+        self.notes = [text for text in (fitting.note(), note, divided) if text]
+        mine: np.ndarray = np.array(kept, np.int64)
+        self.kept: np.ndarray = numbers[mine]
         if objective.classes:
-            self.labels = self._labels(table)[self.kept]
+            self.labels = self._labels(table)[mine]
             if settings.objective.class_weights == "balanced" and path == settings.data.train:
                 counts = np.bincount(self.labels, minlength=len(self.classes))
                 self.class_weights = (len(self.labels) / (len(counts) * np.maximum(counts, 1))).astype(np.float32)
         domain = settings.data.domain
         domains = table.column(domain) if domain in table.column_names else pa.nulls(len(table), pa.string())
-        named = pc.fill_null(pc.cast(domains, pa.string()), "").take(pa.array(self.kept))
+        named = pc.fill_null(pc.cast(domains, pa.string()), "").take(pa.array(mine))
         coded = pa.array(named.to_pylist(), pa.string()).dictionary_encode()
         self.sources: list[str] = coded.dictionary.to_pylist()
         self.source_of: np.ndarray = coded.indices.to_numpy().astype(np.int32)

@@ -211,7 +211,9 @@ def test_containers_take_nothing_new_for_success(tmp_path, target, name, code, l
     inner = made["spec"]["jobTemplate"]["spec"] if target == "kubernetes" else made["spec"]["template"]["spec"]
     (container,) = inner["template"]["spec"]["containers"]
     fake = tmp_path / "corpusmill"
-    fake.write_text(f'#!/bin/sh\n[ "$1 $3" = "run 4" ] && [ "$4" = "{tmp_path}/recipe.yaml" ] && exit {code}\nexit 99\n')
+    fake.write_text(
+        f'#!/bin/sh\n[ "$1 $3" = "run 4" ] && [ "$4" = "{tmp_path}/recipe.yaml" ] && exit {code}\nexit 99\n'
+    )
     fake.chmod(0o755)
     (tmp_path / "sleep").write_text("#!/bin/sh\n")  # before another try
     (tmp_path / "sleep").chmod(0o755)
@@ -253,10 +255,10 @@ def test_the_command_of_the_airflow_task(tmp_path, monkeypatch, code, left):
 def test_the_airflow_task_fails_at_once_where_another_try_would_fail_again(tmp_path, monkeypatch):
     """The file is loaded beside stand-ins for Airflow's classes, which do what Airflow 2.10 and 3 do with exit codes."""
 
-    class Failed(Exception):
+    class FailError(Exception):
         pass
 
-    class Skipped(Exception):
+    class SkipError(Exception):
         pass
 
     class Bash:
@@ -265,7 +267,7 @@ def test_the_airflow_task_fails_at_once_where_another_try_would_fail_again(tmp_p
 
         def execute(self, context):
             if context["code"] in self.skip_on_exit_code:
-                raise Skipped(f"exit code {context['code']}")
+                raise SkipError(f"exit code {context['code']}")
             return context["code"]
 
     class Dag(contextlib.nullcontext):
@@ -275,7 +277,7 @@ def test_the_airflow_task_fails_at_once_where_another_try_would_fail_again(tmp_p
     modules = {
         "airflow.providers.standard.operators.bash": {"BashOperator": Bash},
         "airflow.sdk": {"DAG": Dag},
-        "airflow.sdk.exceptions": {"AirflowFailException": Failed, "AirflowSkipException": Skipped},
+        "airflow.sdk.exceptions": {"AirflowFailException": FailError, "AirflowSkipException": SkipError},
         "pendulum": {"datetime": lambda *a, **k: None},
     }
     for name, held in modules.items():
@@ -290,7 +292,7 @@ def test_the_airflow_task_fails_at_once_where_another_try_would_fail_again(tmp_p
     assert found["NEEDS"] == {"cpu": "4", "memory": "3Gi"}
     assert "--workers 4 " in found["COMMAND"]
     for code in (2, 78):
-        with pytest.raises(Failed, match=f"exit code {code}"):
+        with pytest.raises(FailError, match=f"exit code {code}"):
             found["TASK"].execute({"code": code})
     assert found["TASK"].execute({"code": 0}) == 0
 

@@ -10,6 +10,7 @@ import pytest
 from corpusmill.pipelines.engine.open_job import open_job
 from corpusmill.pipelines.recipe.model import load
 from corpusmill.pipelines.runners import portable
+from corpusmill.pipelines.runners.beam_options import pipeline_options
 from corpusmill.pipelines.runners.portable import ENVIRONMENTS, Portable
 from corpusmill.transforms.errors import CorpusmillError, RecipeError
 from tests.corpora import rows, write_recipe, write_shards
