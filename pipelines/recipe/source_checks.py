@@ -59,7 +59,7 @@ def _check_path(spec: SourceSpec, path: str, place: Place, mistakes: Mistakes, b
 
     try:
         if file := unknown_formats(spec, path, base_dir):
-            choices = " or ".join(f.name for f in formats.known().values() if f.extensions)
+            choices = " or ".join(f.name for f in formats.known().values() if f.extensions or f.patterns)
             mistakes.add(place, f"`path`: the format of {file} is unknown", f"set `format` to {choices}")
             return
         seen = _preview(spec, path, base_dir)

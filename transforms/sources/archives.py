@@ -25,8 +25,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.bad import BadRows, printable
-from corpusmill.transforms.sources.compressed import Stream
-from corpusmill.transforms.sources.files import Part
+from corpusmill.transforms.sources.compressed import Stream, first_bytes
+from corpusmill.transforms.sources.files import Part, compression_of
 from corpusmill.transforms.sources.format import Format, Rows
 from corpusmill.transforms.sources.limits import Budget
 from corpusmill.transforms.sources.spec import SourceSpec
@@ -122,12 +122,14 @@ class Archive(Format):
                 if fault is None and stream is not None:
                     try:
                         head = b"" if form else stream.read(64)
-                        form = form or formats.by_content(head)
+                        packed = form is None and bool(compression_of(name))
+                        size = _copy(stream, file, head) if packed else 0
+                        form = form or formats.by_content(first_bytes(file) if packed else head)
                         if form is None:
                             left = left or name
                             bad.leave_out(UNKNOWN, f"{part.name}/{name}")
                             continue
-                        size = _copy(stream, file, head)
+                        size = size or _copy(stream, file, head)
                     except _Refused as error:
                         fault = BadFileError(shown, error.args[0])
                 seen += 1

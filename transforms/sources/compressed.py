@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from corpusmill.transforms import storage
 from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.sources.files import compression_of
 from corpusmill.transforms.sources.limits import Budget
@@ -139,3 +140,17 @@ def open_stream(path: str, budget: Budget, begin: int = 0) -> Iterator[Stream]:
         except FAULTS as error:
             raise fault(path, error, f"is truncated or corrupt {codec} data") from error
         yield _Checked(stream, path, codec, budget)
+
+
+def first_bytes(path: str, n: int = 64) -> bytes:
+    """The first n decoded bytes of a file, by which `auto` tells its format; none of a file whose compressed data is damaged.
+
+    Raises:
+        UnreadableFileError: the file cannot be read now.
+    """
+    if not compression_of(path):
+        with open_file(path) as f:
+            return f.read(n)
+    with contextlib.suppress(BadFileError), open_stream(path, Budget(path, storage.stat(path).size, 1)) as stream:
+        return stream.read(n)
+    return b""

@@ -30,6 +30,9 @@ class Format(abc.ABC):
     """The value of `format:` in a recipe: the module's file name with '-' for '_'."""
     extensions: ClassVar[tuple[str, ...]] = ()
     """Endings of file names that `auto` takes for this format, in lower case, without those of compressions."""
+    patterns: ClassVar[tuple[str, ...]] = ()
+    """Regular expressions for file names that `auto` takes for this format, in lower case, without endings of compressions. They
+    are asked before extensions."""
     magic: ClassVar[tuple[bytes, ...]] = ()
     """First bytes by which `auto` knows a file whose name says nothing."""
     schemes: ClassVar[tuple[str, ...]] = ()

@@ -12,9 +12,10 @@ from corpusmill.transforms import storage
 from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.bad import BadRows
+from corpusmill.transforms.sources.compressed import first_bytes
 from corpusmill.transforms.sources.files import Part
 from corpusmill.transforms.sources.limits import Budget
-from corpusmill.transforms.sources.opened import faults_of, open_file
+from corpusmill.transforms.sources.opened import faults_of
 from corpusmill.transforms.sources.rows import check_structure
 from corpusmill.transforms.sources.schema import conform, plain_type, unify
 from corpusmill.transforms.sources.spec import SourceSpec
@@ -57,8 +58,7 @@ def read_items(path: str, columns: Sequence[str] | None = None) -> Items:
 def _read(path: str) -> Items:
     if not storage.has_file(path):
         raise BadFileError(path, "there is no such file", "correct the path that names it")
-    with open_file(path) as f, faults_of(path, "cannot be read"):
-        name = formats.by_extension(path) or formats.by_content(f.read(64))
+    name = formats.by_extension(path) or formats.by_content(first_bytes(path))
     if name is None:
         known = " ".join(e for k in formats.known().values() for e in k.extensions[:2])
         raise BadFileError(path, "is of no known format", f"give the file one of these endings: {known}")

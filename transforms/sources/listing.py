@@ -9,8 +9,9 @@ import time
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import ChangedFileError, SourceError
 from corpusmill.transforms.sources import formats
+from corpusmill.transforms.sources.compressed import first_bytes
 from corpusmill.transforms.sources.files import FileRef, listed_as
-from corpusmill.transforms.sources.opened import faults_of, open_file
+from corpusmill.transforms.sources.opened import faults_of
 from corpusmill.transforms.sources.spec import SourceSpec
 from corpusmill.transforms.storage.local import last_change
 
@@ -125,7 +126,7 @@ def _matching(spec: SourceSpec, path: str, pattern: str, left_out: list[str]) ->
 
 
 def _choices() -> str:
-    *first, last = [f.name for f in formats.known().values() if f.extensions]
+    *first, last = [f.name for f in formats.known().values() if f.extensions or f.patterns]
     return f"{', '.join(first)} or {last}"
 
 
@@ -136,7 +137,7 @@ def _with_formats(
         return [(e, spec.format) for e in entries]
     out = []
     for entry in entries:
-        form = formats.by_extension(entry.uri) or formats.by_content(_head(entry.uri))
+        form = formats.by_extension(entry.uri) or formats.by_content(first_bytes(entry.uri))
         if form:
             out.append((entry, form))
         elif explicit:
@@ -146,8 +147,3 @@ def _with_formats(
         else:
             left_out.append(entry.uri)
     return out
-
-
-def _head(path: str) -> bytes:
-    with open_file(path) as f:
-        return f.read(64)

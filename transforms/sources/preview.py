@@ -11,9 +11,9 @@ from corpusmill.transforms import storage
 from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.bad import BadRows
+from corpusmill.transforms.sources.compressed import first_bytes
 from corpusmill.transforms.sources.files import Part
 from corpusmill.transforms.sources.limits import Budget
-from corpusmill.transforms.sources.opened import open_file
 from corpusmill.transforms.sources.spec import SourceSpec
 from corpusmill.transforms.storage.local import matching
 
@@ -93,7 +93,6 @@ def _is_listed_by_format(pattern: str) -> bool:
 
 def _by_content(file: str) -> str | None:
     try:
-        with open_file(file) as stream:
-            return formats.by_content(stream.read(64))
+        return formats.by_content(first_bytes(file))
     except BadFileError:
         return None

@@ -29,9 +29,9 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 SHORT = {".tgz": "gzip", ".tzst": "zstd", ".tbz": "bz2", ".tbz2": "bz2", ".txz": "xz"}
 """Endings that stand for `.tar` and a compression."""
 _CLASS = re.compile(r"^class \w+\(\w+\):\n(?:    .*\n|\n)*?(?=    def |    @|\Z)", re.MULTILINE)
-_READ_OUT = "name|extensions|magic|schemes|markers|needs_path|archive|libraries|version"
+_READ_OUT = "name|extensions|patterns|magic|schemes|markers|needs_path|archive|libraries|version"
 _ATTRIBUTE = re.compile(
-    rf"^    ({_READ_OUT})(?:: [^=\n]+)? = (\([^()]*\)|\".*\"|True|False|\d+)",
+    rf"^    ({_READ_OUT})(?:: [^=\n]+)? = (\((?:[^()]*\)|\n(?:        .*\n)*    \))|\".*\"|True|False|\d+)",
     re.MULTILINE,
 )
 
@@ -43,6 +43,7 @@ class Known:
     name: str
     module: str
     extensions: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
     magic: tuple[bytes, ...] = ()
     schemes: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
@@ -95,6 +96,9 @@ def by_extension(path: str) -> str | None:
     path = path.lower()
     names = {e: f.name for f in known().values() for e in f.extensions}
     plain = re.sub(rf"({'|'.join(map(re.escape, COMPRESSIONS))})\Z", "", path)
+    for form in known().values():
+        if any(re.search(p, plain) for p in form.patterns):
+            return form.name
     endings = [e for p in (path, plain) for e in sorted(names, key=len, reverse=True) if p.endswith(e)]
     return names[endings[0]] if endings else None
 

@@ -59,12 +59,12 @@ class Wikipedia(Format):
     """Dumps of MediaWiki, cut at pages or streams."""
 
     name = "wikipedia"
-    extensions: ClassVar[tuple[str, ...]] = (
-        "-pages-articles.xml",
-        "-pages-articles-multistream.xml",
-        "-pages-meta-current.xml",
+    patterns: ClassVar[tuple[str, ...]] = (
+        r"-pages-(articles|meta-current)(-multistream)?\d*\.xml(-p\d+p\d+)?\Z",
+        r"-multistream-index\d*\.txt(-p\d+p\d+)?\Z",
     )
     magic: ClassVar[tuple[bytes, ...]] = (b"<mediawiki",)
+    version: ClassVar[int] = 2
     Options: ClassVar[type[BaseModel] | None] = Options
     by_bytes: ClassVar[bool] = True
     grows: ClassVar[bool] = True
@@ -92,7 +92,7 @@ class Wikipedia(Format):
             frames = Frames(f, part.size, compression_of(part.path), budget)
             found = site(frames)
             if found is None:
-                if "-index.txt" in part.name:
+                if "-index" in part.name:
                     bad.leave_out("index file", part.name)
                     return
                 raise BadFileError(part.path, "is no dump of MediaWiki: it does not begin with <mediawiki>")

@@ -7,11 +7,13 @@ import re
 
 _KEPT = ("nowiki", "pre", "syntaxhighlight", "source", "math", "chem", "ce")
 _DROPPED = ("ref", "references", "gallery", "timeline", "score", "templatestyles", "imagemap", "graph", "mapframe", "maplink",
-            "hiero", "inputbox", "categorytree", "indicator", "section", "charinsert", "languages")  # fmt: skip
+            "hiero", "inputbox", "categorytree", "indicator", "section", "charinsert", "languages", "includeonly")  # fmt: skip
 _OPEN = re.compile(rf"<!--|<({'|'.join(_KEPT + _DROPPED)})\b([^<>]*)>", re.IGNORECASE)
 _CLOSE = {name: re.compile(rf"</{name}\s*>", re.IGNORECASE) for name in _KEPT + _DROPPED}
 _LANGUAGE = re.compile(r"lang\s*=\s*[\"']?([\w+#-]+)")
 MARK = "\x7f"
+GONE = "\x1a"
+"""Stands where something was dropped, until `templates.expand` has closed the gap."""
 
 
 class Blocks:
@@ -23,7 +25,7 @@ class Blocks:
 
     def take_out(self, text: str) -> str:
         """The text with a mark for each block that stays, and without comments and blocks that do not."""
-        text = text.replace(MARK, "")
+        text = text.replace(MARK, "").replace(GONE, "")
         out, at, missing = [], 0, dict.fromkeys(_CLOSE, False)
         while (found := _OPEN.search(text, at)) is not None:
             begin, end = found.span()
@@ -43,6 +45,8 @@ class Blocks:
             if name in _KEPT and inside:
                 out.append(f"{MARK}{len(self._held)}{MARK}")
                 self._held.append(self._shown(name, found[2], inside))
+            elif name == "ref":
+                out.append(GONE)
             at = end
         out.append(text[at:])
         return "".join(out)

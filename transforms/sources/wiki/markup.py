@@ -19,7 +19,9 @@ _ITEM = re.compile(r"<(?:li|dt|dd)\b[^<>]*>", re.IGNORECASE)
 _CELL = re.compile(r"</t[dh]\s*>", re.IGNORECASE)
 _TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 _SWITCH = re.compile(r"__[A-Z]{3,30}__")
-_VARIANT = re.compile(r"-\{(?:[^{}|;:]*\|)?(?:zh[a-z-]*:)?([^{};]*)[^{}]*\}-")
+_VARIANT = re.compile(r"-\{(?:([^{}|:]{0,80})\|)?(?:[a-z]{2,3}(?:-[a-z]+)*:)?([^{};]*)[^{}]*\}-")
+_SIGNED = re.compile(r"~{3,5}")
+_RULE = re.compile(r"^-{4,}", re.MULTILINE)
 _EMPTY = re.compile(r"[ \t]*[(（][\s,;:،、，/–-]*[)）]")
 _OPEN = re.compile(r"([(（])[ \t]*(?:[,;，；][ \t]*)+")
 _CLOSE = re.compile(r"(?:[ \t]*[,;，；])+[ \t]*([)）])")
@@ -39,7 +41,8 @@ def render(text: str, title: str = "", names: Names | None = None, markdown: boo
     text = expand(blocks.take_out(text), title)
     text = _BREAK.sub("\n", _ITEM.sub("\n* ", _CELL.sub(" | ", text)))
     text = links.replace(text)
-    text = _VARIANT.sub(r"\1", _SWITCH.sub("", text)) if "-{" in text or "__" in text else text
+    text = _VARIANT.sub(_variant, _SWITCH.sub("", text)) if "-{" in text or "__" in text else text
+    text = _RULE.sub("\n", _SIGNED.sub("", text)) if "~~~" in text or "----" in text else text
     text = _TAG.sub("", re.sub(r"'{2,}", "", text))
     lines = _sections(_formed(lines_of(text, markdown), markdown))
     out = html.unescape("\n".join(lines)).replace("\xa0", " ").replace("\u200b", "")
@@ -48,6 +51,11 @@ def render(text: str, title: str = "", names: Names | None = None, markdown: boo
     out = re.sub(r"(?<=\S)[ \t]+(?=\n|\Z)", "", re.sub(r"(?<=\S)[ \t]{2,}(?=\S)", " ", out))
     out = blocks.restore(out)
     return re.sub(r"\n{3,}", "\n\n", out).strip(), links.categories
+
+
+def _variant(found: re.Match[str]) -> str:
+    """The first form of a text in several variants of a language. Flags: H only defines it, T is the title, `-` ends it."""
+    return "" if (found[1] or "").strip() in ("H", "T", "-") else found[2].strip()
 
 
 def _formed(lines: list[str], markdown: bool) -> list[tuple[int, str]]:

@@ -136,7 +136,7 @@ def test_any_compression_and_any_cut_give_the_same_pages(tmp_path, name):
 @pytest.mark.parametrize("name", ["a.xml", "a.xml.bz2", "c.xml.bz2"])
 def test_a_dump_cut_anywhere_gives_every_complete_page_and_accounts_for_the_rest(tmp_path, name):
     data, rng = FILES[name](), random.Random(name)
-    for cut in [rng.randrange(3000, len(data)) for _ in range(25)]:
+    for cut in [rng.randrange(3000, len(data)) for _ in range(8)]:
         (tmp_path / name).write_bytes(data[:cut])
         rows, bad = read(tmp_path, name)
         ids = [r["page_id"] for r in rows]
@@ -198,3 +198,15 @@ def test_a_run_gives_the_same_bytes_for_any_workers(tmp_path, monkeypatch):
     ]
     assert made[0]["content"] == made[1]["content"]
     assert made[0]["funnel"]["rows_in"] == 200
+
+
+def test_the_names_of_dumps_are_known_and_so_is_a_compressed_file_of_another_name(tmp_path):
+    names = ["enwiki-20260101-pages-articles-multistream1.xml-p1p41242.bz2", "enwiki-latest-pages-articles.xml.bz2",
+             "dewiki-20260101-pages-articles14.xml-p7p9.bz2", "mine.bz2"]  # fmt: skip
+    for number, name in enumerate(names):
+        (tmp_path / name).write_bytes(multistream([page(number, f"Text {number}")]))
+    index = "enwiki-20260101-pages-articles-multistream-index1.txt-p1p41242.bz2"
+    (tmp_path / index).write_bytes(bz2.compress(b"600:10:Anarchism\n"))
+    out, bad = read_source(tmp_path, path=".")
+    assert sorted(out["text"].to_pylist()) == [f"Text {n}" for n in range(4)]
+    assert bad.left == {"index file": (1, index)}

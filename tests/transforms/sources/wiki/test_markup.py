@@ -21,7 +21,7 @@ CASES = [
         "5 km 2 to 3 m eau Wasser a b",
     ),
     ("a{{snd}}b {{frac|1|2}} {{circa|1900}} {{formatnum:1234}} {{lc:ABC}} {{'}}s", "a – b 1/2 c. 1900 1234 ABC 's"),
-    ("{{As of|2020}} {{nihongo|Tokyo|東京|Tōkyō}} {{PAGENAME}} {{unknown|a}}.", "As of 2020 Tokyo Title ."),
+    ("{{As of|2020}} {{nihongo|Tokyo|東京|Tōkyō}} {{PAGENAME}} {{unknown|a}}.", "As of 2020 Tokyo Title."),
     ("Foo ({{lang-xx|}}, {{IPAc|y}}) is; ({{a}}) (b, {{c}})", "Foo is; (b)"),
     ("{{unclosed and [[open", "{{unclosed and [[open"),
     ("a }} b ]] c", "a }} b ]] c"),
@@ -46,6 +46,36 @@ CASES = [
     ("{{ubl|a|b|[[c|d]]}}", "- a\n- b\n- d"),
     ("<gallery>\nFile:a.jpg|b\n</gallery><timeline>x</timeline>y", "y"),
     ("<ref>not closed {{x}} text", "not closed text"),
+    ("a {{x}}, b <ref>y</ref>. c {{x}} ; d <ref>y</ref> {{x}}) e {{x}} f", "a, b. c ; d) e f"),
+    ("A {{{1|default}}} B {{{x}}} C {{{1|{{{2|deep}}}}}} {{x|{{{y|}}}}}D {{{{{1}}}}}", "A default B C deep D"),
+    ("{{a|{{b|{{c|d}}}}}} {{Temp<!-- }} -->late}}X [[Li<!-- c -->nk|sho<!-- x -->wn]]", "X shown"),
+    ("-{A|zh:x;zh-hant:y}- -{H|zh-cn:a;zh-tw:b}-z -{T|zh-cn:a}--{zh;zh-hans|博客}- -{R|raw}-", "x z 博客 raw"),
+    ("Hi ~~~~ there\n----\nText\n-----More", "Hi there\n\nText\n\nMore"),
+    ("<onlyinclude>A</onlyinclude><noinclude>B</noinclude><includeonly>C</includeonly>D", "ABD"),
+    (
+        "{{val|1.5|e=6|u=m}} {{US$|5 million}} {{£|3}} {{flag|France}} {{ruby|漢|かん}}",
+        "1.5×10^6 m US$5 million £3 France 漢",
+    ),
+    ("{{(}} {{!}} {{((}} {{Quote|text=Words.|author=Me}} {{blockquote|1=Said}}", "{ | {{ Words. Said"),
+    ("A<ref name=x />B<ref group=n>c<br />[[d]]</ref> <ref name='e'/>F {{sfn|A|2000}}", "AB F"),
+    ("[[File:A.jpg|thumb|alt=B|Cap [[c|d]] [http://x y] {{t|[[z]]}} [[File:B.jpg|2px]] e]]After", "After"),
+    ("== R ==\n<references>\n<ref name=a>T</ref>\n</references>\n== S ==\n* [http://a.b Site]", "S\n\n- Site"),
+    ("[[w:de:Foo|bar]] [[wikt:word|]] [[Foo|]] [[Foo, Bar|]] [[/Sub/]] [[a]]'s", "bar word Foo Foo /Sub/ a's"),
+    ("{|\n| a <ref>x | y</ref> || b [[c|d]] || {{e|f}}\n|-\n| rowspan=2 | g\n|}", "a | b d\ng"),
+    ("{|\n| o\n{|\n! H !! I\n|-\n| p || q\n|}\n|| r\n|}\nEnd", "o H | I p | q | r\n\nEnd"),
+    ("<ruby>漢<rp>(</rp><rt>かん</rt><rp>)</rp></ruby> H<sub>2</sub>O <s>x</s>", "漢(かん) H2O x"),
+    (";Term\n:Def\n:::* deep\n: e", "Term\nDef\n      - deep\ne"),
+    ("<nowiki/>x '<nowiki />'y'' <code><nowiki>{{c}}</nowiki></code>", "x y {{c}}"),
+    ("<math display=block>x{{y}} < 1</math> <chem>H2O</chem>", "$$x{{y}} < 1$$ $\\ce{H2O}$"),
+    (
+        "<source lang=c>int a[[2]];</source> <syntaxhighlight inline lang=py>x = {}</syntaxhighlight>",
+        "int a[[2]]; x = {}",
+    ),
+    (
+        "=A=\nx\n==B== <!-- c -->\ny\n===''C''=== {{anchor|x}}\nz\n== {{lang|fr|e}}<ref>f</ref> ==\ng",
+        "A\n\nx\n\nB\n\ny\n\nC\n\nz\n\ne\n\ng",
+    ),
+    ("{{DEFAULTSORT:Foo, Bar}}{{#if:x|yes|no}}{{CURRENTYEAR}}__INDEX__x <!-- open", "x"),
 ]
 
 
@@ -69,7 +99,7 @@ def test_names_of_namespaces_of_the_wiki_count():
 
 
 HOSTILE = ["[[", "{{", "{|\n", "'''", "<div>", "[http://a ", "{{{", "<ref>", "<math>", "(,", "-{", "=", "| ", "<!--", "&",
-           "{{nowrap|", "{{lang|[[", "* ", ":", "( ", "[[a|", "]]", "}}", "|}", "__", "{|\n|-\n||"]  # fmt: skip
+           "{{nowrap|", "{{lang|[[", "* ", ":", "( ", "[[a|", "]]", "}}", "|}", "__", "{|\n|-\n||", " ", " {{x}}", "{{{1|", "-{A|", "~~~~ "]  # fmt: skip
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
