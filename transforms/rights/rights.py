@@ -21,6 +21,9 @@ from corpusmill.transforms.rights.recognise import HINT, licences
 from corpusmill.transforms.rights.signals import signals
 
 _HINT = f"(?i){HINT}"
+_HEADER = r"(?i)robots|tdm-|licen[cs]e|content-(?:usage|signal)"
+HEADERS = "rights_headers"
+"""The column of web archives with the HTTP headers that speak of rights."""
 _SIGNAL = r"(?i)licen[cs]e|rights|robots|tdm-|copyright"
 UNKNOWN = "unknown"
 
@@ -37,12 +40,15 @@ class Rights(Filter):
     link     rel=license, an itemprop license, or an address of Creative Commons
     meta     a meta tag: license, dc.rights, dcterms.license and others
     json     the license of schema.org
+    header   a Link header of HTTP with rel=license
     text     the text of a licence itself
     notice   a notice that names one, or the public domain (LicenseRef-public-domain)
     pointer  a file in /usr/share/common-licenses
 
-    `robots` holds the directives of robots meta tags and X-Robots-Tag headers, and `tdm_reserved` whether text and data mining
-    is reserved (TDM Reservation Protocol; null where nothing is said). Read them from `html` before `extract` takes the page away.
+    `robots` holds the directives of robots meta tags and X-Robots-Tag headers, `tdm_reserved` whether text and data mining is
+    reserved (TDM Reservation Protocol, Content-Usage, Content-Signal; null where nothing is said), and `tdm_policy` the address
+    of its conditions. The column `rights_headers` of web archives is read without being asked for. Read `html` before `extract`
+    takes the page away.
     A statement is what the page says: it may be wrong, and may be of a part of the page.
 
     Raises SourceError for a column that is not there.
@@ -54,14 +60,16 @@ class Rights(Filter):
     """
 
     name: ClassVar[str] = "rights"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     stability: ClassVar[Stability] = "record"
     example: ClassVar[str] = "{keep: ['CC-BY-*', CC0-1.0, unknown]}"
     advice: ClassVar[str | None] = ": most documents state no licence; `unknown` in `keep` keeps these"
 
     column: str = Field("text", description="Column in which licences are looked for.")
     html: str | None = Field(None, description="Column of the page's HTML, for its links, meta tags and reservations.")
-    headers: str | None = Field(None, description="Column of the HTTP headers, a line each.")
+    headers: str | None = Field(
+        None, description="Column of the HTTP headers, a line each; `rights_headers` of web archives if left out."
+    )
     keep: tuple[str, ...] | None = Field(
         None, description="Licences to keep: SPDX names, patterns as `CC-BY-*`, and `unknown`; all if left out."
     )
@@ -75,11 +83,13 @@ class Rights(Filter):
         n = batch.num_rows
         texts, text_hints = self._column(batch, self.column, _HINT)
         pages, page_hints = self._column(batch, self.html, _SIGNAL)
-        heads, head_hints = self._column(batch, self.headers, r"(?i)robots|tdm-")
+        headers = self.headers or (HEADERS if HEADERS in batch.schema.names else None)
+        heads, head_hints = self._column(batch, headers, _HEADER)
         licence: list[str | None] = [None] * n
         first: list[Found | None] = [None] * n
         robots: list[str | None] = [None] * n
         tdm: list[bool | None] = [None] * n
+        policy: list[str | None] = [None] * n
         reserved = np.zeros(n, np.bool_)
         for i in np.flatnonzero(text_hints | page_hints | head_hints).tolist():
             found = _stated(_text(texts, i)) if text_hints[i] else []
@@ -89,6 +99,7 @@ class Rights(Filter):
                 tags = [f for f in found if f.source in ("tag", "dep5")]
                 found = tags or said.licences or found
                 robots[i], tdm[i], reserved[i] = ", ".join(said.robots) or None, said.tdm, said.reserved
+                policy[i] = said.policy or None
             if found:
                 licence[i], first[i] = _expression(found), found[0]
         rules = Rules(n)
@@ -104,9 +115,10 @@ class Rights(Filter):
         out = set_column(out, "licence_source", pa.array([f and f.source for f in first], pa.string()))
         out = set_column(out, "licence_start", pa.array([f and f.start for f in first], pa.int64()))
         out = set_column(out, "licence_stop", pa.array([f and f.stop for f in first], pa.int64()))
-        if self.html is not None or self.headers is not None:
+        if self.html is not None or headers is not None:
             out = set_column(out, "robots", pa.array(robots, pa.string()))
             out = set_column(out, "tdm_reserved", pa.array(tdm, pa.bool_()))
+            out = set_column(out, "tdm_policy", pa.array(policy, pa.string()))
         return rules.verdict(out)
 
     def _column(self, batch: pa.RecordBatch, name: str | None, hint: str) -> tuple[pa.Array, np.ndarray]:

@@ -1,7 +1,8 @@
 """What a page says of its rights outside of its text: licence links and meta tags, robots and reservations.
 
 Sources: rel="license" (HTML standard); Dublin Core terms; schema.org `license`; robots meta tags and X-Robots-Tag; the TDM
-Reservation Protocol (W3C community group report, 2022), whose names are `tdm-reservation` and `tdm-policy`.
+Reservation Protocol (W3C community group report, 2022), whose names are `tdm-reservation` and `tdm-policy`; Link headers with
+rel=license (RFC 8288, RFC 4946); Content-Usage (draft-ietf-aipref-attach) and Content-Signal, where they say no to training.
 """
 
 from __future__ import annotations
@@ -27,7 +28,13 @@ _AT_ID = re.compile(
 _AT_GNU = re.compile(
     r"gnu\.org/(?:licenses|copyleft)/(?:old-licenses/)?([al]?gpl|fdl)(?:-([123]\.[0-9]))?", re.IGNORECASE
 )
-_ROBOTS = frozenset("robots googlebot bingbot gptbot ccbot".split())
+_ROBOTS = frozenset(
+    "robots googlebot bingbot gptbot ccbot google-extended anthropic-ai claudebot perplexitybot applebot-extended bytespider"
+    " amazonbot meta-externalagent cohere-ai ai2bot corpusmill".split()
+)
+_VALUED = frozenset("max-snippet max-image-preview max-video-preview unavailable_after".split())
+_NO_TRAINING = re.compile(r"(?:^|[,;\s])(?:train-ai|ai-train|ai)\s{0,9}=\s{0,9}(?:n|no)\b", re.IGNORECASE)
+_LINK = re.compile(r"<([^<>]{1,2000})>([^<>]{0,2000})")
 _OPEN = {
     "mit": "MIT",
     "apache-2.0": "Apache-2.0",
@@ -40,8 +47,8 @@ RESERVED = frozenset(("noai", "notrain", "noml"))
 
 
 class Signals(NamedTuple):
-    """licences: by place in the HTML, in characters, source `meta`, `link` or `json`; robots: directives in lower case, sorted;
-    tdm: whether text and data mining is reserved, None where nothing is said; policy: the address of its policy, or ""."""
+    """licences: by place in the HTML, in characters, source `meta`, `link`, `json` or `header`; robots: directives, in lower case,
+    sorted; tdm: whether text and data mining is reserved, None where nothing is said; policy: the address of its policy, or ""."""
 
     licences: list[Found]
     robots: tuple[str, ...]
@@ -90,6 +97,12 @@ def signals(page: str, headers: str) -> Signals:
             tdm = _is_reserved(value, tdm)
         elif name == "tdm-policy":
             policy = policy or value.strip()
+        elif name in ("content-usage", "content-signal"):
+            tdm = True if _NO_TRAINING.search(value) else tdm
+        elif name == "link":
+            for link in _LINK.finditer(value):
+                if re.search(r"rel\s*=\s*\"?[^\";,]*\blicense\b", link[2], re.IGNORECASE):
+                    found += _at(link[1], 0, 0, "header")
     return Signals(sorted(set(found), key=lambda f: (f.start, f.licence)), tuple(sorted(robots)), tdm, policy)
 
 
@@ -99,8 +112,15 @@ def _is_reserved(value: str, before: bool | None) -> bool | None:
 
 
 def _directives(content: str) -> set[str]:
-    """Directives, without the name of a robot before them."""
-    return {word for part in content.lower().split(",") if (word := part.rpartition(":")[2].strip()) and len(word) < 60}
+    """Directives with their values, without the name of a robot before them."""
+    found = set()
+    for part in content.lower().split(","):
+        pieces = [p.strip() for p in part.split(":")]
+        begin = next((i for i, p in enumerate(pieces) if p in _VALUED), len(pieces) - 1)
+        word = ":".join(pieces[begin:])
+        if word and len(word) < 60:
+            found.add(word)
+    return found
 
 
 def _at(value: str, start: int, stop: int, source: str) -> list[Found]:

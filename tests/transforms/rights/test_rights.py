@@ -74,4 +74,18 @@ def test_a_missing_column_and_one_of_another_type_are_told():
 def test_a_batch_without_rows_has_the_columns():
     data = batch(text=pa.array([], pa.string()))
     names = Rights(html="text")(data).schema.names
-    assert names[-6:] == ["licence", "licence_source", "licence_start", "licence_stop", "robots", "tdm_reserved"]
+    columns = ["licence", "licence_source", "licence_start", "licence_stop", "robots", "tdm_reserved", "tdm_policy"]
+    assert names[-7:] == columns
+
+
+def test_the_headers_of_a_web_archive_are_read_without_being_asked_for():
+    heads = ["X-Robots-Tag: gptbot: noai\nX-Robots-Tag: max-snippet: 20, nofollow", "TDM-Reservation: 1\nTDM-Policy: https://e.org/p",
+             "Content-Signal: search=yes, ai-train=no", "Content-Usage: train-ai=n", "Content-Usage: train-ai=y",
+             'Link: <https://creativecommons.org/licenses/by-sa/4.0/>; rel="license", </a>; rel=next', None]  # fmt: skip
+    out = Rights()(batch(text=["x"] * 7, rights_headers=heads))
+    assert out["robots"].to_pylist() == ["max-snippet:20, noai, nofollow", *[None] * 6]
+    assert out["tdm_reserved"].to_pylist() == [None, True, True, True, None, None, None]
+    assert out["tdm_policy"].to_pylist() == [None, "https://e.org/p", *[None] * 5]
+    assert out["licence"].to_pylist() == [*[None] * 5, "CC-BY-SA-4.0", None]
+    assert out["licence_source"].to_pylist() == [*[None] * 5, "header", None]
+    assert Rights(reserved="drop")(batch(text=["x"] * 7, rights_headers=heads))["id"].to_pylist() == ["4", "5", "6"]

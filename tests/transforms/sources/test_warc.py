@@ -307,3 +307,12 @@ def test_a_run_reads_a_large_archive_with_any_workers_into_the_same_bytes(tmp_pa
     assert made[0]["content"] == made[1]["content"]
     source = made[0]["funnel"]["sources"][0]
     assert (source["rows"], source["quarantined"]) == (301, 1)
+
+
+def test_headers_that_speak_of_rights_are_a_column(tmp_path):
+    said = http(page(1), X_Robots_Tag="noai", tdm_reservation="1", Link="<https://e.org/l>; rel=license", Server="x")
+    plain = http(page(2), Link="</a>; rel=next")
+    (tmp_path / "a.warc").write_bytes(record(said, url="https://e.org/1") + record(plain, url="https://e.org/2"))
+    rows, _ = read(tmp_path, "a.warc")
+    lines = "X-Robots-Tag: noai\ntdm-reservation: 1\nLink: <https://e.org/l>; rel=license"
+    assert [r["rights_headers"] for r in rows] == [lines, None]

@@ -10,6 +10,8 @@ One row a page:
     charset    the encoding by which the body was read: see `corpusmill.transforms.sources.charsets`
     truncated  WARC-Truncated, where the capture ends early, such as `length`
     record     WARC-Record-ID
+    rights_headers   the lines of the HTTP header that speak of rights, which the step `rights` reads: X-Robots-Tag,
+               TDM-Reservation, TDM-Policy, Content-Usage, Content-Signal, and Link with rel=license
     warc_file, warc_offset   where the record lies: its file, and the byte there at which its frame begins
 
 Pages are the `response` records of HTTP with a status and a media type that `options` name, and `resource` records. Other records
@@ -47,6 +49,7 @@ class Warc(Format):
     magic = (b"WARC/1.", b"WARC/0.")
     extra = "web"
     libraries = ("FastWARC", "Resiliparse")
+    version = 2
     Options: ClassVar[type[BaseModel] | None] = Options
     by_bytes = True
     grows = True

@@ -27,10 +27,12 @@ _COLUMNS = (
     ("charset", pa.string()),
     ("truncated", pa.string()),
     ("record", pa.string()),
+    ("rights_headers", pa.string()),
     ("warc_file", pa.string()),
     ("warc_offset", pa.int64()),
 )
 _BODY = ("html", pa.binary())
+_OF_RIGHTS = frozenset(["x-robots-tag", "tdm-reservation", "tdm-policy", "content-usage", "content-signal"])
 KINDS = frozenset(["response", "resource", "conversion", "metadata"])
 _HTML = ("text/html", "application/xhtml+xml")
 _LOOKS_LIKE_HTML = re.compile(rb"\s*(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.IGNORECASE | re.DOTALL)
@@ -106,6 +108,7 @@ class Pages:
         if fields is None:
             return
         text, charset, body, mime, status = fields
+        stated = _stated(warc.http_headers) if warc.http_headers is not None else None
         headers = warc.headers
         url = (headers.get("WARC-Target-URI") or "").strip().removeprefix("<").removesuffix(">")
         row: tuple[Any, ...] = (
@@ -118,6 +121,7 @@ class Pages:
             charset,
             _clean(headers.get("WARC-Truncated")),
             _clean((headers.get("WARC-Record-ID") or "").strip("<> ")),
+            _clean(stated),
             self._file,
             record.offset,
         )
@@ -178,6 +182,16 @@ def _mime(value: str | None) -> str:
 def _charset(value: str | None) -> str:
     found = re.search(r"charset\s*=\s*[\"']?([^\s;\"']+)", value or "", re.IGNORECASE)
     return found[1] if found else ""
+
+
+def _stated(headers: Any) -> str | None:
+    """The lines of an HTTP header that speak of rights, or None."""
+    lines = [
+        f"{name}: {value}"
+        for name, value in headers
+        if name.lower() in _OF_RIGHTS or (name.lower() == "link" and "license" in value.lower())
+    ]
+    return "\n".join(lines) or None
 
 
 def _clean(value: str | None) -> str | None:

@@ -99,7 +99,8 @@ def test_names_of_namespaces_of_the_wiki_count():
 
 
 HOSTILE = ["[[", "{{", "{|\n", "'''", "<div>", "[http://a ", "{{{", "<ref>", "<math>", "(,", "-{", "=", "| ", "<!--", "&",
-           "{{nowrap|", "{{lang|[[", "* ", ":", "( ", "[[a|", "]]", "}}", "|}", "__", "{|\n|-\n||", " ", " {{x}}", "{{{1|", "-{A|", "~~~~ "]  # fmt: skip
+           "{{nowrap|", "{{lang|[[", "* ", ":", "( ", "[[a|", "]]", "}}", "|}", "__", "{|\n|-\n||",
+           " ", " {{x}}", "{{{1|", "-{A|", "~~~~ "]  # fmt: skip
 
 
 @pytest.mark.parametrize("piece", HOSTILE)
