@@ -11,7 +11,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from corpusmill.transforms.sources.bad import BadRows, printable
-from corpusmill.transforms.sources.charsets import decode
+from corpusmill.transforms.sources.charsets import as_utf8, utf8_array
 from corpusmill.transforms.sources.documents.whole import whole
 from corpusmill.transforms.sources.files import Part
 from corpusmill.transforms.sources.format import Format, Rows
@@ -39,6 +39,6 @@ class Html(Format):
 
     def read(self, part: Part, spec: SourceSpec, budget: Budget, bad: BadRows, rows: int) -> Rows:
         """The page."""
-        text, charset = decode(whole(part, budget))
-        columns = [pa.array([value], pa.string()) for value in (text, printable(part.name), charset)]
+        text, charset = as_utf8(whole(part, budget))
+        columns = [utf8_array([text]), *(pa.array([value], pa.string()) for value in (printable(part.name), charset))]
         yield pa.RecordBatch.from_arrays(columns, schema=SCHEMA), lambda numbers: [1] * len(numbers)

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict, Field
 
 from corpusmill.transforms.sources.bad import BadRows, printable
-from corpusmill.transforms.sources.charsets import decode
+from corpusmill.transforms.sources.charsets import as_utf8, utf8_array
 from corpusmill.transforms.sources.files import Part
 from corpusmill.transforms.sources.rows import Place
 from corpusmill.transforms.sources.spec import SourceSpec
@@ -69,7 +69,8 @@ class Pages:
 
     def batch(self) -> tuple[pa.RecordBatch, Place]:
         """The rows so far, and the place of each."""
-        columns = [pa.array(c, f.type) for c, f in zip(zip(*self.rows), self._schema)]
+        texts, *others = zip(*self.rows)
+        columns = [utf8_array(list(texts)), *(pa.array(c, f.type) for c, f in zip(others, list(self._schema)[1:]))]
         offsets = [row[len(_COLUMNS) - 1] for row in self.rows]
         self.rows, self.size = [], 0
         return pa.RecordBatch.from_arrays(columns, schema=self._schema), lambda rows: [offsets[int(r)] for r in rows]
@@ -128,7 +129,7 @@ class Pages:
         self.rows.append(row + ((body,) if self._options.body else ()))
         self.size += len(text) + (len(body) if self._options.body else 0)
 
-    def _fields(self, warc: Any, record: Record) -> tuple[str, str, bytes, str, int | None] | None:
+    def _fields(self, warc: Any, record: Record) -> tuple[bytes, str, bytes, str, int | None] | None:
         """(text, charset, body, media type, status) of a page; None for a record that is none."""
         limit = self._spec.max_document_bytes
         partial = bool(warc.headers.get("WARC-Truncated"))
@@ -165,7 +166,7 @@ class Pages:
         if record.cut or len(body) > limit:
             self._quarantine(record.offset, "too-long", f"more than max_document_bytes={limit}", body[:4096])
             return None
-        text, used = decode(body, charset)
+        text, used = as_utf8(body, charset)
         return text, used, body, mime, status
 
     def _is_page(self, mime: str) -> bool:

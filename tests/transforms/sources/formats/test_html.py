@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from corpusmill.transforms.sources.charsets import decode
+from corpusmill.transforms.sources.charsets import as_utf8
 from tests.transforms.sources.made import COMPRESS, read_source
 from tests.transforms.sources.test_archives import zipped
 
@@ -22,6 +22,11 @@ PAGES = [
     ("<p>wide</p>", "utf-16-le", "utf-16le", "utf-16-le"),
     ("<meta charset=base64><p>caf\u00e9</p>", "utf-8", "rot13", "utf-8"),
 ]
+
+
+def decode(data, http=""):
+    text, charset = as_utf8(data, http)
+    return text.decode(), charset
 
 
 @pytest.mark.parametrize(("page", "written", "http", "found"), PAGES)
