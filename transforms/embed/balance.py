@@ -1,4 +1,4 @@
-"""Sampling that flattens clusters, or any columns, between a floor and a ceiling."""
+"""Sampling that flattens clusters, or any columns, between a floor and a ceiling, and gives more to rare words."""
 
 from __future__ import annotations
 
@@ -26,13 +26,19 @@ class Balance(Mixing):
     most `max_epochs`. What lies between floor and ceiling stays as it is. With `budget`, all groups share it in the
     proportion of what they are asked to be.
 
+    Clusters alone do not tell a large topic from small ones: k-means cuts the large topic into many clusters, so flat clusters
+    leave it large. Words do: those of a large topic are frequent in the corpus. With `rarity`, what a group g is asked
+    to be is multiplied by 2^(power (r_g - r)). r_g is its mean rarity and r that of all documents, in bits a word: at
+    `power: 1` a group whose words are half as frequent is asked to be twice as large. Text that is no language is rare, too:
+    filter it before.
+
     A document is written floor(e) times, and once more with the chance e - floor(e), by a draw that is keyed by its id: a
     refresh that changes the sizes a little changes few documents. Rows, columns and the side table `mixture` are those of `mix`.
     With `typical`, the documents nearest to the centre of a large group go first, instead of drawn ones.
     Source: D4 (Tirumala et al. 2023, arXiv 2308.12284): prune duplicates by meaning (`semantic`), then the most typical ones.
 
     Raises:
-        RecipeError: no document has a column of `by`; `typical` holds no numbers.
+        RecipeError: no document has a column of `by`; `typical` or `rarity` is absent or holds no numbers.
 
     >>> Balance(floor=0.5, ceiling=2).targets(np.array([10, 100, 490]))
     array([100., 100., 400.])
@@ -40,7 +46,7 @@ class Balance(Mixing):
 
     name: ClassVar[str] = "balance"
     version: ClassVar[int] = 1
-    example: ClassVar[str] = "{by: [cluster], floor: 0.5, ceiling: 2}"
+    example: ClassVar[str] = "{by: [cluster], rarity: cluster.rarity, floor: 0.5, ceiling: 2}"
 
     by: tuple[str, ...] = Field(
         ("cluster",), min_length=1, description="Columns whose values, together, are the groups."
@@ -53,6 +59,13 @@ class Balance(Mixing):
         description="Column of numbers from 0 to 1, such as `cluster.cosine` (`cluster: {cosine: true}`): of a group that is cut, "
         "the documents with the highest values go.",
     )
+
+    rarity: str | None = Field(
+        None,
+        min_length=1,
+        description="Column of bits a word, such as `cluster.rarity` (`cluster: {rarity: true}`): groups of rare words get more.",
+    )
+    power: float = Field(1.0, ge=0, le=4, description="How much more, with `rarity`: a factor of 2^(power bits).")
 
     @model_validator(mode="after")
     def _columns_named(self) -> Balance:
@@ -78,6 +91,12 @@ class Balance(Mixing):
         marks = pa.array([f"{b:02d}" for b in range(BINS)]).take(pa.array(bins))
         return pc.binary_join_element_wise(names, marks, _MARK)
 
+    def rarities(self, batch: pa.RecordBatch) -> np.ndarray:
+        if self.rarity is None or not batch.num_rows:
+            return np.zeros(batch.num_rows)
+        bits = numbers(batch, self.rarity, "balance.rarity").fill_null(0.0).to_numpy(zero_copy_only=False)
+        return np.clip(np.nan_to_num(bits), 0.0, 64.0)
+
     def targets(self, sizes: np.ndarray) -> np.ndarray:
         """What groups of `sizes` are asked to be: float64 [g]; 0 for an empty group."""
         n = np.asarray(sizes, np.float64)
@@ -85,23 +104,39 @@ class Balance(Mixing):
         asked: np.ndarray = np.where(n > 0, np.clip(n, self.floor * mean, self.ceiling * mean), 0.0)
         return asked
 
-    def plan(self, domains: list[str], sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def plan(self, domains: list[str], sizes: np.ndarray, rarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         n = np.asarray(sizes, np.float64)
-        asked = self.targets(n) if self.typical is None else self._least_typical(domains, n)
+        groups, which = np.arange(len(n)), np.arange(len(n))
+        if self.typical is not None:
+            groups, which = np.unique([d.rpartition(_MARK)[0] for d in domains], return_inverse=True)
+        whole = np.bincount(which, n, len(groups))
+        asked = self.targets(whole)
+        if self.rarity is not None:
+            bits = np.bincount(which, n * rarity, len(groups)) / np.maximum(whole, 1e-300)
+            known = bits > 0  # documents without words have no rarity
+            mean = (whole * bits).sum() / max(whole[known].sum(), 1e-300)
+            asked = np.where(known, asked * np.exp2(self.power * (bits - mean)), asked)
+        if self.typical is not None:
+            asked = self._least_typical(domains, n, which, whole, asked)
         shares = asked / max(asked.sum(), 1e-300)
         if self.budget is not None:
             return shares, spread(sizes, shares, float(self.budget), self.max_epochs)
         return shares, np.minimum(asked / np.maximum(n, 1e-300), self.max_epochs)
 
-    def _least_typical(self, domains: list[str], sizes: np.ndarray) -> np.ndarray:
-        """What the parts of groups are asked to be: float64 [d]. A group that is cut keeps its least typical documents."""
-        groups, which = np.unique([d.rpartition(_MARK)[0] for d in domains], return_inverse=True)
-        whole = np.bincount(which, sizes, len(groups))
-        asked = self.targets(whole)
+    def _least_typical(
+        self, domains: list[str], sizes: np.ndarray, which: np.ndarray, whole: np.ndarray, asked: np.ndarray
+    ) -> np.ndarray:
+        """What the parts of groups are asked to be: float64 [d]. A group that is cut keeps its least typical documents.
+
+        Args:
+            domains, sizes: of the parts.
+            which: int64 [d], the group of each.
+            whole, asked: float64 [g], sizes of the groups, and what they are asked to be.
+        """
         out = np.zeros(len(domains))
         order = np.lexsort((np.array(domains), which))
-        begins = np.searchsorted(which[order], np.arange(len(groups) + 1))
-        for g in range(len(groups)):
+        begins = np.searchsorted(which[order], np.arange(len(whole) + 1))
+        for g in range(len(whole)):
             mine = order[begins[g] : begins[g + 1]]
             n = sizes[mine]
             grown = n * (asked[g] / max(whole[g], 1e-300))

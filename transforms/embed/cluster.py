@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field
 
 from corpusmill.transforms.arrow import set_column
@@ -49,6 +50,12 @@ class Cluster(Learned):
         description="Also write `<column>.cosine`: how near a document is to the centre of its cluster, at most 1.",
     )
 
+    rarity: bool = Field(
+        False,
+        description="Also write `<column>.rarity`: how rare the words of its cluster are in the corpus, in bits a word. "
+        "`balance` gives more to rare ones.",
+    )
+
     model_config = Learned.model_config | {"populate_by_name": True}
 
     def coarse(self, fine: int) -> int:
@@ -58,19 +65,26 @@ class Cluster(Learned):
     def clusters(self, documents: int) -> tuple[int, int]:
         return self.coarse(self.fine), self.fine
 
+    def wants_rarity(self) -> bool:
+        return self.rarity
+
     def adds_to(self) -> bool:
         return True
 
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
         model = self.model(decisions)
-        names, cosines = pa.nulls(batch.num_rows, pa.string()), pa.nulls(batch.num_rows, pa.float64())
+        names = pa.nulls(batch.num_rows, pa.string())
+        cosines = bits = pa.nulls(batch.num_rows, pa.float64())
         if model is not None and batch.num_rows:
             vectors = self.embed(batch.column("text"), model.words)
             found, near = cluster_names(vectors, model.centres, model.groups)
             names, cosines = pa.array(found, pa.string()), pa.array(near)
+            place = pa.array(names_of(model.groups), pa.string())
+            bits = pa.array(model.rarity).take(pc.index_in(names, place)) if len(model.rarity) else bits
         batch = set_column(batch, self.column, names)
-        if self.cosine:
-            batch = set_column(batch, f"{self.column}.cosine", cosines)
+        for name, wanted, values in (("cosine", self.cosine, cosines), ("rarity", self.rarity, bits)):
+            if wanted:
+                batch = set_column(batch, f"{self.column}.{name}", values)
         return Applied(batch, np.zeros(0, np.int64), [], [], [])
 
 

@@ -21,6 +21,8 @@ from corpusmill.transforms.random import EPOCH, Keyed
 
 NO_DOMAIN = "(none)"
 """The domain of documents whose column is null."""
+RARITY_STEPS = 256
+"""Parts of a bit in which rarities are summed, as whole numbers: a sum is the same in any order."""
 
 _SENT = pa.schema(
     {
@@ -31,6 +33,7 @@ _SENT = pa.schema(
         "documents": pa.int64(),
         "bytes": pa.int64(),
         "size": pa.int64(),
+        "rarity": pa.int64(),
     }
 )
 _DECISIONS = pa.schema(
@@ -100,8 +103,12 @@ class Mixing(Group):
         """The domain of each row: strings without nulls."""
 
     @abc.abstractmethod
-    def plan(self, domains: list[str], sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(asked shares, expected epochs), float64 [d] each, of domains of `sizes`."""
+    def plan(self, domains: list[str], sizes: np.ndarray, rarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(asked shares, expected epochs), float64 [d] each, of domains of `sizes`, int64 [d], and mean `rarity`, float64 [d]."""
+
+    def rarities(self, batch: pa.RecordBatch) -> np.ndarray:
+        """How rare the words of each document are, in bits a word: float64 [n]. Zeros where the step does not ask."""
+        return np.zeros(batch.num_rows)
 
     def named(self) -> set[str]:
         """Domains that the fields name, which may be empty today."""
@@ -115,15 +122,17 @@ class Mixing(Group):
                 f"{self.name} writes a column `epoch`, which documents have already; sample once, or drop the column"
             )
         trained = pa.array(~of_evaluation(self.name, batch, self.skip_splits))
+        sizes = self._sizes(batch)
         table = pa.table(
             {
                 "domain": self.domains(batch),
                 "bytes": pc.binary_length(batch.column("text")).cast(pa.int64()).fill_null(0),
-                "size": pa.array(self._sizes(batch)),
+                "size": pa.array(sizes),
+                "rarity": pa.array(np.rint(self.rarities(batch) * RARITY_STEPS).astype(np.int64) * sizes),
             }
         ).filter(trained)
         sums = table.group_by("domain", use_threads=False).aggregate(
-            [([], "count_all"), ("bytes", "sum"), ("size", "sum")]
+            [([], "count_all"), ("bytes", "sum"), ("size", "sum"), ("rarity", "sum")]
         )
         n = sums.num_rows
         columns = {
@@ -134,6 +143,7 @@ class Mixing(Group):
             "documents": sums["count_all"].combine_chunks(),
             "bytes": sums["bytes_sum"].combine_chunks(),
             "size": sums["size_sum"].combine_chunks(),
+            "rarity": sums["rarity_sum"].combine_chunks(),
         }
         arrays = [
             pa.array(columns[f.name], f.type) if not isinstance(columns[f.name], pa.Array) else columns[f.name]
@@ -149,15 +159,15 @@ class Mixing(Group):
                 f"{self.name}.by: no document has a column `{' or '.join(self.columns())}`; name one that they have, such as source"
             )
         sums = keys.group_by("domain", use_threads=False).aggregate(
-            [(c, "sum") for c in ("documents", "bytes", "size")]
+            [(c, "sum") for c in ("documents", "bytes", "size", "rarity")]
         )
         # a domain that is named and empty today gives nothing; its share goes to the others
         domains = sorted({*sums["domain"].to_pylist(), *self.named()})
         place = pc.index_in(sums["domain"].combine_chunks(), pa.array(domains, pa.string())).to_numpy()
-        documents, text, sizes = np.zeros((3, len(domains)), np.int64)
-        for total, name in ((documents, "documents"), (text, "bytes"), (sizes, "size")):
+        documents, text, sizes, rarity = np.zeros((4, len(domains)), np.int64)
+        for total, name in ((documents, "documents"), (text, "bytes"), (sizes, "size"), (rarity, "rarity")):
             total[place] = sums[f"{name}_sum"].to_numpy()
-        shares, epochs = self.plan(domains, sizes)
+        shares, epochs = self.plan(domains, sizes, rarity / (RARITY_STEPS * np.maximum(sizes, 1)))
         shards = self.shards or max(1, -(-int((epochs * text).sum()) // self.shard_bytes))
         planned = epochs * sizes
         columns = [domains, documents, [self.unit] * len(domains), sizes, shares, planned / max(planned.sum(), 1e-300)]

@@ -84,7 +84,7 @@ class Mix(Mixing):
         p = np.array([self.weights[d] for d in domains], np.float64)
         return p / p.sum() if p.any() else p
 
-    def plan(self, domains: list[str], sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def plan(self, domains: list[str], sizes: np.ndarray, rarity: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         shares = self.shares(domains, sizes)
         return shares, self.epochs(sizes, shares)
 

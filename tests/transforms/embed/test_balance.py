@@ -7,6 +7,7 @@ import pytest
 
 import corpusmill
 from corpusmill.transforms.embed.balance import Balance
+from corpusmill.transforms.embed.cluster import Cluster
 from corpusmill.transforms.errors import RecipeError
 
 SIZES = {"big": 900, "mid": 100, "small": 20}
@@ -63,6 +64,34 @@ def test_any_sharding_writes_the_same_documents(tmp_path, monkeypatch):
         run = corpusmill.run({"name": "t", "sources": [source], "steps": steps, "output": f"out{files}"})
         found.append(run.dataset.manifest["content"])
     assert found[0] == found[1]
+
+
+def test_a_large_topic_in_many_clusters_gives_way_to_rare_words():
+    rng = np.random.default_rng(0)
+    words = {t: [f"topic{t}word{i}" for i in range(60)] for t in range(4)}
+    texts = [(t, " ".join(rng.choice(words[t], 30))) for t, n in enumerate((900, 30, 30, 30)) for _ in range(n)]
+    table = pa.table({"id": [f"{t}-{i}" for i, (t, _) in enumerate(texts)], "text": [x for _, x in texts]})
+    table = Cluster(clusters=24, rarity=True)(table)
+
+    def small(made: pa.Table) -> float:
+        return float(np.mean([not i.startswith("0-") for i in made["id"].to_pylist()]))
+
+    flat, lifted = Balance()(table), Balance(rarity="cluster.rarity")(table)
+    assert small(table) < 0.1
+    assert small(flat) < 0.3
+    assert small(lifted) > 0.3 > small(flat)
+    assert small(Balance(rarity="cluster.rarity", power=0)(table)) == small(flat)
+    assert small(Balance(rarity="cluster.rarity", budget=50_000)(table)) > 0.3
+
+
+def test_documents_of_unknown_rarity_stay_as_they_are():
+    table = corpus().append_column("bits", pa.array([8.0] * 900 + [12.0] * 100 + [None] * 20))
+    made = Balance(floor=0, ceiling=100, rarity="bits")(table)
+    counts = {c["values"]: c["counts"] for c in made["cluster"].value_counts().to_pylist()}
+    assert counts["small"] == 20
+    assert counts["mid"] == 400
+    with pytest.raises(RecipeError, match=r"cluster\.rarity"):
+        Balance(rarity="cluster.rarity")(corpus())
 
 
 def test_a_column_that_no_document_has_is_told():

@@ -1,0 +1,42 @@
+"""How rare the words of a cluster are in the whole corpus.
+
+    rarity(c) = sum over the words w of c's documents of log2(1 / q(w)) / their number,   q(w) = (n_w + 1/2) / (n + B/2)
+
+n_w counts word w in the sample, hashed into B buckets, and n all words. It is the cross-entropy of the cluster's words under the
+unigram distribution of the corpus (Manning and Schuetze 1999, section 2.2). A topic that fills the corpus makes its words
+frequent, in however many clusters it is cut; so its clusters have a low rarity, and those of small topics a high one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pyarrow as pa
+
+from corpusmill.transforms.embed.kmeans import nearest
+from corpusmill.transforms.select._ngrams import ngram_counts, ngram_sums
+
+BUCKETS = 1 << 16
+STEPS = 256
+"""Parts of a bit to which a word's cost is rounded, so that sums are exact in any order."""
+
+
+def rarity(texts: pa.Array, vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Bits a word of each cluster: float64 [k]; of a cluster without words, those of all texts.
+
+    Args:
+        texts: the sample, string [n].
+        vectors: int8 [n, d], theirs.
+        centres: int8 [k, d].
+    """
+    k = len(centres)
+    if not k:
+        return np.zeros(0)
+    counts = ngram_counts(texts, 1, BUCKETS).astype(np.float64)
+    bits = np.rint(STEPS * np.log2((counts.sum() + BUCKETS / 2) / (counts + 0.5)))
+    sums, words = ngram_sums(texts, 1, bits)
+    used = vectors.any(axis=1)
+    which = nearest(vectors[used], centres)[0][:, 0]
+    total = np.bincount(which, sums[used], k)
+    number = np.bincount(which, words[used], k)
+    mean = sums.sum() / max(1.0, float(words.sum()))
+    return np.where(number > 0, total / np.maximum(number, 1), mean) / STEPS
