@@ -14,9 +14,10 @@ from typing import Any
 import pyarrow as pa
 
 from corpusmill.pipelines.coverage.disparity import Disparity, Dropped, disparities
-from corpusmill.pipelines.coverage.sample import batches, chance, drawn, languages_of
+from corpusmill.pipelines.coverage.sample import batches, chance, drawn, languages_of, part_of
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.manifest import Manifest
 from corpusmill.transforms.people.lexicon import Lexicon
 from corpusmill.transforms.people.mentions import Counts
 from corpusmill.transforms.people.rates import LEVEL, fisher, holm, wilson
@@ -98,6 +99,7 @@ def measure(
     lexicons: Sequence[Lexicon],
     sample: int,
     filters: bool = True,
+    most: int | None = None,
 ) -> Bias:
     """The figures of a snapshot.
 
@@ -108,13 +110,14 @@ def measure(
         lexicons: one a language.
         sample: documents that are looked at, drawn by ids.
         filters: whether the sources are read again for what each filter dropped.
+        most: bytes of text of the shards that are read, evenly spread ones; None for all.
 
     Raises:
         DatasetError: there is no document that may be shown.
     """
     manifest = dataset.manifest(number)
-    here, hidden = _counts(dataset, number, lexicons, sample)
-    there = _counts(against, None, lexicons, sample)[0] if against else None
+    here, hidden = _counts(dataset, part_of(manifest, most), lexicons, sample)
+    there = _counts(against, against.manifest(), lexicons, sample)[0] if against else None
     groups = [g for lexicon in lexicons for g in lexicon.groups()]
     groups = list(dict.fromkeys(groups))
     dropped, disparate = Dropped(0, 0), list[Disparity]()
@@ -134,9 +137,8 @@ def measure(
     )
 
 
-def _counts(dataset: Dataset, number: int | None, lexicons: Sequence[Lexicon], sample: int) -> tuple[Counts, int]:
+def _counts(dataset: Dataset, manifest: Manifest, lexicons: Sequence[Lexicon], sample: int) -> tuple[Counts, int]:
     """(counts over a sample of a snapshot, documents of private sources that are left out)."""
-    manifest = dataset.manifest(number)
     shown = sum(batch.num_rows for batch in batches(dataset, manifest, ()))
     if not shown:
         raise DatasetError(

@@ -14,7 +14,7 @@ import numpy as np
 from corpusmill.pipelines.coverage.compare import Difference, distance, lacks
 from corpusmill.pipelines.coverage.diversity import Figure, figures
 from corpusmill.pipelines.coverage.holes import Dimension, dimensions
-from corpusmill.pipelines.coverage.sample import Sample, draw
+from corpusmill.pipelines.coverage.sample import Sample, draw, part_of
 from corpusmill.pipelines.coverage.topics import Topics, examples, learn
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.transforms.errors import DatasetError
@@ -120,6 +120,8 @@ def make_map(
     against: Dataset | None = None,
     clusters: int = 128,
     sample: int = 50_000,
+    most: int | None = None,
+    snapshots: int = SNAPSHOTS,
 ) -> CorpusMap:
     """The map of a snapshot.
 
@@ -129,12 +131,15 @@ def make_map(
         against: the dataset that it is compared with, in its newest snapshot.
         clusters: finest clusters, about.
         sample: documents of either side that are looked at.
+        most: bytes of text of the files that are read, evenly spread ones; None for all.
+        snapshots: earlier ones that are compared.
 
     Raises:
         DatasetError: there are no documents, or none that may be shown.
     """
-    mine = draw(dataset, number, sample)
-    other = draw(against, None, sample) if against else None
+    manifest = dataset.manifest(number)
+    mine = draw(dataset, part_of(manifest, most), sample)
+    other = draw(against, against.manifest(), sample) if against else None
     topics = learn([mine] + ([other] if other else []), clusters)
     k = len(topics.names)
     if not k:
@@ -143,7 +148,7 @@ def make_map(
     counts = np.bincount(which[which >= 0], minlength=k)
     return CorpusMap(
         dataset.path,
-        dataset.manifest(number)["number"],
+        manifest["number"],
         mine.documents,
         mine.hidden,
         len(mine),
@@ -153,7 +158,7 @@ def make_map(
         [examples(mine, which, cosine, c) for c in range(k)],
         dimensions(mine, which, k),
         figures(mine.texts.to_pylist(), vectors, which, k),
-        _moved(dataset, number, topics, counts),
+        _moved(dataset, manifest["number"], topics, counts, snapshots),
         None
         if against is None or other is None
         else _compared(against.path, other, mine, which, cosine, topics, counts),
@@ -176,13 +181,12 @@ def _compared(
     )
 
 
-def _moved(dataset: Dataset, number: int | None, topics: Topics, now: np.ndarray) -> list[Moved]:
+def _moved(dataset: Dataset, this: int, topics: Topics, now: np.ndarray, snapshots: int) -> list[Moved]:
     """How far the snapshots before this one were from it, oldest first."""
-    this = dataset.manifest(number)["number"]
     found = []
-    for before in [n for n in dataset.numbers if n < this][-SNAPSHOTS:]:
+    for before in [n for n in dataset.numbers if n < this][-snapshots:] if snapshots else []:
         try:
-            sample = draw(dataset, before, MOVED)
+            sample = draw(dataset, dataset.manifest(before), MOVED)
         except DatasetError:  # packed, or without documents
             continue
         _, which, _ = topics.place(sample)

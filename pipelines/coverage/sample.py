@@ -67,13 +67,23 @@ def batches(dataset: Dataset, manifest: Manifest, columns: tuple[str, ...]) -> I
             yield batch
 
 
-def draw(dataset: Dataset, number: int | None, count: int) -> Sample:
+def part_of(manifest: Manifest, most: int | None) -> Manifest:
+    """The manifest with evenly spread files of about `most` bytes of text at most, and one file at least; None: with all."""
+    files = manifest["files"]
+    if most is None or manifest["bytes"] <= most or len(files) < 2:
+        return manifest
+    keep = max(1, len(files) * most // manifest["bytes"])
+    picked = [files[i * len(files) // keep] for i in range(keep)]
+    fewer: Manifest = {**manifest, "files": picked, "documents": sum(f["rows"] for f in picked)}
+    return fewer
+
+
+def draw(dataset: Dataset, manifest: Manifest, count: int) -> Sample:
     """About `count` documents of a snapshot, or all of them if there are fewer.
 
     Raises:
         DatasetError: there is none that may be shown.
     """
-    manifest = dataset.manifest(number)
     shown = sum(batch.num_rows for batch in batches(dataset, manifest, ()))
     if not shown:
         what = "all its documents are of private sources; `corpusmill privacy statistics` counts them with noise"

@@ -1,64 +1,48 @@
-"""One HTML page of a map of a snapshot, or of its bias: without scripts, and nothing of it comes from elsewhere."""
+"""What the HTML pages of a map and of a bias show, and their sections in the report."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
-from importlib.resources import files
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from corpusmill.pipelines.coverage.bias import LIMITS, Bias
 from corpusmill.pipelines.coverage.compare import Difference
 from corpusmill.pipelines.coverage.map import CorpusMap
+from corpusmill.pipelines.coverage.treemap import tiles
 from corpusmill.pipelines.report.bias import interval, p_value
 from corpusmill.pipelines.report.coverage import figure_cells
-from corpusmill.pipelines.wording import clean, count, printable, share
-from corpusmill.transforms import storage
-from corpusmill.transforms.errors import DatasetError
+from corpusmill.pipelines.report.template import render, write_text
+from corpusmill.pipelines.wording import count, share, some
 
 CLUSTERS = 200
 """Clusters on the page, the biggest."""
-
-
-def write_page(template: str, path: str, **content: Any) -> int:
-    """Write a page of `pipelines/report/` to a file; returns its size in bytes.
-
-    Raises:
-        DatasetError: the file cannot be written.
-    """
-    folder = files("corpusmill.pipelines.report")
-    style = folder.joinpath("page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    filters: dict[str, Any] = {
-        "count": count,
-        "share": lambda part: share(part, 1),
-        "safe_line": printable,
-        "clean": clean,
-    }
-    environment.filters |= filters
-    source = folder.joinpath(template).read_text(encoding="utf-8")
-    page = environment.from_string(source).render(style=Markup(style), style_hash=Markup(f"sha256-{digest}"), **content)
-    data = page.encode()
-    try:
-        storage.write_atomic(os.path.abspath(path), data, fsync=False)
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be written: {error.strerror}; name another file") from None
-    return len(data)
+SIZE = (960, 420)
+"""Width and height of the drawing of clusters."""
+COLOURS = 6
+LINE, LETTER = 13, 6.4
+"""Height of a line and width of a letter in the drawing."""
 
 
 def write_map(found: CorpusMap, path: str) -> int:
     """Write the page of a map; returns its size in bytes."""
-    return write_page("coverage.html", path, **_content(found))
+    facts = [("documents", count(found.documents)), ("in the sample", count(found.sampled))]
+    facts.append(("clusters", count(len(found.counts))))
+    return write_text(render("coverage.html", facts=facts, map=map_content(found)), path)
 
 
-def _content(found: CorpusMap) -> dict[str, Any]:
+def map_content(
+    found: CorpusMap, clusters: int = CLUSTERS, examples: int = 3, characters: int = 300, part: str = ""
+) -> dict[str, Any]:
+    """The variables of `map_sections.html`.
+
+    Args:
+        found: the map.
+        clusters: how many are listed, the biggest.
+        examples: of each cluster.
+        characters: of each example.
+        part: a sentence about what was looked at.
+    """
     total, largest = int(found.counts.sum()), int(found.counts.max())
-    order = sorted(range(len(found.counts)), key=lambda c: (-int(found.counts[c]), c))[:CLUSTERS]
+    order = sorted(range(len(found.counts)), key=lambda c: (-int(found.counts[c]), c))
     empty = {(d.name, c, value) for d in found.dimensions for c, value, _, _ in d.holes}
     rows = [
         {
@@ -67,13 +51,13 @@ def _content(found: CorpusMap) -> dict[str, Any]:
             "group": found.topics.coarse_labels[int(found.topics.groups[c])],
             "share": share(int(found.counts[c]), total),
             "width": f"{100 * int(found.counts[c]) / largest:.1f}",
-            "examples": found.examples[c],
+            "examples": _shortened(found.examples[c], examples, characters),
             "cells": [
                 [(count(int(n)), (d.name, c, v) in empty) for v, n in zip(d.values, d.counts[c], strict=True)]
                 for d in found.dimensions
             ],
         }
-        for c in order
+        for c in order[:clusters]
     ]
     there = {f.name: f for f in found.against.figures} if found.against else {}
     figures = [
@@ -87,12 +71,45 @@ def _content(found: CorpusMap) -> dict[str, Any]:
     ]
     return {
         "found": found,
+        "part": part,
+        "tiles": _tiles(found, order),
+        "size": SIZE,
+        "smaller": f"{some(len(order) - clusters, 'smaller cluster')} more." if len(order) > clusters else "",
         "rows": rows,
         "dimensions": found.dimensions,
         "figures": figures,
         "compared": bool(there),
         "sides": _sides(found),
     }
+
+
+def _shortened(found: list[dict[str, str]], most: int, characters: int) -> list[dict[str, str]]:
+    return [e | {"text": e["text"][:characters]} for e in found[:most]]
+
+
+def _tiles(found: CorpusMap, order: list[int]) -> list[dict[str, Any]]:
+    """The rectangles of the drawing: one a cluster, those of one larger topic beside each other."""
+    groups = found.topics.groups
+    made = []
+    for c, x, y, width, height in tiles(found.counts, groups, *SIZE):
+        label = found.topics.labels[c]
+        letters = int((width - 8) / LETTER)
+        lines = _wrapped(label, letters)[: max(0, int((height - 6) / LINE))] if letters >= 4 else []
+        title = f"{found.topics.names[c]}: {label}, {share(int(found.counts[c]), int(found.counts.sum()))}"
+        box = {"x": round(x, 1), "y": round(y, 1), "width": round(width, 1), "height": round(height, 1)}
+        made.append(box | {"lines": lines, "title": title, "colour": int(groups[c]) % COLOURS})
+    return made
+
+
+def _wrapped(label: str, letters: int) -> list[str]:
+    """Words in lines of so many letters; a longer word is cut."""
+    lines: list[str] = []
+    for word in label.split():
+        if lines and len(lines[-1]) + 1 + len(word) <= letters:
+            lines[-1] += " " + word
+        else:
+            lines.append(word if len(word) <= letters else word[: letters - 1] + "…")
+    return lines
 
 
 def _sides(found: CorpusMap) -> list[tuple[str, list[dict[str, Any]]]]:
@@ -116,6 +133,18 @@ def _sides(found: CorpusMap) -> list[tuple[str, list[dict[str, Any]]]]:
 
 def write_bias(found: Bias, path: str) -> int:
     """Write the page of how a corpus speaks of people; returns its size in bytes."""
+    facts = [("documents looked at", count(found.documents))]
+    return write_text(render("bias.html", facts=facts, bias=bias_content(found)), path)
+
+
+def bias_content(found: Bias, filters: bool = True, part: str = "") -> dict[str, Any]:
+    """The variables of `bias_sections.html`.
+
+    Args:
+        found: the figures.
+        filters: whether what filters drop was looked at.
+        part: a clause about what was looked at.
+    """
     mentions = [
         (m.group, m.here.hits, interval(m.here), interval(m.there), p_value(m.p))
         for m in found.mentions
@@ -125,4 +154,11 @@ def write_bias(found: Bias, path: str) -> int:
         (b.group, b.target, interval(b.here), interval(b.others), p_value(b.p))
         for b in sorted(found.beside, key=lambda b: (b.p, b.group, b.target))
     ]
-    return write_page("bias.html", path, found=found, limits=LIMITS, mentions=mentions, beside=beside[:200])
+    return {
+        "found": found,
+        "filters": filters,
+        "part": part,
+        "limits": LIMITS,
+        "mentions": mentions,
+        "beside": beside[:200],
+    }

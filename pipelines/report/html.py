@@ -7,15 +7,9 @@ of sources that the recipe marks `private` do not go into it.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 from collections.abc import Sequence
-from importlib.resources import files
 from typing import Any
-
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.operations.private_statistics import releases
@@ -25,9 +19,10 @@ from corpusmill.pipelines.report import funnel as funnels
 from corpusmill.pipelines.report.collect import Content, collect
 from corpusmill.pipelines.report.page_examples import cut
 from corpusmill.pipelines.report.snapshot import notes
+from corpusmill.pipelines.report.template import render, write_text
+from corpusmill.pipelines.report.topics import Topics, look
 from corpusmill.pipelines.wording import count, printable, share, size
-from corpusmill.transforms import storage
-from corpusmill.transforms.errors import CorpusmillError, DatasetError
+from corpusmill.transforms.errors import CorpusmillError
 from corpusmill.transforms.manifest import Manifest, Mixed
 
 BYTES = 2_000_000
@@ -40,10 +35,10 @@ def page(dataset: Dataset, manifest: Manifest, models: Sequence[str] = ()) -> st
     """The page of one snapshot, from its manifest and the files that it names. models: folders of runs to show curves of."""
     content = collect(dataset, manifest)
     runs = of_snapshot(dataset, manifest, models)
-    history = _history(dataset)
+    history, topics = _history(dataset), look(dataset, manifest)
     made = ""
     for characters in CUTS:
-        made = _render(dataset, manifest, content, runs, history, characters)
+        made = _render(dataset, manifest, content, topics, runs, history, characters)
         if len(made.encode()) <= BYTES:
             break
     return made
@@ -55,36 +50,24 @@ def write(dataset: Dataset, number: int | None, path: str, models: Sequence[str]
     Raises:
         DatasetError: the file cannot be written.
     """
-    data = page(dataset, dataset.manifest(number), models).encode()
-    try:
-        storage.write_atomic(os.path.abspath(path), data, fsync=False)
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be written: {error.strerror}; name another file") from None
-    return len(data)
+    return write_text(page(dataset, dataset.manifest(number), models), path)
 
 
 def _render(
     dataset: Dataset,
     manifest: Manifest,
     content: Content,
+    topics: Topics,
     runs: list[TrainingRun],
     history: list[dict[str, Any]],
     characters: int,
 ) -> str:
-    folder = files("corpusmill.pipelines.report")
-    style = folder.joinpath("page.css").read_text(encoding="utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    filters: dict[str, Any] = {"count": count, "safe_line": printable, "figure": charts.figure}
-    filters["share"] = lambda part: share(part, 1)
-    environment.filters |= filters
     funnel = manifest["funnel"]
     shown = {(r["step"], r["reason"]) for r in content.dropped}
-    return environment.from_string(folder.joinpath("page.html").read_text(encoding="utf-8")).render(
+    return render(
+        "page.html",
         manifest=manifest,
         name=printable(str(manifest["name"])),
-        style=Markup(style),
-        style_hash=Markup(f"sha256-{digest}"),
         facts=page_funnel.facts(manifest),
         chain=page_funnel.chain(manifest),
         total=funnels.total(funnel),
@@ -104,6 +87,7 @@ def _render(
         groups=[(title, charts.shares(counts)) for title, counts in content.groups.items()],
         lengths=content.lengths,
         counted=content.counted,
+        **topics.sections(characters),
         mixture=_mixture(manifest.get("mixture") or []),
         quarantine=[{k: cut(str(v), 200) for k, v in row.items()} for row in content.quarantine],
         kept=[{**row, "text": cut(row["text"] or "", characters)} for row in content.kept],
