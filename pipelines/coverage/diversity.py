@@ -67,8 +67,8 @@ def _distinct(texts: Sequence[str], n: int) -> Figure:
         mine = words[part * size : (part + 1) * size]
         grams = {tuple(mine[i : i + n]) for i in range(len(mine) - n + 1)}
         parts.append(len(grams) / (len(mine) - n + 1))
-    what = "word" if n == 1 else f"run of {n} words"
-    definition = f"distinct {what}s divided by all, in parts of {size:,} words (Li et al. 2016)"
+    what = "words" if n == 1 else f"runs of {n} words"
+    definition = f"distinct {what} divided by all, in parts of {size:,} words (Li et al. 2016)"
     return _figure(f"distinct-{n}", parts, definition)
 
 

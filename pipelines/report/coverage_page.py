@@ -18,6 +18,8 @@ CLUSTERS = 200
 SIZE = (960, 420)
 """Width and height of the drawing of clusters."""
 COLOURS = 6
+ROWS = 200
+"""Rows of a table of tests, those of the smallest p."""
 LINE, LETTER = 13, 6.4
 """Height of a line and width of a letter in the drawing."""
 
@@ -42,7 +44,7 @@ def map_content(
         part: a sentence about what was looked at.
     """
     total, largest = int(found.counts.sum()), int(found.counts.max())
-    order = sorted(range(len(found.counts)), key=lambda c: (-int(found.counts[c]), c))
+    order = sorted((c for c in range(len(found.counts)) if found.counts[c]), key=lambda c: (-int(found.counts[c]), c))
     empty = {(d.name, c, value) for d in found.dimensions for c, value, _, _ in d.holes}
     rows = [
         {
@@ -137,13 +139,14 @@ def write_bias(found: Bias, path: str) -> int:
     return write_text(render("bias.html", facts=facts, bias=bias_content(found)), path)
 
 
-def bias_content(found: Bias, filters: bool = True, part: str = "") -> dict[str, Any]:
+def bias_content(found: Bias, filters: bool = True, part: str = "", rows: int = ROWS) -> dict[str, Any]:
     """The variables of `bias_sections.html`.
 
     Args:
         found: the figures.
         filters: whether what filters drop was looked at.
         part: a clause about what was looked at.
+        rows: of a table that are listed, the smallest p first.
     """
     mentions = [
         (m.group, m.here.hits, interval(m.here), interval(m.there), p_value(m.p))
@@ -160,5 +163,6 @@ def bias_content(found: Bias, filters: bool = True, part: str = "") -> dict[str,
         "part": part,
         "limits": LIMITS,
         "mentions": mentions,
-        "beside": beside[:200],
+        "beside": beside[:rows],
+        "disparities": found.disparities[:rows],
     }

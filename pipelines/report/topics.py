@@ -7,9 +7,11 @@ from typing import Any
 
 from corpusmill.pipelines.coverage.bias import Bias, measure
 from corpusmill.pipelines.coverage.map import CorpusMap, make_map
+from corpusmill.pipelines.coverage.sample import part_of
 from corpusmill.pipelines.dataset.packed import is_packed
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.report.coverage_page import bias_content, map_content
+from corpusmill.pipelines.wording import some
 from corpusmill.transforms.errors import CorpusmillError
 from corpusmill.transforms.manifest import Manifest
 from corpusmill.transforms.people.lexicon import load
@@ -32,7 +34,7 @@ class Topics:
 
     def sections(self, characters: int) -> dict[str, Any]:
         """The variables of both sections for the page. characters: of an example."""
-        more = f" Read are {self.part}; `corpusmill map` reads all." if self.part else ""
+        more = f"{self.part}, are read; `corpusmill map` reads all." if self.part else ""
         return {
             "map": map_content(self.map, SHOWN, 1, min(characters, 300), more) if self.map else None,
             "bias": bias_content(self.bias, self.filters, f"of {self.part}" if self.part else "")
@@ -47,11 +49,8 @@ def look(dataset: Dataset, manifest: Manifest) -> Topics:
         return Topics(None, None, False, "")
     sources = sum(s["bytes"] for s in manifest["funnel"]["sources"])
     filters = bool(manifest["tables"].get("dropped")) and sources <= READ
-    part = (
-        ""
-        if manifest["bytes"] <= READ
-        else f"shards that are evenly spread, about {READ / manifest['bytes']:.0%} of the text"
-    )
+    read, files = len(part_of(manifest, READ)["files"]), len(manifest["files"])
+    part = "" if read == files else f"{read:,} of {some(files, 'shard')}, evenly spread"
     found: CorpusMap | None = None
     people: Bias | None = None
     try:
