@@ -25,7 +25,7 @@ CLAIM = "Sampling that flattens clusters and gives more to rare words teaches al
 ABOUT = (
     f"{BIG_BYTES / 1e6:.1f} MB of %s, 60 kB each of seven other topics, in English, as one source without a label. Each arm "
     "trains on 163,840 tokens. `clusters alone` flattens the clusters that the step `cluster` finds; `balance` also uses their "
-    "rarity; `random` is a half of the corpus, drawn by ids. Held out: other documents of each topic; `mean` is over the eight topics."
+    "rarity; `random` is a half of the corpus, drawn by ids. Held out: other documents of each topic; `mean` is over all topics."
 )
 Read = Callable[[Path], pa.Table]
 
