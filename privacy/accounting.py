@@ -5,16 +5,23 @@ make. Adjacency is add-or-remove: two data sets are neighbours if one has one un
 privacy loss distributions (Koskela et al. 2020; Doroshenko et al. 2022, "connect the dots"), computed by dp-accounting: the
 result is an upper bound up to floating point. Opacus' PRV accountant (Gopi et al. 2021) can be asked beside it.
 
-    poisson-gaussian  every unit joins a step with probability `rate`; the sum of clipped gradients gets noise sigma * C
-    gaussian          a sum of sensitivity C over all units gets noise sigma * C
-    laplace           a sum of sensitivity C over all units gets Laplace noise of scale sigma * C
-    approximate       anything that is (epsilon, delta)-differentially private
+    poisson-gaussian   every unit joins a step with probability `rate`; the sum of clipped gradients gets noise sigma * C
+    gaussian           a sum of sensitivity C over all units gets noise sigma * C
+    laplace            a sum of sensitivity C over all units gets Laplace noise of scale sigma * C
+    approximate        anything that is (epsilon, delta)-differentially private
+    banded-gaussian    units are in `bands` groups that take turns, and join their group's steps with probability `rate`; noise
+                       sigma * C is correlated by a banded matrix with columns of norm 1 (`corpusmill.privacy.mechanisms`)
+    buffered-gaussian  units are in `bands` groups that take turns; noise sigma * C is correlated by the matrix of `buffers`
+
+The last two are counted as events of the first two kinds (`plain`).
 """
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -22,11 +29,12 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corpusmill.transforms.errors import MissingDependencyError, PrivacyError
 
-Kind = Literal["poisson-gaussian", "gaussian", "laplace", "approximate"]
+Kind = Literal["poisson-gaussian", "gaussian", "laplace", "approximate", "banded-gaussian", "buffered-gaussian"]
+SAMPLED = ("poisson-gaussian", "banded-gaussian")
 FILTER = "filter-"
 ADJACENCY = "add-or-remove"
 """The adjacency of every epsilon here: neighbours differ in the presence of one unit."""
-FINE, COARSE = 1e-4, 1e-3
+FINE, COARSE, ROUGH = 1e-4, 1e-3, 1e-2
 """Widths of the grid on which privacy losses lie; a coarser one is faster and only makes epsilon larger."""
 CELLS = 2_000_000
 """Most cells of a grid for Gaussian sums; where losses spread further, the grid is coarser and epsilon a little larger."""
@@ -52,6 +60,8 @@ class Event(BaseModel):
         ge=1,
         description="rows of one unit that are sampled and clipped each for itself; 1: the unit as a whole",
     )
+    bands: int = Field(default=1, ge=1, description="groups of units that take turns, one a step")
+    buffers: tuple[tuple[float, float], ...] = Field(default=(), description="(scale, decay) of a buffered strategy")
     epsilon: float = Field(default=0.0, ge=0, description="of an approximate event")
     delta: float = Field(default=0.0, ge=0, lt=1, description="of an approximate event")
 
@@ -61,9 +71,39 @@ class Event(BaseModel):
             raise ValueError("`epsilon` and `delta` belong to events of kind `approximate`")
         if self.kind == "approximate" and (self.sigma or self.rate != 1 or self.rows != 1):
             raise ValueError("an event of kind `approximate` has only `epsilon`, `delta` and `count`")
-        if self.kind != "poisson-gaussian" and (self.rate != 1 or self.rows != 1):
+        if self.kind not in SAMPLED and (self.rate != 1 or self.rows != 1):
             raise ValueError(f"`rate` and `rows` belong to events of kind `poisson-gaussian`, not `{self.kind}`")
+        if self.kind == "banded-gaussian" and self.rows != 1:
+            raise ValueError("`rows` belongs to events of kind `poisson-gaussian`, not `banded-gaussian`")
+        if (self.bands != 1 and not self.correlated) or bool(self.buffers) != (self.kind == "buffered-gaussian"):
+            raise ValueError("`bands` and `buffers` belong to correlated noise, and `buffered-gaussian` needs both")
+        if any(not (scale >= 0 and 0 <= decay <= 1) for scale, decay in self.buffers):
+            raise ValueError("a buffer has a scale of at least 0, and a decay between 0 and 1")
         return self
+
+    @property
+    def correlated(self) -> bool:
+        """Whether noise is correlated between steps."""
+        return self.kind in ("banded-gaussian", "buffered-gaussian")
+
+    def plain(self) -> Event:
+        """The event of independent noise that costs as much as this one.
+
+        Banded: a unit joins every `bands`-th step at most. The columns of these steps are orthogonal, so the whole is at most as
+        many sampled Gaussian steps as its group has turns (Choquette-Choo et al. 2023, theorem 4; McKenna 2024, arXiv 2405.15913).
+        Buffered: one Gaussian sum, of the sensitivity of all the steps that a unit joins (McMahan et al. 2024, arXiv 2408.08868).
+        """
+        if not self.correlated or not self.count:
+            return self
+        if self.kind == "banded-gaussian":
+            turns = -(-self.count // self.bands)
+            return Event(
+                kind="poisson-gaussian" if self.rate < 1 else "gaussian", sigma=self.sigma, rate=self.rate, count=turns
+            )
+        from corpusmill.privacy.mechanisms.toeplitz import buffered, sensitivity
+
+        most = sensitivity(buffered(self.buffers, self.count), self.count, self.bands)
+        return Event(kind="gaussian", sigma=self.sigma / most)
 
     def times(self, count: int) -> Event:
         """The same mechanism, run `count` times."""
@@ -73,6 +113,10 @@ class Event(BaseModel):
         """One line for tables."""
         if self.kind == "approximate":
             return f"{self.count:,} x epsilon {self.epsilon:g}, delta {self.delta:g}"
+        if self.correlated:
+            by = "bands" if self.kind == "banded-gaussian" else "turns"
+            more = f", {len(self.buffers)} buffers" if self.buffers else f" at rate {self.rate:g}"
+            return f"{self.count:,} steps of {self.bands} {by}{more}, noise {self.sigma:g}"
         unit = "steps" if self.kind == "poisson-gaussian" else f"{self.kind} sums"
         rate = f" at rate {self.rate:g}" if self.kind == "poisson-gaussian" else ""
         rows = f", {self.rows} rows a unit" if self.rows > 1 else ""
@@ -80,9 +124,9 @@ class Event(BaseModel):
 
 
 def merge(events: Iterable[Event]) -> tuple[Event, ...]:
-    """The same events with equal mechanisms counted together, in a fixed order: what epsilon depends on."""
+    """Plain events, with equal mechanisms counted together, in a fixed order: what epsilon depends on."""
     counts: dict[Event, int] = {}
-    for event in events:
+    for event in (e.plain() for e in events):
         key = event.times(1)
         counts[key] = counts.get(key, 0) + event.count
     return tuple(sorted((e.times(n) for e, n in counts.items() if n), key=lambda e: e.model_dump_json()))
@@ -91,10 +135,10 @@ def merge(events: Iterable[Event]) -> tuple[Event, ...]:
 def epsilon(events: Iterable[Event], delta: float, accountant: str = "pld", interval: float = FINE) -> float:
     """Epsilon at `delta` of all events composed; infinite where one has no noise.
 
-    accountant: pld (the one to claim), prv, rdp (Mironov 2017, conversion of Balle et al. 2020), rdp-classic (conversion of
-    Abadi et al. 2016: loose, for comparison with old papers), filter-ORDER
-    (`filter_epsilon`). interval: of the grid of `pld`. Raises PrivacyError for `gdp`
-    and for what an accountant cannot do.
+    accountant: pld (the one to claim), pld-quick (a wide grid, to compare plans), prv, rdp (Mironov 2017, conversion of Balle et
+    al. 2020), rdp-classic (conversion of Abadi et al. 2016: loose, for comparison with old papers), filter-ORDER (see
+    `filter_epsilon`).
+    interval: of the grid of `pld`. Raises PrivacyError for `gdp` and for what an accountant cannot do.
 
     >>> round(epsilon([Event(kind="poisson-gaussian", sigma=0.7, rate=0.01, count=120)], 1e-5), 4)
     2.4612
@@ -142,6 +186,12 @@ def _pld_epsilon(events: tuple[Event, ...], delta: float, interval: float) -> fl
                 "nothing. Take more noise; below 0.1 there is no privacy to speak of."
             ) from None
     return total.get_epsilon_for_delta(delta)
+
+
+def _rough_epsilon(events: tuple[Event, ...], delta: float) -> float:
+    """`pld` on a grid as wide as the number of steps allows: what rounding adds grows with it."""
+    steps = max(event.count for event in events)
+    return float(_pld_epsilon(events, delta, max(COARSE, ROUGH * min(1.0, 10 / math.sqrt(steps)))))
 
 
 def _gaussian_epsilon(mu: float, delta: float, lost: float = 0.0) -> float:
@@ -224,6 +274,18 @@ def _prv_epsilon(events: tuple[Event, ...], delta: float) -> float:
     return value
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the warnings of dp-accounting."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def _rdp(events: Sequence[Event]) -> tuple[Any, Any]:
     """(orders, Renyi divergence at each) of all events, by dp-accounting."""
     import dp_accounting
@@ -237,7 +299,8 @@ def _rdp(events: Sequence[Event]) -> tuple[Any, Any]:
             raise PrivacyError(f"RDP does not compose `{e.short()}`. Use `pld`.")
         one: Any = dp_accounting.LaplaceDpEvent if e.kind == "laplace" else dp_accounting.GaussianDpEvent
         event = one(e.sigma)
-        accountant.compose(dp_accounting.PoissonSampledDpEvent(e.rate, event) if e.rate < 1 else event, e.count)
+        with _quiet():  # an order whose series does not converge is left out, which only makes epsilon larger
+            accountant.compose(dp_accounting.PoissonSampledDpEvent(e.rate, event) if e.rate < 1 else event, e.count)
     return orders, accountant._rdp
 
 
@@ -254,6 +317,7 @@ def _classic_epsilon(events: tuple[Event, ...], delta: float) -> float:
 
 _ACCOUNTANTS: dict[str, Any] = {
     "pld": _pld_epsilon,
+    "pld-quick": _rough_epsilon,
     "prv": _prv_epsilon,
     "rdp": _rdp_epsilon,
     "rdp-classic": _classic_epsilon,
@@ -305,13 +369,26 @@ def sigma_for(
 
     Bisection from the bracket (0, 20), as Opacus does. Raises PrivacyError where `before` leaves nothing.
     """
+    kind: Kind = "poisson-gaussian" if rate < 1 else "gaussian"
+    event = Event(kind=kind, sigma=1.0, rate=rate, count=count)
+    return noise_of(event, target, delta, before, accountant, tolerance)
+
+
+def noise_of(
+    event: Event,
+    target: float,
+    delta: float,
+    before: Iterable[Event] = (),
+    accountant: str = "pld",
+    tolerance: float = 0.01,
+) -> float:
+    """As `sigma_for`, for an event of any kind with noise; its own `sigma` is not looked at."""
     spent = tuple(before)
     if epsilon(spent, delta, accountant) >= target:
         raise PrivacyError(f"epsilon {target:g} is spent already by what ran before; no amount of noise leaves room.")
-    kind: Kind = "poisson-gaussian" if rate < 1 else "gaussian"
 
     def cost(sigma: float, interval: float) -> float:
-        return epsilon((*spent, Event(kind=kind, sigma=sigma, rate=rate, count=count)), delta, accountant, interval)
+        return epsilon((*spent, event.model_copy(update={"sigma": sigma})), delta, accountant, interval)
 
     def bisect(low: float, high: float, reached: float, interval: float) -> tuple[float, float]:
         while target - reached > tolerance and high - low > 1e-9:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Literal
+import math
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from corpusmill.privacy.accounting import Event
 
 Mode = Literal["hooks", "fast", "ghost"]
+Mechanism = Literal["independent", "banded", "buffered"]
 
 
 class DpSettings(BaseModel):
@@ -21,7 +23,7 @@ class DpSettings(BaseModel):
     rate: float = Field(gt=0, le=1, description="probability with which a unit joins a step")
     sigma: float = Field(ge=0, allow_inf_nan=False, description="noise: its deviation over the clipping norm")
     units: int = Field(
-        ge=1, description="the public number of units; the sum of a step is divided by rate * units, whoever came"
+        ge=1, description="the public number of units; a step's sum is divided by rate * units / bands, whoever came"
     )
     clip: float = Field(
         default=1.0, gt=0, description="clipping norm C of a unit's gradient; where adaptive clipping starts"
@@ -35,6 +37,10 @@ class DpSettings(BaseModel):
     count_sigma: float | None = Field(
         default=None, gt=0, description="adaptive: noise on the number of unclipped units; by default rate * units / 20"
     )
+    noise: Mechanism = Field(default="independent", description="how noise hangs together between steps")
+    bands: int = Field(default=1, ge=1, description="groups of units that take turns, one a step (correlated noise)")
+    column: tuple[float, ...] = Field(default=(), description="banded: first column of the strategy, of norm 1 at most")
+    buffers: tuple[tuple[float, float], ...] = Field(default=(), description="buffered: (scale, decay) of each buffer")
     mode: Mode = Field(default="hooks", description="how gradients of units are found: hooks, fast or ghost")
     max_rows: int = Field(default=1, ge=1, description="rows of one unit; units with more are refused")
     micro_rows: int = Field(default=32, ge=1, description="rows that go through the model at once")
@@ -47,10 +53,25 @@ class DpSettings(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _strategy(self) -> DpSettings:
+        if self.noise == "independent" and (self.bands != 1 or self.column or self.buffers):
+            raise ValueError("`bands`, `column` and `buffers` belong to correlated noise")
+        if self.noise != "independent" and self.clipping == "adaptive":
+            raise ValueError("correlated noise needs one clipping norm for all steps: take `fixed` or `per-layer`")
+        if self.noise == "banded":
+            if len(self.column) != self.bands or not all(c >= 0 for c in self.column) or not self.column[0] > 0:
+                raise ValueError("`column` has one number a band, none below 0 and the first above 0")
+            if math.fsum(c * c for c in self.column) > 1 + 1e-12:
+                raise ValueError("`column` has a norm above 1: a unit would move more than is accounted for")
+        if self.noise == "buffered" and (self.rate < 1 or not self.buffers):
+            raise ValueError("buffered noise needs `buffers`, and all units of a group in its step: rate 1")
+        return self
+
     @property
     def divisor(self) -> float:
         """What the sum of a step is divided by."""
-        return self.rate * self.units
+        return self.rate * self.units / self.bands
 
     @property
     def counting(self) -> float:
@@ -67,11 +88,24 @@ class DpSettings(BaseModel):
 
     def event(self) -> Event:
         """What the whole run costs."""
+        if self.noise == "banded":
+            return Event(kind="banded-gaussian", rate=self.rate, sigma=self.sigma, count=self.steps, bands=self.bands)
+        if self.noise == "buffered":
+            return Event(
+                kind="buffered-gaussian", sigma=self.sigma, count=self.steps, bands=self.bands, buffers=self.buffers
+            )
         return Event(
             kind="poisson-gaussian" if self.rate < 1 else "gaussian", rate=self.rate, sigma=self.sigma, count=self.steps
         )
 
+    def strategy(self) -> dict[str, Any]:
+        """What correlates the noise: another machine may find a strategy that differs in the last digits."""
+        return self.model_dump(mode="json", include={"noise", "bands", "column", "buffers", "rate"})
+
     def digest(self) -> str:
         """Equal for settings whose steps are the same; more steps, and how rows are batched, change none."""
         shaping = self.model_copy(update={"steps": 1, "micro_rows": 1})
-        return hashlib.sha256(shaping.model_dump_json().encode()).hexdigest()[:32]
+        later = (
+            {"noise", "bands", "column", "buffers"} if self.noise == "independent" else set()
+        )  # as before they were there
+        return hashlib.sha256(shaping.model_dump_json(exclude=later).encode()).hexdigest()[:32]

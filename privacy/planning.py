@@ -42,17 +42,17 @@ def choose(
 ) -> list[Choice]:
     """For each number of steps the smallest batch, of powers of two and all units, with the share `least` of the signal.
 
-    Batches are compared by Renyi accounting, which is quick; the noise of the chosen one is exact (PLD).
+    Batches are compared on a wide grid of losses, which is quick; the noise of the chosen one is exact (PLD).
     Raises PrivacyError where `before` leaves nothing.
     """
     if not 0 < least < 1:
         raise PrivacyError(f"the share of the signal must be between 0 and 1, not {least:g}.")
     spent, out = tuple(before), []
     for count in steps:
-        most = math.sqrt(count) / sigma_for(target, delta, 1.0, count, spent, "rdp")
+        most = math.sqrt(count) / sigma_for(target, delta, 1.0, count, spent, "pld-quick")
         for batch in (*(2**k for k in range(3, 40) if 2**k < units), units):
             rate = batch / units
-            share = math.sqrt(count) * rate / sigma_for(target, delta, rate, count, spent, "rdp") / most
+            share = math.sqrt(count) * rate / sigma_for(target, delta, rate, count, spent, "pld-quick") / most
             if share >= least or batch == units:
                 break
         noise = sigma_for(target, delta, rate, count, spent)

@@ -22,8 +22,8 @@ import numpy as np
 
 from corpusmill.transforms.errors import DatasetError, MissingDependencyError, PrivacyError
 
-SAMPLE, NOISE, COUNT, FILL = 1, 2, 3, 4
-"""Purposes: who joins a step, noise on gradients, noise on counts, numbers in empty slots of encrypted scores."""
+SAMPLE, NOISE, COUNT, FILL, TURN = 1, 2, 3, 4, 5
+"""Purposes: who joins a step, noise on gradients, noise on counts, numbers in empty slots of encrypted scores, whose turn it is."""
 _CHUNK = 1 << 17
 
 
@@ -76,6 +76,10 @@ class Secret:
             return np.arange(units)
         chosen = (self.words(SAMPLE, step, 0, units) >> np.uint64(11)) < np.uint64(int(rate * (1 << 53)))
         return np.flatnonzero(chosen)
+
+    def turns(self, units: int, groups: int) -> np.ndarray:
+        """The group of each unit, drawn evenly and for the whole run: int64 [units], 0 to groups - 1."""
+        return (self.words(TURN, 0, 0, units) % np.uint64(groups)).astype(np.int64)
 
     def normal(self, step: int, count: int, part: int = 0, purpose: int = NOISE) -> np.ndarray:
         """`count` independent standard normal draws: float64 (Box and Muller 1958)."""

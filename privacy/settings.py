@@ -23,6 +23,21 @@ class PrivacySettings(Section):
     sigma: float | None = Field(default=None, gt=0, description="the noise itself, in place of epsilon")
     clip: float = Field(default=1.0, gt=0, description="clipping norm of a unit's gradient")
     clipping: Literal["fixed", "adaptive", "per-layer"] = Field(default="fixed", description="how the norm is set")
+    noise: Literal["independent", "banded", "buffered"] = Field(
+        default="independent",
+        description="correlated noise takes a part back in later steps: by a banded matrix with sampling, or by a few buffers",
+    )
+    bands: int = Field(
+        default=0,
+        ge=0,
+        description="groups of units that take turns, with correlated noise; 0: the number with the least error",
+    )
+    average: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="share of the last steps whose weights are averaged to the final model, which costs no privacy",
+    )
     mode: Literal["hooks", "fast", "ghost"] = Field(
         default="hooks", description="how gradients of units are found; ghost needs the least memory"
     )
@@ -37,4 +52,10 @@ class PrivacySettings(Section):
     def _one_noise(self) -> PrivacySettings:
         if (self.epsilon is None) == (self.sigma is None):
             raise ValueError("give `epsilon` or `sigma`: one follows from the other")
+        if self.bands and self.noise == "independent":
+            raise ValueError("`bands` belongs to correlated noise: set `noise: banded` or `noise: buffered`")
+        if self.noise != "independent" and self.clipping == "adaptive":
+            raise ValueError(
+                "`clipping: adaptive` does not go with correlated noise, which needs one norm for all steps"
+            )
         return self

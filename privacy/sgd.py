@@ -7,7 +7,9 @@ sigma * C and is divided by the public constant rate * units, never by the numbe
     g = (1 / (rate * units)) * (sum over units u of  h_u * min(1, C / |h_u|)  +  N(0, sigma^2 C^2)),   h_u = mean of u's rows
 
 So adding or removing one unit moves the sum by at most C (adjacency: add or remove one unit), and each step is one event
-`poisson-gaussian` of (rate, sigma). What an optimizer makes of g costs nothing more.
+`poisson-gaussian` of (rate, sigma). What an optimizer makes of g costs nothing more. With correlated noise
+(`corpusmill.privacy.mechanisms`) each unit is in one of `bands` groups, drawn by the secret, and step s is the turn of group
+s mod bands.
 
     private = Private(model, settings, units, secret)
     private.check(loss, two_rows)                       # per-sample gradients are what they should be, or PrivacyError
@@ -33,6 +35,7 @@ from corpusmill.privacy.dp_settings import DpSettings
 from corpusmill.privacy.gradients import gradients_of
 from corpusmill.privacy.layout import Layout
 from corpusmill.privacy.ledger import Spend
+from corpusmill.privacy.mechanisms.noise import Noise
 from corpusmill.privacy.optimizer import UnitOptimizer
 from corpusmill.privacy.secret import COUNT, Secret
 from corpusmill.privacy.units import Units
@@ -78,6 +81,8 @@ class Private:
             )
         self.model, self.settings, self.units, self.secret, self.spend = model, settings, units, secret, spend
         self.fingerprint, self.rank, self.world = fingerprint, rank, world
+        self.noise = Noise(secret, settings)
+        self._turns = secret.turns(units.count, settings.bands) if settings.bands > 1 else None
         self.gradients = gradients_of(model, settings.mode)
         self.clip, self.step = settings.clip, 0
         self.parameters = {n: p for n, p in model.named_parameters() if p.requires_grad}
@@ -112,6 +117,8 @@ class Private:
         if self.spend is not None and self.spend.closed:
             raise PrivacyError("the ledger's reservation is closed. Open another for further steps.")
         joined = self.secret.sampled(step, self.units.count, self.settings.rate)
+        if self._turns is not None:
+            joined = joined[self._turns[joined] == step % self.settings.bands]
         self._waiting = joined[self.rank :: self.world]
         self.sums.begin(self.clip)
         self._unclipped, self._open = 0.0, True
@@ -187,7 +194,7 @@ class Private:
         if self.rank == 0 and deviation:
             pieces = [piece for s in sums for piece in s.view(-1).split(NOISE_PIECE)]
             for part, piece in enumerate(pieces):  # a piece at a time: noise needs no memory of its own
-                noise = torch.from_numpy(self.secret.normal(self.step, len(piece), part))
+                noise = torch.from_numpy(self.noise.normal(self.step, len(piece), part))
                 piece.add_(noise.to(piece), alpha=deviation)
         return sums
 
@@ -201,7 +208,7 @@ class Private:
             "run": self.secret.name,
             "plan": self.settings.digest(),
             "fingerprint": self.fingerprint,
-        }
+        } | ({"strategy": self.settings.strategy()} if self.settings.noise != "independent" else {})
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint. Raises PrivacyError where noise would be used again for other sums."""

@@ -24,12 +24,14 @@ import pyarrow as pa
 import torch
 from torch import Tensor, nn
 
-from corpusmill.privacy.accounting import sigma_for
+from corpusmill.privacy.accounting import Event, sigma_for
 from corpusmill.privacy.certification import Certification, private_paths, require
 from corpusmill.privacy.dp_settings import DpSettings
 from corpusmill.privacy.guarantee import Guarantee, of_run
 from corpusmill.privacy.ledger import Ledger
 from corpusmill.privacy.ledger_lines import RESTORE
+from corpusmill.privacy.mechanisms import choice
+from corpusmill.privacy.mechanisms.average import Average
 from corpusmill.privacy.secret import Secret
 from corpusmill.privacy.settings import PrivacySettings
 from corpusmill.privacy.sgd import Private
@@ -152,11 +154,13 @@ def train(
 
         # where it stands
         last = checkpoint.newest(settings.output)
+        average = Average(parameters, settings.steps, privacy.average)
         if last is not None:
             stored = checkpoint.read_state(last)
             private.restore(stored.get("privacy") or {})
             _contained(ledger, Guarantee.model_validate(stored["guarantee"]), last)
             restore(last, parameters, optimizer, private.step)
+            average.restore(checkpoint.read_tensors(last / "optimizer.safetensors"))
         if len(data) < 2:
             raise PrivacyError("private training needs at least two rows.")
         private.check(losses, batch_of(_two(data), 0))
@@ -178,6 +182,9 @@ def train(
                 private.finish()
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
+                average.add(step)
+                if step + 1 == settings.steps:
+                    average.finish()
                 result["step"] = step + 1
                 metrics.advance()
                 if (step + 1) % settings.runtime.log_every == 0 or step + 1 == settings.steps:
@@ -202,7 +209,7 @@ def train(
                         written = checkpoint.write(
                             settings.output,
                             tensors,
-                            means,
+                            means | average.state(),
                             state,
                             Path(vocabulary.path).read_bytes(),
                             settings.checkpoint.keep,
@@ -315,23 +322,21 @@ def _bind(output: Path, private: Private, parallel: Parallel) -> None:
 
 
 def _dp_settings(settings: TrainSettings, privacy: PrivacySettings, ledger: Ledger, secret: Secret) -> DpSettings:
-    rate = settings.batch.rows / privacy.units
-    if rate > 1:
+    if settings.batch.rows > privacy.units:
         raise RecipeError(f"batch.rows: {settings.batch.rows} is more than privacy.units ({privacy.units}).")
     entries = ledger.entries()
     mine = [event for line, event, _ in entries if line.get("run") == secret.name]
-    if privacy.sigma is not None:
-        sigma = privacy.sigma
-    elif mine:  # the noise that was chosen when the run began
-        sigma = mine[0].sigma
+    before = [event for line, event, _ in entries if line.get("run") != secret.name]
+    target, delta = float(privacy.epsilon or 0), float(ledger.budget["delta"])
+    steps, known = settings.steps, privacy.sigma or (mine[0].sigma if mine else None)  # what the run began with stays
+    if privacy.noise == "independent":
+        rate = settings.batch.rows / privacy.units
+        shape: dict[str, Any] = {"rate": rate}
+        sigma = sigma_for(target, delta, rate, steps, before, ledger.accountant) if known is None else known
     else:
-        before = [event for _, event, _ in entries]
-        sigma = sigma_for(
-            float(privacy.epsilon or 0), ledger.budget["delta"], rate, settings.steps, before, ledger.accountant
-        )
+        shape, sigma = _correlated(settings, privacy, known, (target, delta, before, ledger.accountant))
     return DpSettings(
         steps=settings.steps,
-        rate=rate,
         sigma=sigma,
         units=privacy.units,
         clip=privacy.clip,
@@ -339,7 +344,31 @@ def _dp_settings(settings: TrainSettings, privacy: PrivacySettings, ledger: Ledg
         mode=privacy.mode,
         max_rows=privacy.max_rows,
         micro_rows=settings.batch.micro_rows or min(settings.batch.rows, 64),
+        **shape,
     )
+
+
+def _correlated(
+    settings: TrainSettings,
+    privacy: PrivacySettings,
+    known: float | None,
+    budget: tuple[float, float, list[Event], str],
+) -> tuple[dict[str, Any], float]:
+    """(what `DpSettings` says of a correlated mechanism, its noise): that of the run if it has begun, or else the best one."""
+    path = Path(settings.output) / USE
+    begun = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if known is not None and begun.get("strategy"):
+        return begun["strategy"], known
+    batch, units, steps = settings.batch.rows, privacy.units, settings.steps
+    if known is None:
+        found = choice.plan(privacy.noise, batch, units, steps, *budget, bands=privacy.bands)
+        return found.settings(), found.sigma
+    if privacy.noise == "banded" and not privacy.bands:
+        raise RecipeError(
+            "privacy.bands: is missing. The number that is best depends on epsilon, and `sigma` is given: say it."
+        )
+    bands = privacy.bands or max(1, min(steps, units // batch))
+    return choice.strategy_of(privacy.noise, bands, batch, units, steps)[0].settings(), known
 
 
 def _units(settings: TrainSettings, unit: str, data: Rows) -> Units:

@@ -10,7 +10,9 @@ import pytest
 
 from corpusmill.privacy.accounting import epsilon
 from corpusmill.privacy.anchors import head_of
+from corpusmill.privacy.guarantee import Guarantee
 from corpusmill.privacy.ledger import Ledger
+from corpusmill.privacy.mechanisms import choice
 from corpusmill.privacy.secret import Secret
 from corpusmill.privacy.settings import PrivacySettings
 from corpusmill.training import build
@@ -19,6 +21,16 @@ from corpusmill.training.private import train
 from corpusmill.training.settings import from_mapping
 from corpusmill.transforms.errors import BudgetError, PrivacyError, RecipeError, VerifyError
 from tests.training.conftest import sentences, tiny, tokenizer  # noqa: F401
+
+GUARANTEE = {
+    "population": "p",
+    "unit": "user",
+    "adjacency": "add-or-remove",
+    "epsilon": 1.0,
+    "delta": 1e-4,
+    "total": 1.0,
+}
+GUARANTEE |= {"ledger": "", "runs": (), "certified": True}
 
 
 @pytest.fixture
@@ -216,3 +228,31 @@ def test_a_precision_that_private_training_does_not_have_is_refused_and_not_igno
     with pytest.raises(RecipeError, match=r"runtime\.precision: .*Set precision: float32"):
         train(settings(runtime__precision="bfloat16"), privacy())
     assert not Ledger(folder).entries()
+
+
+@pytest.mark.parametrize("noise", ["banded", "buffered"])
+def test_correlated_noise_goes_on_bit_for_bit_and_weights_are_averaged(run, monkeypatch, noise):
+    folder, settings, privacy = run
+    monkeypatch.setattr(Secret.__init__, "__defaults__", (bytes(range(32)),))
+    asked = privacy(sigma=4.0, epsilon=None, noise=noise, bands=3, average=0.5)
+    train(settings(), asked, stop_at=8)
+    assert not list((folder / "run").rglob("*noise*"))
+    monkeypatch.setattr(choice, "strategy_of", None)  # the strategy of the run is known
+    train(settings(), asked)
+    monkeypatch.undo()
+    (entry,) = Ledger(folder).entries()
+    assert (entry[1].kind, entry[1].bands, entry[1].count) == (f"{noise}-gaussian", 3, 12)
+    monkeypatch.setattr(Secret.__init__, "__defaults__", (bytes(range(32)),))
+    monkeypatch.setattr(Ledger, "reserve", lambda *args, **more: None)
+    monkeypatch.setattr("corpusmill.training.private.of_run", lambda *args: Guarantee.model_validate(GUARANTEE))
+    train(settings(output=str(folder / "other")), asked)
+    a, b = (build.load(folder / name).model.state_dict() for name in ("run", "other"))
+    assert all(np.array_equal(a[name].numpy(), b[name].numpy()) for name in a)
+
+
+def test_bands_are_chosen_for_an_epsilon_and_needed_for_a_noise(run):
+    _, settings, privacy = run
+    result = train(settings(steps=4), privacy(noise="banded"))
+    assert 2.97 <= result["epsilon"] <= 3.0
+    with pytest.raises(RecipeError, match=r"privacy\.bands"):
+        train(settings(output=str(run[0] / "other")), privacy(noise="banded", sigma=1.0, epsilon=None))
