@@ -86,6 +86,12 @@ def status(ledger: str, as_json: bool) -> None:
 @click.option(
     "--units", type=click.IntRange(1), help="Choose the batch instead, for this public number of privacy units."
 )
+@click.option(
+    "--batch", type=click.IntRange(1), help="With --units: compare the noise mechanisms for this size of a step."
+)
+@click.option(
+    "--rows", type=click.IntRange(2), help="With --batch: rows of a unit; compare sampling of units and of their rows."
+)
 @click.option("--delta", type=Finite(0, 1, True, True), help="Delta; default: the ledger's.")
 @click.option("--noise", type=Finite(0, min_open=True), multiple=True, help="Noise multiplier; repeatable.")
 @click.option("--steps", type=click.IntRange(1), multiple=True, help="Number of steps; repeatable.")
@@ -95,13 +101,19 @@ def plan(
     ledger: str | None,
     rate: float | None,
     units: int | None,
+    batch: int | None,
+    rows: int | None,
     delta: float | None,
     noise: tuple[float, ...],
     steps: tuple[int, ...],
     epsilon: float | None,
     as_json: bool,
 ) -> None:
-    """Show epsilon by steps and noise, as a table and a plot. With --units: the batch that is worth its noise, by steps."""
+    """Show epsilon by steps and noise, as a table and a plot.
+
+    With --units: the batch that is worth its noise, by steps. With --units and --batch: what each noise mechanism is worth; with
+    --rows, too: whether a step should sample whole units or their rows.
+    """
     from corpusmill.privacy import statement
     from corpusmill.privacy.accounting import sigma_for
     from corpusmill.privacy.ledger import Ledger
@@ -116,8 +128,13 @@ def plan(
     if units is not None:
         if target is None or rate is not None:
             raise click.UsageError("--units chooses the rate for an --epsilon; leave --rate out")
+        if batch is not None:
+            _compare(units, batch, rows, target, delta, sorted(steps) or [100, 300, 1000], before, as_json)
+            return
         _choose(units, target, delta, sorted(steps) or [100, 300, 1000], before, as_json)
         return
+    if batch is not None or rows is not None:
+        raise click.UsageError("--batch and --rows go with --units")
     if rate is None:
         raise click.UsageError("give --rate, or --units to have it chosen")
     sigmas = sorted(noise) or [0.6, 0.8, 1.0, 1.5, 2.0, 4.0]
@@ -162,6 +179,60 @@ def _choose(units: int, target: float, delta: float, steps: list[int], before: l
         ratio, rows = f"{c.noise_batch_ratio:.2g}", f"{c.steps * c.batch:,}"
         say(f"{c.steps:>8,}{c.batch:>12,}{c.rate:>9.3g}{c.noise:>9.3f}{ratio:>15}{c.signal:>9.0%}{rows:>14}")
     say("signal: of what all units in each step would give, which no number of steps exceeds")
+
+
+def _compare(
+    units: int,
+    batch: int,
+    rows: int | None,
+    target: float,
+    delta: float,
+    steps: list[int],
+    before: list[Any],
+    as_json: bool,
+) -> None:
+    """Print what noise mechanisms, or ways of sampling, are worth for each number of steps."""
+    import dataclasses
+
+    from corpusmill.privacy.mechanisms.choice import compare
+    from corpusmill.privacy.planning import levels
+
+    about = {"epsilon": target, "delta": delta, "units": units, "batch": batch}
+    if rows is not None:
+        ways = {count: levels(units, rows, batch, count, target, delta, before) for count in steps}
+        if as_json:
+            shown = [{"steps": n} | dataclasses.asdict(one) for n, found in ways.items() for one in found]
+            print_json(about | {"rows": rows, "levels": shown})
+            return
+        say(f"epsilon {target:g} at delta {delta:g}, {units:,} units of {rows} rows, {batch:,} rows a step")
+        say(f"{'steps':>8}{'samples':>9}{'rate':>10}{'noise':>9}{'rows agree':>13}{'rows differ':>13}")
+        for count, found in ways.items():
+            for one in found:
+                say(f"{count:>8,}{one.by:>9}{one.rate:>10.3g}{one.noise:>9.3f}{one.agree:>13.2e}{one.differ:>13.2e}")
+        say(
+            "agree, differ: noise of a step's mean gradient over the norm of a row's, where rows of a unit are alike, and unlike"
+        )
+        return
+    plans = {count: compare(batch, units, count, target, delta, before) for count in steps}
+    if as_json:
+        mechanisms = [
+            {"steps": n, "deviation": one.deviation} | dataclasses.asdict(one)
+            for n, found in plans.items()
+            for one in found
+        ]
+        print_json(about | {"mechanisms": mechanisms})
+        return
+    say(f"epsilon {target:g} at delta {delta:g}, {units:,} units, {batch:,} a step")
+    say(f"{'steps':>8}{'noise':>14}{'bands':>7}{'rate':>9}{'sigma':>9}{'error':>9}{'in all':>9}")
+    for count, found in plans.items():
+        for one in found:
+            ratio = one.deviation / found[0].deviation
+            say(
+                f"{count:>8,}{one.noise:>14}{one.bands:>7}{one.rate:>9.3g}{one.sigma:>9.3f}{one.error:>9.3f}{ratio:>9.0%}"
+            )
+    say(
+        "in all: deviation of the noise of summed steps (sigma times error), of that of independent noise; less is better"
+    )
 
 
 @privacy.command("statement")

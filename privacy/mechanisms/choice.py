@@ -8,7 +8,7 @@ of the chosen one is exact (PLD).
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,25 @@ def strategy_of(noise: Mechanism, bands: int, batch: int, units: int, steps: int
     return Plan("banded", bands, rate, 0.0, toeplitz.error(np.array(column), steps), column), event
 
 
+def compare(
+    batch: int,
+    units: int,
+    steps: int,
+    target: float,
+    delta: float,
+    before: Iterable[Event] = (),
+    accountant: str = "pld-quick",
+) -> list[Plan]:
+    """Every mechanism for one batch and number of steps: independent, the best bands, buffers. Raises as `plan`.
+
+    The wide grid asks for a little more noise than is needed.
+    """
+    spent = tuple(before)
+    kinds: tuple[Mechanism, ...] = ("independent", "banded", "buffered")
+    found = [plan(noise, batch, units, steps, target, delta, spent, accountant) for noise in kinds]
+    return [replace(found[0], noise="independent"), *found[1:]]
+
+
 def plan(
     noise: Mechanism,
     batch: int,
@@ -95,4 +114,4 @@ def plan(
         tried.sort(key=lambda one: one[0].error * noise_of(one[1], target, delta, spent, quick, 0.02 * target))
     best, event = tried[0]
     sigma = noise_of(event, target, delta, spent, accountant)
-    return Plan(best.noise, best.bands, best.rate, sigma, best.error, best.column, best.buffers)
+    return replace(best, sigma=sigma)
