@@ -90,7 +90,10 @@ def status(ledger: str, as_json: bool) -> None:
     "--batch", type=click.IntRange(1), help="With --units: compare the noise mechanisms for this size of a step."
 )
 @click.option(
-    "--rows", type=click.IntRange(2), help="With --batch: rows of a unit; compare sampling of units and of their rows."
+    "--rows",
+    "unit_rows",
+    type=click.IntRange(2),
+    help="With --batch: rows of a unit; compare sampling of units and of their rows.",
 )
 @click.option("--delta", type=Finite(0, 1, True, True), help="Delta; default: the ledger's.")
 @click.option("--noise", type=Finite(0, min_open=True), multiple=True, help="Noise multiplier; repeatable.")
@@ -102,7 +105,7 @@ def plan(
     rate: float | None,
     units: int | None,
     batch: int | None,
-    rows: int | None,
+    unit_rows: int | None,
     delta: float | None,
     noise: tuple[float, ...],
     steps: tuple[int, ...],
@@ -129,11 +132,11 @@ def plan(
         if target is None or rate is not None:
             raise click.UsageError("--units chooses the rate for an --epsilon; leave --rate out")
         if batch is not None:
-            _compare(units, batch, rows, target, delta, sorted(steps) or [100, 300, 1000], before, as_json)
+            _compare(units, batch, unit_rows, target, delta, sorted(steps) or [100, 300, 1000], before, as_json)
             return
         _choose(units, target, delta, sorted(steps) or [100, 300, 1000], before, as_json)
         return
-    if batch is not None or rows is not None:
+    if batch is not None or unit_rows is not None:
         raise click.UsageError("--batch and --rows go with --units")
     if rate is None:
         raise click.UsageError("give --rate, or --units to have it chosen")
@@ -213,23 +216,20 @@ def _compare(
             "agree, differ: noise of a step's mean gradient over the norm of a row's, where rows of a unit are alike, and unlike"
         )
         return
-    plans = {count: compare(batch, units, count, target, delta, before) for count in steps}
+    plans = [
+        (count, one, one.deviation / found[0].deviation)
+        for count in steps
+        for found in [compare(batch, units, count, target, delta, before)]
+        for one in found
+    ]
     if as_json:
-        mechanisms = [
-            {"steps": n, "deviation": one.deviation} | dataclasses.asdict(one)
-            for n, found in plans.items()
-            for one in found
-        ]
+        mechanisms = [{"steps": n, "deviation": one.deviation} | dataclasses.asdict(one) for n, one, _ in plans]
         print_json(about | {"mechanisms": mechanisms})
         return
     say(f"epsilon {target:g} at delta {delta:g}, {units:,} units, {batch:,} a step")
     say(f"{'steps':>8}{'noise':>14}{'bands':>7}{'rate':>9}{'sigma':>9}{'error':>9}{'in all':>9}")
-    for count, found in plans.items():
-        for one in found:
-            ratio = one.deviation / found[0].deviation
-            say(
-                f"{count:>8,}{one.noise:>14}{one.bands:>7}{one.rate:>9.3g}{one.sigma:>9.3f}{one.error:>9.3f}{ratio:>9.0%}"
-            )
+    for n, plan, share in plans:
+        say(f"{n:>8,}{plan.noise:>14}{plan.bands:>7}{plan.rate:>9.3g}{plan.sigma:>9.3f}{plan.error:>9.3f}{share:>9.0%}")
     say(
         "in all: deviation of the noise of summed steps (sigma times error), of that of independent noise; less is better"
     )
