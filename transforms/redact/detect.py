@@ -22,6 +22,7 @@ from corpusmill.transforms.redact.internet import ipv4, ipv6
 from corpusmill.transforms.redact.mail import mail
 from corpusmill.transforms.redact.phones import international, national, phones
 from corpusmill.transforms.redact.rules import Candidate, Match, Rule
+from corpusmill.transforms.redact.scripts import ascii_digits
 
 TYPES = ("email", "iban", "card", "national_id", "ip", "phone")
 """In the order of precedence where two overlap."""
@@ -40,6 +41,8 @@ _RULES: dict[int, tuple[tuple[Rule, frozenset[str]], ...]] = {
     LETTERS: ((lettered, frozenset(("iban", "national_id"))), *_NUMBER_RULES),
     HEX: ((ipv6, frozenset(("ip",))),),
 }
+_TEN_DIGITS = np.array([0, 1, 2, 4, 5, 6, 8, 9, 10, 11])
+"""Where the digits of 415-555-2671 stand."""
 _BEFORE, _BEHIND = 64, 80  # bytes of context that rules look at
 
 
@@ -61,17 +64,61 @@ def find(texts: pa.Array, types: tuple[str, ...] = TYPES, others: list[Match] | 
     others: found elsewhere, as names are.
     """
     offsets, data = string_buffers(texts)
+    folded = ascii_digits(offsets, data)
+    parts = [_look(offsets, data, types, None if folded is None else folded.rows)]
+    if folded is not None:
+        parts.append(_look(folded.offsets, folded.data, types, None).moved(folded.places))
+    matches = [m for part in parts for m in part.matches] + list(others or ())
+    mails, americans, digits = (np.concatenate([part[k] for part in parts]) for k in range(3))
+    spans = np.concatenate([mails, americans, np.array([m[:3] for m in matches], np.int64).reshape(-1, 3)])
+    ranks = np.zeros(len(spans), np.int8)
+    ranks[len(mails) :] = ALL_TYPES.index("phone")
+    ranks[len(mails) + len(americans) :] = [ALL_TYPES.index(m.type) for m in matches]
+    kept = _without_overlaps(spans, ranks)
+
+    def values() -> pa.Array:
+        lowered = np.empty(int((mails[:, 2] - mails[:, 1]).sum()), np.uint8)
+        ends = np.zeros(len(mails) + 1, np.int32)
+        _lower(data, mails, lowered, ends)
+        tens = string_array(np.arange(0, 10 * len(digits) + 1, 10, dtype=np.int32), digits.reshape(-1))
+        rest = pa.array([m.value for m in matches], pa.string())
+        return pa.concat_arrays([string_array(ends, lowered), tens, rest]).take(pa.array(kept))
+
+    return Found(spans[kept], ranks[kept], values)
+
+
+class _Looked(NamedTuple):
+    """What `_look` found. mails, americans: int64 [k, 3] of (row, first byte, byte behind); digits: uint8 [k, 10] of americans."""
+
+    mails: np.ndarray
+    americans: np.ndarray
+    digits: np.ndarray
+    matches: list[Match]
+
+    def moved(self, places: np.ndarray) -> _Looked:
+        """The same in the texts that `places` of `Folded` leads to."""
+        mails, americans = (
+            np.column_stack([spans[:, 0], places[spans[:, 1], 0], places[spans[:, 2] - 1, 1]]).astype(np.int64)
+            for spans in (self.mails, self.americans)
+        )
+        matches = [m._replace(start=int(places[m.start, 0]), stop=int(places[m.stop - 1, 1])) for m in self.matches]
+        return _Looked(mails, americans, self.digits, matches)
+
+
+def _look(offsets: np.ndarray, data: np.ndarray, types: tuple[str, ...], skipped: np.ndarray | None) -> _Looked:
+    """What the kernels and rules find. skipped: bool [n], rows that are looked at elsewhere."""
     stretches = candidates(offsets, data, CLASSES, LETTER_CLASSES)
+    if skipped is not None:
+        stretches = stretches[~skipped[stretches[:, 0]]]
     kinds = stretches[:, 3]
     mails, asked = np.empty((0, 3), np.int64), stretches[:0]
     if "email" in types:
         mails, asked = addresses.decide(offsets, data, stretches[kinds == MAIL])
-    rest = [
-        asked,
-        groups.sift(offsets, data, stretches[kinds == DIGITS]),
-        stretches[(kinds == LETTERS) | (kinds == HEX)],
-    ]
-    matches = list(others or ())
+    sifted = groups.sift(offsets, data, stretches[kinds == DIGITS])
+    americans = sifted[sifted[:, 3] == groups.AMERICAN, :3] if "phone" in types else sifted[:0, :3]
+    digits = data[americans[:, 1, None] + _TEN_DIGITS]
+    rest = [asked, sifted[sifted[:, 3] != groups.AMERICAN], stretches[(kinds == LETTERS) | (kinds == HEX)]]
+    matches: list[Match] = []
     for row, start, stop, kind in np.concatenate(rest).tolist():
         rules = [rule for rule, found in _RULES[kind] if not found.isdisjoint(types)]
         if not rules:
@@ -82,20 +129,7 @@ def find(texts: pa.Array, types: tuple[str, ...] = TYPES, others: list[Match] | 
             for value in rule(candidate):
                 if value.type in types:
                     matches.append(Match(row, low + value.start, low + value.stop, value.type, value.value))
-    spans = np.concatenate([mails, np.array([m[:3] for m in matches], np.int64).reshape(-1, 3)])
-    ranks = np.zeros(len(spans), np.int8)
-    ranks[len(mails) :] = [ALL_TYPES.index(m.type) for m in matches]
-    kept = _without_overlaps(spans, ranks)
-
-    def values() -> pa.Array:
-        lowered = np.empty(int((mails[:, 2] - mails[:, 1]).sum()), np.uint8)
-        ends = np.zeros(len(mails) + 1, np.int32)
-        _lower(data, mails, lowered, ends)
-        return pa.concat_arrays([string_array(ends, lowered), pa.array([m.value for m in matches], pa.string())]).take(
-            pa.array(kept)
-        )
-
-    return Found(spans[kept], ranks[kept], values)
+    return _Looked(mails, americans, digits, matches)
 
 
 def detect(texts: pa.Array, types: tuple[str, ...] = TYPES) -> list[Match]:

@@ -14,8 +14,9 @@ import numpy as np
 from corpusmill.transforms.kernels.njit import njit
 from corpusmill.transforms.redact.cues import PHONE_BEGINNINGS
 
-ANY, IDENTITY, IPV4, NATIONAL, INTERNATIONAL = 2, 5, 6, 7, 8
-"""Kinds of stretches: for all rules of numbers; for cards and identity numbers; an IPv4 address; phone numbers."""
+ANY, IDENTITY, IPV4, NATIONAL, INTERNATIONAL, AMERICAN = 2, 5, 6, 7, 8, 9
+"""Kinds of stretches: for all rules of numbers; for cards and identity numbers; an IPv4 address; phone numbers, the last of which
+are decided."""
 
 _SHAPES = "334 1334 11 344 13322 3222 2322 333 55 244 254 64 74"
 """Lengths of groups of the national numbers without a leading zero that `phones` takes without a word before them."""
@@ -161,7 +162,9 @@ def _identity(data: Any, starts: Any, ends: Any, n: int, g: int, high: int) -> b
     """Whether a card or an identity number may begin at group g of n; high: behind the text."""
     at, size = starts[g], ends[g] - starts[g]
     first = data[at]
-    if size >= 4 and 50 <= first <= 54:  # a card: a sum of digits that is a multiple of ten, for one of the lengths
+    if (
+        size == 4 or size >= 12
+    ) and 50 <= first <= 54:  # a card: a sum of digits that is a multiple of ten, for one of the lengths
         total, even, odd = 0, 0, 0  # the sums if the last digit stands at an even place, and at an odd one
         for k in range(g, min(n, g + 5)):
             if total > 19 or (k > g and ends[k] - starts[k] < 2):
@@ -173,7 +176,7 @@ def _identity(data: Any, starts: Any, ends: Any, n: int, g: int, high: int) -> b
                 total += 1
                 if total > 19:
                     break
-            if 13 <= total <= 19 and (odd if total & 1 == 0 else even) % 10 == 0:
+            if 12 <= total <= 19 and (odd if total & 1 == 0 else even) % 10 == 0:
                 return True
     if size >= 17 or (size == 15 and 49 <= first <= 50):
         return True
@@ -201,6 +204,35 @@ def _identity(data: Any, starts: Any, ends: Any, n: int, g: int, high: int) -> b
             k += 1
         return total == 15
     return False
+
+
+@njit(nogil=True, cache=True)
+def _american(data: Any, starts: Any, ends: Any, g: int, n: int, low: int, high: int) -> bool:
+    """Whether the groups from g on are a North American number as 415-555-2671 that stands between blanks or ends of lines, with
+    no word before it on its line, or with another number between."""
+    if g + 2 >= n or ends[g] - starts[g] != 3 or ends[g + 1] - starts[g + 1] != 3 or ends[g + 2] - starts[g + 2] != 4:
+        return False
+    a, b = starts[g], ends[g + 2]
+    if b - a != 12 or data[a + 3] != 45 or data[a + 7] != 45 or data[a] < 50 or data[a + 4] < 50:
+        return False
+    if (a > low and data[a - 1] != 32 and data[a - 1] != 10) or (b < high and data[b] != 32 and data[b] != 10):
+        return False
+    seen = 0
+    for p in range(a, b):
+        if data[p] != 45:
+            seen |= 1 << (data[p] - 48)
+    if seen & (seen - 1) == 0:
+        return False
+    seen &= seen - 1
+    if seen & (seen - 1) == 0:  # two different digits at most
+        return False
+    p = a - 1
+    while p >= max(low, a - 64) and data[p] != 10 and not 48 <= data[p] <= 57:
+        c = data[p]
+        if c >= 0x80 or 97 <= c | 32 <= 122 or 35 <= c <= 36:
+            return False
+        p -= 1
+    return True
 
 
 @njit(nogil=True, cache=True)
@@ -265,10 +297,15 @@ def _sift(offsets: Any, data: Any, found: Any, shapes: Any, zeros: Any, beginnin
             if _is_word(c) or c == 43 or c == 46 or ends[g] - starts[g] > 12:
                 g += 1
                 continue
+            if _american(data, starts, ends, g, n, low, high):
+                out, m = _put(out, m, row, starts[g], ends[g + 2], 9)
+                g += 3
+                continue
             k = g + 1
-            while k < n and k - g < 7 and ends[k] - starts[k] <= 8:
+            while k < n and k - g < 7 and ends[k] - starts[k] <= 10:
                 k += 1
-            if k == n and b < high and _is_word(data[b]):
+            extended = data[b] == 120 and b + 1 < high and 48 <= data[b + 1] <= 57 if b < high else False
+            if k == n and b < high and _is_word(data[b]) and not extended:
                 k -= 1
             if k == g:
                 g += 1
@@ -299,7 +336,13 @@ def _sift(offsets: Any, data: Any, found: Any, shapes: Any, zeros: Any, beginnin
                     part = j + 1
             if take:
                 out, m = _put(out, m, row, starts[g], ends[k - 1], 7)
-            g = k
+            onward = k
+            if k - g == 7 and k < n:  # as `phones._behind`: the last of many groups may belong to the next number
+                for j in range(k - 1, g, -1):
+                    if data[ends[j - 1]] == 32 or data[starts[j] - 1] == 32:
+                        onward = j
+                        break
+            g = onward
     return out[:m]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from corpusmill.transforms.redact import checksums as check
+from corpusmill.transforms.redact.phones import is_announced
 from corpusmill.transforms.redact.rules import BLANK, DASH, END, FREE, Candidate, Value
 
 
@@ -25,7 +26,13 @@ _NO_NUMBER = rb"(?<![0-9A-Za-z_.+-])"
 _NO_GROUP_BEFORE, _NO_GROUP_AFTER = rb"(?<![0-9][ .-])", rb"(?![ .-][0-9])"
 
 _NUMBERS = [
-    _pattern("card", rb"[2-6][0-9]{3}(?:" + _SEP + rb"?[0-9]{2,6}){2,4}[0-9]?", check.card, _NO_NUMBER),
+    _pattern(
+        "card",
+        rb"[2-6][0-9]{3}(?:[0-9]{8,15}|(" + _SEP + rb")[0-9]{4}\1[0-9]{4}(?:\1[0-9]{1,4}(?:\1[0-9]{1,3})?)?"
+        rb"|(" + _SEP + rb")[0-9]{6}\2[0-9]{4,5})",
+        check.card,
+        _NO_NUMBER,
+    ),
     _pattern("national_id", rb"[1-8][0-9]{16}[0-9Xx]", check.cn_resident),
     _pattern("national_id", rb"[0-9]{3}([- ])[0-9]{2}\1[0-9]{4}" + _NO_GROUP_AFTER, check.us_ssn, _NO_NUMBER + _NO_GROUP_BEFORE),
     _pattern("national_id", rb"[0-9]{6}-[1-8][0-9]{6}", check.kr_resident),
@@ -63,10 +70,17 @@ def _confirmed(candidate: Candidate, patterns: list[_Pattern]) -> Iterator[Value
     for pattern in patterns:
         for match in candidate.matches(pattern.regex):
             value = pattern.check(match[0])
-            if value is not None:
+            if value is not None and not (
+                pattern.check is check.us_ssn and b" " in match[0] and _is_phone(candidate, match)
+            ):
                 # an IBAN's pattern may take in the capitals behind it
                 stop = match.end() if pattern.type != "iban" else match.start() + _bytes_of(match[0], len(value))
                 yield Value(match.start(), stop, pattern.type, value)
+
+
+def _is_phone(candidate: Candidate, match: re.Match[bytes]) -> bool:
+    """Whether a word says that a number is one of a phone."""
+    return is_announced(candidate.before(match.start(), 48))
 
 
 def _bytes_of(raw: bytes, letters: int) -> int:

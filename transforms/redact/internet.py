@@ -10,7 +10,7 @@ from corpusmill.transforms.redact.rules import Candidate, Value
 
 _IPV4 = re.compile(rb"(?<![0-9A-Za-z_.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?![0-9A-Za-z_]|\.[0-9A-Za-z])")
 _VERSION_WORDS = "|".join(
-    """version versions ver vers v release releases released build builds rev revision update patch firmware driver sdk schema
+    """version versions ver vers v rv release releases released build builds rev revision update patch firmware driver sdk schema
     kernel assembly\\w* \\w*version \\w*release \\w*revision oid section sections sec sect clause clauses subclause chapter
     chapters chap ch article articles art paragraph paragraphs para item items figure figures fig table tables tab appendix annex
     step rule requirement req heading
@@ -26,10 +26,10 @@ _VERSION = re.compile(
     r"|(?:版本|版|第|章节|小节|条款|節|条項|항|버전|절|الإصدار|إصدار|संस्करण|धारा)\W{0,3}$"
 )
 _ADDRESS_KEY = re.compile(
-    r"(?:ip|ipv4|addr|address|host|hostname|server|src|source|dst|dest|destination|peer|client|remote|gateway|gw|dns|bind|listen"
+    r"(?<![^\W_])(?:ip|ipv4|addr|address|host|hostname|server|src|source|dst|dest|destination|peer|client|remote|gateway|gw|dns|bind|listen"
     r"|node|from|to|via)\W*$"
 )
-_OPERATOR = re.compile(r"(?:[=!<>~^]=|[<>^~]|~>|=>)\s*[\"']?$")
+_OPERATOR = re.compile(r"(?:[=!<>~^]=|(?<!-)[<>^~]|~>|=>)\s*[\"']?$")
 _PRODUCT = re.compile(r"(?:^|[\s(;,\"'])[a-z][\w.+-]*/$")
 _PACKAGE = re.compile(r"[^\W\d]-$")
 _AFTER_VERSION = re.compile(

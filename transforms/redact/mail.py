@@ -23,16 +23,22 @@ def _local(letters: str) -> str:
     return rf"(?<![{letters}0-9_])[{letters}0-9_]{inside}{{0,63}}"
 
 
-def _domain(letters: str) -> str:
-    return rf"(?:[{letters}0-9](?:[{letters}0-9-]{{0,61}}[{letters}0-9])?\.){{1,8}}[{letters}][{letters}0-9-]{{0,61}}"
+def _label(letters: str) -> str:
+    return rf"[{letters}0-9](?:[{letters}0-9-]{{0,61}}[{letters}0-9])?\."
+
+
+def _last(letters: str) -> str:
+    return rf"[{letters}][{letters}0-9-]{{0,61}}"
 
 
 _ADDRESS = re.compile(
     "(?P<local>"
     + "|".join(map(_local, (_LATIN, _GREEK_CYRILLIC, _OTHERS, _CJK)))
-    + ")@(?P<domain>"
-    + "|".join(map(_domain, (_LATIN, _GREEK_CYRILLIC, _OTHERS, _CJK)))
-    + ")"
+    + ")@(?P<domain>(?:"
+    + "|".join(map(_label, (_LATIN, _GREEK_CYRILLIC, _OTHERS, _CJK)))
+    + "){1,8}(?:"
+    + "|".join(map(_last, (_LATIN, _GREEK_CYRILLIC, _OTHERS, _CJK)))
+    + "))"
 )
 
 FILE_TYPES = frozenset(

@@ -17,18 +17,23 @@ from corpusmill.transforms.redact.cues import NUMBER_WORD, PHONE_WORD
 from corpusmill.transforms.redact.rules import BLANK, DASH, Candidate, Value
 
 _SEP = rb"(?:" + BLANK + rb"|" + DASH + rb"|[./])"
+_END = rb"(?![0-9A-Za-wyz_]|x(?![0-9]{1,6}(?![0-9A-Za-z_])))"
+"""Where a number ends; an extension as x123 may stand behind it."""
 _INTERNATIONAL = re.compile(
-    rb"(?<![0-9A-Za-z_+.])(?:\+|00(?=[1-9][0-9]{0,2}[ .(-]))[1-9][0-9]{0,3}(?:" + _SEP + rb"?\(0\))?"
-    rb"(?:" + _SEP + rb"?\([0-9]{1,5}\)|" + _SEP + rb"{0,2}[0-9]{1,12}){1,7}(?![0-9A-Za-z_])"
+    rb"(?<![0-9A-Za-z_+.])(?:(?:\+|00(?=[1-9][0-9]{0,2}[ .(-]))[1-9][0-9]{0,3}|\(\+[1-9][0-9]{0,3}\)|\+\([1-9][0-9]{0,3}\))"
+    rb"(?:" + _SEP + rb"?\(0\))?"
+    rb"(?:" + _SEP + rb"?\([0-9]{1,5}\)|" + _SEP + rb"{0,2}[0-9]{1,12}){1,7}" + _END
 )
 _NATIONAL = re.compile(
-    rb"(?<![0-9A-Za-z_+.])(?:\([0-9]{1,6}\)|[0-9]{1,12})(?:"
+    rb"(?<![0-9A-Za-z_+.])(?:\([0-9]{1,6}\)|\([0-9]{1,3}[ -][0-9]{1,4}\)|[0-9]{1,12})(?:"
     + _SEP
     + rb"{0,2}\([0-9]{1,5}\)|"
     + _SEP
-    + rb"{1,2}[0-9]{1,8}|"
-    rb"(?<=\))[0-9]{1,8}){0,6}(?![0-9A-Za-z_])"
+    + rb"{1,2}[0-9]{1,10}|"
+    rb"(?<=\))[0-9]{1,10}){0,6}" + _END
 )
+
+_DOTTED = re.compile(rb"\+[0-9]{1,3} [0-9]+(?:\.[0-9]+)+")
 
 _LEADING_ZERO = tuple(
     """GB DE FR JP KR CN IT NL BE CH AT SE FI AU NZ ZA TR UA IN ID TH TW IL EG RO IE VN MY AR PH PK IR SA AE MA NG KE HR RS BG SI
@@ -156,7 +161,7 @@ _SIGN = re.compile(r"[^\W\d_]|[^\x00-\xb5]|[#$£¥§°]")
 """What a telling word or sign has in it."""
 
 
-def _is_announced(before: str) -> bool:
+def is_announced(before: str) -> bool:
     """Whether a cue such as "tel." ends within 24 characters before a number, with no other number in between."""
     cut = max((number.end() for number in _THREE.finditer(before)), default=0)
     if not _SIGN.search(before, cut):
@@ -185,8 +190,11 @@ def _is_national(text: Candidate, start: int, stop: int) -> bool:
     shaped = _shaped(raw, groups, digits)
     if shaped and not _is_row(groups):
         return True
-    return _is_announced(before[-48:]) and (
-        shaped or _valid(digits, _ANYWHERE) or (1 < len(groups) <= 5 and b"." not in raw)
+    return is_announced(before[-48:]) and (
+        shaped
+        or _valid(digits, _ANYWHERE)
+        or (1 < len(groups) <= 5 and b"." not in raw)
+        or (len(groups) == 1 and digits[0] == "0" and 9 <= len(digits) <= 12)
     )
 
 
@@ -231,21 +239,31 @@ def phones(candidate: Candidate) -> Iterator[Value]:
     for value in international(candidate):
         done = value.stop
         yield value
-    for match in candidate.matches(_NATIONAL):
-        for value in _within(candidate, match, done):
-            done = value.stop
-            yield value
+    at = max(0, candidate.start - 4)
+    while (match := _NATIONAL.search(candidate.text, at)) is not None and match.start() < candidate.stop:
+        at = _behind(match)
+        if match.end() > candidate.start:
+            for value in _within(candidate, match, done):
+                done = value.stop
+                yield value
+
+
+def _behind(match: re.Match[bytes]) -> int:
+    """Where to look on behind a match of `_NATIONAL`: one that has all the groups it can may end within the next number."""
+    last = [*re.finditer(BLANK, match[0])] if len(re.findall(rb"[0-9]+", match[0])) >= 7 else []
+    return match.start() + last[-1].end() if last else match.end()
 
 
 def international(candidate: Candidate) -> Iterator[Value]:
     """The phone numbers of a stretch that begin with the code of a country."""
     for match in candidate.matches(_INTERNATIONAL):
-        raw, plus = match[0], match[0][:1] == b"+"
+        raw, plus = match[0], b"+" in match[0][:2]
         digits = digits_of(re.sub(rb"\(0\)", b"", raw)).removeprefix("" if plus else "00")
         valid, possible = _international(digits)
         groups = re.findall(r"[0-9]+", raw.decode("utf-8", "replace"))
-        grouped = plus and len(groups) > 2 and b"." not in raw and len(digits) >= 9
-        if b"." in raw and re.search(BLANK, raw):  # amounts and coordinates
+        few, many = (len(digits) >= 9 and len(groups) > 2), (len(digits) >= 10 + (len(groups) == 1))
+        grouped = plus and b"." not in raw and (few or many)
+        if b"." in raw and re.search(BLANK, raw) and not (valid and _DOTTED.fullmatch(raw)):  # amounts and coordinates
             continue
         if not plus and _in_row(candidate.text, *match.span(), groups):
             continue

@@ -37,7 +37,7 @@ class Redact(Map):
     """
 
     name: ClassVar[str] = "redact"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     stability: ClassVar[Stability] = "record"
 
     types: tuple[str, ...] = Field(TYPES, description=f"What to replace, of {', '.join(TYPES)}.")

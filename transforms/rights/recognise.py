@@ -9,8 +9,8 @@ from corpusmill.transforms.rights.gnu import Found, gnu
 from corpusmill.transforms.rights.phrases import NAMES_OTHERS, RULES, Rule, pattern
 
 HINT = (
-    r"licen[cs]e|permission|permitted|redistribut|creative\s?commons|public[^a-z0-9]+domain|\b[al]?gpl|gfdl|spdx|\bcc0\b"
-    r"|gnu[^a-z0-9]|jurisdictions|beer in return|ofl\b|common-licenses|\bcc[^a-z0-9]by\b"
+    r"licen[cs]e|permission|permitted|redistribut|creative\s?commons|public[^a-z0-9]+domain|\b[al]?gpl|\bgfdl|\bspdx|\bcc0\b"
+    r"|\bgnu[^a-z0-9]|jurisdictions|beer in return|\bofl\b|common-licenses|\bcc[^a-z0-9]by\b"
     r"|commercial[^a-z0-9]+applications"
 )
 """A text that says something of licences holds this; without look-around, so that RE2 reads it, too."""

@@ -20,6 +20,8 @@ Kind = Literal["content", "list", "notice", "empty"]
 KINDS: tuple[Kind, ...] = ("content", "list", "notice", "empty")
 _HIDDEN = 1 << tags.ANCESTORS.index("hidden")
 _FEW, _SHORT, _LINKS = 15, 400, 10
+_NOTICE_CHARACTERS = 8_000
+"""A longer text is no notice, however few words it has: Chinese is written without blanks."""
 _NOTICE = re.compile(
     r"cookies?\b|\bconsent|\bgdpr\b|javascript|enable (?:js|scripts)|captcha|not a robot|access denied|forbidden|unusual traffic"
     r"|verify (?:that )?you are (?:a )?human|checking your browser|page not found|error 40[34]|404 not found|does not exist"
@@ -57,7 +59,7 @@ def kind_of_text(text: str) -> Kind:
 def _is_notice(text: str, words: int) -> bool:
     """Whether a short text speaks of what stands before a page: once in forty words, and in several terms unless it is very
     short, so that an article about cookies is none."""
-    if words > _SHORT:
+    if words > _SHORT or len(text) > _NOTICE_CHARACTERS:
         return False
     found = [m.lower().rstrip("s") for m in _NOTICE.findall(text)]
     terms = len(set(found))

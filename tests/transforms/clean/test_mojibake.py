@@ -21,7 +21,7 @@ def _characters() -> str:
 @given(st.text(alphabet=_characters(), max_size=8))
 def test_no_row_that_ftfy_would_change_is_passed_over(text):
     if is_bad(text):
-        assert len(suspects(pa.array([text]))[0])
+        assert len(suspects(pa.array([text]), 1)[0])
 
 
 @settings(max_examples=1500, deadline=None)
@@ -38,7 +38,15 @@ def test_every_bad_pair_is_a_suspect():
     assert len(bad) > 10_000
     within = [f"{' ' * 9}{t}{'x' * 9}" for t in bad]
     assert bad_rows(pa.array(within)) == [n for n, t in enumerate(within) if is_bad(t)]
-    assert set(suspects(pa.array(bad))[0].tolist()) == set(range(len(bad)))
+    assert set(suspects(pa.array(bad), 9)[0].tolist()) == set(range(len(bad)))
+
+
+def test_what_is_bad_behind_many_suspects_that_are_not_is_found():
+    good = "» “ " * 400
+    assert not is_bad(good)
+    assert len(suspects(pa.array([good + " ", "»“ " * 400]), 9999)[0]) > 300
+    texts = [good, "»“ " * 400 + "schÃ¶n", "x", good + "schÃ¶n", "schÃ¶n" * 300]
+    assert bad_rows(pa.array(texts)) == [n for n, text in enumerate(texts) if is_bad(text)]
 
 
 TEXTS = ["Übergröße für München – schön", "l'été à la plage… “déjà vu”", "Спасибо большое", "日本語です", "ελληνικά"]

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corpusmill.transforms.redact.detect import TYPES, detect
+from corpusmill.transforms.redact.redact import Redact
 from tests.transforms.redact.fixture import CLEAN, fixture
 from tests.transforms.redact.labelled import labelled, score
 
@@ -108,6 +109,20 @@ def test_places(text: str, values: list) -> None:
         ("xs[1::2] df.iloc[0::100] a[10::] 12::30 16::9", []),
         ("Posted 01-12-2020, log 04-05-2006 07:08:09; born 07 08 1990; 01.02.03.04.05; +10.25 12.50 13", []),
         ("clauses 4.2.1.3 and 4.2.1.4, § 3.1.2.4, Chrome/120.1.2.3, tool-1.2.3.4.tar.gz", []),
+        (
+            "415-555-2671 415-555-2672 415-555-2673 415-555-2674 415-555-2675",
+            ["415-555-2671", "415-555-2672", "415-555-2673", "415-555-2674", "415-555-2675"],
+        ),
+        ("order 415-555-2671\nno 415-555-2672 a415-555-2673 415-555-2674.5 415-555-2672x91", ["415-555-2672"] * 2),
+        ("(+371) 26123456, +(371) 26123457, +96262198381", ["(+371) 26123456", "+(371) 26123457", "+96262198381"]),
+        ("هاتف: ٠١٠٠ ١٢٣ ٤٥٦٧، +٨٨٠-١٨٦٠-١٧٧٠١٩", ["٠١٠٠ ١٢٣ ٤٥٦٧", "+٨٨٠-١٨٦٠-١٧٧٠١٩"]),
+        (
+            "カード４１１１　４１１１ ４１１１１１１１１１１１１１１１, ann@example.org",
+            ["４１１１１１１１１１１１１１１１", "ann@example.org"],
+        ),
+        ("Phone: 372 12 2640; SSN 372-12-2640", ["372 12 2640", "372-12-2640"]),
+        ("525a:fd7e:3849:8629:9d2:9068:ffea:fe6f 10:20:30:40:50:60:70:80", ["525a:fd7e:3849:8629:9d2:9068:ffea:fe6f"]),
+        ("les@shamrai.укр, www -> 198.51.100.7, Mozilla/5.0 (X11; rv:1.9.7.20)", ["les@shamrai.укр", "198.51.100.7"]),
         ("logo@2x.png script@v2.py git@github.com:a/b.git W@x.T q@k.transpose(0)", []),
     ],
 )
@@ -118,6 +133,19 @@ def test_kinds_that_are_easily_confused(text: str, values: list[str]) -> None:
 def test_many_values_in_one_document_are_all_found() -> None:
     text = "".join(f"user{i}@example{i}.org 10.{i % 250}.1.7\n" for i in range(20_000))
     assert len(found(text)) == 40_000
+
+
+def test_values_in_digits_of_other_scripts_have_the_values_of_ascii_digits() -> None:
+    rows = ["plain 192.0.2.7", "ฟ โทร ๐๒ ๑๒๓ ๔๕๖๗ x", "", "فون: +٩٦٦ ٥٠ ١٢٣ ٤٥٦٧ A@B.org"]
+    texts = pa.array(["left out", *rows]).slice(1)
+    found_ = [(f.row, f.type, f.value) for f in detect(texts)]
+    assert found_ == [
+        (0, "ip", "192.0.2.7"),
+        (1, "phone", "021234567"),
+        (3, "phone", "+966501234567"),
+        (3, "email", "a@b.org"),
+    ]
+    assert Redact()(rows)[3] == "فون: <PHONE> <EMAIL>"
 
 
 def test_canonical_values_do_not_depend_on_the_format() -> None:
