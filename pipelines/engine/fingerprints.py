@@ -38,8 +38,11 @@ def source_fingerprint(spec: SourceSpec) -> str:
     readers."""
     left_out = {"path", "private", "max_bad_fraction"} | (set() if spec.options else {"options"})
     fields = spec.model_dump(mode="json", exclude=left_out)
-    # `auto` may be any format, and so may what lies in an archive
-    any_format = spec.format == "auto" or formats.known()[spec.format].archive
+    if spec.options:
+        fields["options"] = formats.inner_options(spec.format, spec.options)
+    # `auto` may be any format, and so may what lies in an archive or is named by a list
+    known = formats.known().get(spec.format)
+    any_format = known is None or known.archive or known.lists
     readers = {
         f.name: f.version for f in formats.known().values() if (any_format or spec.format == f.name) and f.version > 1
     }

@@ -21,6 +21,8 @@ def left_out(recipe: Recipe) -> list[dict[str, Any]]:
     known = Store(recipe.dataset).listing()
     found = []
     for spec in recipe.sources:
+        if spec.format != "auto":  # every file is of the format that is named
+            continue
         unknown: list[str] = []
         try:
             list_files(spec, str(recipe.base_dir), dict(known), unknown)

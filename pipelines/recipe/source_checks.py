@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
@@ -28,6 +29,8 @@ def check_source(spec: SourceSpec, at: Place, mistakes: Mistakes, base_dir: Path
         place = (*at, "path", j)
         if scheme := formats.by_scheme(path):
             _check_extra(scheme, place, mistakes)
+        elif spec.format in formats.known() and formats.known()[spec.format].lists:
+            _check_list(spec, path, place, mistakes, base_dir)
         elif storage.is_local(path):
             _check_path(spec, path, place, mistakes, base_dir)
 
@@ -88,6 +91,21 @@ def _check_path(spec: SourceSpec, path: str, place: Place, mistakes: Mistakes, b
             likely = guess_columns(names).get("text", "NAME")
             at, has = place, f"{has}; name the column with the text, as in `columns: {{text: {likely}}}`"
         mistakes.add(at, f"{seen.file} has no column `{column}`", has)
+
+
+def _check_list(spec: SourceSpec, path: str, place: Place, mistakes: Mistakes, base_dir: Path) -> None:
+    """A mistake where a list of files cannot be read, or the package that gets them is absent. Nothing is fetched."""
+    reader = formats.load(spec.format)
+    lacking = [name for name in reader.libraries if not library_version(name)]
+    if lacking:
+        mistakes.add(place, f"`format`: {spec.format} needs {lacking[0]}", f"pip install 'corpusmill[{reader.extra}]'")
+    try:
+        reader.check_list(spec, str(base_dir / os.path.expanduser(storage.local_path(path))))
+    except SourceError as error:
+        what, _, advice = str(error).partition(" To go on: ")
+        mistakes.add(place, f"`path`: {what.rstrip('.')}", advice.rstrip("."))
+    except OSError:  # that the file is not there was said before
+        return
 
 
 def _missing(spec: SourceSpec, names: list[str], certain: bool) -> dict[str, str]:

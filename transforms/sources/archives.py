@@ -26,12 +26,11 @@ from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.bad import BadRows, printable
 from corpusmill.transforms.sources.compressed import Stream, first_bytes
-from corpusmill.transforms.sources.files import Part, compression_of
+from corpusmill.transforms.sources.files import Part, compression_of, ending_of
 from corpusmill.transforms.sources.format import Format, Rows
 from corpusmill.transforms.sources.limits import Budget
 from corpusmill.transforms.sources.spec import SourceSpec
 
-_ENDING = re.compile(r"(?:\.[a-z0-9-]{1,12}){1,2}\Z")
 _CHUNK = 1 << 20
 UNKNOWN, HIDDEN, LINK = "unknown member", "hidden member", "linked member"
 """Kinds of members that are left out; links are symbolic and hard links, devices and pipes."""
@@ -75,7 +74,9 @@ class Options(BaseModel):
     @field_validator("format")
     @classmethod
     def _known(cls, value: str) -> str:
-        plain = [name for name, known in formats.known().items() if known.needs_path and not known.archive]
+        plain = [
+            name for name, known in formats.known().items() if known.needs_path and not (known.archive or known.lists)
+        ]
         if value != "auto" and value not in plain:
             raise ValueError(f"no member can be of format '{value}'; there are auto, {', '.join(plain)}")
         return value
@@ -117,7 +118,7 @@ class Archive(Format):
                     bad.leave_out(LINK, f"{part.name}/{name}")
                     continue
                 form = options.format if options.format != "auto" else formats.by_extension(name)
-                file = os.path.join(folder, f"{entry.position}{_ending(name)}")
+                file = os.path.join(folder, f"{entry.position}{ending_of(name)}")
                 fault, size = _refused(shown, entry, form), 0
                 if fault is None and stream is not None:
                     try:
@@ -167,12 +168,6 @@ class _Refused(Exception):  # noqa: N818
 def refuse(what: str) -> Exception:
     """The error that a member's stream raises where the member alone is damaged."""
     return _Refused(what)
-
-
-def _ending(name: str) -> str:
-    """The last extensions of a name, if they are plain letters: they tell readers the format and the compression."""
-    found = _ENDING.search(name.rpartition("/")[2].lower())
-    return found[0] if found else ""
 
 
 def _refused(shown: str, entry: Entry, form: str | None) -> BadFileError | None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from dataclasses import dataclass
 
 from corpusmill.transforms.sources.formats import COMPRESSIONS, SHORT
+
+_ENDING = re.compile(r"(?:\.[a-z0-9-]{1,12}){1,2}\Z")
 
 
 @dataclass(frozen=True, order=True)
@@ -48,6 +51,12 @@ def listed_as(path: str, size: int, stamp: str) -> str:
 def compression_of(path: str) -> str:
     """The compression that a file's name says (`gzip`, `zstd`, `bz2`, `xz`), or an empty string."""
     return (COMPRESSIONS | SHORT).get(os.path.splitext(path.lower())[1], "")
+
+
+def ending_of(name: str) -> str:
+    """The last extensions of a name, if they are plain letters: they tell readers the format and the compression."""
+    found = _ENDING.search(name.rpartition("/")[2].lower())
+    return found[0] if found else ""
 
 
 def digest_of(*words: object) -> str:

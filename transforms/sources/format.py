@@ -39,6 +39,8 @@ class Format(abc.ABC):
     """Beginnings of paths that belong to this format, such as hf://; `find` lists them."""
     markers: ClassVar[tuple[str, ...]] = ()
     """Names of files by which a folder belongs to this format; `find` lists it."""
+    lists: ClassVar[bool] = False
+    """Whether a path names a list of files of other formats, which `find` gives; `options` then hold theirs."""
     needs_path: ClassVar[bool] = True
     """Whether a source of this format has a `path`; without one, `find` gets an empty one."""
     Options: ClassVar[type[BaseModel] | None] = None
@@ -71,6 +73,10 @@ class Format(abc.ABC):
     def find(self, spec: SourceSpec, path: str) -> list[FileRef] | list[tuple[storage.Entry, str]]:
         """The files of a path that only this format can list: references, or entries with the format of each."""
         raise NotImplementedError(f"{self.name} has no listing of its own")
+
+    def check_list(self, spec: SourceSpec, path: str) -> None:
+        """Of a format with `lists`: raise SourceError if the list at `path` cannot be used. Gets none of its files."""
+        raise NotImplementedError(f"{self.name} is no list of files")
 
     def ranges(self, path: str, size: int, target: int) -> list[tuple[int, int]]:
         """Ranges (begin, end) of about `target` bytes into which a large file is cut; empty if it cannot be cut."""

@@ -133,10 +133,17 @@ def _check(form: Format, part: Part, spec: SourceSpec, rows: int) -> BadFileErro
     return None
 
 
+def _inner(split: Split, spec: SourceSpec) -> SourceSpec:
+    """The source as the files see it that a list of files names."""
+    if spec.format in ("auto", split.format) or not formats.known()[spec.format].lists:
+        return spec
+    return spec.model_copy(update={"format": split.format, "options": spec.options.get("options", {})})
+
+
 def schema_of(split: Split, spec: SourceSpec) -> pa.Schema | None:
     """The schema of a split's documents from the files' own metadata; None where only reading tells it (JSON lines, hf://), or
     where no file of the split can be read."""
-    form = formats.load(split.format)
+    form, spec = formats.load(split.format), _inner(split, spec)
     schemas = []
     for part in split.parts:
         try:
@@ -158,7 +165,7 @@ def read_split(
 ) -> Iterator[pa.RecordBatch]:
     """The split's documents in batches of one schema: `id`, `text`, `source`, roles, the user's columns. Rows that cannot be
     documents go to `bad`; a file that cannot be read raises BadFileError, or goes to `bad` under `on_bad_file: skip`."""
-    form = formats.load(split.format)
+    form, spec = formats.load(split.format), _inner(split, spec)
     bad.reads(split.parts)
     parts = (
         batch

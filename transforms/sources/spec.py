@@ -94,6 +94,11 @@ class SourceSpec(BaseModel):
         for path in [value] if isinstance(value, str) else value or []:
             if not path or "\0" in path:
                 raise ValueError("a path must not be empty")
+            if path.startswith(("http://", "https://")):
+                raise ValueError(
+                    f"{path} is fetched only where that is asked for: write such addresses into a file, one a line, and name it "
+                    "with `format: urls`"
+                )
         if value == []:
             raise ValueError("the list of paths is empty")
         return value

@@ -29,7 +29,7 @@ COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 SHORT = {".tgz": "gzip", ".tzst": "zstd", ".tbz": "bz2", ".tbz2": "bz2", ".txz": "xz"}
 """Endings that stand for `.tar` and a compression."""
 _CLASS = re.compile(r"^class \w+\(\w+\):\n(?:    .*\n|\n)*?(?=    def |    @|\Z)", re.MULTILINE)
-_READ_OUT = "name|extensions|patterns|magic|schemes|markers|needs_path|archive|libraries|version"
+_READ_OUT = "name|extensions|patterns|magic|schemes|markers|lists|needs_path|archive|libraries|version"
 _ATTRIBUTE = re.compile(
     rf"^    ({_READ_OUT})(?:: [^=\n]+)? = (\((?:[^()]*\)|\n(?:        .*\n)*    \))|\".*\"|True|False|\d+)",
     re.MULTILINE,
@@ -47,6 +47,7 @@ class Known:
     magic: tuple[bytes, ...] = ()
     schemes: tuple[str, ...] = ()
     markers: tuple[str, ...] = ()
+    lists: bool = False
     needs_path: bool = True
     archive: bool = False
     libraries: tuple[str, ...] = ()
@@ -85,6 +86,11 @@ def load(name: str) -> Format:
         if cls.__module__ == module.__name__ and issubclass(cls, Format):
             return cls()
     raise EngineError(f"{known()[name].module} holds no class derived from Format")
+
+
+def inner_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Of the options of a source, those that decide what its rows hold: of a list of files, format and options of these."""
+    return {k: v for k, v in options.items() if k in ("format", "options")} if known()[name].lists else options
 
 
 def by_extension(path: str) -> str | None:
