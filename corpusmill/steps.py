@@ -46,6 +46,8 @@ if TYPE_CHECKING:
     from corpusmill.transforms.mix.mix import Mix as Mix
     from corpusmill.transforms.mix.split import Split as Split
     from corpusmill.transforms.mix.upsample import Upsample as Upsample
+    from corpusmill.transforms.ngrams.perplexity import Perplexity as Perplexity
+    from corpusmill.transforms.ngrams.reweight import Reweight as Reweight
     from corpusmill.transforms.noise.aeda import Aeda as Aeda
     from corpusmill.transforms.noise.characters import Characters as Characters
     from corpusmill.transforms.noise.denoise import Denoise as Denoise

@@ -64,6 +64,11 @@ STEPS: list[Any] = [
     {"substring": {"min_bytes": 40}},
     {"quality": {"model": "scorer.safetensors"}},
     {"select": {"like": "held-out.jsonl", "share": 0.5}},
+    {"perplexity": {"like": "held-out.jsonl"}},
+    {"perplexity": {"like": "held-out.jsonl", "units": "pieces"}},
+    {"perplexity": {"model": "model.arpa"}},
+    {"perplexity": {"like": "held-out.jsonl", "tokenizer": "tokenizer.json"}},
+    "reweight",
     *({"noise": {"replace": 0.2, "delete": 0.1, "words": words}} for words in ("document", "words.txt")),
     {"aeda": {"copies": 1}},
     {"characters": {"swap": 0.1}},
@@ -99,6 +104,10 @@ def write_files(folder: Path) -> None:
     train_tokenizer(batches, str(folder / "tokenizer.json"), vocab_size=300)
     texts = pa.array([row["text"] for row in rows])
     train(texts, np.arange(48) % 2, ("like", "unlike"), 2, 64, 1).save(str(folder / "scorer.safetensors"))
+    (folder / "model.arpa").write_text(
+        "\\data\\\nngram 1=3\nngram 2=1\n\n\\1-grams:\n-1\t<unk>\n-99\t<s>\t-0.5\n-1\t</s>\n\n"
+        "\\2-grams:\n-0.5\t<s> </s>\n\n\\end\\\n"
+    )
     large = json.loads((folder / "tokenizer.json").read_text())
     large["model"]["vocab"] |= {f"token {i}": i for i in range(len(large["model"]["vocab"]), 70_000)}
     (folder / "large.json").write_text(json.dumps(large))

@@ -74,6 +74,21 @@ def numbers(batch: pa.RecordBatch, name: str, where: str) -> pa.Array:
     raise RecipeError(f"{where}: the column `{name}` holds {kind}; name a column of numbers")
 
 
+def weights(batch: pa.RecordBatch, name: str, where: str) -> np.ndarray:
+    """Sampling weights, one a document: float64 [n], from 0 to 1000.
+
+    Raises:
+        RecipeError: the column is missing, or holds anything else; the message names the first such document.
+    """
+    found = numbers(batch, name, where).fill_null(np.nan).to_numpy(zero_copy_only=False)
+    odd = np.flatnonzero(~((found >= 0) & (found <= 1000)))
+    if len(odd):
+        raise RecipeError(
+            f"{where}: document {batch.column('id')[int(odd[0])]} has `{name}` {found[odd[0]]}; weights are numbers from 0 to 1000"
+        )
+    return found
+
+
 def texts(batch: pa.RecordBatch, name: str, where: str) -> pa.Array:
     """Text as a string array with the column's nulls.
 

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from corpusmill.transforms.arrow import empty_batch
 from corpusmill.transforms.base import Decided, Group, Routed, Stability
-from corpusmill.transforms.columns import token_lists, whole_numbers
+from corpusmill.transforms.columns import token_lists, weights, whole_numbers
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.mix._repeat import of_evaluation, repeated
 from corpusmill.transforms.noise.copies import EVALUATION_SPLITS
@@ -24,6 +24,8 @@ NO_DOMAIN = "(none)"
 RARITY_STEPS = 256
 """Parts of a bit in which rarities are summed, as whole numbers: a sum is the same in any order."""
 
+_PARTS = 1 << 16
+"""Parts of a weight of 1 that are told apart in sums."""
 _SENT = pa.schema(
     {
         "key": pa.uint64(),
@@ -91,8 +93,18 @@ class Mixing(Group):
         "An empty list mixes them like all others.",
     )
 
+    weight: str | None = Field(
+        None,
+        min_length=1,
+        description="Column of weights, as `reweight` writes them: a document is read weight / mean weight times as often as "
+        "its domain, where the mean is over the size of the domain.",
+    )
+
     def libraries(self) -> tuple[str, ...]:
         return ()
+
+    def fingerprint(self) -> str:
+        return self._fingerprint_without(("weight",) if self.weight is None else ())
 
     @abc.abstractmethod
     def columns(self) -> tuple[str, ...]:
@@ -116,7 +128,7 @@ class Mixing(Group):
 
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         if not batch.num_rows:
-            return empty_batch(_SENT)
+            return empty_batch(self._sent())
         if EPOCH in batch.schema.names:
             raise RecipeError(
                 f"{self.name} writes a column `epoch`, which documents have already; sample once, or drop the column"
@@ -129,10 +141,11 @@ class Mixing(Group):
                 "bytes": pc.binary_length(batch.column("text")).cast(pa.int64()).fill_null(0),
                 "size": pa.array(sizes),
                 "rarity": pa.array(np.rint(self.rarities(batch) * RARITY_STEPS).astype(np.int64) * sizes),
+                "weighted": pa.array(self._weighted(batch)),
             }
         ).filter(trained)
         sums = table.group_by("domain", use_threads=False).aggregate(
-            [([], "count_all"), ("bytes", "sum"), ("size", "sum"), ("rarity", "sum")]
+            [([], "count_all"), *((name, "sum") for name in ("bytes", "size", "rarity", "weighted"))]
         )
         n = sums.num_rows
         columns = {
@@ -144,12 +157,23 @@ class Mixing(Group):
             "bytes": sums["bytes_sum"].combine_chunks(),
             "size": sums["size_sum"].combine_chunks(),
             "rarity": sums["rarity_sum"].combine_chunks(),
+            "weighted": sums["weighted_sum"].combine_chunks(),
         }
         arrays = [
             pa.array(columns[f.name], f.type) if not isinstance(columns[f.name], pa.Array) else columns[f.name]
-            for f in _SENT
+            for f in self._sent()
         ]
-        return pa.RecordBatch.from_arrays(arrays, schema=_SENT)
+        return pa.RecordBatch.from_arrays(arrays, schema=self._sent())
+
+    def _sent(self) -> pa.Schema:
+        return _SENT if self.weight is None else _SENT.append(pa.field("weighted", pa.int64()))
+
+    def _weighted(self, batch: pa.RecordBatch) -> np.ndarray:
+        """Each document's size times its weight in 1/65536, int64 [n]: whole numbers, whose sums depend on no order."""
+        if self.weight is None or not batch.num_rows:
+            return np.zeros(batch.num_rows, np.int64)
+        weight = weights(batch, self.weight, f"{self.name}.weight")
+        return np.rint(weight * _PARTS).astype(np.int64) * self._sizes(batch)
 
     def decide(self, rnd: int, keys: pa.Table) -> Decided:
         if not keys.num_rows:
@@ -159,20 +183,24 @@ class Mixing(Group):
                 f"{self.name}.by: no document has a column `{' or '.join(self.columns())}`; name one that they have, such as source"
             )
         sums = keys.group_by("domain", use_threads=False).aggregate(
-            [(c, "sum") for c in ("documents", "bytes", "size", "rarity")]
+            [(c, "sum") for c in ("documents", "bytes", "size", "rarity", *(("weighted",) if self.weight else ()))]
         )
         # a domain that is named and empty today gives nothing; its share goes to the others
         domains = sorted({*sums["domain"].to_pylist(), *self.named()})
         place = pc.index_in(sums["domain"].combine_chunks(), pa.array(domains, pa.string())).to_numpy()
-        documents, text, sizes, rarity = np.zeros((4, len(domains)), np.int64)
-        for total, name in ((documents, "documents"), (text, "bytes"), (sizes, "size"), (rarity, "rarity")):
-            total[place] = sums[f"{name}_sum"].to_numpy()
+        documents, text, sizes, rarity, weighted = np.zeros((5, len(domains)), np.int64)
+        totals = {"documents": documents, "bytes": text, "size": sizes, "rarity": rarity, "weighted": weighted}
+        for name, total in totals.items():
+            if f"{name}_sum" in sums.column_names:
+                total[place] = sums[f"{name}_sum"].to_numpy()
         shares, epochs = self.plan(domains, sizes, rarity / (RARITY_STEPS * np.maximum(sizes, 1)))
         shards = self.shards or max(1, -(-int((epochs * text).sum()) // self.shard_bytes))
         planned = epochs * sizes
         columns = [domains, documents, [self.unit] * len(domains), sizes, shares, planned / max(planned.sum(), 1e-300)]
         columns += [epochs, epochs * documents, planned]
         table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _TABLE, strict=True)], schema=_TABLE)
+        if self.weight is not None:  # per unit of weight
+            epochs = epochs * sizes * float(_PARTS) / np.maximum(weighted, 1)
         # a shard gets decisions about its own domains only
         pairs = keys.select(["shard", "domain"]).group_by(["shard", "domain"], use_threads=False).aggregate([])
         pairs = pairs.sort_by([("shard", "ascending"), ("domain", "ascending")])
@@ -199,6 +227,8 @@ class Mixing(Group):
             .to_numpy(zero_copy_only=False)
         )
         epochs = np.append(decisions["epochs"].to_numpy(), 0.0)[which]
+        if self.weight is not None and batch.num_rows:
+            epochs = epochs * weights(batch, self.weight, f"{self.name}.weight")
         shards = int(decisions["shards"][0].as_py()) if names else 1
         lost = {"evaluation-split": of_evaluation(self.name, batch, self.skip_splits)}
         routed, source = repeated(self.name, batch, epochs, shards, rng, lost)

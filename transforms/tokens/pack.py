@@ -23,10 +23,10 @@ import pyarrow.compute as pc
 from pydantic import Field, field_validator
 
 from corpusmill.transforms.base import Account, Stability, Terminal
-from corpusmill.transforms.columns import labels, token_lists
+from corpusmill.transforms.columns import labels, token_lists, weights
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import hash128, hex128
-from corpusmill.transforms.random import EPOCH, Keyed, at_epochs
+from corpusmill.transforms.random import EPOCH, Keyed, at_epochs, uniform_array
 from corpusmill.transforms.tokens.pack_report import PackReport
 from corpusmill.transforms.tokens.packing import distinct, fill, place, row_hashes, wrap
 from corpusmill.transforms.tokens.tokenizer import Tokenizer, load_tokenizer, token_dtype
@@ -79,6 +79,11 @@ class Pack(Terminal):
         None, description="column (user, lang, ...) whose values never share a row; it becomes a column of the rows"
     )
     segments: bool = Field(True, description="write segment_ids and position_ids, which also follow from `documents`")
+    weight: str | None = Field(
+        None,
+        min_length=1,
+        description="column of weights, as `reweight` writes them: a document is packed that many times, a fraction by a draw",
+    )
     special_in_text: bool = Field(False, description="special tokens written out in a text become their ids")
     window_tokens: int = Field(
         1 << 25,
@@ -95,6 +100,9 @@ class Pack(Terminal):
 
     def libraries(self) -> tuple[str, ...]:
         return ()
+
+    def fingerprint(self) -> str:
+        return self._fingerprint_without(("weight",) if self.weight is None else ())
 
     def needs(self) -> tuple[str, ...]:
         return ("tokenizers",)
@@ -143,7 +151,8 @@ class Pack(Terminal):
         pad = tokenizer.id_of(self.pad, "pack.pad") if self.pad is not None else max(eos, 0)
         held: list[tuple[pa.RecordBatch, np.ndarray, np.ndarray]] = []
         waiting = 0
-        for batch in batches:
+        for given in batches:
+            batch = given if self.weight is None else self._repeated(given, self.weight, rng, report)
             offsets, ids = self._ids(batch, tokenizer)
             offsets, tokens = wrap(offsets, ids, bos, eos, tokenizer.dtype)
             held.append((_about(batch, self.separate), np.diff(offsets), tokens))
@@ -153,6 +162,25 @@ class Pack(Terminal):
                 held, waiting = [], 0
         if held:
             yield from self._window(held, pad, rng, report)
+
+    def _repeated(self, batch: pa.RecordBatch, name: str, rng: Keyed, report: PackReport) -> pa.RecordBatch:
+        """The documents as often as their weights say, with the number of the copy in `epoch`."""
+        if EPOCH in batch.schema.names:
+            raise RecipeError(
+                "pack.weight: documents have a column `epoch`, so a step has repeated them; give `weight` to `mix` instead"
+            )
+        weight = weights(batch, name, "pack.weight") if batch.num_rows else np.zeros(0)
+        whole = np.floor(weight)
+        times = (whole + (uniform_array(rng.keys(batch.column("id")), 1) < weight - whole)).astype(np.int64)
+        gone = np.flatnonzero(times == 0)
+        report.documents += len(gone)
+        report.drop(pa.Table.from_batches([_about(batch, None)]), gone, weight, "not-sampled")
+        rows = np.repeat(np.arange(batch.num_rows), times)
+        copy = np.arange(len(rows)) - np.repeat(np.cumsum(times) - times, times)
+        more = len(rows) - (batch.num_rows - len(gone))
+        report.repeats += more
+        report.documents -= more  # `_window` counts every copy
+        return batch.take(pa.array(rows)).append_column(EPOCH, pa.array(copy, pa.int32()))
 
     def _ids(self, batch: pa.RecordBatch, tokenizer: Tokenizer) -> tuple[np.ndarray, np.ndarray]:
         if "input_ids" not in batch.schema.names:

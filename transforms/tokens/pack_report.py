@@ -33,14 +33,16 @@ class PackReport:
     tokens: int = 0
     padding: int = 0
     lost_tokens: int = 0
+    repeats: int = 0
+    """Further copies of documents, by their weights; `packed` and `dropped` count them, `documents` does not."""
     tokenizer: str = ""
     encoder: str = ""
     gone: list[pa.RecordBatch] = field(default_factory=list, repr=False)
 
     @property
     def used(self) -> int:
-        """Packed documents."""
-        return self.packed
+        """Packed documents, without further copies."""
+        return self.packed - self.repeats
 
     @property
     def waste(self) -> float:
@@ -54,7 +56,7 @@ class PackReport:
 
     def check(self, where: str = "pack") -> None:
         """Raises ConservationError unless every document is packed or dropped."""
-        if self.documents != self.packed + sum(self.dropped.values()):
+        if self.documents + self.repeats != self.packed + sum(self.dropped.values()):
             raise ConservationError(
                 f"{where}: {self.documents} documents in, but {self.packed} packed + {sum(self.dropped.values())} dropped. "
                 "No snapshot was committed; please report this."
@@ -67,7 +69,8 @@ class PackReport:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able form with the shares. The encoder is left out: every encoder gives the same ids, and published files must not
         depend on which one is installed."""
-        plain = {k: v for k, v in self.__dict__.items() if k not in ("gone", "encoder")}
+        left_out = ("gone", "encoder", *(() if self.repeats else ("repeats",)))
+        plain = {k: v for k, v in self.__dict__.items() if k not in left_out}
         return {
             **plain,
             "dropped": dict(sorted(self.dropped.items())),

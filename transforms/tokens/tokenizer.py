@@ -63,6 +63,7 @@ class Tokenizer:
         vocab = config["model"].get("vocab") or {}
         ids = range(len(vocab)) if isinstance(vocab, list) else vocab.values()
         self._vocab = {} if isinstance(vocab, list) else vocab
+        self._listed = [str(entry[0]) for entry in vocab] if isinstance(vocab, list) else []
         self.vocab_size = 1 + max([-1, *ids, *(int(t["id"]) for t in added)])
         self.dtype = token_dtype(self.vocab_size)
         plain = _plain(config, special_in_text)
@@ -118,6 +119,14 @@ class Tokenizer:
         if self._fast is not None:
             return self._fast.decode(keep.astype(np.uint32)).decode("utf-8", "replace")
         return self._hf.decode(keep.tolist())
+
+    def pieces(self) -> dict[str, int]:
+        """The id of each token by its text in the file."""
+        return (
+            {text: i for i, text in enumerate(self._listed)}
+            | {str(t): int(i) for t, i in self._vocab.items()}
+            | self.special
+        )
 
     def id_of(self, token: str, field: str) -> int:
         """The id of a token that a recipe names in `field`.
