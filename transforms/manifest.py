@@ -134,6 +134,23 @@ class Mixed(TypedDict):
     documents: int
 
 
+class Origin(TypedDict):
+    """Documents that share an origin, and their bytes of text. kind: `domain`, `licence`, `language` or `month`; value: empty where
+    a document says nothing."""
+
+    kind: str
+    value: str
+    documents: int
+    bytes: int
+
+
+class Origins(TypedDict):
+    """distinct: how many values a kind has; top: the largest by bytes of text."""
+
+    distinct: dict[str, int]
+    top: list[Origin]
+
+
 class ManifestBody(TypedDict):
     """What a manifest file holds. `recipe` is a recipe with all defaults, `privacy` what its private text demands."""
 
@@ -152,6 +169,7 @@ class ManifestBody(TypedDict):
     work: str
     inputs: list[Input]
     mixture: NotRequired[list[Mixed]]
+    origins: NotRequired[Origins]
     privacy: NotRequired[dict[str, Any]]
     suppressed: NotRequired[Suppressed]
     purged: NotRequired[Purged]
@@ -310,6 +328,12 @@ def _check(body: dict[str, Any]) -> None:
     _is(body.get("privacy", {}), dict, "privacy")
     for i, row in enumerate(_is(body.get("mixture", []), list, "mixture")):
         _text(_is(row, dict, f"mixture[{i}]"), "domain", "unit", where=f"mixture[{i}].")
+    if "origins" in body:
+        distinct = _is(_is(body["origins"], dict, "origins").get("distinct"), dict, "origins.distinct")
+        _count(distinct, "origins.distinct.", *distinct)
+        for i, row in enumerate(_is(body["origins"].get("top"), list, "origins.top")):
+            _text(_is(row, dict, f"origins.top[{i}]"), "kind", "value", where=f"origins.top[{i}].")
+            _count(row, f"origins.top[{i}].", "documents", "bytes")
 
 
 def _is(value: Any, kind: type, where: str) -> Any:

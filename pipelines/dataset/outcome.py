@@ -54,7 +54,7 @@ class ReadRecord(TypedDict):
 
 class Outcome(TypedDict, total=False):
     """content: digest of what the result depends on, which may be less than its request; files: by kind, as `shard`, `keys`,
-    `told` (decisions), `moved`, `dropped`, `cut`, `quarantine`, `ids`, `scores.<step>`, `table.<step>.<name>`.
+    `told` (decisions), `moved`, `dropped`, `cut`, `quarantine`, `origins`, `ids`, `scores.<step>`, `table.<step>.<name>`.
 
     cpu_seconds: of the task. first: whether it was the first of its stage in its process, which loads code and tables.
     """

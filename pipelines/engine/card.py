@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corpusmill.pipelines.dataset.origins import section as origins
 from corpusmill.pipelines.dataset.packed import packing
 from corpusmill.pipelines.recipe.released import section
 from corpusmill.pipelines.wording import some
@@ -69,7 +70,7 @@ table = pyarrow.dataset.dataset(files, format="{"parquet" if form == "parquet" e
 |---|---|---|---|
 {sources}
 
-| step | rows in | rows out | dropped, by rule |
+{origins(manifest.get("origins"))}| step | rows in | rows out | dropped, by rule |
 |---|---|---|---|
 {rows}
 

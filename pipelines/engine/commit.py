@@ -11,7 +11,9 @@ import contextlib
 import os
 from collections import Counter
 
-from corpusmill.pipelines.dataset import events, lock, openlineage
+import pyarrow as pa
+
+from corpusmill.pipelines.dataset import events, lock, openlineage, origins
 from corpusmill.pipelines.dataset.outcome import Outcome, WorkFile
 from corpusmill.pipelines.dataset.results import request_of
 from corpusmill.pipelines.dataset.snapshot import Dataset
@@ -30,11 +32,13 @@ from corpusmill.transforms.manifest import (
     FileEntry,
     Manifest,
     ManifestBody,
+    Origins,
     files_of,
     manifest_bytes,
     manifest_name,
     snapshot_numbers,
 )
+from corpusmill.transforms.shards import read_shard
 
 _KINDS = {"dropped": "dropped", "quarantine": "quarantine", "cut": "cut"}
 
@@ -80,6 +84,8 @@ def commit(job: Job, newest: int | None = None) -> Manifest:
     mixed = mixture(job.dataset, tables, funnel, mover)
     if mixed:
         manifest["mixture"] = mixed
+    if tallied := _origins(job):
+        manifest["origins"] = tallied
     if owed := released(job.recipe):
         manifest["privacy"] = owed
     if job.suppressed:
@@ -213,6 +219,14 @@ def _tables(job: Job, wanted: dict[str, str]) -> dict[str, list[FileEntry]]:
                 wanted[target] = file["path"]
                 tables.setdefault(kind, []).append(_entry(file, target))
     return dict(sorted(tables.items()))
+
+
+def _origins(job: Job) -> Origins | None:
+    """The origins of the documents, from the tables of the last pass."""
+    last = max(i for i, s in enumerate(job.stages) if s.kind == "pass")
+    found = [o["files"]["origins"]["path"] for o in job.outcomes(last) if "origins" in o["files"]]
+    batches = (b for path in found for b in read_shard(job.store.path(path)))
+    return origins.summed(pa.Table.from_batches([b]) for b in batches)
 
 
 def _schema(outcomes: list[Outcome]) -> list[Column]:

@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.pipelines.dataset import suppression
+from corpusmill.pipelines.dataset.origins import Tally
 from corpusmill.pipelines.dataset.outcome import Outcome
 from corpusmill.pipelines.dataset.results import Store, request_of
 from corpusmill.pipelines.engine.chain import Chain
@@ -154,6 +155,7 @@ def _stream(
     form = job.recipe.output.format if last else job.stage_form
     path = store.work(content, "shard" + SUFFIX[form])
     seen = _Seen(store, task.request)
+    tally = Tally() if last and not any(source.private for source in job.recipe.sources) else None
     # an empty shard needs a schema, too, and the group needs a first batch for the schema of its keys
     if schema is not None:
         batches = itertools.chain([(empty_batch(schema), nothing)], batches)
@@ -162,7 +164,8 @@ def _stream(
         rows_out = 0
         if gate is not None:
             stack.enter_context(gate.writer)
-        for out in chain.finish(_worked(chain, batches, seen, head and head.transform)):
+        worked = _worked(chain, batches, seen, head and head.transform)
+        for out in chain.finish(tally.through(worked) if tally else worked):
             out = out.replace_schema_metadata(None)
             if writer is None:
                 writer = stack.enter_context(ShardWriter(store.path(path), out.schema, form, job.recipe.output.level))
@@ -192,6 +195,8 @@ def _stream(
         dropped = pa.concat_tables([suppression.ledger(bad.source, gate.dropped, dropped.schema), dropped])
     side_table(job, files, content, "dropped", dropped)
     side_table(job, files, content, "cut", chain.cuts())
+    if tally is not None:
+        side_table(job, files, content, "origins", tally.table())
     for step, table in chain.scores().items():
         side_table(job, files, content, f"scores.{step}", table)
     for name, table in chain.tables().items():

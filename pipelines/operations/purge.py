@@ -169,8 +169,10 @@ def rewritten(reader: Dataset, manifest: Manifest, forgotten: Forgotten) -> Mani
         # the last step's rows are not always the published rows: a packed row is none that a step let through
         step = list_step(funnel["rows_out"], min(gone, funnel["rows_out"]), size, size - left)
         funnel = {**funnel, "steps": [*funnel["steps"], step], "rows_out": step["rows_out"]}
+    body = body_of(manifest)
+    body.pop("origins", None)  # they count what is gone, and a domain may be a person's
     return {
-        **body_of(manifest),
+        **body,
         "files": files,
         "tables": {k: v for k, v in tables.items() if v},
         "documents": sum(f["rows"] for f in files),
