@@ -13,13 +13,15 @@ from typing import Any
 
 import pyarrow as pa
 
-from corpusmill.pipelines.coverage.disparity import Disparity, Dropped, disparities
-from corpusmill.pipelines.coverage.sample import batches, chance, drawn, languages_of, part_of
+from corpusmill.pipelines.coverage.disparity import Dropped, disparities
+from corpusmill.pipelines.coverage.sample import batches, part_of
 from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.transforms.embed.sampling import chance, drawn
 from corpusmill.transforms.errors import DatasetError
 from corpusmill.transforms.manifest import Manifest
+from corpusmill.transforms.people.disparity import Disparity
 from corpusmill.transforms.people.lexicon import Lexicon
-from corpusmill.transforms.people.mentions import Counts
+from corpusmill.transforms.people.mentions import Counts, languages_of
 from corpusmill.transforms.people.rates import LEVEL, fisher, holm, wilson
 
 LIMITS = (

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from corpusmill.pipelines.coverage.compare import Difference, distance, lacks
-from corpusmill.pipelines.coverage.diversity import Figure, figures
 from corpusmill.pipelines.coverage.holes import Dimension, dimensions
 from corpusmill.pipelines.coverage.sample import Sample, draw, part_of
 from corpusmill.pipelines.coverage.topics import Topics, examples, learn
 from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.transforms.embed.diversity import Figure, figures
+from corpusmill.transforms.embed.topics import CLUSTERS, SAMPLE
 from corpusmill.transforms.errors import DatasetError
 
 SNAPSHOTS = 12
@@ -118,8 +119,8 @@ def make_map(
     dataset: Dataset,
     number: int | None = None,
     against: Dataset | None = None,
-    clusters: int = 128,
-    sample: int = 50_000,
+    clusters: int = CLUSTERS,
+    sample: int = SAMPLE,
     most: int | None = None,
     snapshots: int = SNAPSHOTS,
 ) -> CorpusMap:

@@ -13,13 +13,13 @@ import pyarrow.compute as pc
 from corpusmill.pipelines.dataset.packed import is_packed
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.privacy.certification import private_sources
+from corpusmill.transforms.embed.learned import HEAD
+from corpusmill.transforms.embed.sampling import chance, order_of
 from corpusmill.transforms.errors import DatasetError
-from corpusmill.transforms.hashing import U, hash64, hash_text, mix64_array
+from corpusmill.transforms.hashing import U
 from corpusmill.transforms.manifest import Manifest
 from corpusmill.transforms.shards import read_shard, shard_schema
 
-HEAD = 2_000
-"""Characters of a text that are read for its words."""
 QUALITY = "quality"
 
 
@@ -93,7 +93,7 @@ def draw(dataset: Dataset, manifest: Manifest, count: int) -> Sample:
     bound = U(chance(shown, count))
     tables = []
     for batch in batches(dataset, manifest, ("text", "lang", QUALITY)):
-        order = _order(batch.column("id"))
+        order = order_of(batch.column("id"))
         chosen = np.flatnonzero(order <= bound)
         if not len(chosen):
             continue
@@ -129,27 +129,3 @@ def draw(dataset: Dataset, manifest: Manifest, count: int) -> Sample:
         shown,
         manifest["documents"] - shown,
     )
-
-
-def chance(documents: int, sample: int) -> int:
-    """The bound of `drawn` that leaves about `sample` of so many documents."""
-    return (1 << 64) - 1 if documents <= sample else (sample << 64) // documents
-
-
-def drawn(ids: pa.Array, bound: int) -> np.ndarray:
-    """bool [n]: which ids are in the sample; the same ones in any order and sharding."""
-    mask: np.ndarray = _order(ids) <= U(bound)
-    return mask
-
-
-def _order(ids: pa.Array) -> np.ndarray:
-    """A hash of each id: uint64 [n]."""
-    return mix64_array(hash64(ids.cast(pa.string())) ^ U(hash_text("map")))
-
-
-def languages_of(batch: pa.RecordBatch) -> list[str | None]:
-    """The language of each row, None where it is not known."""
-    if "lang" not in batch.schema.names:
-        return [None] * batch.num_rows
-    found: list[str | None] = batch.column("lang").cast(pa.string()).to_pylist()
-    return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,39 +10,29 @@ import pyarrow as pa
 from corpusmill.pipelines.coverage.keywords import keywords
 from corpusmill.pipelines.coverage.sample import Sample
 from corpusmill.transforms.embed.cluster import names_of
-from corpusmill.transforms.embed.hierarchy import two_levels
-from corpusmill.transforms.embed.kmeans import nearest
-from corpusmill.transforms.embed.vectors import WordVectors, train
+from corpusmill.transforms.embed.topics import LEARNED, TopicModel, learn_topics
 
-DIMS, SEED = 256, 1
-LEARNED = 16_384
-"""Documents of each sample that vectors and clusters are learned from."""
 EXAMPLES, SHOWN = 3, 300
 """Examples of a cluster, and the characters of each that are shown."""
-PER_TOPIC = 24
-"""Documents of a cluster, on average, below which a small corpus gets fewer clusters."""
 
 
 @dataclass(frozen=True)
 class Topics:
-    """names, labels: of the fine clusters; coarse_labels: of the coarse ones; groups: int32 [k], the coarse cluster of each fine
-    one; centres: int8 [k, d]."""
+    """model: what was learned; names, labels: of the fine clusters; coarse_labels: of the coarse ones."""
 
-    words: WordVectors
-    centres: np.ndarray
-    groups: np.ndarray
+    model: TopicModel
     names: list[str]
     labels: list[str]
     coarse_labels: list[str]
 
+    @property
+    def groups(self) -> np.ndarray:
+        """int32 [k]: the coarse cluster of each fine one."""
+        return self.model.groups
+
     def place(self, sample: Sample) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(vectors int8 [n, d], fine cluster int64 [n], -1 for a text without words, cosine with its centre float64 [n])."""
-        vectors = self.words.embed(sample.texts)
-        if not len(self.centres):
-            return vectors, np.full(len(sample), -1, np.int64), np.zeros(len(sample))
-        which, cosine = nearest(vectors, self.centres)
-        used = np.asarray(vectors.any(axis=1))
-        return vectors, np.where(used, which[:, 0], -1).astype(np.int64), np.where(used, cosine[:, 0], 0.0)
+        """(vectors, fine cluster, cosine with its centre) of each document, as `TopicModel.place`."""
+        return self.model.place(sample.texts)
 
 
 def learn(samples: list[Sample], clusters: int) -> Topics:
@@ -54,19 +43,15 @@ def learn(samples: list[Sample], clusters: int) -> Topics:
     # documents of both samples count once
     _, first = np.unique(order, return_index=True)
     texts, order = texts.take(pa.array(first)), order[first]
-    words = train(texts, DIMS)
-    fine = max(1, min(clusters, len(texts) // PER_TOPIC))
-    vectors = words.embed(texts)
-    centres, groups = two_levels(vectors, order, max(1, round(math.sqrt(fine))), fine, SEED)
-    which = np.full(len(texts), -1, np.int64)
-    if len(centres):
-        which = np.where(vectors.any(axis=1), nearest(vectors, centres)[0][:, 0], -1).astype(np.int64)
+    model = learn_topics(texts, order, clusters)
+    groups = model.groups
+    which = model.place(texts)[1]
     listed = texts.to_pylist()
-    labels = [" ".join(w) for w in keywords(listed, which, len(centres))]
+    labels = [" ".join(w) for w in keywords(listed, which, len(groups))]
     coarse = int(groups.max()) + 1 if len(groups) else 0
     above = np.where(which >= 0, np.append(groups, -1)[which], -1)
     coarse_labels = [" ".join(w) for w in keywords(listed, above, coarse)]
-    return Topics(words, centres, groups, names_of(groups), labels, coarse_labels)
+    return Topics(model, names_of(groups), labels, coarse_labels)
 
 
 def examples(sample: Sample, which: np.ndarray, cosine: np.ndarray, cluster: int) -> list[dict[str, str]]:

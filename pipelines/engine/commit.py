@@ -18,8 +18,8 @@ from corpusmill.pipelines.dataset.outcome import Outcome, WorkFile
 from corpusmill.pipelines.dataset.results import request_of
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.dataset.verify import sums
-from corpusmill.pipelines.engine import expectations
 from corpusmill.pipelines.engine.card import readme
+from corpusmill.pipelines.engine.expectations.check import check
 from corpusmill.pipelines.engine.funnel import build
 from corpusmill.pipelines.engine.job import Job
 from corpusmill.pipelines.engine.mixture import mixture
@@ -56,7 +56,7 @@ def commit(job: Job, newest: int | None = None) -> Manifest:
     outcomes = job.published()
     numbers = [n for n in snapshot_numbers(job.dataset) if newest is None or n <= newest]
     parent = Dataset(job.dataset).manifest(numbers[-1]) if numbers else None
-    expectations.check(job, funnel, parent)
+    check(job, funnel, parent)
     remember(job)
     wanted: dict[str, str] = {}
     files, tables = _shards(job, outcomes, wanted), _tables(job, wanted)

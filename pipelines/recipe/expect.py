@@ -8,11 +8,13 @@ shards are kept: with `--set expect.FIELD=...` the same command commits them.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Share = Annotated[float, Field(ge=0, le=1)]
+DiversityFigure = Literal["distinct_1", "distinct_2", "distinct_3", "vendi", "entropy", "biggest", "compression"]
+Bounds = tuple[float | None, float | None]
 
 
 class Expect(BaseModel):
@@ -48,8 +50,27 @@ class Expect(BaseModel):
         "or two groups, `gender.female/gender.male`, to [least, most] of one share divided by the other",
     )
     lexicons: tuple[str, ...] = Field(
-        (), description="lexicons of `mentions`, each in place of the built-in one of its language"
+        (), description="lexicons of `mentions` and `max_disparity`, each in place of the built-in one of its language"
     )
+
+    diversity: dict[DiversityFigure, Bounds] = Field(
+        default_factory=dict,
+        description="figure of `corpusmill map` to [least, most], numbers or null: distinct runs of 1, 2 or 3 words, Vendi score, "
+        "entropy of clusters in bits, share of the biggest cluster, compression ratio",
+    )
+    max_disparity: float | None = Field(
+        None,
+        ge=1,
+        description="the commit is refused if a step drops the documents that mention a group this many times as often as others, "
+        "beyond what chance explains (`corpusmill bias`); the sources are read again",
+    )
+
+    @model_validator(mode="after")
+    def _diversity_ordered(self) -> Expect:
+        for name, (low, high) in self.diversity.items():
+            if low is not None and high is not None and low > high:
+                raise ValueError(f"`diversity` of {name}: {low:g} is more than {high:g}; write [least, most]")
+        return self
 
     @model_validator(mode="after")
     def _mentions_ordered(self) -> Expect:

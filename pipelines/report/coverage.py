@@ -6,10 +6,10 @@ import math
 from typing import Any
 
 from corpusmill.pipelines.coverage.compare import Difference
-from corpusmill.pipelines.coverage.diversity import Figure
 from corpusmill.pipelines.coverage.map import CorpusMap
 from corpusmill.pipelines.report.terminal import Cell, Column, bar, styled, table
 from corpusmill.pipelines.wording import count, printable, share, some
+from corpusmill.transforms.embed.diversity import Figure
 
 ROWS = 24
 """Clusters, and differences, that are listed."""

@@ -28,9 +28,9 @@ class Balance(Mixing):
 
     Clusters alone do not tell a large topic from small ones: k-means cuts the large topic into many clusters, so flat clusters
     leave it large. Words do: those of a large topic are frequent in the corpus. With `rarity`, what a group g is asked
-    to be is multiplied by 2^(power (r_g - r)). r_g is its mean rarity and r that of all documents, in bits a word: at
-    `power: 1` a group whose words are half as frequent is asked to be twice as large. Text that is no language is rare, too:
-    filter it before.
+    to be is multiplied by 2^(power (r_g - r)). r_g is its mean rarity and r that of all documents, in bits a word. Of
+    topics without a common word, rarities differ by the logarithm of their sizes, and `power: 1` makes them equal. About half of
+    the words of a text are those that all topics share, so 2 does. Text that is no language is rare, too: filter it before.
 
     A document is written floor(e) times, and once more with the chance e - floor(e), by a draw that is keyed by its id: a
     refresh that changes the sizes a little changes few documents. Rows, columns and the side table `mixture` are those of `mix`.
@@ -65,7 +65,7 @@ class Balance(Mixing):
         min_length=1,
         description="Column of bits a word, such as `cluster.rarity` (`cluster: {rarity: true}`): groups of rare words get more.",
     )
-    power: float = Field(1.0, ge=0, le=4, description="How much more, with `rarity`: a factor of 2^(power bits).")
+    power: float = Field(2.0, ge=0, le=4, description="How much more, with `rarity`: a factor of 2^(power bits).")
 
     @model_validator(mode="after")
     def _columns_named(self) -> Balance:

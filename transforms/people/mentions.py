@@ -40,6 +40,14 @@ def flags(texts: pa.Array, languages: Sequence[str | None], lexicons: Sequence[L
     return found
 
 
+def languages_of(batch: pa.RecordBatch) -> list[str | None]:
+    """The language of each row, None where it is not known."""
+    if "lang" not in batch.schema.names:
+        return [None] * batch.num_rows
+    found: list[str | None] = batch.column("lang").cast(pa.string()).to_pylist()
+    return found
+
+
 @dataclass
 class Counts:
     """Counts of documents and sentences, which add up over batches.

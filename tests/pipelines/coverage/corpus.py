@@ -31,13 +31,13 @@ def rows(counts: dict[int, int], seed: int = 0, source: str = "t", lang: str = "
 
 
 def make(
-    folder: Path, documents: list[dict[str, str]], files: int = 1, steps=(), workers: int | None = None
+    folder: Path, documents: list[dict[str, str]], files: int = 1, steps=(), workers: int | None = None, **more
 ) -> Dataset:
     """A dataset of these documents, read from so many files."""
     (folder / "raw").mkdir(parents=True, exist_ok=True)
     for number in range(files):
         pq.write_table(pa.Table.from_pylist(documents[number::files]), folder / f"raw/{number}.parquet")
     source = {"name": "t", "path": str(folder / "raw/*.parquet"), "columns": {"id": "id"}}
-    recipe = {"name": "t", "sources": [source], "steps": list(steps), "output": str(folder / "out")}
+    recipe = {"name": "t", "sources": [source], "steps": list(steps), "output": str(folder / "out"), **more}
     corpusmill.run(recipe, **({"workers": workers} if workers else {}))
     return Dataset(folder / "out")

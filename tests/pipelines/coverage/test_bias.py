@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from corpusmill.pipelines.coverage.bias import measure
-from corpusmill.pipelines.coverage.disparity import Table, judged
+from corpusmill.transforms.people.disparity import Table, judged
 from corpusmill.transforms.people.lexicon import load
 from tests.command import invoke, invoke_json
 from tests.pipelines.coverage.corpus import make

@@ -86,7 +86,7 @@ def test_a_large_topic_in_many_clusters_gives_way_to_rare_words():
 
 def test_documents_of_unknown_rarity_stay_as_they_are():
     table = corpus().append_column("bits", pa.array([8.0] * 900 + [12.0] * 100 + [None] * 20))
-    made = Balance(floor=0, ceiling=100, rarity="bits")(table)
+    made = Balance(floor=0, ceiling=100, rarity="bits", power=1)(table)
     counts = {c["values"]: c["counts"] for c in made["cluster"].value_counts().to_pylist()}
     assert counts["small"] == 20
     assert counts["mid"] == 400

@@ -20,6 +20,16 @@ VENDI = 300
 """Documents of a part for the Vendi score."""
 COMPRESSED = 200_000
 """Bytes of a part for the compression ratio."""
+FIGURES = {
+    "distinct_1": "distinct-1",
+    "distinct_2": "distinct-2",
+    "distinct_3": "distinct-3",
+    "vendi": "Vendi score",
+    "entropy": "entropy of clusters",
+    "biggest": "share of the biggest cluster",
+    "compression": "compression ratio",
+}
+"""The key of each figure in `expect.diversity`, and its name."""
 _WORD = re.compile(r"\w+")
 
 

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.pipelines.dataset.outcome import WorkFile
-from corpusmill.pipelines.engine.mention_expectations import mention_failures
+from corpusmill.pipelines.engine.expectations.disparity import disparity_failures
+from corpusmill.pipelines.engine.expectations.diversity import diversity_failures
+from corpusmill.pipelines.engine.expectations.mentions import mention_failures
 from corpusmill.pipelines.recipe.expect import Expect
 from corpusmill.transforms.errors import ExpectationError
 from corpusmill.transforms.hashing import hash128
@@ -81,6 +83,11 @@ def failures(expect: Expect, job: Job, funnel: Funnel, parent: Manifest | None) 
         paths = [os.path.join(job.dataset, s["path"]) for s in shards if s["rows"]]
         lexicons = [str(job.recipe.resolve(p)) for p in expect.lexicons]
         found += mention_failures(expect.mentions, lexicons, paths)
+    if expect.diversity and documents:
+        paths = [os.path.join(job.dataset, s["path"]) for s in shards if s["rows"]]
+        found += diversity_failures({str(k): v for k, v in expect.diversity.items()}, paths, documents)
+    if expect.max_disparity is not None:
+        found += disparity_failures(expect.max_disparity, job, funnel)
     return found
 
 

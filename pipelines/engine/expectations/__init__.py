@@ -1,0 +1,1 @@
+"""Checks a finished job against the recipe's section `expect`."""
