@@ -22,8 +22,9 @@ import numpy as np
 
 from corpusmill.transforms.errors import DatasetError, MissingDependencyError, PrivacyError
 
-SAMPLE, NOISE, COUNT, FILL, TURN = 1, 2, 3, 4, 5
-"""Purposes: who joins a step, noise on gradients, noise on counts, numbers in empty slots of encrypted scores, whose turn it is."""
+SAMPLE, NOISE, COUNT, FILL, TURN, VOTE = 1, 2, 3, 4, 5, 6
+"""Purposes: who joins a step, noise on gradients, noise on counts, numbers in empty slots of encrypted scores, whose turn it is,
+noise on votes."""
 _CHUNK = 1 << 17
 
 

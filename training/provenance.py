@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from corpusmill.privacy.certification import dataset_of, manifest_of, unguarded
+from corpusmill.privacy.synthetic import note
 from corpusmill.training import checkpoint
 from corpusmill.transforms.errors import CorpusmillError, DatasetError
 from corpusmill.transforms.generate.model import members_of, scheme_of
@@ -138,7 +139,9 @@ def _of_data(path: str, snapshot: int | None) -> Provenance:
     """The private text in a dataset's manifest; files outside of a dataset have no record."""
     home = dataset_of(path)
     if home is None:
-        return Provenance()
+        guarantee, why = note.read(path)
+        found = [] if guarantee is None else [guarantee.model_dump(mode="json")]
+        return Provenance(guarantees=found, unguarded=[why] if why else [])
     try:
         manifest = manifest_of(home, snapshot)[0]
     except DatasetError:  # taken away since

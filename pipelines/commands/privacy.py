@@ -287,6 +287,53 @@ def statistics(
 
 
 @privacy.command()
+@DATASET
+@SNAPSHOT
+@click.option("--model", required=True, metavar="MODEL", help="Public model that writes: a run, hf:FOLDER or api:...")
+@click.option("--seeds", required=True, metavar="FILE", help="Public rows of `text` (and the label): a prompt each.")
+@click.option("--out", required=True, metavar="FILE", help="JSON lines to write; FILE.guarantee is beside it.")
+@click.option(
+    "--epsilon", type=Finite(0, min_open=True), required=True, help="What the ledger may stand at afterwards."
+)
+@click.option("--ledger", metavar="LEDGER", help="Ledger that pays; default: privacy.jsonl in DIR.")
+@click.option("--label", metavar="COLUMN", default="", help="Documents vote among the texts of their label.")
+@click.option("--template", default="{text}\\n\\n", show_default=True, help="Prompt of a seed.")
+@click.option("--keep", type=click.IntRange(1), default=40, show_default=True, help="Texts of each seed.")
+@click.option("--variations", type=click.IntRange(0), default=3, show_default=True, help="Of each text, each round.")
+@click.option("--rounds", type=click.IntRange(1), default=4, show_default=True, help="Rounds of votes.")
+@click.option("--vary", type=click.Choice(["continue", "rephrase"]), default="continue", show_default=True)
+@click.option("--vectors", metavar="VECTORS", default="", help="static:FOLDER or embed:FOLDER; default: word vectors.")
+@click.option("--max-tokens", type=click.IntRange(1), default=64, show_default=True, help="Tokens of a text.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the public draws.")
+@JSON
+def synthesize(
+    dataset: str,
+    snapshot: int | None,
+    out: str,
+    epsilon: float,
+    ledger: str | None,
+    template: str,
+    as_json: bool,
+    **how: Any,
+) -> None:
+    """Write synthetic text that DIR's private documents have chosen by private votes; no model is trained on them.
+
+    A public model writes texts for public seeds and varies those with the most votes, round by round.
+    """
+    from corpusmill.pipelines.dataset.snapshot import Dataset
+    from corpusmill.pipelines.operations.private_synthesis import Synthesis
+    from corpusmill.pipelines.operations.private_synthesis import synthesize as run
+    from corpusmill.privacy.ledger import Ledger
+
+    asked = Synthesis(template=template.replace("\\n", "\n"), **how)
+    done = run(Dataset(dataset), snapshot, asked, out, epsilon, Ledger(ledger or dataset))
+    if as_json:
+        print_json(done)
+        return
+    say(f"{out} is written: {done['texts']:,} texts. The ledger stands at epsilon {done['epsilon']:.3f}.")
+
+
+@privacy.command()
 @click.argument("scores", metavar="[FILE]", required=False)
 @click.option("--model", metavar="RUN", help="Score the canaries with this run or checkpoint instead of FILE.")
 @click.option("--canaries", "folder", metavar="FOLDER", help="With --model: folder that `privacy canaries` wrote.")

@@ -1,7 +1,8 @@
 """What private text is behind a snapshot: its private sources, and the guarantees of the models that wrote in it.
 
 Text that a privately trained model writes to public prompts has the model's guarantee (Yue et al. 2023, "Synthetic text
-generation with differential privacy"). A manifest carries it, the dataset's card says it, and datasets made of it inherit it.
+generation with differential privacy"); a file of text that private votes chose has its own (FILE.guarantee).
+A manifest carries it, the dataset's card says it, and datasets made of it inherit it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from corpusmill.pipelines.recipe.judge import judge_model
 from corpusmill.pipelines.recipe.model import Recipe
 from corpusmill.privacy.certification import manifest_of, private_sources
 from corpusmill.privacy.guarantee import Guarantee, each, paragraph
+from corpusmill.privacy.private_files import expanded
+from corpusmill.privacy.synthetic import note
 
 
 def released(recipe: Recipe) -> dict[str, Any]:
@@ -34,6 +37,11 @@ def released(recipe: Recipe) -> dict[str, Any]:
             unguarded += [refusal.what for refusal in certification.refusals]
     for source in recipe.sources:
         for path in source.paths:
+            for file in expanded(str(recipe.resolve(path))) if "://" not in path else []:
+                guarantee, why = note.read(file)
+                if guarantee is not None:
+                    guarantees |= {one.model_dump_json(): one.model_dump(mode="json") for one in each(guarantee)}
+                unguarded += [why] if why and why not in unguarded else []
             home = dataset_of(str(recipe.resolve(path))) if "://" not in path else None
             behind = manifest_of(home)[0] if home is not None else {}
             own = behind.get("privacy", {})
@@ -58,6 +66,6 @@ def section(privacy: dict[str, Any]) -> str:
     for reason in privacy.get("unguarded", []):
         paragraphs.append(f"**Not for publication.** {reason[:1].upper()}{reason[1:]}.")
     for one in privacy.get("guarantees", []):
-        head = "Text in it was written by a model that was trained privately, to prompts that are public."
+        head = "Text in it was written by a model that was trained privately, or was chosen by private votes."
         paragraphs.append(f"{head} {paragraph(Guarantee.model_validate(one))}")
     return "## Privacy\n\n" + "\n\n".join(paragraphs) + "\n\n"

@@ -66,7 +66,7 @@ def test_guarantees_of_models_are_inherited_once(first, tmp_path):
     said = section(found)
     assert said.startswith("## Privacy\n\n**Not for publication.** It holds private text as it is, of mail;")
     assert "**Not for publication.** The model x saw private text." in said
-    assert "Text in it was written by a model that was trained privately, to prompts that are public." in said
+    assert "Text in it was written by a model that was trained privately, or was chosen by private votes." in said
     assert "callers" in said
 
 
