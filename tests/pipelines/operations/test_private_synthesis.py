@@ -135,7 +135,7 @@ def test_what_would_break_the_guarantee_is_refused(bank):
     with pytest.raises(PrivacyError, match="seeds"):
         private = str(bank / "private" / "rows.jsonl")
         synthesize(data, None, how(bank, seeds=private), str(bank / "a.jsonl"), 2.0, ledger)
-    ledger.spend(Event(kind="gaussian", sigma=2.0), "counts", "user")
+    ledger.spend(Event(kind="gaussian", sigma=1.2), "counts", "user")
     with pytest.raises(PrivacyError, match="spent already"):
         synthesize(data, None, how(bank), str(bank / "b.jsonl"), 2.0, ledger)
     assert not list(bank.glob("?.jsonl"))
