@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from corpusmill.transforms.filters.text_filter import TextFilter as TextFilter
     from corpusmill.transforms.filters.where import Where as Where
     from corpusmill.transforms.generate.accepted import Accepted as Accepted
+    from corpusmill.transforms.generate.annotate import Annotate as Annotate
     from corpusmill.transforms.generate.class_balance import ClassBalance as ClassBalance
     from corpusmill.transforms.generate.distill import Distill as Distill
     from corpusmill.transforms.generate.generate import Generate as Generate

@@ -7,6 +7,7 @@ import dis
 import importlib
 import json
 import pkgutil
+import struct
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from corpusmill import transforms
+from corpusmill.pipelines.operations.scorer_data import Pairs
+from corpusmill.pipelines.operations.train_scorer import train_on_pairs
 from corpusmill.pipelines.recipe.model import loads
 from corpusmill.pipelines.run import run
 from corpusmill.transforms.generate.checks import word_counts
@@ -26,7 +29,8 @@ from corpusmill.transforms.generate.prompts import beginning
 from corpusmill.transforms.kernels.njit import Kernel
 from corpusmill.transforms.noise.denoise import Denoise
 from corpusmill.transforms.noise.unigrams import count_words
-from corpusmill.transforms.select._linear import train
+from corpusmill.transforms.select._features import Grams
+from corpusmill.transforms.select._train import Training, train
 from corpusmill.transforms.tokens.train_tokenizer import train_tokenizer
 
 PARAGRAPHS = [
@@ -63,6 +67,9 @@ STEPS: list[Any] = [
     "lines",
     {"substring": {"min_bytes": 40}},
     {"quality": {"model": "scorer.safetensors"}},
+    {"quality": {"model": "fasttext.bin", "label": "a"}},
+    {"quality": {"model": "vectors.safetensors"}},
+    {"quality": {"like": ["rows.jsonl"], "unlike": ["rows"], "buckets": 64}},
     {"select": {"like": "held-out.jsonl", "share": 0.5}},
     {"perplexity": {"like": "held-out.jsonl"}},
     {"perplexity": {"like": "held-out.jsonl", "units": "pieces"}},
@@ -108,6 +115,11 @@ def write_files(folder: Path) -> None:
         "\\data\\\nngram 1=3\nngram 2=1\n\n\\1-grams:\n-1\t<unk>\n-99\t<s>\t-0.5\n-1\t</s>\n\n"
         "\\2-grams:\n-0.5\t<s> </s>\n\n\\end\\\n"
     )
+    many = tuple("abcd")
+    train(texts, np.arange(48) % 4, many, 1, 64, 1, (2, 3), dims=2).save(str(folder / "vectors.safetensors"))
+    halves = texts.slice(0, 24), texts.slice(24)
+    train_on_pairs(Pairs(*halves, ()), Training(Grams(1, 64), 1))
+    (folder / "fasttext.bin").write_bytes(fasttext_model())
     large = json.loads((folder / "tokenizer.json").read_text())
     large["model"]["vocab"] |= {f"token {i}": i for i in range(len(large["model"]["vocab"]), 70_000)}
     (folder / "large.json").write_text(json.dumps(large))
@@ -118,6 +130,16 @@ def write_files(folder: Path) -> None:
         (wordnet / f"index.{kind}").write_text("dog n 1 0 1 0 00000100\n" * (kind == "noun"))
     for name in ("noun.exc", "verb.exc", "cntlist.rev"):
         (wordnet / name).touch()
+
+
+def fasttext_model() -> bytes:
+    """The smallest supervised model: one word, two labels, one bucket, vectors of one number."""
+    out = struct.pack("<ii12id", 793712314, 12, 1, 5, 5, 1, 5, 2, 3, 3, 1, 2, 3, 100, 1e-4)
+    out += struct.pack("<iiiqq", 3, 1, 2, 3, -1)
+    out += b"".join(
+        w + struct.pack("<xqb", 1, kind) for w, kind in ((b"the", 0), (b"__label__a", 1), (b"__label__b", 1))
+    )
+    return out + struct.pack("<?qq2f", False, 2, 1, 0.5, -0.5) + struct.pack("<?qq2f", False, 2, 1, 1.0, -1.0)
 
 
 def call_all(folder: Path) -> None:

@@ -53,7 +53,10 @@ class _StepClass(ModelMetaclass):
 
     def __call__(self, *args: Any, **fields: Any) -> Any:
         try:
-            return super().__call__(*args, **fields)
+            if args:
+                return super().__call__(*args, **fields)
+            # not the constructor: a step whose fields ask for another kind of decision is of another class
+            return self.model_validate(fields)  # type: ignore[attr-defined]
         except ValidationError as error:
             from corpusmill.transforms.settings.explain import in_words
 
@@ -303,6 +306,8 @@ class Applied:
     """Rows at the end of `batch` that the group made itself; each names its parent (`Group.adds_to`)."""
     tables: dict[str, pa.RecordBatch] = field(default_factory=dict)
     """Rows for side tables of the snapshot, by name; always the same names and schemas."""
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    """Scores of the rows of the input by name, [n] each, from groups that keep them as filters do."""
 
     @classmethod
     def without(

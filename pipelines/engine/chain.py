@@ -231,12 +231,14 @@ class Chain:
         if len(applied.dropped):
             gone = batch.take(pa.array(applied.dropped))
             self._note(count, gone, pa.array(applied.reasons, pa.string()), applied.values, applied.survivors)
+        kept = np.ones(batch.num_rows, np.bool_)
+        kept[applied.dropped] = False
+        if applied.scores:
+            self._note_scores(count.step, batch, kept, {k: pa.array(v) for k, v in applied.scores.items()})
         for name, rows_of in applied.tables.items():
             self._tables.setdefault(name, []).append(rows_of)
         out = applied.batch
         stayed = out.slice(0, out.num_rows - applied.derived)
-        kept = np.ones(batch.num_rows, np.bool_)
-        kept[applied.dropped] = False
         if kept.sum() == stayed.num_rows:
             text = batch.column("text")
             edits.add(count.details, text if kept.all() else text.filter(pa.array(kept)), stayed.column("text"))
@@ -258,9 +260,7 @@ class Chain:
         self._note_cuts(count, batch, verdict.cuts)
         if transform.keep_scores:
             scores = {k: pa.array(v) for k, v in verdict.scores.items()}
-            sizes = pc.binary_length(batch.column("text")).cast(pa.int64())
-            side = pa.record_batch({"id": batch.column("id"), "bytes": sizes, "kept": pa.array(kept), **scores})
-            self._scores.setdefault(name, []).append(side)
+            self._note_scores(name, batch, kept, scores)
         if verdict.batch is not None:
             self._same_rows(name, batch, verdict.batch)
         changed = batch if verdict.batch is None else verdict.batch
@@ -279,6 +279,12 @@ class Chain:
         else:
             edits.add(count.details, batch.column("text").filter(pa.array(kept)), stays.column("text"))
         return stays
+
+    def _note_scores(self, step: str, batch: pa.RecordBatch, kept: np.ndarray, scores: dict[str, pa.Array]) -> None:
+        """Write the scores of all rows that entered a step to its side table."""
+        sizes = pc.binary_length(batch.column("text")).cast(pa.int64())
+        side = pa.record_batch({"id": batch.column("id"), "bytes": sizes, "kept": pa.array(kept), **scores})
+        self._scores.setdefault(step, []).append(side)
 
     def _without_suppressed(self, batch: pa.RecordBatch, count: Count) -> pa.RecordBatch:
         """Remove derived rows that are on the suppression list. The ledger counts them without their names."""

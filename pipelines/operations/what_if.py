@@ -55,7 +55,11 @@ def of_step(step: str, fields: dict[str, Any], scores: pa.Table) -> Iterator[dic
     }
     size, kept_now = scores.column("bytes").to_numpy(), scores.column("kept").to_numpy()
     rules = {r: (columns[r[4:]], v) for r, v in fields.items() if r[:4] in ("min_", "max_") and r[4:] in columns}
-    passed = {r: _passes(r, s, v) for r, (s, v) in rules.items() if v is not None}
+    if isinstance(fields.get("keep"), dict):  # a share of the scores was kept, in whose place a limit comes
+        rules = {r: (s, None) for r, (s, _) in rules.items()}
+        passed = dict.fromkeys(rules, kept_now)
+    else:
+        passed = {r: _passes(r, s, v) for r, (s, v) in rules.items() if v is not None}
     every = np.logical_and.reduce(list(passed.values())) if passed else np.ones(len(size), bool)
     for rule, (score, current) in rules.items():
         rest = [p for r, p in passed.items() if r != rule]

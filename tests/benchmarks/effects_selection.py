@@ -11,7 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from corpusmill.pipelines.operations.scorer_data import Labelled
 from corpusmill.pipelines.operations.train_scorer import train_scorer
+from corpusmill.transforms.select._features import Grams
+from corpusmill.transforms.select._train import Training
 from tests.benchmarks.effects_runs import BUDGET, Lab, rows_of, stream
 from tests.benchmarks.effects_studies import Comparison, Study, study_of
 from tests.benchmarks.effects_text import corpus, cut_off, of, prepared, shuffled
@@ -43,7 +46,7 @@ def scorer_file(lab: Lab, name: str, like: pa.Table, unlike: pa.Table, shuffle: 
         labels = [labels[i] for i in np.random.default_rng(0).permutation(len(labels))]
     path = lab.out / f"{name}.safetensors"
     began = time.process_time()
-    train_scorer(texts, labels, (), 2, 1 << 20, 5).save(str(path))
+    train_scorer(Labelled(texts, labels, {}, ()), Training(Grams(2, 1 << 20))).save(str(path))
     return str(path), time.process_time() - began
 
 

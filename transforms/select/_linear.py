@@ -1,13 +1,13 @@
-"""A linear text classifier over hashed word n-grams: training, probabilities, and its file.
+"""A text classifier over hashed n-grams: its probabilities, and its file.
 
-A document is the mean of its n-grams, as in fastText (Joulin et al. 2016, "Bag of tricks for efficient text
-classification"), whose averaged embedding followed by a linear layer is a linear function of that mean. The weights are
-trained by AdaGrad (Duchi et al. 2011) on the cross-entropy, one document at a time in an order that follows from the texts,
-so that equal documents give an equal model.
+A document is the mean of its n-grams, as in fastText (Joulin et al. 2016, "Bag of tricks for efficient text classification").
+Two forms: linear, a weight for each n-gram and label; and averaged embeddings, a vector for each n-gram and a linear layer
+behind the mean. `_train` trains them.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from dataclasses import dataclass, field
@@ -16,101 +16,25 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from corpusmill.transforms.arrow import string_buffers
+from corpusmill.transforms import storage
 from corpusmill.transforms.errors import BadFileError, MissingDependencyError
-from corpusmill.transforms.hashing import hash64, mix64_array
-from corpusmill.transforms.kernels.njit import njit
-from corpusmill.transforms.normal_forms import normalize
-from corpusmill.transforms.select._ngrams import bucket_of
+from corpusmill.transforms.select._features import Grams, project
 from corpusmill.transforms.storage.local import write_atomic
-from corpusmill.transforms.unicode import tables
-from corpusmill.transforms.words import hash_words, scratch
 
-FORMAT = "corpusmill scorer 1"
-
-
-@njit(inline="always")
-def _logits(words: Any, n: int, order: int, weights: Any, bias: Any, slots: Any, out: Any) -> int:
-    """The logits of words[:n] to `out` [labels], and the buckets of its n-grams to `slots`; how many."""
-    count = 0
-    for k in range(len(bias)):
-        out[k] = 0.0
-    for length in range(1, order + 1):
-        for start in range(n - length + 1):
-            at = bucket_of(words, start, length, len(weights))
-            slots[count] = at
-            count += 1
-            for k in range(len(bias)):
-                out[k] += weights[at, k]
-    for k in range(len(bias)):
-        out[k] = bias[k] + out[k] / max(count, 1)
-    return count
-
-
-@njit(inline="always")
-def _softmax(values: Any) -> None:
-    # no `values.max()`: numba would call a helper of its own, which an object file cannot hold
-    top = values[0]
-    for k in range(1, len(values)):
-        top = max(top, values[k])
-    total = 0.0
-    for k in range(len(values)):
-        values[k] = np.exp(values[k] - top)
-        total += values[k]
-    for k in range(len(values)):
-        values[k] /= total
-
-
-@njit(nogil=True, cache=True)
-def _train(
-    offsets: Any,
-    data: Any,
-    flags: Any,
-    lower: Any,
-    order: int,
-    rows: Any,
-    labels: Any,
-    shares: Any,
-    rate: float,
-    weights: Any,
-    bias: Any,
-    squares: Any,
-) -> None:
-    """One pass of AdaGrad over the documents `rows`. shares: the weight of each label's documents in the loss."""
-    folded, edges, words = scratch(offsets)
-    slots = np.empty(order * len(words) + 1, np.int64)
-    p = np.empty(len(bias), np.float64)
-    for row in rows:
-        n = hash_words(data, offsets[row], offsets[row + 1], flags, lower, folded, edges, words)
-        count = _logits(words, n, order, weights, bias, slots, p)
-        _softmax(p)
-        label = labels[row]
-        for k in range(len(bias)):
-            gradient = (p[k] - (1.0 if k == label else 0.0)) * shares[label]
-            bias[k] -= 0.1 * rate * gradient
-            step = gradient / max(count, 1)
-            for i in range(count):
-                at = slots[i]
-                squares[at, k] += step * step
-                weights[at, k] -= rate * step / np.sqrt(squares[at, k] + 1e-12)
-
-
-@njit(nogil=True, cache=True)
-def _predict(offsets: Any, data: Any, flags: Any, lower: Any, order: int, weights: Any, bias: Any, out: Any) -> None:
-    folded, edges, words = scratch(offsets)
-    slots = np.empty(order * len(words) + 1, np.int64)
-    for row in range(len(offsets) - 1):
-        n = hash_words(data, offsets[row], offsets[row + 1], flags, lower, folded, edges, words)
-        _logits(words, n, order, weights, bias, slots, out[row])
+FORMAT, FORMAT_2 = "corpusmill scorer 1", "corpusmill scorer 2"
+"""The second has n-grams of characters, or embeddings, which a reader of the first would leave out unseen."""
+FILE = "scorer.safetensors"
+"""Name of the scorer in a scorer's folder."""
 
 
 @dataclass(frozen=True)
 class Scorer:
     """A trained classifier.
 
-    labels: names of the classes; weights: float32 [buckets, labels]; bias: float64 [labels]; order: longest n-gram in words;
-    temperature: by which logits are divided, so that probabilities agree with how often they are right on held-out
-    documents; card: what it was trained on and how good it is, JSON-able.
+    labels: names of the classes; weights: float32 [buckets, labels], or [buckets, d] of the embedding form; bias: float64
+    [labels]; order: longest n-gram in words; temperature: by which logits are divided, so that probabilities agree with how
+    often they are right on held-out documents; card: what it was trained on and how good it is, JSON-able; shortest, longest:
+    characters of the n-grams of characters, 0 for none; output: float32 [d, labels] of the embedding form, else None.
     """
 
     labels: tuple[str, ...]
@@ -119,38 +43,70 @@ class Scorer:
     order: int
     temperature: float = 1.0
     card: dict[str, Any] = field(default_factory=dict)
+    shortest: int = 0
+    longest: int = 0
+    output: np.ndarray | None = None
+
+    @property
+    def grams(self) -> Grams:
+        """What is counted in a text."""
+        return Grams(self.order, len(self.weights), self.shortest, self.longest)
+
+    @functools.cached_property
+    def _direct(self) -> np.ndarray | None:
+        """Weights float32 [buckets, labels] that score without a second layer; None where that layer is the cheaper way."""
+        if self.output is None:
+            return self.weights
+        if len(self.labels) > self.weights.shape[1]:
+            return None
+        total = np.zeros((len(self.weights), len(self.labels)))
+        for j, row in enumerate(self.output):  # one order of sums on any machine, which BLAS does not promise
+            total += self.weights[:, j : j + 1] * row
+        return total.astype(np.float32)
 
     def logits(self, texts: pa.Array) -> np.ndarray:
         """float64 [n, labels]. Null and wordless texts get the bias."""
-        offsets, data = string_buffers(normalize(texts.fill_null(""), "NFC"))
-        out = np.empty((len(texts), len(self.labels)), np.float64)
-        _predict(offsets, data, *tables(), self.order, self.weights, self.bias, out)
-        return out
+        if self._direct is not None:
+            return self.bias + self.grams.means(texts, self._direct)
+        return project(self.grams.means(texts, self.weights), self.output, self.bias)  # type: ignore[arg-type]  # there is one
 
     def probabilities(self, texts: pa.Array) -> np.ndarray:
         """Calibrated probability of each label: float64 [n, labels], rows sum to 1."""
         return softmax(self.logits(texts) / self.temperature)
 
-    def save(self, path: str) -> None:
-        """Write the scorer as one safetensors file, its card in the header."""
-        head = {
-            "format": FORMAT,
+    def scored(self, texts: pa.Array, label: int) -> tuple[np.ndarray, np.ndarray]:
+        """(probability of a label, its log odds), float64 [n] each."""
+        logits = self.logits(texts) / self.temperature
+        return softmax(logits)[:, label], log_odds(logits, label)
+
+    def packed(self) -> bytes:
+        """The scorer as a safetensors file, its card in the header. Equal scorers are equal bytes."""
+        tensors = {"weights": self.weights, "bias": self.bias}
+        if self.output is not None:
+            tensors["output"] = self.output
+        plain = self.output is None and not self.longest
+        head: dict[str, Any] = {
+            "format": FORMAT if plain else FORMAT_2,
             "labels": self.labels,
             "order": self.order,
             "temperature": self.temperature,
             "card": self.card,
         }
-        head["sha256"] = _checksum(head, self.weights, self.bias)
-        # one entry: safetensors writes several in random order, and equal scorers are equal files
-        header = {"corpusmill": json.dumps(head, sort_keys=True)}
-        tensors = _safetensors().save({"weights": self.weights, "bias": self.bias}, header)
-        write_atomic(path, tensors, fsync=True)
+        if not plain:
+            head["characters"] = [self.shortest, self.longest]
+        head["sha256"] = _checksum(head, *tensors.values())
+        # one entry: safetensors writes several in random order
+        return bytes(_safetensors().save(tensors, {"corpusmill": json.dumps(head, sort_keys=True)}))
+
+    def save(self, path: str) -> None:
+        """Write the scorer as one file."""
+        write_atomic(path, self.packed(), fsync=True)
 
 
-def _checksum(head: dict[str, Any], weights: np.ndarray, bias: np.ndarray) -> str:
+def _checksum(head: dict[str, Any], *arrays: np.ndarray) -> str:
     """SHA-256 of a scorer's card and weights, in hexadecimal digits."""
     digest = hashlib.sha256(json.dumps({k: v for k, v in head.items() if k != "sha256"}, sort_keys=True).encode())
-    for array in (weights, bias):
+    for array in arrays:
         digest.update(f"{array.dtype}{array.shape}".encode())
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
@@ -162,37 +118,66 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
 
+def log_odds(logits: np.ndarray, label: int) -> np.ndarray:
+    """log p - log(1 - p) of a label, float64 [n]. It tells documents apart whose probability is 1."""
+    others = np.delete(logits, label, axis=1)
+    return np.asarray(logits[:, label] - np.logaddexp.reduce(others, axis=1))
+
+
 def open_scorer(path: str) -> Scorer:
-    """Read a scorer's file.
+    """Read a scorer's file, or the one in a scorer's folder.
 
     Raises:
-        BadFileError: the file is damaged, or is no scorer.
+        BadFileError: there is no such file, or it is damaged, or no scorer.
     """
-    _safetensors()
-    from safetensors import safe_open
-
-    advice = "name a file that `corpusmill scorer train` wrote"
+    if path.endswith("/") or storage.is_dir(path):
+        path = storage.join(path, FILE)
     try:
-        with safe_open(path, framework="numpy") as f:
-            head = json.loads((f.metadata() or {}).get("corpusmill", "{}"))
-            if head.get("format") != FORMAT:
-                raise BadFileError(path, "no scorer", advice)
-            weights, bias = f.get_tensor("weights"), f.get_tensor("bias")
+        data = storage.read_bytes(path)
+    except OSError as error:
+        raise BadFileError(path, f"no readable scorer ({error.strerror})", ADVICE) from None
+    return unpacked(data, path)
+
+
+ADVICE = "name a file that `corpusmill scorer train` wrote"
+
+
+def unpacked(data: bytes, path: str) -> Scorer:
+    """What `Scorer.packed` wrote. path: for errors.
+
+    Raises:
+        BadFileError: the bytes are damaged, or no scorer.
+    """
+    library = _safetensors()
+    try:
+        size = int.from_bytes(data[:8], "little")
+        header = json.loads(data[8 : 8 + size]) if 2 <= size <= len(data) - 8 else {}
+        head = json.loads(header.get("__metadata__", {}).get("corpusmill", "{}"))
+        if head.get("format") not in (FORMAT, FORMAT_2):
+            raise BadFileError(path, "no scorer", ADVICE)
+        tensors = library.load(data)
+        weights, bias, output = tensors["weights"], tensors["bias"], tensors.get("output")
         labels = tuple(head["labels"])
         order, temperature = int(head["order"]), float(head["temperature"])
-        card = head["card"]
+        card, (shortest, longest) = head["card"], head.get("characters", (0, 0))
     except BadFileError:
         raise
     except Exception as error:  # safetensors raises exceptions of its own, of no public type
-        raise BadFileError(path, f"no readable scorer ({error})", advice) from None
-    shapes = weights.ndim == 2 and weights.shape[1] == len(labels) and bias.shape == (len(labels),)
-    if not shapes or not (np.isfinite(weights).all() and np.isfinite(bias).all() and temperature > 0):
-        raise BadFileError(path, "a damaged scorer: its weights do not fit its labels, or are no numbers", advice)
+        raise BadFileError(path, f"no readable scorer ({error})", ADVICE) from None
+    width = len(labels) if output is None else len(output)
+    shapes = weights.ndim == 2 and weights.shape[1] == width and bias.shape == (len(labels),) and len(weights) > 0
+    shapes &= output is None or output.shape == (width, len(labels))
+    arrays = [weights, bias] + ([] if output is None else [output])
+    if not shapes or not (all(np.isfinite(a).all() for a in arrays) and temperature > 0):
+        raise BadFileError(path, "a damaged scorer: its weights do not fit its labels, or are no numbers", ADVICE)
     # scorers of older versions have no checksum
     said = head.pop("sha256", None)
-    if said is not None and said != _checksum(head, weights, bias):
+    if said is not None and said != _checksum(head, *arrays):
         raise BadFileError(path, "a damaged scorer: it is not what was written", "train it again, or restore a copy")
-    return Scorer(labels, np.ascontiguousarray(weights, np.float32), bias.astype(np.float64), order, temperature, card)
+    weights = np.ascontiguousarray(weights, np.float32)
+    return Scorer(
+        labels, weights, bias.astype(np.float64), order, temperature, card, int(shortest), int(longest), output
+    )
 
 
 def _safetensors() -> Any:
@@ -203,47 +188,3 @@ def _safetensors() -> Any:
             "scorers are safetensors files. To go on: pip install 'corpusmill[scorer]'."
         ) from None
     return safetensors.numpy
-
-
-def held_out(texts: pa.Array) -> np.ndarray:
-    """bool [n]: a tenth of the documents, by a hash of their text. Equal texts fall on one side."""
-    return np.asarray(hash64(texts.fill_null("")) % np.uint64(10) == 0)
-
-
-def train(texts: pa.Array, labels: np.ndarray, names: tuple[str, ...], order: int, buckets: int, epochs: int) -> Scorer:
-    """Train on documents of known labels, and calibrate on the tenth of them that is held out.
-
-    Args:
-        texts: string [n].
-        labels: int64 [n], indexes into `names`; each label needs documents on both sides of `held_out`.
-        names: names of the labels.
-        order: longest n-gram in words.
-        buckets: hash buckets for n-grams.
-        epochs: passes over the documents.
-    """
-    hashes, held = hash64(texts.fill_null("")), held_out(texts)
-    offsets, data = string_buffers(normalize(texts.fill_null(""), "NFC"))
-    counts = np.bincount(labels[~held], minlength=len(names))
-    shares = counts.sum() / (len(names) * np.maximum(counts, 1))
-    weights = np.zeros((buckets, len(names)), np.float32)
-    squares, bias = np.zeros((buckets, len(names)), np.float32), np.zeros(len(names), np.float64)
-    order_of = np.flatnonzero(~held)
-    # by content, so that the order of files does not matter; equal texts with other labels by label
-    order_of = order_of[np.lexsort((labels[order_of], hashes[order_of]))]
-    for epoch in range(epochs):
-        draws = mix64_array(hashes[order_of] ^ mix64_array(np.array([epoch], np.uint64)))
-        rows = order_of[np.argsort(draws, kind="stable")]
-        rate = 0.5 * (1 - epoch / epochs)
-        _train(offsets, data, *tables(), order, rows, labels, shares, rate, weights, bias, squares)
-    scorer = Scorer(names, weights, bias, order)
-    logits = scorer.logits(texts.filter(pa.array(held)))
-    return Scorer(names, weights, bias, order, calibrated(logits, labels[held]))
-
-
-def calibrated(logits: np.ndarray, labels: np.ndarray) -> float:
-    """The temperature with the least cross-entropy on documents of known labels (Guo et al. 2017); 1 without documents."""
-    if not len(labels):
-        return 1.0
-    tried = np.exp(np.linspace(np.log(0.02), np.log(20), 200))
-    losses = [-np.log(softmax(logits / t)[np.arange(len(labels)), labels] + 1e-300).mean() for t in tried]
-    return float(tried[int(np.argmin(losses))])

@@ -1,75 +1,65 @@
-"""Scores documents with a trained classifier."""
+"""Scores documents with trained classifiers."""
 
 from __future__ import annotations
 
-import functools
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
-from pydantic import Field
+from pydantic import model_validator
 
 from corpusmill.transforms.arrow import set_column
 from corpusmill.transforms.base import Filter, Stability, Verdict
-from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.filters.rules import Rules
 from corpusmill.transforms.random import Keyed
-from corpusmill.transforms.select._linear import Scorer, open_scorer
+from corpusmill.transforms.select._quality_fields import QualityFields
+from corpusmill.transforms.select._quality_learned import LearnedQuality
+from corpusmill.transforms.select._quality_ranked import RankedQuality
 
 
-class Quality(Filter):
-    """Writes the probability that a document is of a scorer's label to a column, and drops documents below a threshold.
+class Quality(QualityFields, Filter):
+    """Writes the probability that a document is of a label to a column, and drops documents by it.
 
-    Source: learned quality filters as in DCLM (Li et al. 2024, arXiv 2406.11794, section 4.4): a linear classifier over word
-    n-grams, trained on documents to be like and documents to be unlike. `corpusmill scorer train` makes the scorer. Use the
-    step `top` behind this one to keep a share of the documents in place of a threshold.
+    Source: learned quality filters as in DCLM (Li et al. 2024, arXiv 2406.11794, section 4.4): a classifier over n-grams, trained
+    on documents to be like and documents to be unlike. There are three ways to say which.
 
-    The score is the calibrated probability of `label`, rounded to six decimals. Documents without words get the score of an
-    empty text.
+    - `model`: a scorer of `corpusmill scorer train`, a fastText model, or a classifier. With `min_score` the step is a filter in
+      the pass that reads the documents anyway.
+    - `model` with `keep`: an exact share (or budget) of the documents stays, overall or of each group, as Nemotron-CC (Su et
+      al. 2024, arXiv 2412.02595) and CCNet (Wenzek et al. 2020) cut by language. Documents are ordered by log odds, which tell
+      those apart whose probability is 1; among equal ones, a draw keyed by (`seed`, id) decides.
+      An ensemble combined by ranks is scored in the same way, whatever its limit.
+    - `like` and `unlike`: a scorer is learnt in the run. Documents of both kinds are sampled by hash; their n-gram counts travel
+      to one task, the documents do not. Documents of the `like` sources stay, and count in no share.
+
+    The score is calibrated on held-out documents where the scorer was trained here, and rounded to six decimals. Documents
+    without words get the score of an empty text. Reasons: `min_score`, `below-top`, with the score as the value. Side tables:
+    `quality`, with the percentiles of each group; `scorer`, with the card of a scorer that was learnt.
+
+    A group keeps 60 bytes a document in one task. A refresh decides anew, and learns anew where its sample has changed.
 
     Raises:
-        BadFileError: `model` is no scorer.
-        RecipeError: the scorer has no such label.
+        BadFileError: `model` is damaged, or is no scorer.
+        RecipeError: the scorer has no such label; there is nothing to learn from; all scores are equal; a score is no number.
 
     >>> Quality(model="scorer.safetensors", min_score=0.5).column
     'quality'
     """
 
     name: ClassVar[str] = "quality"
-    version: ClassVar[int] = 1
     stability: ClassVar[Stability] = "record"
     example: ClassVar[str] = "{model: quality.bin, min_score: 0.5}"
 
-    model: str = Field(min_length=1, description="scorer file, as `corpusmill scorer train` writes it")
-    label: str | None = Field(
-        None, description="label whose probability is the score; by default the scorer's first one"
-    )
-    column: str = Field("quality", min_length=1, description="column that the score is written to")
-    min_score: float = Field(0.0, ge=0, le=1, description="documents with a lower score are dropped")
-
-    def files(self) -> list[str]:
-        return [self.model]
+    @model_validator(mode="after")
+    def _of_its_kind(self) -> Any:
+        """Another class where the fields ask for decisions about several documents at once."""
+        kind = LearnedQuality if self.like else RankedQuality if self.ranked else None
+        return self if kind is None else kind.model_validate(self.model_dump())
 
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
         """Score: score, the probability of the label."""
-        scorer = _opened(self.model, self.fingerprint())
-        at = self._label(scorer)
-        score = np.round(scorer.probabilities(batch.column("text"))[:, at], 6)
+        every, _ = self.scores_of(batch)
+        score = np.round(every.max(axis=1) if self.combine == "max" else every.mean(axis=1), 6)
         rules = Rules(batch.num_rows)
         rules.check("min_score", score, self.min_score or None)
         return rules.verdict(set_column(batch, self.column, pa.array(score, pa.float64())))
-
-    def _label(self, scorer: Scorer) -> int:
-        if self.label is None:
-            return 0
-        if self.label not in scorer.labels:
-            raise RecipeError(
-                f"quality.label: the scorer {self.model} has no label `{self.label}`; it has {', '.join(scorer.labels[:20])}"
-            )
-        return scorer.labels.index(self.label)
-
-
-@functools.lru_cache(4)
-def _opened(path: str, digest: str) -> Scorer:
-    """The scorer of a file; `digest` keeps a changed file from being taken for the one that was read before."""
-    return open_scorer(path)

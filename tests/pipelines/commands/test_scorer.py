@@ -5,6 +5,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+from corpusmill.privacy.certification import learned_from, mark
+from corpusmill.transforms.select._linear import open_scorer
 from tests.command import invoke, invoke_json
 from tests.transforms.select.test_select import COOKING, SPORT, texts
 
@@ -80,3 +82,64 @@ def test_an_unknown_label_is_named(tmp_path, files):
         "has no label `food`; its labels are like, unlike"
         in invoke("scorer", "eval", tmp_path / "s", "--labels", path).output
     )
+
+
+def test_pairs_teach_which_text_is_preferred(tmp_path):
+    good, bad = texts(COOKING, 120, 1), texts(SPORT, 120, 2)
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("".join(json.dumps({"chosen": a, "rejected": b}) + "\n" for a, b in zip(good, bad)))
+    out = tmp_path / "s"
+    card = invoke_json("scorer", "train", "--pairs", path, "--out", out, "--buckets", 4096)
+    assert card["pairs"] == 120
+    assert card["held_out"]["accuracy"] == 1.0
+    fresh = [write(tmp_path / f"{n}.jsonl", k, 40, s) for n, k, s in (("a", COOKING, 11), ("b", SPORT, 12))]
+    assert invoke_json("scorer", "eval", out, "--like", fresh[0], "--unlike", fresh[1])["auc"] == 1.0
+    lines = path.read_text().splitlines(True)
+    path.write_text("".join(reversed(lines)))
+    before = out.read_bytes()
+    again = tmp_path / "again"
+    invoke("scorer", "train", "--pairs", path, "--out", again, "--buckets", 4096)
+    assert open_scorer(str(again)).weights.tobytes() == open_scorer(str(out)).weights.tobytes()
+    assert before != again.read_bytes()  # the card names the file's digest
+    path.write_text(json.dumps({"chosen": "x", "rejected": "y"}) + "\n")
+    assert "there are 1 pairs of different texts" in invoke("scorer", "train", "--pairs", path, "--out", again).output
+
+
+def test_a_folder_figures_by_language_and_numbers_as_labels(tmp_path):
+    lines = [
+        {"text": t, "score": score + i % 2, "lang": ("en", "de")[i % 2], "source": "s"}
+        for kind, score in ((COOKING, 3), (SPORT, 0))
+        for i, t in enumerate(texts(kind, 250, 4))
+    ]
+    path = tmp_path / "judged.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    options = ("--labels", path, "--label-column", "score", "--buckets", 4096, "--characters", "2-3", "--dims", 8)
+    card = invoke_json("scorer", "train", *options, "--at-least", 3, "--out", f"{tmp_path}/made/")
+    assert card["documents"] == {"like": 250, "unlike": 250}
+    assert set(card["held_out"]["by_lang"]) == {"en", "de"}
+    assert card["held_out"]["by_source"]["s"]["auc"] == 1.0
+    assert "Trained on: 250 like, 250 unlike." in (tmp_path / "made" / "README.md").read_text()
+    shown = invoke("scorer", "card", tmp_path / "made").output
+    assert "Language de: " in shown
+    assert "Source s: " in shown
+    fresh = write(tmp_path / "fresh.jsonl", COOKING, 30, 9, label="like")
+    assert invoke_json("scorer", "eval", tmp_path / "made", "--labels", fresh)["accuracy"] == 1.0
+    assert invoke("scorer", "train", *options, "--at-least", 9, "--out", tmp_path / "s").exit_code == 78
+    assert "shorter first" in invoke("scorer", "train", *options, "--characters", "4-2", "--out", tmp_path / "s").output
+
+
+def test_a_scorer_of_private_documents_is_marked(tmp_path, files):
+    like, unlike = files
+    mark(like, ["diaries"])
+    out = tmp_path / "s"
+    invoke("scorer", "train", "--like", like, "--unlike", unlike, "--out", out, "--buckets", 64)
+    assert learned_from(out) == ["diaries"]
+    assert "Private: it was learned from diaries." in invoke("scorer", "card", out).output
+
+
+def test_text_of_an_evaluation_set_is_told(tmp_path, files):
+    like, unlike = files
+    done = invoke("scorer", "train", "--like", like, "--unlike", unlike, "--evaluation", like, "--out", tmp_path / "s")
+    assert done.exit_code == 78
+    assert "share text with the evaluation set" in done.output
+    assert not (tmp_path / "s").exists()

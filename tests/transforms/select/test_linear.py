@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from corpusmill.transforms.errors import BadFileError
-from corpusmill.transforms.select._linear import Scorer, calibrated, held_out, open_scorer, softmax, train
+from corpusmill.transforms.select._linear import Scorer, open_scorer, softmax
+from corpusmill.transforms.select._train import calibrated, held_out, train
 from tests.transforms.select.test_select import COOKING, SPORT, texts
 
 

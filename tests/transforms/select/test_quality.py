@@ -6,7 +6,7 @@ import pytest
 
 from corpusmill.transforms.base import Keyed
 from corpusmill.transforms.errors import RecipeError
-from corpusmill.transforms.select._linear import train
+from corpusmill.transforms.select._train import train
 from corpusmill.transforms.select.quality import Quality
 from tests.transforms.dedup.harness import documents
 from tests.transforms.select.test_linear import data
