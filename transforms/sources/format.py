@@ -70,6 +70,10 @@ class Format(abc.ABC):
     lenient: ClassVar[bool] = False
     """Whether a column that is absent from a file is read as null."""
 
+    def finds(self, spec: SourceSpec) -> bool:
+        """Whether `find` lists the paths of a source that names this format."""
+        return bool(self.markers) or self.lists or not self.needs_path
+
     def find(self, spec: SourceSpec, path: str) -> list[FileRef] | list[tuple[storage.Entry, str]]:
         """The files of a path that only this format can list: references, or entries with the format of each."""
         raise NotImplementedError(f"{self.name} has no listing of its own")

@@ -62,7 +62,7 @@ def _belongs_to(spec: SourceSpec, path: str, pattern: str) -> str:
     if scheme:
         return scheme
     for form in formats.known().values():
-        if form.name == spec.format and (form.markers or form.lists or not form.needs_path):
+        if form.name == spec.format and formats.load(form.name).finds(spec):
             return form.name
         marked = spec.format == "auto" and any(storage.exists(storage.join(pattern, m)) for m in form.markers)
         if marked and storage.is_dir(pattern):

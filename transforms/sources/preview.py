@@ -72,8 +72,8 @@ def unknown_formats(spec: SourceSpec, path: str, base_dir: Path) -> str:
 
 def _first_files(spec: SourceSpec, pattern: str) -> Iterator[tuple[str, str]]:
     """(file, format) of the first files of a known format."""
-    own = {f.name for f in formats.known().values() if f.markers or f.lists or not f.needs_path}
-    if spec.format in own or _is_listed_by_format(pattern):
+    own = spec.format != "auto" and formats.load(spec.format).finds(spec)
+    if own or _is_listed_by_format(pattern):
         return
     tried = 0
     for entry in matching(pattern):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from corpusmill.transforms.errors import MissingDependencyError
@@ -38,6 +39,48 @@ _LINE = 1000
 """Mean length of a line, in characters, above which a script or stylesheet is taken for minified."""
 
 
+BINARY, EMPTY, NOT_NOTEBOOK = "binary file", "empty file", "not-notebook"
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of source. raw: its bytes, without a byte order mark, of a notebook those of its cells; text: the same decoded."""
+
+    raw: bytes
+    text: str
+    language: str | None
+    licence: str | None
+    generated: bool
+    vendored: bool
+
+
+def source_file(name: str, data: bytes) -> SourceFile | str:
+    """A file by its name and content; why it is none: BINARY, EMPTY or NOT_NOTEBOOK.
+
+    Raises:
+        MissingDependencyError: Pygments is not installed.
+    """
+    if b"\0" in data[:8192]:
+        return BINARY
+    raw = data.removeprefix(b"\xef\xbb\xbf")
+    text = raw.decode("utf-8", "replace")
+    language = language_of(name, text)
+    if name.lower().endswith(".ipynb"):
+        cells = notebook(text)
+        if cells is None:
+            return NOT_NOTEBOOK
+        text, language = cells, "Jupyter Notebook"
+        raw = text.encode("utf-8", "replace")
+    if not text.strip():
+        return EMPTY
+    return SourceFile(raw, text, language, licence_of(name, text), is_generated(name, text), is_vendored(name))
+
+
+def is_licence_file(name: str) -> bool:
+    """Whether a file is called LICENSE, COPYING or the like."""
+    return bool(_LICENCE_FILE.search(name))
+
+
 def language_of(name: str, text: str) -> str | None:
     """The language that Pygments knows by a file's name and text, or by the interpreter of its first line; None if there is none.
 
@@ -64,8 +107,7 @@ def language_of(name: str, text: str) -> str | None:
 
 def licence_of(name: str, text: str) -> str | None:
     """The SPDX expression of what a file states, or None."""
-    whole = bool(_LICENCE_FILE.search(name))
-    found = licences(text if whole else text[:_HEAD])
+    found = licences(text if is_licence_file(name) else text[:_HEAD])
     tags = [f for f in found if f.source == "tag"] or found
     parts = list(dict.fromkeys(f.licence for f in tags))
     joined = [f"({p})" if " OR " in p and len(parts) > 1 and not p.startswith("(") else p for p in parts]

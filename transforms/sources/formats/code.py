@@ -1,4 +1,4 @@
-"""Files of a source tree, one document a file, with what is known of each: its language, its licence, who wrote it.
+"""Files of a source tree, one document a file or one a repository, with what is known of each.
 
     language   by the file's name and content, as Pygments knows it; of a script without an extension, by its first line
     licence    an SPDX expression by what the first 8,000 characters state; of a file called LICENSE or COPYING, all of it
@@ -7,6 +7,9 @@
 
 A notebook (.ipynb) becomes its cells in order, those of code between fences; outputs are left out. Binary files are left out
 and counted. A file's licence is its own: that of a LICENSE file beside it is a document of its own.
+
+With `options: {by: repository}`, a document is a checkout or an archive: its files in the order in which they need each other, by
+imports and includes. Columns: `text`, `repository`, `part`, `files`, `language` and `licence`.
 """
 
 from __future__ import annotations
@@ -14,19 +17,18 @@ from __future__ import annotations
 from typing import ClassVar
 
 import pyarrow as pa
+from pydantic import BaseModel
 
+from corpusmill.transforms import storage
 from corpusmill.transforms.sources.bad import BadRows, printable
-from corpusmill.transforms.sources.documents.source_code import (
-    is_generated,
-    is_vendored,
-    language_of,
-    licence_of,
-    notebook,
-)
+from corpusmill.transforms.sources.documents.checkouts import files_of, repositories
+from corpusmill.transforms.sources.documents.repository import Options, documents
+from corpusmill.transforms.sources.documents.source_code import NOT_NOTEBOOK, source_file
 from corpusmill.transforms.sources.documents.whole import whole
-from corpusmill.transforms.sources.files import Part
+from corpusmill.transforms.sources.files import FileRef, Part
 from corpusmill.transforms.sources.format import Format, Rows
 from corpusmill.transforms.sources.limits import Budget
+from corpusmill.transforms.sources.rows import Place
 from corpusmill.transforms.sources.spec import SourceSpec
 
 SCHEMA = pa.schema(
@@ -39,51 +41,75 @@ SCHEMA = pa.schema(
         ("vendored", pa.bool_()),
     ]
 )
-BINARY = "binary file"
+REPOSITORY = pa.schema(
+    [
+        ("text", pa.string()),
+        ("repository", pa.string()),
+        ("part", pa.int32()),
+        ("files", pa.list_(pa.string())),
+        ("language", pa.string()),
+        ("licence", pa.string()),
+    ]
+)
 
 
 class Code(Format):
-    """Source files: columns `text`, `path`, `language`, `licence` (null where unknown), `generated` and `vendored`."""
+    """Source files: columns `text`, `path`, `language`, `licence` (null where unknown), `generated` and `vendored`; or
+    repositories."""
 
     name = "code"
     extra = "documents"
     libraries = ("Pygments",)
     version = 1
+    Options: ClassVar[type[BaseModel] | None] = Options
     by_bytes: ClassVar[bool] = True
     shows_names: ClassVar[bool] = True
     small: ClassVar[bool] = True
 
+    def finds(self, spec: SourceSpec) -> bool:
+        """Repositories are no files."""
+        return _by_repository(spec)
+
+    def find(self, spec: SourceSpec, path: str) -> list[FileRef] | list[tuple[storage.Entry, str]]:
+        """The repositories of a path."""
+        return repositories(path)
+
     def schema(self, part: Part, spec: SourceSpec) -> pa.Schema:
-        """The same for every file."""
-        return SCHEMA
+        """The same for every file, and for every repository."""
+        return REPOSITORY if _by_repository(spec) else SCHEMA
 
     def read(self, part: Part, spec: SourceSpec, budget: Budget, bad: BadRows, rows: int) -> Rows:
-        """The document of the file; none of a binary file."""
-        data = whole(part, budget)
-        if b"\0" in data[:8192]:
-            bad.leave_out(BINARY, part.name)
+        """The document of the file, none of a binary one; or the documents of the repository."""
+        if _by_repository(spec):
+            yield from _repository(part, spec, budget, bad)
             return
         name = printable(part.name)
-        raw: bytes = data.removeprefix(b"\xef\xbb\xbf")
-        text = raw.decode("utf-8", "replace")
-        language = language_of(name, text)
-        if name.lower().endswith(".ipynb"):
-            cells = notebook(text)
-            if cells is None:
-                bad.saw(1)
-                bad.add(part.path, 1, "not-notebook", "is no notebook as JSON, or has no cells", raw)
-                return
-            text, language = cells, "Jupyter Notebook"
-            raw = text.encode("utf-8", "replace")
-        if not text.strip():
-            bad.leave_out("empty file", part.name)
-            return
-        columns = [
-            pa.array([raw], pa.binary()),
-            pa.array([name], pa.string()),
-            pa.array([language], pa.string()),
-            pa.array([licence_of(name, text)], pa.string()),
-            pa.array([is_generated(name, text)], pa.bool_()),
-            pa.array([is_vendored(name)], pa.bool_()),
-        ]
-        yield pa.RecordBatch.from_arrays(columns, names=SCHEMA.names), lambda numbers: [1] * len(numbers)
+        data = whole(part, budget)
+        file = source_file(name, data)
+        if file == NOT_NOTEBOOK:
+            bad.saw(1)
+            bad.add(part.path, 1, NOT_NOTEBOOK, "is no notebook as JSON, or has no cells", data)
+        elif isinstance(file, str):
+            bad.leave_out(file, part.name)
+        else:
+            values = [file.raw, name, file.language, file.licence, file.generated, file.vendored]
+            types = [pa.binary(), *list(SCHEMA.types)[1:]]
+            columns = [pa.array([value], kind) for value, kind in zip(values, types)]
+            yield pa.RecordBatch.from_arrays(columns, names=SCHEMA.names), lambda numbers: [1] * len(numbers)
+
+
+def _by_repository(spec: SourceSpec) -> bool:
+    return spec.format == "code" and spec.options.get("by") == "repository"
+
+
+def _repository(part: Part, spec: SourceSpec, budget: Budget, bad: BadRows) -> Rows:
+    name = printable(part.name)
+    options = Options.model_validate(spec.options)
+    for found in documents(files_of(part, spec, budget, bad), options, bad, name):
+        values = [found.text, name, found.part, found.files, found.language, found.licence]
+        columns = [pa.array([value], kind) for value, kind in zip(values, REPOSITORY.types)]
+        yield pa.RecordBatch.from_arrays(columns, schema=REPOSITORY), _at(found.part)
+
+
+def _at(position: int) -> Place:
+    return lambda numbers: [position] * len(numbers)
