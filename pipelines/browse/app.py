@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from corpusmill.pipelines.browse import compare, document, export, live, queries, thresholds
+from corpusmill.pipelines.browse import compare, document, dropped, export, live, queries, thresholds
 from corpusmill.pipelines.browse.queries import View
 from corpusmill.pipelines.browse.safe import safe
 from corpusmill.pipelines.browse.tables import Tables, connect
@@ -106,6 +106,9 @@ def build(paths: list[str]) -> Starlette:
         "datasets": lambda r, c: [_about(reader) for reader in library.readers],
         "open": lambda r, c: _opened(library.tables(r)),
         "rows": lambda r, c: queries.page(c, view_of(r, library.tables(r)), max(0, number(r, "offset", 0)), PAGE),
+        "dropped_texts": lambda r, c: dropped.matching(
+            c, library.tables(r), view_of(r, library.tables(r)), r.state.gone.is_set
+        ),
         "count": lambda r, c: queries.count(c, view_of(r, library.tables(r))),
         "values": lambda r, c: queries.values(c, view_of(r, library.tables(r)).table, r.query_params.get("column", "")),
         "document": lambda r, c: document.document(c, library.tables(r), r.query_params.get("id", "")),
@@ -179,12 +182,15 @@ def build(paths: list[str]) -> Starlette:
 
 
 async def _cancellable(request: Request, library: Library, work: Callable[[Request, Any], Any]) -> Any:
-    """The result of `work` in a thread, with a cursor of its own. The query is stopped if the page no longer waits for it."""
+    """The result of `work` in a thread, with a cursor of its own. If the page no longer waits for it, the query is stopped, and
+    `request.state.gone` is set."""
+    request.state.gone = threading.Event()
     cursor = (await asyncio.to_thread(library.tables, request)).cursor()
     task = asyncio.ensure_future(asyncio.to_thread(work, request, cursor))
     try:
         while not (await asyncio.wait({task}, timeout=0.1))[0]:
             if await request.is_disconnected():
+                request.state.gone.set()
                 cursor.interrupt()
         return task.result()
     finally:

@@ -52,7 +52,7 @@ const text = (value, marks) => h("pre", { dir: "auto", tabindex: "0" }, value);
 // lists of rows: documents, rows of tokens, dropped documents, pairs, quarantine
 
 function list(table, intro, row, detail, sort = "") {
-  const query = { search: "", mode: "text", filters: [], sort, desc: false }, columns = table.columns;
+  const query = { search: "", mode: "text", inTexts: false, filters: [], sort, desc: false }, columns = table.columns;
   const body = h("div"), told = h("p", { class: "count", role: "status" }), panel = h("section", { class: "detail", "aria-label": "Details", hidden: true });
   const split = h("div", { class: "split" }, h("div", {}, told, body), panel), chips = h("span", { class: "tools" });
   const asked = () => ({ table: table.name, search: query.search, mode: query.mode, filters: JSON.stringify(query.filters),
@@ -68,8 +68,8 @@ function list(table, intro, row, detail, sort = "") {
   }
 
   const shown = row.filter(c => c in columns || c === "bytes of text");
-  function line(item) {
-    const cells = shown.map((c, i) => {
+  function line(item, names = shown) {
+    const cells = names.map((c, i) => {
       const value = item[c], numeric = typeof value === "number";
       const name = i === 0 && detail ? h("button", { class: "plain", onclick: e => show(item, e.target.closest("tr")) }, String(value ?? "?")) : null;
       return h("td", { class: (numeric ? "n " : "") + (c === "text" ? "text" : i > 1 ? "extra" : "") },
@@ -80,14 +80,15 @@ function list(table, intro, row, detail, sort = "") {
 
   async function load(offset, into) {
     const rows = await ask("rows", { ...asked(), offset }, "rows");
-    into.append(...rows.map(line));
+    into.append(...rows.map(item => line(item)));
     return rows.length;
   }
   async function refresh() {
     close();
     chips.replaceChildren(...query.filters.map((f, i) => h("span", { class: "chip" }, f.join(" "),
       h("button", { class: "plain", "aria-label": `Remove the filter ${f.join(" ")}`, onclick: () => { query.filters.splice(i, 1); refresh(); } }, "✕"))));
-    told.textContent = "Searching …";
+    const inTexts = query.inTexts && query.search;  // of dropped documents: the sources are read
+    told.textContent = inTexts ? "Reading the sources …" : "Searching …";
     const head = h("tr", {}, shown.map((c, i) => h("th", { scope: "col", class: i > 1 && c !== "text" ? "extra" : "",
         "aria-sort": query.sort === c ? (query.desc ? "descending" : "ascending") : false },
       c in columns && !columns[c].endsWith("]") ? h("button", { class: "plain", onclick: () => {
@@ -95,6 +96,16 @@ function list(table, intro, row, detail, sort = "") {
         c + (query.sort === c ? (query.desc ? " ↓" : " ↑") : "")) : c)));
     const rows = h("tbody"), more = h("button", { hidden: true }, "Show more");
     let at = 0;
+    if (inTexts) {
+      try {
+        const found = await ask("dropped_texts", asked(), "rows"), names = ["id", "text", "step", "reason", "value", "source"];
+        rows.append(...found.rows.map(item => line(item, names)));
+        body.replaceChildren(found.rows.length ? h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Rows" }, h("table", { class: "rows" },
+          h("thead", {}, h("tr", {}, names.map((c, i) => h("th", { scope: "col", class: i > 1 ? "extra" : "" }, c)))), rows)) : "");
+        told.textContent = !found.rows.length ? "No row matches." : found.more ? `The first ${count(found.rows.length)} rows in the order of the sources. A filter makes them fewer.` : `${count(found.rows.length)} rows`;
+      } catch (error) { told.textContent = ""; body.replaceChildren(failed(error)); }
+      return;
+    }
     const next = async () => { const n = await load(at, rows); at += n; more.hidden = n < 50; };
     more.addEventListener("click", () => next().catch(e => body.append(failed(e))));
     const plain = !query.search && !query.filters.length && table.rows !== null;
@@ -110,9 +121,12 @@ function list(table, intro, row, detail, sort = "") {
 
   const search = h("input", { type: "search", placeholder: "text" in columns ? "Search the texts" : "Search the ids", "aria-label": "Search" });
   const mode = h("select", { "aria-label": "How to search" }, ["text", "any case", "regex"].map(m => h("option", {}, m)));
-  const form = h("form", { class: "tools", role: "search", onsubmit: e => { e.preventDefault(); query.search = search.value; query.mode = mode.value; refresh(); } },
-    search, mode, h("button", { class: "main" }, "Search"), h("button", { type: "button", onclick: () => filterDialog(table, f => { query.filters.push(f); refresh(); }) }, "Filter"),
-    h("button", { type: "button", onclick: () => exportDialog(table, asked()) }, "Export"));
+  const where = table.name === "dropped" && h("select", { "aria-label": "Where to search" }, ["in texts", "in ids"].map(m => h("option", {}, m)));
+  if (where) search.placeholder = "Search the texts or ids";
+  const form = h("form", { class: "tools", role: "search", onsubmit: e => { e.preventDefault(); query.search = search.value; query.mode = mode.value; query.inTexts = where && where.value === "in texts"; refresh(); } },
+    search, where || "", mode, h("button", { class: "main" }, "Search"), h("button", { type: "button", onclick: () => filterDialog(table, f => { query.filters.push(f); refresh(); }) }, "Filter"),
+    h("button", { type: "button", onclick: () => query.inTexts && query.search ? dialog("Export what is seen", h("p", {}, "Rows that were found in the sources are exported by the command `corpusmill dropped DIR --grep REGEX --json`."))
+      : exportDialog(table, asked()) }, "Export"));
   refresh();
   return [intro && h("p", { class: "dim" }, intro), form, chips, split];
 }
@@ -304,7 +318,7 @@ async function watch() {
   try {
     const p = await ask("progress", { n: 0 });
     const bar = p.running && h("progress", { class: "progress", max: p.total, value: p.done, "aria-label": "Tasks done" });
-    $("live").replaceChildren(...(p.running ? [`${p.stage}: ${count(p.done)} of ${count(p.total)} tasks `, bar] : newest && p.newest > newest
+    $("live").replaceChildren(...(p.running ? [`${p.stage}: ${count(p.done)} of ${count(p.total)} tasks${p.documents ? `, ${count(p.documents)} documents in those under way` : ""} `, bar] : newest && p.newest > newest
       ? [h("button", { onclick: () => start(state.d) }, `Snapshot ${p.newest} is new: open it`)] : []));
     newest = newest || p.newest;
   } catch { $("live").textContent = "The server does not answer."; }

@@ -96,15 +96,23 @@ def look(
 @SNAPSHOT
 @click.option("--step", metavar="NAME", help="Only documents that this step dropped.")
 @click.option("--rule", metavar="NAME", help="Only documents dropped for this reason, as the funnel names it.")
+@click.option("--grep", metavar="REGEX", help="Only documents whose text matches; all sources are read.")
 @COUNT
 @TEXT
 @JSON
 def dropped(
-    dataset: str, snapshot: int | None, step: str | None, rule: str | None, count: int, text: bool, as_json: bool
+    dataset: str,
+    snapshot: int | None,
+    step: str | None,
+    rule: str | None,
+    grep: str | None,
+    count: int,
+    text: bool,
+    as_json: bool,
 ) -> None:
     """Show dropped documents with their texts: N of each step and rule, or of the one that is named.
 
-    A text is read again from the sources, and shown as it was read. Without --step and --rule, N is 3.
+    A text is read again from the sources, and shown as it was read. Without --step, --rule and --grep, N is 3.
     """
     from corpusmill.pipelines.dataset.snapshot import Dataset
     from corpusmill.pipelines.operations import examples
@@ -112,12 +120,26 @@ def dropped(
 
     opened = Dataset(dataset)
     manifest = opened.manifest(snapshot)
-    rows = examples.dropped(opened, snapshot, step, rule, count if step or rule else min(count, 3))
-    texts = examples.texts(opened, manifest, [r["id"] for r in rows]) if text else {}
+    if grep is None:
+        rows = examples.dropped(opened, snapshot, step, rule, count if step or rule else min(count, 3))
+        texts = examples.texts(opened, manifest, [r["id"] for r in rows]) if text else {}
+    else:
+        from itertools import islice
+
+        from corpusmill.pipelines.operations.search_dropped import search
+        from corpusmill.pipelines.report.progress import Display
+
+        examples.dropped(opened, snapshot, step, rule, 1)  # tells unknown names
+        with Display(brief=True) as display:
+            matches = search(opened, manifest, grep, step=step, reason=rule, tell=display.update)
+            found = sorted(islice(matches, count), key=lambda pair: (pair[0]["step"], pair[0]["reason"]))
+        rows = [row for row, _ in found]
+        texts = {row["id"]: match for row, match in found} if text else {}
     if as_json:
         print_json([r | {"text": texts[r["id"]].text if r["id"] in texts else None} for r in rows])
     else:
-        say(render_dropped(rows, texts, manifest) or "No document was dropped.")
+        nothing = "No document was dropped." if grep is None else "No dropped document matches."
+        say(render_dropped(rows, texts, manifest) or nothing)
 
 
 @click.command()

@@ -45,6 +45,27 @@ def held(dataset: str, root: str) -> Iterator[None]:
         yield
 
 
+def is_held(dataset: str, root: str) -> bool:
+    """Whether a process writes the dataset now. True where the system does not tell. Nothing is locked by asking."""
+    path = storage.join(root, "lock")
+    if not storage.is_local(dataset):
+        store = objects(path)
+        try:
+            record = _parsed(store.get_versioned(path)[0])
+            return bool(record.get("holder")) and store.age(path) <= LEASE and not _dead(record)
+        except FileNotFoundError:
+            return False
+    try:
+        inode = os.stat(path).st_ino
+    except FileNotFoundError:
+        return False
+    try:
+        locks = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    except OSError:
+        return True
+    return any("FLOCK" in words and f":{inode} " in f"{' '.join(words)} " for words in locks)
+
+
 def confirm(dataset: str) -> None:
     """Check that this process still holds its lock. Call this before anything that cannot be undone.
 

@@ -8,7 +8,7 @@ manifest names.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.listing import list_files
 from corpusmill.transforms.sources.read import read_split
 from corpusmill.transforms.sources.spec import SourceSpec
-from corpusmill.transforms.sources.splits import make_splits
+from corpusmill.transforms.sources.splits import Split, make_splits
 
 BYTES = 256 << 20
 """Text that is read from the sources in search of documents."""
@@ -169,8 +169,19 @@ def base_folder(reader: Dataset) -> str:
     return os.path.normpath(os.path.join(os.path.realpath(reader.path), base))
 
 
-def read_sources(reader: Dataset, manifest: Manifest) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
-    """(name, documents) of every split of the sources that can still be read."""
+def read_sources(
+    reader: Dataset, manifest: Manifest, without: Collection[str] = ()
+) -> Iterator[tuple[str, Iterator[pa.RecordBatch]]]:
+    """(name, documents) of every split of the sources that can still be read, but those of sources in `without`."""
+    for spec, split in source_splits(reader, manifest):
+        if spec.name in without:
+            continue
+        more = f" and {len(split.parts) - 1} more" if len(split.parts) > 1 else ""
+        yield f"{split.parts[0].name}{more}", _readable(read_split(split, spec, BadRows(split.source)))
+
+
+def source_splits(reader: Dataset, manifest: Manifest) -> Iterator[tuple[SourceSpec, Split]]:
+    """Every split of the sources that are still where they were, with its source."""
     base = base_folder(reader)
     size = manifest["recipe"]["output"]["shard_bytes"]
     for source in manifest["recipe"]["sources"]:
@@ -180,8 +191,7 @@ def read_sources(reader: Dataset, manifest: Manifest) -> Iterator[tuple[str, Ite
         except (CorpusmillError, OSError, ValueError):
             continue  # it was moved or removed since
         for split in splits:
-            more = f" and {len(split.parts) - 1} more" if len(split.parts) > 1 else ""
-            yield f"{split.parts[0].name}{more}", _readable(read_split(split, spec, BadRows(split.source)))
+            yield spec, split
 
 
 def _readable(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

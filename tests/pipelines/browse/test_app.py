@@ -2,13 +2,15 @@
 
 import io
 import json
+import threading
 
 import pyarrow.parquet as pq
 import pytest
 
 import corpusmill
+from corpusmill.pipelines.dataset.results import Store
 from tests.command import invoke, invoke_json
-from tests.corpora import write_recipe
+from tests.corpora import write_recipe, write_shards
 from tests.pipelines.browse.serving import TOKEN, serving
 from tests.pipelines.report.hostile import CONTROLS, EVIL, hostile, packed
 
@@ -101,6 +103,20 @@ def test_a_document_has_its_text_history_and_lineage(client, out):
     )
 
 
+def test_texts_of_dropped_documents_are_searched_in_the_sources(client):
+    found = client.ask("dropped_texts", table="dropped", search="and one more", mode="text")
+    assert [(r["id"], r["step"], r["source"]) for r in found["rows"]] == [("twin b", "minhash", "web")]
+    assert found["more"] is False
+    assert found["rows"][0]["text"].startswith("… ")
+    assert found["rows"][0]["text"].endswith("and one more")
+    filters = [["step", "=", "exact"]]
+    assert client.ask("dropped_texts", table="dropped", search="and one more", filters=filters)["rows"] == []
+    (hebrew,) = client.ask("dropped_texts", table="dropped", search="ש.ום עו", mode="regex")["rows"]
+    assert hebrew["id"] == "hebrew"
+    assert client.ask("dropped_texts", table="dropped", search="@example", mode="any case")["rows"] == []
+    assert client.raw("api/dropped_texts?table=dropped&search=(&mode=regex")[0] == 400
+
+
 def test_pairs_and_snapshots_are_compared(client):
     pair = client.ask("rows", table="pairs")[0]
     lines = client.ask("pair", a=pair["_id_a"], b=pair["_id_b"])["lines"]
@@ -179,13 +195,37 @@ def test_stores_are_read_through_the_storage_of_corpusmill(out):
         assert client.ask("rows", search="word89")[0]["id"] == "twin a"
 
 
-def test_progress_follows_the_store(client, out):
-    from corpusmill.pipelines.dataset.results import Store
+WAITING = """
+import pathlib, time
 
-    assert client.ask("progress")["running"] is False
-    store = Store(str(out))
-    plan = next(iter((out / ".corpusmill").glob("plans/**/*.json")), None)
-    assert plan is None or plan.exists()
-    store.announce({"stage": 0, "plan": "gone", "reused": 0, "label": "pass"})
-    assert client.ask("progress")["running"] is False  # its list is not there
-    store.announce(None)
+def wait(text: str) -> str:
+    while not pathlib.Path(GATE).exists():
+        time.sleep(0.01)
+    return text + "!"
+"""
+
+
+def test_a_job_that_runs_is_followed_and_a_killed_one_is_not(tmp_path):
+    write_shards(tmp_path / "raw", [{"id": str(i), "text": f"text {i}"} for i in range(40)], 2)
+    recipe = write_recipe(tmp_path, ["clean"])
+    corpusmill.run(recipe, workers=1)
+    gate = tmp_path / "gate"
+    (tmp_path / "waits.py").write_text(WAITING.replace("GATE", repr(str(gate))))
+    recipe = write_recipe(tmp_path, ["clean", "waits:wait"])
+    runner = threading.Thread(target=corpusmill.run, args=(recipe,), kwargs={"workers": 2})
+    with serving(tmp_path / "out") as client:
+        assert client.ask("progress") == {"running": False, "newest": 1}
+        runner.start()
+        while not (seen := client.ask("progress"))["running"]:
+            assert runner.is_alive()
+        assert (seen["done"], seen["total"], seen["newest"], seen["stage"][:4]) == (0, 1, 1, "pass")
+        store = Store(str(tmp_path / "out"))
+        note = store.announced()
+        for request in store.load_task_list(note["plan"])["requests"]:
+            store.note_part(request, 10, 100)  # as tasks do that take long
+        assert client.ask("progress")["documents"] == 10
+        gate.touch()
+        runner.join()
+        assert client.ask("progress") == {"running": False, "newest": 2}
+        store.announce(note)  # what a killed run leaves
+        assert client.ask("progress") == {"running": False, "newest": 2}

@@ -87,6 +87,10 @@ def test_dropped_pairs_quarantine_and_snapshots(made):
     with browser() as tab:
         tab.open(made.address + "#dropped")
         tab.until(f"{READY} && document.querySelector('.rows tbody tr')")
+        tab.type("input[type=search]", "and one more")
+        tab.click("button", "Search")
+        tab.until("document.querySelector('.count').textContent == '1 rows'")
+        assert "that have and one more" in tab.js("document.querySelector('.rows tbody').innerText")
         check(tab, made, "dropped")
         tab.click("nav a", "Near-duplicates")
         tab.until("location.hash == '#pairs' && document.querySelectorAll('.rows tbody tr').length == 1")
