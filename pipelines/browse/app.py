@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from corpusmill.pipelines.browse import compare, document, dropped, export, live, queries, thresholds
+from corpusmill.pipelines.browse import compare, document, dropped, export, live, queries, thresholds, topics
 from corpusmill.pipelines.browse.queries import View
 from corpusmill.pipelines.browse.safe import safe
 from corpusmill.pipelines.browse.tables import Tables, connect
@@ -32,6 +32,7 @@ STATIC = {
     "icon.svg": "icon.svg",
     "browse.js": "browse.js",
     "graph.js": "graph.js",
+    "topics.js": "topics.js",
     "page.css": "page.css",
     "browse.css": "browse.css",
 }
@@ -117,6 +118,10 @@ def build(paths: list[str]) -> Starlette:
         "histogram": lambda r, c: thresholds.histogram(c, library.tables(r), *_rule(r)),
         "stays": lambda r, c: thresholds.stays(c, library.tables(r), *_rule(r), limit=_limit(r)),
         "changing": lambda r, c: thresholds.changing(c, library.tables(r), *_rule(r), limit=_limit(r)),
+        "clusters": lambda r, c: topics.clusters(library.tables(r)),
+        "members": lambda r, c: topics.members(
+            library.tables(r), number(r, "cluster", -1), max(0, number(r, "offset", 0))
+        ),
         "diff": lambda r, c: _diff(r, c, library),
         "changed": lambda r, c: _changed(r, c, library),
         "progress": lambda r, c: live.progress(library.tables(r).reader),

@@ -1,11 +1,12 @@
 // The page of `corpusmill browse`. Data only ever becomes text of elements: nothing here parses HTML.
 
 import { graph } from "./graph.js";
+import { topics } from "./topics.js";
 
 const $ = id => document.getElementById(id), state = { d: 0, n: 0, snapshots: [], open: null };
 const views = [
   ["documents", "Documents"], ["dropped", "Dropped"], ["thresholds", "Thresholds"], ["pairs", "Near-duplicates"],
-  ["quarantine", "Quarantine"], ["compare", "Compare"]];
+  ["quarantine", "Quarantine"], ["map", "Map"], ["compare", "Compare"]];
 
 /** An element. `on...` are listeners, other attributes are set; false ones are left out; children are nodes or text. */
 function h(tag, attributes = {}, ...children) {
@@ -46,6 +47,7 @@ async function ask(name, asked = {}, slot = "") {
   }
 }
 
+const svg = (tag, a, ...c) => { const e = document.createElementNS("http://www.w3.org/2000/svg", tag); for (const [k, v] of Object.entries(a)) e.setAttribute(k, v); e.append(...c); return e; };
 const failed = error => h("p", { class: "error", role: "alert" }, error.message);
 const text = (value, marks) => h("pre", { dir: "auto", tabindex: "0" }, value);
 
@@ -240,7 +242,6 @@ function thresholds() {
         for (const box of boxes.values()) box.replaceChildren(h("p", { class: "dim" }, "Its text is not in the sources as they are now."));
       } catch (error) { figures.replaceChildren(failed(error)); }
     }
-    const svg = (tag, a, ...c) => { const e = document.createElementNS("http://www.w3.org/2000/svg", tag); for (const [k, v] of Object.entries(a)) e.setAttribute(k, v); e.append(...c); return e; };
     function draw(limit_) {
       const top = Math.sqrt(Math.max(1, ...bins.bins)), n = bins.bins.length, at = n * place(limit_) / steps;
       const lost = i => rule.startsWith("min_") ? i + .5 < at : i + .5 > at;
@@ -296,6 +297,7 @@ function show() {
   document.querySelectorAll("#views a").forEach(a => a.hash === "#" + asked ? a.setAttribute("aria-current", "page") : a.removeAttribute("aria-current"));
   const none = what => [h("p", { class: "caution" }, state.open.private ? "Documents of private sources are not shown." : what)];
   const parts = asked === "thresholds" ? thresholds() : asked === "compare" ? comparison()
+    : asked === "map" ? topics({ h, svg, ask, count, share, figure, text, failed, documentDetail })
     : !table ? none(`This snapshot has no ${asked}.`)
     : asked === "dropped" ? list(table, "", ["id", "step", "reason", "value", "source", "bytes", "survivor"], documentDetail)
     : asked === "pairs" ? list(table, "", ["id_a", "jaccard", "id_b", "survivor"], pairDetail, "jaccard")

@@ -51,6 +51,7 @@ class Tables:
         self.duck = connect() if duck is None else duck
         self.tables: dict[str, Table] = {}
         self.arrow: dict[str, Any] = {}
+        self.map: Any = None  # of `corpusmill.pipelines.browse.topics`, made when it is asked for
         kinds = {"rows" if self.packed else "documents": self.manifest["files"], **self.manifest["tables"]}
         for kind, files in kinds.items():
             made = self._table(kind, [f for f in files if f["rows"]])

@@ -21,7 +21,7 @@ from tests.benchmarks.effects_text import cut_off, of, prepared, shuffled
 
 BIG_BYTES, SMALL_BYTES, HELD = 2_400_000, 60_000, 40_000
 LONGER = 2
-"""Tokens and steps of a run, in those of the other studies: a topic is learned later than the language."""
+"""Steps and tokens of a run, in those of the other studies: a topic is learned later than what all texts share."""
 CLUSTER = {"clusters": 32, "rarity": True}
 CLAIM = "Sampling that flattens clusters and gives more to rare words teaches all topics of a skewed corpus better."
 ABOUT = (

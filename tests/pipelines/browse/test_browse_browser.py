@@ -4,7 +4,9 @@ import pytest
 
 from tests.browser import NARROW, WIDE, browser, needs_chromium
 from tests.pipelines.browse.serving import serving
+from tests.pipelines.coverage.corpus import make
 from tests.pipelines.report.hostile import hostile, packed
+from tests.pipelines.report.test_topics import documents
 
 pytestmark = needs_chromium
 READY = "/row|No /.test(document.querySelector('.count')?.textContent)"
@@ -14,6 +16,12 @@ READY = "/row|No /.test(document.querySelector('.count')?.textContent)"
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("browse")
     with serving(hostile(folder / "hostile"), packed(folder / "packed")) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def topics(tmp_path_factory):
+    with serving(make(tmp_path_factory.mktemp("topics"), documents()).path) as client:
         yield client
 
 
@@ -115,6 +123,27 @@ def test_dropped_pairs_quarantine_and_snapshots(made):
         tab.click(".rows tbody button")
         tab.until("document.querySelector('.detail .piece')")
         check(tab, made, "rows")
+
+
+def test_the_map_leads_to_the_documents_of_a_cluster(topics):
+    with browser() as tab:
+        tab.open(topics.address + "#map")
+        tab.until("document.querySelectorAll('.treemap rect').length > 3")
+        check(tab, topics, "map")
+        tab.click("tbody button", "topicb")
+        tab.until("document.querySelector('.detail article button')")
+        assert "topicbb" in tab.js("document.querySelector('.detail pre').textContent").replace("term", "")
+        check(tab, topics, "cluster")
+        tab.click(".detail article button")
+        tab.until("document.querySelector('.detail .graph')")
+        tab.click(".detail button", "Back")
+        tab.until("document.querySelector('.detail article button')")
+        tab.click(".detail button", "Close")
+        tab.js("document.querySelector('.treemap .go').dispatchEvent(new MouseEvent('click', {bubbles: true}))")
+        tab.until("document.querySelector('.detail article button')")
+        tab.open(topics.address + "#map", NARROW, True)
+        tab.until("document.querySelectorAll('tbody tr').length > 3")
+        check(tab, topics, "map-narrow-dark")
 
 
 @pytest.mark.parametrize("dark", [False, True])
