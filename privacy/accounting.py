@@ -182,7 +182,7 @@ def _pld_epsilon(events: tuple[Event, ...], delta: float, interval: float) -> fl
             total = one if total is None else total.compose(one)
         except MemoryError:  # the grid of losses grows with what each step gives away
             raise PrivacyError(
-                f"a loss so large cannot be accounted for: {event.kind} noise of {event.sigma:g} times the sensitivity hides "
+                f"a privacy loss this large cannot be computed: {event.kind} noise of {event.sigma:g} times the sensitivity hides "
                 "nothing. Take more noise; below 0.1 there is no privacy to speak of."
             ) from None
     return total.get_epsilon_for_delta(delta)

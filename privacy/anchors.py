@@ -126,7 +126,7 @@ def _files(pattern: str) -> set[str]:
 
 
 def contradiction(note: Note, name: str, digests: Sequence[str]) -> str:
-    """What a note says otherwise than a ledger, "" where they agree.
+    """How a note contradicts a ledger, "" where they agree.
 
     Args:
         name: of the ledger, the digest of its first line.

@@ -67,7 +67,7 @@ def audit(members: np.ndarray, others: np.ndarray, delta: float, confidence: flo
 def _scores(values: np.ndarray | Sequence[float]) -> np.ndarray:
     scores = np.asarray(values, np.float64)
     if len(scores) < 2 or not np.isfinite(scores).all():
-        raise PrivacyError("an audit needs at least 2 members and 2 others, each with a score that is a number.")
+        raise PrivacyError("an audit needs at least 2 members and 2 others, and a number as the score of each.")
     return scores
 
 
@@ -120,7 +120,7 @@ def bound_gaussian(m: int, guesses: int, right: int, delta: float, significance:
 
 
 def _largest(refuted: Callable[[float], bool], low: float) -> float:
-    """Where a claim that is refuted at `low` is no longer, to 1e-7; `low` if it is not refuted there."""
+    """The largest claim that is still refuted, from `low` up, to 1e-7; `low` if it is not refuted there."""
     if not refuted(low):
         return low
     high = max(1.0, 2 * low)

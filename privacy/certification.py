@@ -204,7 +204,7 @@ def require(
 ) -> Certification:
     """The certification of what a private run trains on, if it holds.
 
-    path, snapshot: the data; files that lie in no data set are nobody's to judge, and the certification says so.
+    path, snapshot: the data; nobody can judge files that lie in no data set, and the certification says so.
     Raises PrivacyError where one is missing, is of other data or another unit, or names a refusal that is not allowed.
     """
     home = dataset_of(path)

@@ -27,8 +27,8 @@ def check(
 ) -> float:
     """The largest relative error of the gradients of units against rows that went through the model alone.
 
-    Compared are single rows at the weights as they are; and, at weights moved by random numbers, single rows and a unit of several
-    rows: where a factor is 0 at first (LoRA's B, a gate), the weights as they are show nothing of what is behind it. The model, its
+    It compares single rows at the current weights. At weights moved by random numbers it compares single rows and a unit of several
+    rows: where a factor is 0 at first (LoRA's B, a gate), the current weights show nothing of what is behind it. The model, its
     gradients and torch's generator stay as they were.
 
     Args:

@@ -97,7 +97,7 @@ class Booked(Gradients):
         for layer in self._watched:
             if layer.pending:
                 raise PrivacyError(
-                    f"{layer.name}: was called but had no gradient back; it cannot be clipped. Freeze it."
+                    f"{layer.name}: was called, but no gradient came back, so it cannot be clipped. Freeze it."
                 )
 
     def release(self) -> None:

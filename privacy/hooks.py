@@ -106,7 +106,7 @@ class Gradients:
         for p, name in self.names.items():
             opacus: Any = p  # Any: Opacus keeps its state on the parameters
             if opacus._forward_counter:
-                raise PrivacyError(f"{name}: was used but had no gradient back; it cannot be clipped. Freeze it.")
+                raise PrivacyError(f"{name}: was used, but no gradient came back, so it cannot be clipped. Freeze it.")
             if opacus.grad_sample is None:
                 opacus.grad_sample = p.new_zeros(len(weights), *p.shape)
             opacus.grad_sample = self._layout.sum(opacus.grad_sample)

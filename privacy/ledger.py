@@ -14,7 +14,7 @@ that were only made to tune parameters are runs like others.
 
 Each line holds its own SHA-256 (`digest`) and that of the line before it (`before`); the end is noted outside of the ledger
 (`corpusmill.privacy.anchors`). A `close` holds a token whose digest the reservation holds: only the process that has the run's
-secret can give budget back. Not noticed is who changes the ledger and all of its notes together.
+secret can give budget back. A change of the ledger together with all of its notes is not noticed.
 """
 
 from __future__ import annotations
@@ -200,7 +200,7 @@ class Ledger:
         lines, digests = parse(data, self.path)
         if head is None and "digest" in lines[-1]:
             raise VerifyError(
-                f"{self.path}: its note {anchors.head_of(self.path).name} is missing, so nobody can say whether lines were cut "
+                f"{self.path}: its note {anchors.head_of(self.path).name} is missing, so nobody can tell whether lines were cut "
                 "off. Restore both files from one backup."
             )
         self._agree([head] if head is not None else [], digests)

@@ -1,8 +1,8 @@
 """The files that are declared private: a copy of one, or one under another name, is recognised by its content.
 
 A file that a recipe marks as private is as private where it is a validation set, a set of `decontaminate`, or a second source
-without the mark. So is what was learned from it (a tokenizer, marked by FILE.private) when it is copied. Not recognised are files
-that were written anew: other columns, another order, another format.
+without the mark. So is what was learned from it (a tokenizer, marked by FILE.private) when it is copied. A file
+that was written again with other columns, in another order or another format is not recognised.
 """
 
 from __future__ import annotations

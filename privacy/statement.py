@@ -30,7 +30,7 @@ class Status:
 
     @property
     def left(self) -> float:
-        """Epsilon that is left: what one more run may not add by itself, for epsilons do not add up."""
+        """Epsilon that is left. Epsilons do not add up, so a run may cost more by itself and still fit."""
         return max(0.0, float(self.budget["epsilon"]) - self.spent)
 
 

@@ -246,17 +246,17 @@ def _refuse(settings: TrainSettings) -> None:
     checkpoint.to_resume(settings.output, settings.resume)
     if objective_class(settings.objective.name).taught:
         raise RecipeError(
-            "objective.name: private training learns from the rows alone, and would not hear a teacher. Use causal; or train the "
+            "objective.name: private training learns from the rows alone and cannot use a teacher. Use causal; or train the "
             "teacher privately, and distil it on public text, which costs nothing more."
         )
     if settings.objective.class_weights != "none":
         raise RecipeError(
-            "objective.class_weights: how rare a class is, is known from private labels alone. Set class_weights: none."
+            "objective.class_weights: only private labels tell how rare a class is. Set class_weights: none."
         )
     if settings.evaluation.patience:
         raise RecipeError(
-            "evaluation.patience: private training runs all its steps, for stopping on validation data is one more question to "
-            "it. Set patience: 0."
+            "evaluation.patience: private training runs all its steps: stopping on validation data would look at it once more. "
+            "Set patience: 0."
         )
     if settings.model.tie:
         raise RecipeError("model.tie: tied weights have no exact per-sample gradients in every mode. Set tie: false.")

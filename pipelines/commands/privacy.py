@@ -424,7 +424,7 @@ def _white_box(as_json: bool) -> int:
         verdict = "REFUTED" if finding.refuted else "holds"
         say(f"{mode:<6} {finding.name:<34} {verdict:<8} {finding.found}; accounted for: {finding.expected}")
     say(
-        "Private steps do not what is accounted for: train nothing with this installation."
+        "Private steps do not do what is accounted for. Do not train with this installation."
         if refuted
         else "Nothing is refuted."
     )

@@ -242,7 +242,7 @@ def _label(node: Node, rnd: int) -> bytes:
 def _named(node: Node, numbers: np.ndarray) -> list[str]:
     owners = node.job.parties.owners
     if len(set(numbers.tolist())) < len(numbers) or any(i >= len(owners) for i in numbers.tolist()):
-        raise ProtocolError("a list of owners was refused: it names one twice, or one that is none.")
+        raise ProtocolError("a list of owners was refused: it names an owner twice, or a party that is not an owner.")
     return [owners[i] for i in numbers.tolist()]
 
 

@@ -107,7 +107,7 @@ def opened(total: np.ndarray, owners: list[str], job: Job) -> np.ndarray:
     settings, each = settings_of(job), shares(job)
     summed, shift = np.asarray(total).astype(np.int64), _shift(settings) * len(owners)
     if len(summed) and not 0 <= summed.min() <= summed.max() <= 2 * shift:
-        raise ProtocolError("the sum is none of what the owners may have sent. Nothing is written.")
+        raise ProtocolError("the sum is not one that the owners can have sent. Nothing is written.")
     return (summed - shift) * (2.0**-settings.fraction_bits / sum(each[o] for o in owners))
 
 
@@ -147,7 +147,7 @@ def as_owner(node: Node, update: np.ndarray, digests: Mapping[str, bytes], own: 
         total, alive, encryption = homomorphic.add_up(node, numbers)
     statements_sent = node.receive(hub, "guarantee")
     if len(statements_sent) != len(alive):
-        raise ProtocolError(f"{hub} told of other owners than are in the average. Nothing is written.")
+        raise ProtocolError(f"{hub} named other owners than those in the average. Nothing is written.")
     off = len(alive) * 2.0 ** -(settings.fraction_bits + 1) / sum(shares(job)[o] for o in alive)
     return Averaged(
         opened(total, alive, job), dict(zip(alive, map(_unpacked, statements_sent), strict=True)), off, encryption

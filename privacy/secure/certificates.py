@@ -95,11 +95,11 @@ def _asked(asked: str | Path) -> tuple[Any, str]:
     except OSError as error:
         raise DatasetError(f"{asked}: cannot be read: {error.strerror}; name a request of a party; {advice}") from error
     except ValueError as error:
-        raise DatasetError(f"{asked}: is no request of a party ({error}); {advice}") from error
+        raise DatasetError(f"{asked}: is not a request of a party ({error}); {advice}") from error
     names = wanted.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
     name = str(names[0].value) if len(names) == 1 else ""
     if not wanted.is_signature_valid or not NAME.match(name):
-        raise PrivacyError(f"{asked}: is no valid request of a party; {advice}")
+        raise PrivacyError(f"{asked}: is not a valid request of a party; {advice}")
     return wanted, name
 
 

@@ -83,6 +83,6 @@ def multiply(points: np.ndarray, scalar: np.ndarray, workers: int = 1) -> np.nda
             bad = any(pool.map(some, cuts[:-1], cuts[1:]))
     if bad:
         raise ProtocolError(
-            "a point was refused: it is not of the group, or neutral. Its sender does not follow the protocol."
+            "a point was refused: it is not in the group, or is neutral. Its sender does not follow the protocol."
         )
     return out

@@ -122,13 +122,13 @@ def decode(read: Callable[[int], bytes], max_bytes: int, accept: Callable[[dict[
     """
     magic, head_bytes, body_bytes = HEAD.unpack(read(HEAD.size))
     if magic != MAGIC or head_bytes > MAX_HEADER:
-        raise ProtocolError("a frame that is no message of this protocol's version 1 was refused.")
+        raise ProtocolError("a frame was refused: it is not a message of version 1 of this protocol.")
     if body_bytes > max_bytes:
         raise ProtocolError(f"a message of {body_bytes:,} bytes was refused: at most {max_bytes:,} are taken.")
     try:
         header = json.loads(read(head_bytes))
     except (ValueError, RecursionError):
-        raise ProtocolError("a message whose header is no JSON was refused.") from None
+        raise ProtocolError("a message was refused: its header is not JSON.") from None
     _checked(header, body_bytes)
     accept(header)
     body = read(body_bytes)
@@ -160,7 +160,7 @@ def _checked(header: Any, body_bytes: int) -> None:
     for n in shape:
         count *= n
     if count * np.dtype(rule.dtype).itemsize != body_bytes:
-        raise ProtocolError(f"a message `{kind}` whose body has not the length of its shape was refused.")
+        raise ProtocolError(f"a message `{kind}` was refused: its body does not have the length that its shape needs.")
 
 
 def allowed(kind: str, sender_role: str, receiver_role: str) -> bool:

@@ -225,7 +225,7 @@ def test_what_could_overflow_or_moved_too_far_is_refused(joined):
     for bad in (16.5, np.nan, np.inf):
         with pytest.raises(PrivacyError, match="more than average"):
             sealed(np.array([0.0, bad]), 1.0, Average())
-    with pytest.raises(ProtocolError, match="none of what the owners may have sent"):
+    with pytest.raises(ProtocolError, match="not one that the owners can have sent"):
         opened(np.array([-1]), list(OWNERS), of(owners))
     found = joined(job(max_change=1e-6)).run({"north": part})
     assert "Nothing was sent" in str(found["north"])

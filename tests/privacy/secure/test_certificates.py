@@ -39,7 +39,7 @@ def test_names_and_requests_that_are_none_are_refused(tmp_path):
             request(tmp_path, name)
     make_authority(tmp_path)
     (tmp_path / "x.csr.pem").write_text("no request")
-    with pytest.raises(DatasetError, match=r"is no request of a party .*corpusmill party request"):
+    with pytest.raises(DatasetError, match=r"is not a request of a party .*corpusmill party request"):
         sign(tmp_path, tmp_path / "x.csr.pem")
 
 
