@@ -191,7 +191,8 @@ def build(settings: TrainSettings, classes: list[str], start: bool = True) -> nn
         needs_base = tune.base and (start or tune.method != "full" or tune.freeze)
         model = base_of(str(tune.base), settings) if needs_base else Transformer(settings.model, settings.seed)
         if objective_class(settings.objective.name).classes:
-            model = Classifier(model, len(classes), settings.seed)
+            kind = head.FrozenClassifier if tune.method == "head" else Classifier
+            model = kind(model, len(classes), settings.seed)
     if tune.method == "lora":
         lora.adapt(model, tune.rank, tune.alpha, tune.targets, settings.seed)
     elif tune.method == "head":

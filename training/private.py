@@ -79,6 +79,7 @@ def train(
     progress. Raises BudgetError, before data is read, where the ledger has less left than the run would spend; PrivacyError
     where the guarantee would not hold.
     """
+    settings = _with_defaults(settings)
     _refuse(settings)
     parallel = Parallel(settings.runtime)
     spend, begun = None, False
@@ -240,6 +241,20 @@ def train(
     finally:
         lock.close()
         parallel.close()
+
+
+def _with_defaults(settings: TrainSettings) -> TrainSettings:
+    """Classification from a run of ours trains a new head alone, if the settings do not say what to train: fewer parameters get
+    noise. A Hugging Face base may have a head of its own."""
+    tune = settings.tune
+    if (
+        not tune.base
+        or tune.base.startswith("hf:")
+        or "method" in tune.model_fields_set
+        or not objective_class(settings.objective.name).classes
+    ):
+        return settings
+    return settings.model_copy(update={"tune": tune.model_copy(update={"method": "head"})})
 
 
 def _refuse(settings: TrainSettings) -> None:

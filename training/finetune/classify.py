@@ -21,13 +21,16 @@ class Classifier(nn.Module):
     The base's output layer is taken off.
     """
 
+    parts = 1
+    """How many vectors of the model's width the head sees of a token."""
+
     def __init__(self, base: Transformer, classes: int, seed: int = 0) -> None:
         super().__init__()
         if base.config.kind == "encoder-decoder":
             raise ValueError("classification needs an encoder or a decoder")
         self.base = base
         setattr(base, "head", nn.Identity())  # noqa: B010
-        self.classes = nn.Linear(base.config.width, classes)
+        self.classes = nn.Linear(self.parts * base.config.width, classes)
         with torch.no_grad():
             self.classes.weight.normal_(0.0, 0.02, generator=torch.Generator().manual_seed(seed))
             self.classes.bias.zero_()
@@ -44,27 +47,36 @@ class Classifier(nn.Module):
             self.base.eval()
         return self
 
+    def tokens(self, input_ids: Tensor, segment_ids: Tensor | None, position_ids: Tensor | None) -> Tensor:
+        """What the head sees the mean of: the hidden states, [B, T, width]."""
+        return self.base.states(self.base.embed(input_ids), segment_ids, position_ids)
+
+    def scaled(self, means: Tensor) -> Tensor:
+        """What the head is given of the means over documents, [..., width]."""
+        return means
+
     def features(self, input_ids: Tensor, segment_ids: Tensor | None = None) -> Tensor:
-        """What the head sees of rows of one document: [B, width], the mean hidden state of its tokens."""
-        states = self.base.states(self.base.embed(input_ids), segment_ids, None)
-        if segment_ids is None:
-            return states.mean(dim=1)
-        weights = (segment_ids != 0).to(states.dtype)[..., None]
-        return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
+        """What the head is given of rows of one document: [B, width]."""
+        return self.scaled(_means(self.tokens(input_ids, segment_ids, None), segment_ids))
 
     def forward(
         self, input_ids: Tensor, segment_ids: Tensor | None = None, position_ids: Tensor | None = None
     ) -> Tensor:
-        states = self.base.states(self.base.embed(input_ids), segment_ids, position_ids)
-        if segment_ids is None:
-            return self.classes(states.mean(dim=1))
-        most = int(segment_ids.max())
-        if most <= 1:
-            weights = (segment_ids != 0).to(states.dtype)[..., None]
-            return self.classes((states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0))
+        states = self.tokens(input_ids, segment_ids, position_ids)
+        most = 0 if segment_ids is None else int(segment_ids.max())
+        if segment_ids is None or most <= 1:
+            return self.classes(self.scaled(_means(states, segment_ids)))
         numbers = torch.arange(1, most + 1, device=segment_ids.device)
         member = (segment_ids[:, None, :] == numbers[None, :, None]).to(states.dtype)  # [B, S, T]
-        return self.classes(member @ states / member.sum(dim=2, keepdim=True).clamp(min=1.0))
+        return self.classes(self.scaled(member @ states / member.sum(dim=2, keepdim=True).clamp(min=1.0)))
+
+
+def _means(states: Tensor, segment_ids: Tensor | None) -> Tensor:
+    """Mean over the tokens of each row, padding left out: [B, width]."""
+    if segment_ids is None:
+        return states.mean(dim=1)
+    weights = (segment_ids != 0).to(states.dtype)[..., None]
+    return (states * weights).sum(dim=1) / weights.sum(dim=1).clamp(min=1.0)
 
 
 class Classification(Objective):

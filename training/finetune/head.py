@@ -8,11 +8,13 @@ product, and all units can join every step, which asks for the least noise (`cor
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 from corpusmill.training.data import Rows
 from corpusmill.training.finetune.classify import Classifier
@@ -22,6 +24,24 @@ from corpusmill.transforms.errors import RecipeError
 
 BLOCK = 512
 """Rows that go through the body at once."""
+
+
+class FrozenClassifier(Classifier):
+    """A classifier whose body stays as it is: the head sees the mean embedding of the tokens, too.
+
+    The last layers of a body have learned to tell the classes of its own task, and lose words that others need. Both halves are
+    normalised, embeddings at twice the length (chosen on clinc150, docs/benchmarks/private.md). A feature is about 1.
+    """
+
+    parts = 2
+
+    def tokens(self, input_ids: Tensor, segment_ids: Tensor | None, position_ids: Tensor | None) -> Tensor:
+        embedded = self.base.embed(input_ids)
+        return torch.cat([embedded, self.base.states(embedded, segment_ids, position_ids)], dim=-1)
+
+    def scaled(self, means: Tensor) -> Tensor:
+        words, states = (layer_norm(half, half.shape[-1:], eps=1e-9) for half in means.chunk(2, dim=-1))
+        return torch.cat([2 * words, states], dim=-1) / math.sqrt(5 / 2)
 
 
 def adapt(model: nn.Module) -> nn.Module:

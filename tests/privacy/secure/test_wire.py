@@ -51,7 +51,7 @@ def test_a_message_comes_back_as_it_was():
         ({"part": True}, "malformed"),
         ({"dtype": "object"}, "must be uint64"),
         ({"dtype": "float64"}, "must be uint64"),
-        ({"shape": [2]}, "length of its shape"),
+        ({"shape": [2]}, "length that its shape needs"),
         ({"shape": [1, 1]}, "must be uint64"),
         ({"shape": [5]}, "must be uint64"),
         ({"shape": "1"}, "malformed shape"),

@@ -28,7 +28,8 @@ def settings(tmp_path, tokenizer, shards):
 
     def made(name, **more):
         values = {"steps": 6, "data__length": 24, "batch__rows": 40, "objective__name": "classification"}
-        values |= {"tune__base": str(tmp_path / "base"), "tune__method": "head", "model__dropout": 0.2}
+        values |= {"tune__base": str(tmp_path / "base"), "model__dropout": 0.2}
+        values |= {"tune__method": "head"} if more.pop("named", True) else {}
         return tiny(tmp_path / name, tmp_path / "docs.parquet", tokenizer, **{**values, "optimizer__lr": 0.02, **more})
 
     return made
@@ -54,12 +55,25 @@ def test_a_private_run_over_all_documents_computes_features_once_and_gives_what_
     monkeypatch.setattr(Ledger, "reserve", lambda *a, **k: None)  # next to no noise costs more than any budget
     monkeypatch.setattr(private, "of_run", lambda *a: private.Guarantee.model_construct(certified=True))
     more = {"batch__rows": 120, "batch__micro_rows": 50}
-    private.train(settings("known", **more), wanted)
+    private.train(settings("known", named=False, **more), wanted)  # what trains where nothing is said
     assert len(calls) == 1
     monkeypatch.setattr(head, "precomputed", lambda *a: None)
     private.train(settings("whole", **more), wanted)
     first, second = (build.load(tmp_path / name).model.classes.weight for name in ("known", "whole"))
     assert torch.allclose(first, second, atol=1e-5)
+
+
+def test_features_of_a_document_are_its_words_and_its_states_in_any_row(settings, tmp_path):
+    train(settings("run"))
+    model = build.load(tmp_path / "run").model
+    ids = torch.tensor([[5, 6, 7, 0], [8, 9, 0, 0]])
+    seen = model.features(ids, (ids != 0).long())
+    assert seen.shape == (2, 2 * model.config.width)
+    assert seen.norm(dim=1).tolist() == pytest.approx([(2 * model.config.width) ** 0.5] * 2, rel=1e-3)
+    packed, segments = torch.tensor([[5, 6, 7, 8, 9]]), torch.tensor([[1, 1, 1, 2, 2]])
+    alone = [model.classes(model.features(one)) for one in (ids[:1, :3], ids[1:, :2])]
+    places = torch.tensor([[0, 1, 2, 0, 1]])
+    assert torch.allclose(model(packed, segments, places)[0], torch.cat(alone), atol=1e-5)
 
 
 def test_a_model_without_a_new_head_is_refused(settings, shards):
