@@ -55,6 +55,23 @@ class Finite(click.FloatRange):
         return number
 
 
+class Named(click.ParamType):
+    """The name of a file or folder to write. stores: whether it may lie in an object store."""
+
+    name = "path"
+
+    def __init__(self, stores: bool = False) -> None:
+        self.stores = stores
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The name, or a usage error."""
+        if not value:
+            self.fail("the name is empty; name what to write.", param, ctx)
+        if "://" in value and not self.stores:
+            self.fail(f"{value} is an address; name a file of this machine.", param, ctx)
+        return value
+
+
 YES = click.option("--yes", is_flag=True, help="Do not ask before anything is removed.")
 
 

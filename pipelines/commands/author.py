@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpusmill.pipelines.commands import JSON, NO_USER_CODE, RECIPE, SET, print_json
+from corpusmill.pipelines.commands import JSON, NO_USER_CODE, RECIPE, SET, Named, print_json
 from corpusmill.pipelines.wording import say
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def _settings_file(kind: str) -> SettingsFile[Any]:
 
 
 @click.command()
-@click.argument("path", required=False, metavar="[PATH]")
+@click.argument("path", required=False, type=Named(), metavar="[PATH]")
 @click.option(
     "--source", metavar="PATH", help="File, folder, glob or URI to read; default: the documentation on this machine."
 )

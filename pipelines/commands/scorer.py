@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from corpusmill.pipelines.commands import JSON, print_json
+from corpusmill.pipelines.commands import JSON, Named, print_json
 from corpusmill.pipelines.wording import say
 
 if TYPE_CHECKING:
@@ -66,7 +66,11 @@ def _characters(_: click.Context, __: click.Parameter, value: str) -> tuple[int,
     "--evaluation", multiple=True, metavar="FILE", help="Evaluation set that must not be trained on; repeatable."
 )
 @click.option(
-    "--out", required=True, metavar="FILE|FOLDER/", help="Scorer file to write; a folder, if it ends with a slash."
+    "--out",
+    required=True,
+    type=Named(),
+    metavar="FILE|FOLDER/",
+    help="Scorer file to write; a folder, if it ends with a slash.",
 )
 @click.option("--ngram", type=click.IntRange(1, 5), default=2, show_default=True, help="Longest n-gram, in words.")
 @click.option(

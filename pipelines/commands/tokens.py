@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from corpusmill.pipelines.commands import DATASET, JSON, SET, SNAPSHOT, print_json
+from corpusmill.pipelines.commands import DATASET, JSON, SET, SNAPSHOT, Named, print_json
 from corpusmill.pipelines.wording import say, size, some
 from corpusmill.transforms.tokens.formats import CATALOGUES, TARGETS
 
@@ -60,7 +60,7 @@ def tokenizer(
 
 @click.command()
 @DATASET
-@click.argument("out", metavar="OUT")
+@click.argument("out", metavar="OUT", type=Named(stores=True))
 @click.option("--to", required=True, type=click.Choice(TARGETS), help="Format to write.")
 @click.option("--license", "licence", default="", metavar="SPDX", help="With croissant: the licence of the data.")
 @click.option("--description", default="", metavar="TEXT", help="With croissant: what the dataset is.")

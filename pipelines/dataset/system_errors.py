@@ -28,6 +28,8 @@ ADVICE = {
     errno.EIO: ("the disk fails (input/output error)", "look after the disk"),
     errno.ENOTDIR: ("a file stands where a folder must be", "move it away, or name another output.path"),
     errno.EISDIR: ("a folder stands where a file must be", "move it away, or name another output.path"),
+    errno.ELOOP: ("links lead to each other", "remove one of the links, or name what they should lead to"),
+    errno.ENXIO: ("it is a socket or a device, and no file", "name a file"),
     errno.ENAMETOOLONG: ("the name is too long for this disk", "choose a shorter output.path"),
 }
 """What an error number means, and what to do about it."""
@@ -65,7 +67,7 @@ def message_for(error: Exception) -> str | None:
     """What to say of an OS error that the system's state causes, or that names a file; None of another error, which may be a
     defect."""
     if not isinstance(error, OSError):
-        return None
+        return _of_a_name(error)
     more = {
         errno.ENOENT: ("there is no such file or folder", "correct the name, or restore it"),
         errno.EEXIST: ("a file stands there already", "remove it, or name another"),
@@ -76,3 +78,17 @@ def message_for(error: Exception) -> str | None:
         return None
     what, todo = known
     return f"{named or 'a file that this command reads or writes'}: {what}. To go on: {todo}; then run the same command again."
+
+
+def _of_a_name(error: Exception) -> str | None:
+    """What to say of an error that Python raises for a name that no system takes; None of another one."""
+    text = str(error)
+    if isinstance(error, UnicodeEncodeError) and "surrogates not allowed" in text:
+        given = error.object.encode("utf-8", "backslashreplace").decode()
+        return f"{given}: it is not valid Unicode. To go on: write it in UTF-8; then run the same command again."
+    if isinstance(error, ValueError) and text == "embedded null byte":
+        return "a path of this command or its settings holds a NUL character. To go on: correct it; then run it again."
+    if isinstance(error, RuntimeError) and text.startswith("Symlink loop from "):
+        path = text.removeprefix("Symlink loop from ").strip("'")
+        return f"{path}: links lead to each other. To go on: remove one of them; then run the same command again."
+    return None

@@ -18,7 +18,7 @@ from markupsafe import Markup
 from corpusmill.pipelines.report import charts
 from corpusmill.pipelines.wording import clean, count, printable, share
 from corpusmill.transforms import storage
-from corpusmill.transforms.errors import DatasetError
+from corpusmill.transforms.errors import CorpusmillError, DatasetError
 
 
 def _read(name: str) -> str:
@@ -53,7 +53,9 @@ def write_text(page: str, path: str) -> int:
     """
     data = page.encode()
     try:
-        storage.write_atomic(os.path.abspath(path), data, fsync=False)
+        storage.write_atomic(os.path.abspath(path) if storage.is_local(path) else path, data, fsync=False)
+    except CorpusmillError:  # of a store
+        raise
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written: {error.strerror}; name another file") from None
     return len(data)

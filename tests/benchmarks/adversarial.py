@@ -17,7 +17,7 @@ from pathlib import Path
 
 from corpusmill.transforms.base import Transform
 from corpusmill.transforms.errors import MissingDependencyError
-from tests.transforms.adversarial import KINDS, ordinary, steps, work
+from tests.transforms.adversarial import KINDS, ORDINARY, ordinary, steps, work
 
 BOUND = 3.0
 """No document may cost more than this many times ordinary text."""
@@ -73,7 +73,8 @@ def measure(n: int, rounds: int = 2, chosen: list[str] | None = None) -> Iterato
 def ratios(n: int, chosen: list[str] | None = None) -> Iterator[tuple[str, float, dict[str, float]]]:
     """(step, CPU seconds for ordinary text of n bytes, {kind: times that}); a pair over the bound is measured three times."""
     for name, step in ready(chosen):
-        base, part = cpu(step, ordinary(n), 2), cpu(step, ordinary(n // 16), 2)
+        make_ordinary = ORDINARY.get(name, ordinary)
+        base, part = cpu(step, make_ordinary(n), 2), cpu(step, make_ordinary(n // 16), 2)
         found = {}
         for kind, make in KINDS.items():
             found[kind] = cpu(step, make(n // 16), 1) / part

@@ -80,6 +80,19 @@ def ordinary(n: int) -> str:
     return text[:n]
 
 
+def page(n: int) -> str:
+    """About n bytes of an ordinary web page: ordinary text in paragraphs."""
+    text, seed = "", 1
+    while len(text) < n:
+        text += "".join(f"<p>{row['text']}</p>\n" for row in rows(200, seed=seed))
+        seed += 1
+    return text[:n]
+
+
+ORDINARY: dict[str, Callable[[int], str]] = {"extract": page}
+"""What is ordinary for steps that read other things than plain text."""
+
+
 def fields(folder: Path) -> dict[str, dict[str, Any]]:
     """What steps with required fields are given."""
     tokenizer = str(write_tokenizer(folder, rows(200), vocab_size=400))

@@ -179,15 +179,25 @@ def publish(temporary: str, path: str, fsync: bool = True) -> None:
     """Move a finished local file to its name in the same folder, replacing what is there, durably if `fsync`."""
     if fsync:
         _sync(temporary)
-    os.replace(temporary, path)
+    _rename(temporary, path)
     if fsync:
         sync_folder(os.path.dirname(path))
+
+
+def _rename(temporary: str, path: str) -> None:
+    """Give a file its name, or remove it."""
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def write_atomic(path: str, data: bytes, fsync: bool) -> None:
     """Write a whole file: readers see the old one or the new one."""
     temporary = _write_temporary(path, data, fsync)
-    os.replace(temporary, path)
+    _rename(temporary, path)
     if fsync:
         sync_folder(os.path.dirname(path))
 
