@@ -55,7 +55,7 @@ class Finite(click.FloatRange):
         return number
 
 
-class Named(click.ParamType):
+class Named(click.ParamType[str]):
     """The name of a file or folder to write. stores: whether it may lie in an object store."""
 
     name = "path"

@@ -29,6 +29,7 @@ SLOW = (
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_no_path_ends_as_a_defect_or_leaves_a_half_written_file(monkeypatch):
     monkeypatch.chdir("/")
     with folder() as base, serially():
