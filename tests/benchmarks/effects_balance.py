@@ -14,19 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from tests.benchmarks.effects_runs import BUDGET, STEPS, Lab, rows_of, stream
+from tests.benchmarks.effects_runs import BUDGET, Lab, rows_of, stream
 from tests.benchmarks.effects_selection import english
 from tests.benchmarks.effects_studies import Comparison, Study, study_of
 from tests.benchmarks.effects_text import cut_off, of, prepared, shuffled
 
 BIG_BYTES, SMALL_BYTES, HELD = 2_400_000, 60_000, 40_000
-LONGER = 2
-"""Steps and tokens of a run, in those of the other studies: a topic is learned later than what all texts share."""
 CLUSTER = {"clusters": 32, "rarity": True}
 CLAIM = "Sampling that flattens clusters and gives more to rare words teaches all topics of a skewed corpus better."
 ABOUT = (
     f"{BIG_BYTES / 1e6:.1f} MB of %s, 60 kB each of seven other topics, in English, as one source without a label. Each arm "
-    "trains on 327,680 tokens. `balance` samples by the clusters that the step `cluster` finds and by their rarity; `random` is a "
+    "trains on 163,840 tokens. `balance` samples by the clusters that the step `cluster` finds and by their rarity; `random` is a "
     "half of the corpus, drawn by ids. Held out: other documents of each topic; `mean` is over all topics."
 )
 Read = Callable[[Path], pa.Table]
@@ -101,8 +99,8 @@ def _compare(lab: Lab, study: Study, topics: dict[str, Read]) -> None:
         sizes = np.array([len(t) for t in table["text"].to_pylist()])
         share = sizes[[i in small for i in table["id"].to_pylist()]].sum() / sizes.sum()
         arm = study.arm(name, seconds, f"{share:.0%} of the text is of small topics")
-        rows = rows_of(stream(texts, vocabulary, LONGER * BUDGET))
-        lab.language_model(arm, vocabulary, rows, held, LONGER * STEPS)
+        rows = rows_of(stream(texts, vocabulary, BUDGET))
+        lab.language_model(arm, vocabulary, rows, held)
         if arm.missing:
             continue
         each = np.array([arm.figures[domain] for domain in held])  # [domains, seeds]
