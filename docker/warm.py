@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 
 from corpusmill import transforms
 from corpusmill.pipelines.operations.scorer_data import Pairs
+from corpusmill.pipelines.operations.train_languages import train_languages
 from corpusmill.pipelines.operations.train_scorer import train_on_pairs
 from corpusmill.pipelines.recipe.model import loads
 from corpusmill.pipelines.run import run
@@ -46,6 +47,7 @@ STEPS: list[Any] = [
     "clean",
     {"clean": {"markup": "markdown", "collapse_spaces": True}},
     {"language": {"min_score": 0.1}},
+    {"language": {"model": "lid.safetensors"}},
     {"length": {"max_words": 100_000}},
     "refinedweb-lines",
     "c4-paper",
@@ -120,6 +122,7 @@ def write_files(folder: Path) -> None:
     halves = texts.slice(0, 24), texts.slice(24)
     train_on_pairs(Pairs(*halves, ()), Training(Grams(1, 64), 1))
     (folder / "fasttext.bin").write_bytes(fasttext_model())
+    train_languages([" ".join(PARAGRAPHS[:3]), PARAGRAPHS[3]], ["eng", "cmn"]).save(str(folder / "lid.safetensors"))
     large = json.loads((folder / "tokenizer.json").read_text())
     large["model"]["vocab"] |= {f"token {i}": i for i in range(len(large["model"]["vocab"]), 70_000)}
     (folder / "large.json").write_text(json.dumps(large))

@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "look": ("documents", "Show documents before and after a step."),
     "tokenizer": ("tokens", "Train a byte-level BPE tokenizer."),
     "scorer": ("scorer", "Train and measure text classifiers for the step quality."),
+    "language": ("language", "Train and measure models of languages."),
     "perplexity": ("perplexity", "Train n-gram models for the steps perplexity and reweight."),
     "mix": ("mix", "Learn mixture weights from small runs."),
     "export": ("tokens", "Write a snapshot in a trainer's or catalogue's format."),

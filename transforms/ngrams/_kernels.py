@@ -86,7 +86,7 @@ def piece_hashes(offsets: Any, data: Any, out: Any) -> None:
 
 
 @njit(inline="always")
-def _find(table: Any, slots: Any, h: Any) -> Any:
+def find(table: Any, slots: Any, h: Any) -> Any:
     """The entry of the n-gram of hash `h`, or 0."""
     at = np.int64(((h >> U(32)) * slots) >> U(32))
     mark = h & U(0xFFFFFFFF)
@@ -114,7 +114,7 @@ def score(offsets: Any, symbols: Any, order: int, table: Any, slots: int, levels
     begin = (U(BEGIN) + U(1)) * GOLDEN
     end = (U(END) + U(1)) * GOLDEN
     unknown = (U(UNKNOWN) + U(1)) * GOLDEN
-    first = _find(table, size, mix64(begin))
+    first = find(table, size, mix64(begin))
     first_back = levels[1, 2] - levels[1, 3] * np.float64(first & U(0xFFFF))
     for row in range(len(offsets) - 1):
         start = offsets[row]
@@ -126,11 +126,11 @@ def score(offsets: Any, symbols: Any, order: int, table: Any, slots: int, levels
         for i in range(1, n + 2):
             m = end if i == n + 1 else (U(symbols[start + i - 1]) + U(1)) * GOLDEN
             h = mix64(m)
-            entry = _find(table, size, h)
+            entry = find(table, size, h)
             if entry == U(0):
                 m = unknown
                 h = mix64(m)
-                entry = _find(table, size, h)
+                entry = find(table, size, h)
             mixed[i] = m
             k = 1
             # back-off weights of the contexts that are longer than the longest n-gram that is known
@@ -139,7 +139,7 @@ def score(offsets: Any, symbols: Any, order: int, table: Any, slots: int, levels
             back = levels[1, 2] - levels[1, 3] * np.float64(entry & U(0xFFFF))
             while k <= known:
                 h = mix64(h ^ mixed[i - k])
-                longer = _find(table, size, h)
+                longer = find(table, size, h)
                 if longer == U(0):
                     break
                 backs[k] = back
