@@ -28,7 +28,8 @@ from corpusmill.transforms.languages._scripts import script_table
 from corpusmill.transforms.ngrams._kernels import place
 from corpusmill.transforms.ngrams._table import slots_for
 from corpusmill.transforms.normal_forms import normalize
-from corpusmill.transforms.select._linear import calibrated, softmax
+from corpusmill.transforms.select._linear import softmax
+from corpusmill.transforms.select._train import calibrated
 from corpusmill.transforms.storage.local import write_atomic
 from corpusmill.transforms.unicode import tables
 
