@@ -88,7 +88,7 @@ def _check_path(spec: SourceSpec, path: str, place: Place, mistakes: Mistakes, b
         elif role in spec.columns:
             at = (*at, "columns", role)
         else:
-            likely = guess_columns(names).get("text", "NAME")
+            likely = guess_columns(names, seen.longest).get("text", "NAME")
             at, has = place, f"{has}; name the column with the text, as in `columns: {{text: {likely}}}`"
         mistakes.add(at, f"{seen.file} has no column `{column}`", has)
 
@@ -123,13 +123,22 @@ def _check_extra(scheme: str, place: Place, mistakes: Mistakes) -> None:
         mistakes.add(place, f"`path`: the format {scheme} needs a package", f"pip install 'corpusmill[{extra}]'")
 
 
-def guess_columns(names: list[str]) -> dict[str, str]:
-    """Roles of the columns of a file, for a new recipe: `id` or `url`, `text` or what is like it, and others by their name."""
+def guess_columns(names: list[str], longest: str = "") -> dict[str, str]:
+    """Roles of the columns of a file, for a new recipe: `id` or `url`, `text` or what is like it, and others by their name. The
+    case of letters does not count.
+
+    Args:
+        longest: the column with the longest texts, which is the text where no name is like it.
+    """
+    lower = {name.lower(): name for name in reversed(names)}
     columns: dict[str, str] = {
-        role: role for role in get_args(Role) if role in names and role not in ("text", "priority")
+        role: lower[role] for role in get_args(Role) if role in lower and role not in ("text", "priority")
     }
-    if "id" not in columns and "url" in names:
-        columns["id"] = "url"
-    if "text" not in names and (likely := [*(n for n in LIKELY_TEXT if n in names), *closest("text", names)]):
-        columns["text"] = likely[0]
+    if "id" not in columns and "url" in lower:
+        columns["id"] = lower["url"]
+    if "text" not in names:
+        likely = [lower[n] for n in ("text", *LIKELY_TEXT) if n in lower] + closest("text", names)
+        others = [longest] if longest and longest not in columns.values() else []
+        if found := [*likely, *others]:
+            columns["text"] = found[0]
     return columns

@@ -8,11 +8,8 @@ from typing import Any
 
 from corpusmill.pipelines.recipe.model import Head, Output
 from corpusmill.pipelines.recipe.registry import usable
-from corpusmill.pipelines.recipe.source_checks import guess_columns
-from corpusmill.transforms import storage
-from corpusmill.transforms.errors import CorpusmillError
-from corpusmill.transforms.settings.template import comment, fields
-from corpusmill.transforms.sources import formats
+from corpusmill.pipelines.recipe.starter_source import sources_of
+from corpusmill.transforms.settings.template import comment, fields, flow
 from corpusmill.transforms.sources.spec import SourceSpec
 
 STEPS = ("clean", "language", "gopher-quality", "gopher-repetition", "exact", "minhash")
@@ -24,11 +21,10 @@ ACTIVE = ("clean", "gopher-quality", "exact", "minhash")
 def starter(name: str, source: str | None = None, folder: Path = Path()) -> str:
     """A commented recipe called `name` that reads `source` (file, folder, glob or URI), or else this machine's manuals.
 
-    The format and the columns of a source on this machine are those of its first file. `folder`: that of the recipe.
+    `starter_source` says what is written of a source. HTML is extracted. `folder`: that of the recipe.
     """
-    given: dict[str, Any] = {"name": Path(source).stem if source else "manuals"}
-    given["name"] = "".join(c if c.isascii() and c.isalnum() else "-" for c in given["name"]).strip("-") or "docs"
-    given |= _looked_at(given["name"], source, folder) if source else {"format": "machine-docs"}
+    manuals: list[dict[str, Any]] = [{"name": "manuals", "format": "machine-docs"}]
+    given, pages = sources_of(source, folder) if source else (manuals, False)
     lines = [
         "# yaml-language-server: $schema=corpusmill.schema.json",
         "# For completion in an editor: corpusmill schema > corpusmill.schema.json",
@@ -44,17 +40,19 @@ def starter(name: str, source: str | None = None, folder: Path = Path()) -> str:
         "# Where documents come from: one entry a source.",
         "sources:",
     ]
-    lines += fields(SourceSpec, given, "    ", first="  - ")
+    lines += fields(SourceSpec, given[0], "    ", first="  - ")
+    for each in given[1:]:
+        lines += [f"{'  - ' if name == 'name' else '    '}{name}: {flow(value)}" for name, value in each.items()]
     lines += [
         "",
         "# What is done to them, in this order: `- transform: {field: value}`, and `- transform` alone for its defaults.",
     ]
     lines += ["steps:"]
     known = usable()
-    for step in [s for s in STEPS if s in known]:
+    for step in [s for s in (("extract",) if pages else ()) + STEPS if s in known]:
         cls = known[step]
         lines += comment(inspect.cleandoc(cls.__doc__ or "").split("\n\n")[0].replace("\n", " "), "  ")
-        off = "" if step in ACTIVE else "# "
+        off = "" if step in ACTIVE or step == "extract" else "# "
         lines.append(f"  {off}- {step}:")
         lines += [line if not off else f"  # {line[2:]}" for line in fields(cls, {}, "      ")]
     others = [n for n in known if n not in STEPS]
@@ -63,18 +61,3 @@ def starter(name: str, source: str | None = None, folder: Path = Path()) -> str:
     lines += ["", *comment(Head.model_fields["output"].description or "", ""), "output:"]
     lines += fields(Output, {"path": f"out/{name}"}, "  ")
     return "\n".join(lines) + "\n"
-
-
-def _looked_at(name: str, source: str, folder: Path) -> dict[str, Any]:
-    """Path, format and columns of a source, as far as its first rows tell."""
-    from corpusmill.transforms.sources.preview import preview
-
-    try:
-        spec = SourceSpec.model_validate({"name": name, "path": source})
-        seen = preview(spec, source, folder) if storage.is_local(source) and not formats.by_scheme(source) else None
-    except (CorpusmillError, OSError, ValueError):  # `check` says what is wrong
-        seen = None
-    if seen is None:
-        return {"path": source}
-    columns = guess_columns(seen.columns)
-    return {"path": source, "format": seen.format, **({"columns": columns} if columns else {})}

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from corpusmill.transforms import storage
-from corpusmill.transforms.errors import BadFileError
+from corpusmill.transforms.errors import BadFileError, SourceError
 from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.compressed import first_bytes
 from corpusmill.transforms.sources.files import Part
+from corpusmill.transforms.sources.format import Format
 from corpusmill.transforms.sources.limits import Budget
 from corpusmill.transforms.sources.spec import SourceSpec
 from corpusmill.transforms.storage.local import matching
@@ -27,12 +32,14 @@ BYTES = 256 << 10
 
 @dataclass(frozen=True)
 class Preview:
-    """A file of a source, its format, and its columns as far as the first rows tell. `certain`: no later row has more."""
+    """A file of a source, its format, and its columns as far as the first rows tell. `certain`: no later row has more. `longest`:
+    the column with the longest texts in the first rows, or an empty string."""
 
     file: str
     format: str
     columns: list[str]
     certain: bool
+    longest: str = ""
 
 
 def preview(spec: SourceSpec, path: str, base_dir: Path) -> Preview | None:
@@ -52,14 +59,34 @@ def preview(spec: SourceSpec, path: str, base_dir: Path) -> Preview | None:
         ranges = reader.ranges(file, size, BYTES) if reader.by_bytes and size > BYTES else []
         begin, end = ranges[0] if ranges else (0, size)
         part = Part(file, os.path.basename(file), size, "", begin, end, end == size)
+        budget = Budget(file, size, spec.max_expansion)
         if not reader.inferred and (schema := reader.schema(part, spec)) is not None:
-            return Preview(file, form, schema.names, True)
-        rows = reader.read(part, spec, Budget(file, size, spec.max_expansion), BadRows(spec.name), ROWS)
+            longest = _longest_of(reader, part, spec, schema) if spec.column("text") not in schema.names else ""
+            return Preview(file, form, schema.names, True, longest)
+        rows = reader.read(part, spec, budget, BadRows(spec.name), ROWS)
         for batch, _ in rows:
             # a reader of JSON adds the columns that the recipe names, with nulls
             names = [n for n, column in zip(batch.schema.names, batch.columns) if column.null_count < len(column)]
-            return Preview(file, form, names if reader.lenient else batch.schema.names, not reader.lenient)
+            shown = names if reader.lenient else batch.schema.names
+            return Preview(file, form, shown, not reader.lenient, _longest(batch))
     return None
+
+
+def _longest_of(reader: Format, part: Part, spec: SourceSpec, schema: pa.Schema) -> str:
+    """`_longest` of the first rows of a file, whatever columns the source names."""
+    any_column = spec.model_copy(update={"columns": {"text": schema.names[0]} if schema.names else {}, "keep": None})
+    budget = Budget(part.path, part.size, spec.max_expansion)
+    with contextlib.suppress(SourceError):
+        for batch, _ in reader.read(part, any_column, budget, BadRows(spec.name), ROWS):
+            return _longest(batch)
+    return ""
+
+
+def _longest(batch: pa.RecordBatch) -> str:
+    """The column of strings that has the most characters."""
+    texts = [f.name for f in batch.schema if pa.types.is_string(f.type) or pa.types.is_large_string(f.type)]
+    sizes = {n: pc.sum(pc.utf8_length(batch.column(n))).as_py() or 0 for n in texts if batch.schema.names.count(n) == 1}
+    return max(sizes, key=lambda n: (sizes[n], n)) if any(sizes.values()) else ""
 
 
 def unknown_formats(spec: SourceSpec, path: str, base_dir: Path) -> str:

@@ -37,3 +37,32 @@ def test_every_default_that_it_shows_is_right() -> None:
 
 def test_lines_fit_a_screen() -> None:
     assert max(map(len, starter("corpus").splitlines())) <= 160
+
+
+def _given(folder, source):
+    found = loads(starter("c", source, folder), base_dir=folder)
+    shown = [(s.format, s.path, s.columns) for s in found.sources]
+    return shown, found.steps[0].name
+
+
+def test_it_goes_by_what_the_files_are(tmp_path) -> None:
+    for name in ("html", "mixed", "repo/.git"):
+        (tmp_path / name).mkdir(parents=True)
+    page = "<html><title>T</title><p>Hi</p></html>"
+    rows = 'ID;Titel;Inhalt\n1;A;"Ein Text; lang genug"\n'
+    for name, text in {
+        "a.csv": rows,
+        "html/a.html": page,
+        "html/odd.xyz": "x",
+        "mixed/a.csv": rows,
+        "mixed/b.html": page,
+        "mixed/c.txt": "text",
+        "repo/a.py": "x = 1",
+    }.items():
+        (tmp_path / name).write_text(text)
+    columns = {"id": "ID", "text": "Inhalt"}
+    assert _given(tmp_path, "a.csv") == ([("csv", "a.csv", columns)], "clean")
+    assert _given(tmp_path, "html") == ([("auto", "html", {})], "extract")
+    assert _given(tmp_path, "repo") == ([("code", "repo", {})], "clean")
+    mixed = [("csv", "mixed/**/*.csv", columns), ("auto", "mixed/**/*.html", {}), ("auto", "mixed/**/*.txt", {})]
+    assert _given(tmp_path, "mixed") == (mixed, "extract")
