@@ -26,6 +26,7 @@ const size = n => {
   while (value >= 999.5 && unit < 5) { value /= 1000; unit++; }
   return (unit && value < 99.95 ? value.toFixed(1) : Math.round(value)) + " " + ["B", "kB", "MB", "GB", "TB", "PB"][unit];
 };
+const rows_ = n => n === 1 ? "1 row" : count(n) + " rows";
 const share = (part, all) => all ? (100 * part / all).toFixed(1) + " %" : "-";
 const figure = v => typeof v !== "number" ? String(v ?? "") : Number.isInteger(v) ? String(v) : Math.abs(v) >= 1000 ? v.toFixed(0) : String(+v.toPrecision(4));
 
@@ -104,7 +105,7 @@ function list(table, intro, row, detail, sort = "") {
         rows.append(...found.rows.map(item => line(item, names)));
         body.replaceChildren(found.rows.length ? h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Rows" }, h("table", { class: "rows" },
           h("thead", {}, h("tr", {}, names.map((c, i) => h("th", { scope: "col", class: i > 1 ? "extra" : "" }, c)))), rows)) : "");
-        told.textContent = !found.rows.length ? "No row matches." : found.more ? `The first ${count(found.rows.length)} rows in the order of the sources. A filter makes them fewer.` : `${count(found.rows.length)} rows`;
+        told.textContent = !found.rows.length ? "No row matches." : found.more ? `The first ${count(found.rows.length)} rows in the order of the sources. A filter makes them fewer.` : rows_(found.rows.length);
       } catch (error) { told.textContent = ""; body.replaceChildren(failed(error)); }
       return;
     }
@@ -117,11 +118,11 @@ function list(table, intro, row, detail, sort = "") {
       body.replaceChildren(h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Rows" }, h("table", { class: "rows" }, h("thead", {}, head), rows)), more);
       told.textContent = at ? "Counting …" : "No row matches.";
       const total = await counted;
-      told.textContent = total.rows ? `${count(total.rows)} rows` + (total.bytes === null ? "" : `, ${size(total.bytes)} of text`) : "No row matches.";
+      told.textContent = total.rows ? rows_(total.rows) + (total.bytes === null ? "" : `, ${size(total.bytes)} of text`) : "No row matches.";
     } catch (error) { counted.catch(() => {}); told.textContent = ""; body.replaceChildren(failed(error)); }
   }
 
-  const search = h("input", { type: "search", placeholder: "text" in columns ? "Search the texts" : "Search the ids", "aria-label": "Search" });
+  const search = h("input", { type: "search", placeholder: "text" in columns ? "Search the texts" : "id" in columns || "id_a" in columns ? "Search the ids" : "Search the rows", "aria-label": "Search" });
   const mode = h("select", { "aria-label": "How to search" }, ["text", "any case", "regex"].map(m => h("option", {}, m)));
   const where = table.name === "dropped" && h("select", { "aria-label": "Where to search" }, ["in texts", "in ids"].map(m => h("option", {}, m)));
   if (where) search.placeholder = "Search the texts or ids";
@@ -209,28 +210,33 @@ function thresholds() {
     area.replaceChildren(h("p", { class: "count" }, "Looking …"));
     let bins;
     try { bins = await ask("histogram", about, "histogram"); } catch (error) { area.replaceChildren(failed(error)); return; }
-    const steps = 1000, scale = v => bins.log ? Math.log10(Math.max(v, bins.low)) : v, begin = scale(bins.low), end = scale(bins.high);
-    const value = at => { const v = begin + at / steps * (end - begin), raw = bins.log ? 10 ** v : v; return bins.whole ? Math.round(raw) : +raw.toPrecision(4); };
-    const place = v => Math.round(steps * (scale(v) - begin) / (end - begin));
+    if (!bins.bins.length) { area.replaceChildren(h("p", { class: "caution" }, "No document has this score.")); return; }
+    const steps = bins.limits.length - 1, scale = v => bins.log ? Math.log10(Math.max(v, bins.low)) : v, begin = scale(bins.low), end = scale(bins.high);
+    const value = at => bins.limits[at];
+    const place = v => Math.max(0, Math.min(steps, Math.round(steps * (scale(v) - begin) / (end - begin))));
     const now = limit ?? bins.low, range = h("input", { type: "range", min: 0, max: steps, value: place(now), "aria-label": `${rule} of ${step}` });
     const exact = h("input", { type: "number", step: "any", value: figure(now), "aria-label": "Exact limit" });
     const figures = h("div", { class: "big", role: "status" }), drawing = h("div"), moves = h("div", { class: "sides" }), change = h("pre", { tabindex: "0" });
-    function guess(limit_) {  // from the bins of the page, until the exact figures are there
-      const n = bins.fine.length, at = Math.round(n * place(limit_) / steps), sum = [0, 0, 0, 0];
-      bins.fine.forEach((f, i) => { const stays = rule.startsWith("min_") ? i >= at : i < at; sum[0] += stays ? 0 : f[0]; sum[1] += stays ? 0 : f[1]; sum[2] += stays ? f[2] : 0; sum[3] += stays ? f[3] : 0; });
-      figures.replaceChildren(...[["would leave, about", sum[0], sum[1]], ["would come, about", sum[2], sum[3]]].map(([what, n, b]) =>
-        h("div", {}, h("strong", {}, count(n)), what, " ", h("br"), h("small", {}, size(b)))));
+    /** What stays at a limit: known for the places of the slider, asked for other limits. */
+    async function figuresAt(limit_) {
+      const at = place(limit_), { entered, documents_now, bytes_now } = bins.now;
+      if (bins.limits[at] !== limit_) return ask("stays", { ...about, limit: limit_ }, "stays");
+      const [leave, leaveBytes, come, comeBytes] = bins.fine[at];
+      return { entered, bytes_now, leave, come, documents: documents_now - leave + come, bytes: bytes_now - leaveBytes + comeBytes };
     }
+    let turn = 0;
     async function ask_(limit_) {
       draw(limit_);
-      guess(limit_);
-      const q = { ...about, limit: limit_ };
+      const q = { ...about, limit: limit_ }, mine = ++turn;
       try {
-        const s = await ask("stays", q, "stays");
+        const s = await figuresAt(limit_);
+        if (mine !== turn) return;
         figures.replaceChildren(...[["documents stay", count(s.documents), share(s.documents, s.entered) + " of those that reach the step"],
           ["of text stay", size(s.bytes), size(s.bytes - s.bytes_now) === "0 B" ? "as now" : (s.bytes > s.bytes_now ? "+" : "-") + size(Math.abs(s.bytes - s.bytes_now)) + " against now"],
           ["would leave", count(s.leave), "they stay now"], ["would come", count(s.come), "they are dropped now"]]
           .map(([what, big, small]) => h("div", {}, h("strong", {}, big), what, " ", h("br"), h("small", {}, small))));
+        await new Promise(done => setTimeout(done, 150));  // until the slider rests
+        if (mine !== turn) return;
         const yaml = await ask("limit", { ...q, whole: bins.whole ? 1 : 0 }, "limit");
         change.textContent = yaml.yaml;
         const found = await ask("changing", q, "changing"), boxes = new Map();
@@ -311,6 +317,7 @@ async function open_() {
   try {
     state.open = await ask("open", {}, "open");
     $("report").href = address("report", {});
+    if (state.open.packed) for (const o of $("snapshot").options) o.textContent = o.textContent.replace("documents", "rows");
     show();
   } catch (error) { $("main").replaceChildren(failed(error)); }
 }

@@ -77,7 +77,7 @@ def _kept(cursor: Any, tables: Tables, table: Table, name: str, steps: list[str]
         query = f"SELECT id, derived_by{place} FROM {table.sql} WHERE parent = ? LIMIT 200"
         for row in _all(cursor, query, name):
             child = {"outcome": "derived", "child": row["id"], "derived_by": row["derived_by"]}
-            found["history"].append({**child, "file": _short(tables, row.get(FILE, ""))})
+            found["history"].append({**child, "file": os.path.basename(row.get(FILE, ""))})
 
 
 def _packed(cursor: Any, table: Table, name: str, steps: list[str], found: dict[str, Any]) -> None:
@@ -88,13 +88,18 @@ def _packed(cursor: Any, table: Table, name: str, steps: list[str], found: dict[
     for row in _all(cursor, query, name, name):
         for piece in row["pieces"]:
             place = {k: piece[k] for k in ("start", "length", "offset")}
-            event = {"outcome": "packed", "in": row["id"], "row": "?", "file": "the rows", "passed": steps[:-1]}
+            event = {"outcome": "packed", "in": row["id"], "row": None, "file": "", "passed": steps[:-1]}
             found["outcome"] = "packed"
             found["history"].append({**event, **place})
     for row in _all(cursor, f"SELECT * FROM {table.sql} WHERE id = ?", name):
         found["outcome"], found["row"] = "row", row
         documents = row["documents"]
-        event = {"outcome": "row", "row": row.get(ROW, "?"), "file": row.get(FILE, "the rows"), "documents": documents}
+        event = {
+            "outcome": "row",
+            "row": row.get(ROW),
+            "file": os.path.basename(row.get(FILE, "")),
+            "documents": documents,
+        }
         found["history"].append(event)
 
 

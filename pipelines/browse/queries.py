@@ -13,6 +13,8 @@ from corpusmill.transforms.errors import DatasetError
 
 SHOWN = 400
 """Characters of a text in a list."""
+SEARCHED = ("text", "id", "id_a", "raw")
+"""The columns that a search looks into: the first one that a table has."""
 OPERATORS = {"=": "=", "≠": "<>", "<": "<", "≤": "<=", ">": ">", "≥": ">="}
 
 
@@ -37,9 +39,7 @@ class View:
     def __post_init__(self) -> None:
         parts: list[str] = []
         if self.search:
-            names: list[str] = [n for n in ("text", "id", "id_a") if n in self.table.columns] or list(
-                self.table.columns
-            )
+            names: list[str] = [n for n in SEARCHED if n in self.table.columns] or list(self.table.columns)
             column = identifier(names[0])
             parts.append(_search(column, self.mode))
             self.parameters.append(self.search)

@@ -9,11 +9,15 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from corpusmill.pipelines.browse.tables import Tables, identifier
 from corpusmill.transforms.errors import DatasetError
 
-BINS, FINE = 60, 960
-"""Bars of a histogram, and the finer steps of which the page sums up at once what a limit keeps."""
+BINS, STEPS = 60, 960
+"""Bars of a histogram, and steps of the slider."""
+BATCH = 100_000
+"""Scores that are counted together."""
 
 
 def _passes(rule: str, limit: float) -> str:
@@ -77,14 +81,15 @@ def changing(
 def histogram(cursor: Any, tables: Tables, step: str, rule: str) -> dict[str, Any]:
     """Counts of a score in equal bins between its outer quantiles (`log`: of its logarithm), and the range of a slider.
 
-    fine: for each of FINE steps, documents and bytes that stay now, and documents and bytes that may come.
+    limits: of the slider's STEPS + 1 places; fine: for each of them, documents and bytes that would leave, and that would come,
+    exactly; now: what enters the step and stays now. So a slider that moves asks nothing.
     """
     source, score = tables.table(f"scores/{step}").sql, identifier(rule[4:])
     limit = _rules(tables, step).get(rule)
     known = f"FROM {source} WHERE {score} IS NOT NULL AND isfinite({score}::DOUBLE)"
     row = cursor.execute(
         f"SELECT min({score}), max({score}), approx_quantile({score}::DOUBLE, [0.005, 0.5, 0.995]) {known}"
-    ).fetchone()
+    ).fetchall()[0]  # to its end, so that the connection is free again
     if row[0] is None:
         return {
             "bins": [],
@@ -102,27 +107,69 @@ def histogram(cursor: Any, tables: Tables, step: str, rule: str) -> dict[str, An
     if high <= low:
         low, high = low - 0.5, high + 0.5
     log = low > 0 and high / max(middle, low) > 15
-    begin, end = (math.log10(low), math.log10(high)) if log else (low, high)
-    value = f"log10(greatest({score}::DOUBLE, {low!r}))" if log else f"{score}::DOUBLE"
-    bin_of = f"least({FINE - 1}, greatest(0, floor(({value} - {begin!r}) / {(end - begin) / FINE!r})))::INTEGER"
-    stays, comes = _sides(tables, step, rule)
-    sums = ", ".join(f"count(*) FILTER ({c}), coalesce(sum(bytes) FILTER ({c}), 0)" for c in (stays, comes))
-    found = {
-        row[0]: row[1:] for row in cursor.execute(f"SELECT {bin_of}, count(*), {sums} {known} GROUP BY 1").fetchall()
-    }
-    fine = [[int(x) for x in found.get(i, (0,) * 5)] for i in range(FINE)]
-    width = FINE // BINS
+    whole = "INT" in tables.table(f"scores/{step}").columns[rule[4:]]
+    edges = _limits(low, high, log, whole)
+    counts, below = _counted(cursor, tables, step, rule, edges)
+    bins = [sum(c) for c in np.array_split(counts["all"], BINS)]
+    names = ("leave", "leave_bytes", "come", "come_bytes")
+    query = f"SELECT count(*), count(*) FILTER (kept), coalesce(sum(bytes) FILTER (kept), 0) FROM {source}"
+    now = [int(x) for x in cursor.execute(query).fetchall()[0]]
     return {
-        "bins": [sum(f[0] for f in fine[i * width : (i + 1) * width]) for i in range(BINS)],
-        "fine": [f[1:] for f in fine],
+        "bins": [int(n) for n in bins],
+        "limits": edges.tolist(),
+        "fine": np.stack([below[n] for n in names], 1).tolist(),
+        "now": dict(zip(("entered", "documents_now", "bytes_now"), now, strict=True)),
         "low": low,
         "high": high,
         "log": log,
         "limit": limit,
         "least": least,
         "most": most,
-        "whole": "INT" in tables.table(f"scores/{step}").columns[rule[4:]],
+        "whole": whole,
     }
+
+
+def _limits(low: float, high: float, log: bool, whole: bool) -> np.ndarray:
+    """The limits of the slider's steps, float64 [STEPS + 1], in the digits in which they are shown."""
+    begin, end = (math.log10(low), math.log10(high)) if log else (low, high)
+    values = (begin + i / STEPS * (end - begin) for i in range(STEPS + 1))
+    raw = [10**v if log else v for v in values]
+    return np.array([round(v) if whole else float(f"{v:.4g}") for v in raw], np.float64)
+
+
+def _counted(
+    cursor: Any, tables: Tables, step: str, rule: str, limits: np.ndarray
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """One pass over the scores: how many lie between each two limits (`all`), and exactly what each limit changes.
+
+    leave, come: documents that would leave or come at each limit, int64 [STEPS + 1]; leave_bytes, come_bytes: their text.
+    """
+    source, score = tables.table(f"scores/{step}").sql, identifier(rule[4:])
+    stays, comes = _sides(tables, step, rule)
+    lower = rule.startswith("min_")
+    query = (
+        f"SELECT {score}::DOUBLE, bytes::DOUBLE, ({stays}), ({comes}) FROM {source} "
+        f"WHERE {score} IS NOT NULL AND NOT isnan({score}::DOUBLE)"
+    )
+    n = len(limits)
+    spread = np.zeros(n + 1, np.int64)
+    sums = {side: np.zeros((2, n + 1), np.float64) for side in ("leave", "come")}
+    for batch in cursor.sql(query).to_arrow_reader(BATCH):
+        values, size, *sides = (column.to_numpy(zero_copy_only=False) for column in batch.columns)
+        # min_: a limit lets pass what is not below it, so a score passes the limits up to its place; max_: those from it on
+        place = np.searchsorted(limits, values, side="right" if lower else "left")
+        spread += np.bincount(place, minlength=n + 1)
+        for side, mask in zip(sums, sides, strict=True):
+            sums[side][0] += np.bincount(place[mask], minlength=n + 1)
+            sums[side][1] += np.bincount(place[mask], size[mask], minlength=n + 1)
+    found: dict[str, np.ndarray] = {}
+    for side, both in sums.items():
+        for name, each in zip((side, f"{side}_bytes"), both, strict=True):
+            fails = np.cumsum(each)[:n] if lower else each.sum() - np.cumsum(each)[:n]
+            found[name] = (fails if side == "leave" else each.sum() - fails).astype(np.int64)
+    spread[1] += spread[0]  # what lies outside the slider stands in the first and the last bar
+    spread[n - 1] += spread[n]
+    return {"all": spread[1:n]}, found
 
 
 def _sides(tables: Tables, step: str, rule: str) -> tuple[str, str]:

@@ -56,13 +56,15 @@ def sentence(event: dict[str, Any]) -> str:
         cause = f"{event['reason']}, {event['detail']}" if event["detail"] else event["reason"]
         return f"from {event['source']}: {cause} (position {event['position']} of {event['file']})"
     if event["outcome"] == "packed":
-        where = f"row {event['row']} of {event['file']} ({event['in']}), tokens {event['start']} to "
+        place = f"row {event['row']} of {event['file']} ({event['in']})" if event["row"] is not None else event["in"]
+        where = f"{place}, tokens {event['start']} to "
         part = f", its tokens from {event['offset']} on" if event["offset"] else ""
         return f"packed into {where}{event['start'] + event['length'] - 1}{part}{passed}"
     if event["outcome"] == "row":
         ids = [d["id"] for d in event.get("documents", [])]
         more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-        return f"row {event['row']} of {event['file']}: packed from {', '.join(ids[:5])}{more}"
+        place = f"row {event['row']} of {event['file']}: " if event["row"] is not None else ""
+        return f"{place}packed from {', '.join(ids[:5])}{more}"
     repeat = f", epoch {event['epoch']}" if event.get("epoch") else ""
     lineage = (
         f"{repeat}, derived from {event['parent']} by {event.get('derived_by')}" if event.get("parent") else repeat

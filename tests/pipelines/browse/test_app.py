@@ -78,6 +78,18 @@ def test_thresholds_say_what_plan_says(client, out):
     assert text["text"].startswith("שלום")
     bins = client.ask("histogram", step="gopher-quality", rule="min_words")
     assert sum(bins["bins"]) == now["entered"]
+    assert bins["now"] == {name: now[name] for name in ("entered", "documents_now", "bytes_now")}
+
+
+@pytest.mark.parametrize("rule", ["min_words", "max_words", "min_stop_words", "max_word_length"])
+def test_the_places_of_the_slider_say_what_the_exact_limit_says(client, rule):
+    bins = client.ask("histogram", step="gopher-quality", rule=rule)
+    places = {0, len(bins["limits"]) // 3, len(bins["limits"]) - 1}
+    for place in sorted(places):
+        exact = client.ask("stays", step="gopher-quality", rule=rule, limit=bins["limits"][place])
+        leave, leave_bytes, come, come_bytes = bins["fine"][place]
+        assert (leave, come) == (exact["leave"], exact["come"]), (rule, place)
+        assert exact["bytes"] == exact["bytes_now"] - leave_bytes + come_bytes
     assert "min_words: 2\n" in client.ask("limit", step="gopher-quality", rule="min_words", limit=2, whole=1)["yaml"]
 
 
