@@ -61,6 +61,16 @@ def test_error_sensitivity_and_their_slopes_are_those_of_whole_matrices():
             assert (function(column + step)[0] - function(column - step)[0]) / 2e-6 == pytest.approx(slope[i], rel=1e-5)
 
 
+def test_strategies_are_as_good_as_those_of_jax_privacy():
+    # root mean squared error of jax-privacy 2.0: toeplitz.optimize_banded_toeplitz, and buffered_toeplitz.optimize at sensitivity 1
+    for count, bands, known in ((64, 8, 2.66397483), (256, 16, 3.63757382), (512, 32, 3.84970988)):
+        assert toeplitz.error(np.array(strategy.banded(count, bands)), count) == pytest.approx(known, rel=1e-8)
+    for count, separation, known in ((256, 64, 5.78927259), (512, 32, 16.3756501), (1024, 256, 6.6742478)):
+        column = toeplitz.buffered(strategy.buffers(count, separation), count)
+        found = toeplitz.error(column, count) * toeplitz.sensitivity(column, count, separation)
+        assert found == pytest.approx(known, rel=1e-6)
+
+
 @pytest.mark.parametrize("settings", [banded_settings(), buffered_settings()])
 def test_noise_is_what_the_matrix_makes_of_independent_draws(settings):
     z = np.stack([SECRET.normal(step, 5, 2) for step in range(12)])
