@@ -31,13 +31,14 @@ def steps(name: str | None, as_json: bool) -> None:
     fields = [
         {
             "name": n,
+            "required": f.is_required(),
             "default": None if f.is_required() else f.get_default(call_default_factory=True),
             "about": f.description or "",
         }
         for n, f in cls.model_fields.items()
     ]
     about: dict[str, Any] = {"name": cls.name, "kind": _kind(cls), "version": cls.version}
-    about |= {"doc": inspect.cleandoc(cls.__doc__ or ""), "fields": fields}
+    about |= {"doc": inspect.cleandoc(cls.__doc__ or ""), "fields": fields, "example": cls.example}
     print_json(about) if as_json else say(render(about))
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from corpusmill.privacy.certification import SAFE, Certification, Refusal, learned_from
+from corpusmill.transforms.generate.step import models_of
 
 Place = tuple[str | int, ...]
 """Where a refusal belongs in the recipe that is read, or () for a recipe in a manifest."""
@@ -34,13 +35,12 @@ def judge_step(name: str, transform: Any, where: str, place: Place, certificatio
         )
     for path in transform.files():
         _judge_file(path, where, certification, place)
-    for field in getattr(transform, "specifications", ()):
-        if (spec := getattr(transform, field)) is not None:
-            if "://" in str(spec):
-                certification.assume(
-                    f"the server of {str(spec).partition('?')[0]}, which is sent private text, keeps and tells none of it"
-                )
-            judge_model(spec, where, certification, place)
+    for _, spec in models_of(transform):
+        if "://" in spec:
+            certification.assume(
+                f"the server of {spec.partition('?')[0]}, which is sent private text, keeps and tells none of it"
+            )
+        judge_model(spec, where, certification, place)
 
 
 def _reach(transform: Any, certification: Certification) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 from corpusmill.transforms.base import Transform
 from corpusmill.transforms.errors import CorpusmillError, RecipeError
+from corpusmill.transforms.generate.step import models_of
 from corpusmill.transforms.secrets import has_secret
 from corpusmill.transforms.settings.mistakes import Mistakes
 from corpusmill.transforms.settings.spelling import nearest
@@ -93,18 +94,16 @@ def installing(library: str) -> str:
 
 def check_models(step: Transform, at: tuple[str | int, ...], mistakes: Mistakes, base_dir: Path) -> None:
     """A mistake for each model of a step that is absent, damaged or named wrongly, at the field that names it. Loads none."""
-    names = [n for n in getattr(step, "specifications", ()) if getattr(step, n) is not None]
-    if not names:
+    if not models_of(step):
         return
     import corpusmill.training.serving.openers  # noqa: F401  registers the kinds of models
     from corpusmill.transforms.generate.model import digest_of
 
-    bound = step.resolved(str(base_dir))
-    for name in names:
+    for (name, spec), (_, bound) in zip(models_of(step), models_of(step.resolved(str(base_dir))), strict=True):
         try:
-            digest_of(getattr(bound, name))
+            digest_of(bound)
         except CorpusmillError as error:
-            if not has_secret(getattr(step, name)):  # which was noted before
+            if not has_secret(spec):  # which was noted before
                 mistakes.add((*at, name), f"`{name}`: {str(error).rstrip('.')}")
 
 

@@ -16,6 +16,7 @@ from corpusmill.privacy.certification import manifest_of, private_sources
 from corpusmill.privacy.guarantee import Guarantee, each, paragraph
 from corpusmill.privacy.private_files import expanded
 from corpusmill.privacy.synthetic import note
+from corpusmill.transforms.generate.step import models_of
 
 
 def released(recipe: Recipe) -> dict[str, Any]:
@@ -27,9 +28,7 @@ def released(recipe: Recipe) -> dict[str, Any]:
     guarantees: dict[str, dict[str, Any]] = {}
     unguarded: list[str] = []
     for step in recipe.bound_steps():
-        for field in getattr(step.transform, "specifications", ()):
-            if (spec := getattr(step.transform, field)) is None:
-                continue
+        for _, spec in models_of(step.transform):
             certification = Certification("document")
             for state in judge_model(spec, f"step {step.name}", certification):
                 for one in each(Guarantee.model_validate(state)):

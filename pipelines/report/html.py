@@ -14,7 +14,7 @@ from typing import Any
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.operations.private_statistics import releases
 from corpusmill.pipelines.operations.training_runs import TrainingRun, of_snapshot
-from corpusmill.pipelines.report import charts, page_examples, page_funnel, statistics
+from corpusmill.pipelines.report import charts, learned, page_examples, page_funnel, statistics
 from corpusmill.pipelines.report import funnel as funnels
 from corpusmill.pipelines.report.collect import Content, collect
 from corpusmill.pipelines.report.page_examples import cut
@@ -89,6 +89,8 @@ def _render(
         counted=content.counted,
         **topics.sections(characters),
         mixture=_mixture(manifest.get("mixture") or []),
+        learned=learned.look(dataset, manifest),
+        percentiles=learned.SHOWN,
         quarantine=[{k: cut(str(v), 200) for k, v in row.items()} for row in content.quarantine],
         kept=[{**row, "text": cut(row["text"] or "", characters)} for row in content.kept],
         history=history,

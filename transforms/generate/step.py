@@ -26,6 +26,16 @@ class ModelStep(Transform):
         return out.model_copy(update=paths)
 
 
+def models_of(step: Transform) -> list[tuple[str, str]]:
+    """(field, specification) of each model that a step names. Where `quality` names a scorer's file, that is no model."""
+    found = []
+    for name in getattr(step, "specifications", ()):
+        value = getattr(step, name)
+        found += [(name, spec) for spec in ((value,) if isinstance(value, str) else value or ())]
+    files = set(step.files())
+    return [(name, spec) for name, spec in found if spec not in files]
+
+
 def _at(folder: str, spec: str) -> str:
     if len(members := members_of(spec)) > 1:
         return ENSEMBLE + ",".join(_at(folder, member) for member in members)

@@ -80,7 +80,7 @@ def agreement(scores: np.ndarray) -> dict[str, Any]:
         and kappa, weighted by squares (Cohen 1968): 1 for full agreement, 0 for that of chance; None where one score is all.
 
     >>> agreement(np.array([[1.0, 1.0], [4.0, 5.0]]))
-    {'documents': 2, 'equal': 0.5, 'within_one': 1.0, 'difference': 0.5, 'kappa': 0.9412}
+    {'documents': 2, 'equal': 0.5, 'within_one': 1.0, 'difference': 0.5, 'kappa': 0.9231}
     """
     first, second = scores.T
     gap = np.abs(first - second)

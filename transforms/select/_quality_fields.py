@@ -11,9 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from corpusmill.transforms.base import Transform
 from corpusmill.transforms.errors import RecipeError
-from corpusmill.transforms.generate.model import scheme_of
 from corpusmill.transforms.select._linear import FILE
-from corpusmill.transforms.select._scorers import digest, scored
+from corpusmill.transforms.select._scorers import digest, is_handled, scored
 from corpusmill.transforms.sources.formats import by_extension
 
 
@@ -52,6 +51,7 @@ class QualityFields(Transform):
 
     name: ClassVar[str] = "quality"
     version: ClassVar[int] = 1
+    specifications: ClassVar[tuple[str, ...]] = ("model",)
 
     model: str | tuple[str, ...] | None = Field(
         None,
@@ -91,7 +91,7 @@ class QualityFields(Transform):
         names = (model,) if isinstance(model, str) else model
         if names is None:
             return None
-        out = tuple(n + FILE if n.endswith("/") and not scheme_of(n) else n for n in names)
+        out = tuple(n + FILE if n.endswith("/") and not is_handled(n) else n for n in names)
         return out[0] if isinstance(model, str) else out
 
     @model_validator(mode="after")
@@ -124,11 +124,11 @@ class QualityFields(Transform):
 
     def files(self) -> list[str]:
         named = [n for n in (*self.like, *self.unlike) if is_file(n)]
-        return [*(m for m in self.models if not scheme_of(m)), *named, *self.evaluation]
+        return [*(m for m in self.models if not is_handled(m)), *named, *self.evaluation]
 
     def fingerprint(self) -> str:
         """As for any step, with digests of models behind handlers."""
-        handled = {m: digest(m) for m in self.models if scheme_of(m)}
+        handled = {m: digest(m) for m in self.models if is_handled(m)}
         model = tuple(handled.get(m, m) for m in self.models) or None
         plain = self.model_copy(update={"model": model[0] if model and isinstance(self.model, str) else model})
         return Transform.fingerprint(plain) if handled else Transform.fingerprint(self)
@@ -159,10 +159,10 @@ class QualityFields(Transform):
 
 
 def _at(folder: str, spec: str) -> str:
-    scheme = scheme_of(spec)
-    if not scheme:
+    if not is_handled(spec):
         return spec
-    path = os.path.join(folder, os.path.expanduser(spec.partition(":")[2]))
+    scheme, _, rest = spec.partition(":")
+    path = os.path.join(folder, os.path.expanduser(rest))
     return f"{scheme}:{path}" if os.path.exists(path) else spec
 
 

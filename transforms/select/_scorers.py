@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -10,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from corpusmill.transforms.errors import RecipeError
-from corpusmill.transforms.generate.model import digest_of, open_model, scheme_of
+from corpusmill.transforms.generate.model import digest_of, open_model
 from corpusmill.transforms.select._linear import log_odds, open_scorer, softmax
 from corpusmill.transforms.select.fasttext.file import is_fasttext
 from corpusmill.transforms.select.fasttext.model import open_fasttext
@@ -46,9 +47,21 @@ class Handled:
         return softmax(logits)[:, label], log_odds(logits, label)
 
 
+_HANDLED = re.compile(r"[a-z][a-z0-9+-]+:(?!//)")
+
+
+def is_handled(spec: str) -> bool:
+    """Whether a name is that of a model behind a handler, `scheme:rest`, and no path or address.
+
+    >>> is_handled("hf-classifier:models/edu"), is_handled("s3://bucket/scorer"), is_handled("C:/scorer")
+    (True, False, False)
+    """
+    return _HANDLED.match(spec) is not None
+
+
 def digest(spec: str) -> str:
     """Digest of what `spec` names, without loading it."""
-    return f"model:{digest_of(spec)}" if scheme_of(spec) else f"sha256:{file_digest(spec)}"
+    return f"model:{digest_of(spec)}" if is_handled(spec) else f"sha256:{file_digest(spec)}"
 
 
 def opened(spec: str) -> Classifier:
@@ -64,7 +77,7 @@ def opened(spec: str) -> Classifier:
 @functools.lru_cache(8)
 def _opened(spec: str, digest: str) -> Any:
     """digest: keeps a changed file from being taken for the one that was read before."""
-    if scheme_of(spec):
+    if is_handled(spec):
         return Handled(spec)
     return open_fasttext(spec) if is_fasttext(spec) else open_scorer(spec)
 
@@ -82,7 +95,7 @@ def label_of(spec: str, labels: Sequence[str], wanted: str | None) -> int:
             raise RecipeError(f"quality.label: {spec} has no label `{wanted}`; it has {shown}")
         return list(labels).index(name)
     # our own scorers begin with the label that they were trained to find; nobody else promises an order
-    if len(labels) > 1 and (scheme_of(spec) or is_fasttext(spec)):
+    if len(labels) > 1 and (is_handled(spec) or is_fasttext(spec)):
         raise RecipeError(f"quality.label: say which label of {spec} is the score; it has {shown}")
     return 0
 

@@ -47,11 +47,12 @@ def sample(source: Path, target: Path, mb: float) -> Path:
     return target
 
 
-def run_peer(python: Path, script: str, source: Path, target: Path) -> Cost:
-    """Cost of a peer's script, into a folder that is empty before and gone behind it."""
+def run_peer(python: Path, script: str, source: Path, target: Path, *before: str) -> Cost:
+    """Cost of a peer's script, into a folder that is empty before and gone behind it. before: arguments before the folders."""
     shutil.rmtree(target, ignore_errors=True)
     try:
-        return run_command([str(python), str(HERE / f"{script}.py"), str(source), str(target)], timeout=1800)
+        argv = [str(python), str(HERE / f"{script}.py"), *before, str(source), str(target)]
+        return run_command(argv, timeout=1800)
     finally:
         shutil.rmtree(target, ignore_errors=True)
 

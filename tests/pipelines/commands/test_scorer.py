@@ -1,6 +1,7 @@
 """`corpusmill scorer`: train, eval and card, and a recipe that uses what was trained."""
 
 import json
+import re
 
 import pyarrow.parquet as pq
 import pytest
@@ -143,3 +144,10 @@ def test_text_of_an_evaluation_set_is_told(tmp_path, files):
     assert done.exit_code == 78
     assert "share text with the evaluation set" in done.output
     assert not (tmp_path / "s").exists()
+
+
+def test_a_field_without_a_default_is_not_called_required():
+    shown = invoke("steps", "quality").output
+    assert "required" not in shown
+    assert "- quality: {model: quality.bin, min_score: 0.5}" in shown
+    assert re.search(r"^model +required", invoke("steps", "annotate").output, re.MULTILINE)
