@@ -97,7 +97,7 @@ def pairs(files: Sequence[str], chosen: str = "chosen", rejected: str = "rejecte
     for path in files:
         table = _table(path)
         for name, parts in sides.items():
-            column = _strings(path, table, name)
+            column = _strings(path, table, name, f"call the texts of each pair `{chosen}` and `{rejected}`")
             if column.null_count:
                 raise BadFileError(path, f"{column.null_count} pairs lack `{name}`", "complete them, or take them out")
             parts.append(column)
@@ -128,10 +128,12 @@ def _texts(path: str, table: pa.Table, text: str) -> pa.Table:
     return pa.table(columns)
 
 
-def _strings(path: str, table: pa.Table, name: str) -> pa.Array:
+def _strings(
+    path: str, table: pa.Table, name: str, advice: str = "name the column of the text with --text-column"
+) -> pa.Array:
     if name not in table.column_names:
         what = f"has no column {name} among {', '.join(table.column_names) or 'none'}"
-        raise BadFileError(path, what, "name the column of the text with an option, as --text-column")
+        raise BadFileError(path, what, advice)
     column = table[name]
     if not (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
         raise BadFileError(path, f"column {name} is {column.type}, not text", "name a column of text")
