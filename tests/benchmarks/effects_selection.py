@@ -78,10 +78,10 @@ def selection(lab: Lab, study: Study) -> None:
     arms: dict[str, list[Any]] = {
         "random": [],
         "English": rules,
-        "English, Gopher rules": [*rules, gopher],
         "quality": [{"quality": {"model": str(Path(scorer).resolve()), "keep": TAKEN}}],
         "quality, learnt in the run": [{"quality": {"like": [target], "unlike": ["pool"], "keep": TAKEN}}],
         "quality, labels shuffled": [{"quality": {"model": str(Path(control).resolve()), "keep": TAKEN}}],
+        "English, Gopher rules": [*rules, gopher],
         "select ngram-ratio": [{"select": {"like": target, **TAKEN}}],
         "select moore-lewis": [{"select": {"like": target, "method": "moore-lewis", "sample": False, **TAKEN}}],
     }
