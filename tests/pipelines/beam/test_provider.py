@@ -18,6 +18,8 @@ def test_what_needs_other_shards_is_refused_and_does_not_pass_them():
     for name in ("exact", "minhash", "mix"):
         with pytest.raises(RecipeError, match=f"{name} needs rows of other shards"):
             getattr(provider, name)("kept")
+    with pytest.raises(RecipeError, match="quality needs rows of other shards"):  # with an exact share it is a group
+        provider.quality("kept", model="scorer", keep={"top": 0.5})
 
 
 def test_a_shard_that_is_none_is_named(tmp_path):
