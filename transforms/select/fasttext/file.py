@@ -16,6 +16,8 @@ CENTRES = 256
 """Centroids of each part of a product quantiser."""
 LOSSES = {1: "hs", 2: "ns", 3: "softmax", 4: "ova"}
 SUPERVISED = 3
+STRIPE = 4096
+"""Rows of a matrix that are looked at together."""
 LARGEST = 1 << 26
 """Rows, words or buckets of a model at most: a damaged number must not take all memory."""
 ADVICE = "name a supervised model that fastText wrote, or restore a whole copy"
@@ -47,7 +49,7 @@ class Words:
 @dataclass(frozen=True)
 class Contents:
     """What a file holds. order: longest word n-gram; shortest, longest: characters of subwords; table: float32 [rows, d], the
-    input matrix; output: float32 [labels, d]."""
+    input matrix; output: float32 [labels, d]. Both may lie in the mapped file, where numbers are not aligned."""
 
     order: int
     buckets: int
@@ -75,7 +77,8 @@ def read(path: str) -> Contents:
         BadFileError: the file is damaged, truncated, or holds no supervised model.
     """
     try:
-        return _Reader(path, storage.read_bytes(path)).contents()
+        # mapped, as a model may have gigabytes of which a run needs one pass
+        return _Reader(path, np.frombuffer(storage.arrow_input(path).read_buffer(), np.uint8)).contents()
     except OSError as error:
         raise BadFileError(path, f"no readable model ({error.strerror})", ADVICE) from None
 
@@ -83,8 +86,8 @@ def read(path: str) -> Contents:
 class _Reader:
     """Takes values off the front of a file's bytes."""
 
-    def __init__(self, path: str, data: bytes) -> None:
-        self.path, self.data, self.at = path, np.frombuffer(data, np.uint8), 0
+    def __init__(self, path: str, data: np.ndarray) -> None:
+        self.path, self.data, self.at = path, data, 0
 
     def bad(self, what: str) -> BadFileError:
         return BadFileError(self.path, f"a damaged fastText model: {what}", ADVICE)
@@ -94,8 +97,7 @@ class _Reader:
         if count < 0 or size > len(self.data) - self.at:
             raise self.bad(f"it ends within {what}, at byte {len(self.data):,}")
         self.at += size
-        # a copy: values in the file are not aligned
-        return self.data[self.at - size : self.at].copy().view(np.dtype(dtype))
+        return self.data[self.at - size : self.at].view(np.dtype(dtype))
 
     def number(self, dtype: str, what: str, low: int = 0, high: int = LARGEST) -> int:
         value = int(self.take(1, dtype, what)[0])
@@ -138,7 +140,7 @@ class _Reader:
         labels = len(words.starts) - words.number
         if len(table) < rows or len(output) != labels:
             raise self.bad(f"its matrices have {len(table)} and {len(output)} rows for {rows} and {labels}")
-        if not np.isfinite(table).all() or not np.isfinite(output).all():
+        if not all(np.isfinite(m[i : i + STRIPE]).all() for m in (table, output) for i in range(0, len(m), STRIPE)):
             raise self.bad("its matrices hold values that are no numbers")
         return Contents(order, buckets, shortest, longest, LOSSES[loss], words, table, output)
 

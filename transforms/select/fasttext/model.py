@@ -11,7 +11,7 @@ from corpusmill.transforms.arrow import string_buffers
 from corpusmill.transforms.select._features import project
 from corpusmill.transforms.select._linear import log_odds, softmax
 from corpusmill.transforms.select.fasttext.features import LABEL, mean_rows
-from corpusmill.transforms.select.fasttext.file import Contents, read
+from corpusmill.transforms.select.fasttext.file import STRIPE, Contents, read
 
 DIRECT = 16
 """With so many labels at most, each row's logits are kept instead of its vector: a text is then scored without vectors."""
@@ -33,12 +33,14 @@ class FastText:
         """(rows whose mean is taken, whether that mean is the logits already)."""
         c = self.contents
         if len(c.output) > min(DIRECT, c.table.shape[1]):
-            return c.table, False
+            return np.require(c.table, requirements="A"), False
         out = np.zeros((len(c.table), len(c.output)), np.float32)
-        for start in range(0, len(c.table), 1 << 16):
-            part = c.table[start : start + (1 << 16)].astype(np.float64)
-            for k, row in enumerate(c.output.astype(np.float64)):  # one order of sums, which BLAS does not promise
-                out[start : start + len(part), k] = (part * row).sum(axis=1)
+        for start in range(0, len(c.table), STRIPE):
+            part = c.table[start : start + STRIPE].astype(np.float64)
+            for k, row in enumerate(c.output.astype(np.float64)):
+                out[start : start + len(part), k] = np.einsum(
+                    "ij,j->i", part, row
+                )  # no BLAS: its sums have no fixed order
         return out, True
 
     def logits(self, texts: pa.Array) -> np.ndarray:
@@ -55,7 +57,7 @@ class FastText:
         )  # fmt: skip
         if direct:
             return out
-        return project(out, np.ascontiguousarray(c.output.T), np.zeros(len(c.output)))
+        return project(out, np.require(c.output.T, requirements=["C", "A"]), np.zeros(len(c.output)))
 
     def probabilities(self, texts: pa.Array) -> np.ndarray:
         """Probability of each label: float64 [n, labels]."""
