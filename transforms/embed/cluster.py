@@ -14,6 +14,7 @@ from corpusmill.transforms.arrow import set_column
 from corpusmill.transforms.base import Applied, Stability
 from corpusmill.transforms.embed.kmeans import nearest
 from corpusmill.transforms.embed.learned import Learned
+from corpusmill.transforms.embed.rarity import lacks
 
 WORDLESS = "-"
 """The cluster of documents without words."""
@@ -56,6 +57,12 @@ class Cluster(Learned):
         "`balance` gives more to rare ones.",
     )
 
+    lack: bool = Field(
+        False,
+        description="Also write `<column>.lack`: how many documents its cluster lacks for the mean size, for each that it has. "
+        "`generate: {for: holes}` writes so many.",
+    )
+
     model_config = Learned.model_config | {"populate_by_name": True}
 
     def coarse(self, fine: int) -> int:
@@ -74,15 +81,21 @@ class Cluster(Learned):
     def apply(self, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table) -> Applied:
         model = self.model(decisions)
         names = pa.nulls(batch.num_rows, pa.string())
-        cosines = bits = pa.nulls(batch.num_rows, pa.float64())
+        cosines = bits = missing = pa.nulls(batch.num_rows, pa.float64())
         if model is not None and batch.num_rows:
             vectors = self.embed(batch.column("text"), model.words)
             found, near = cluster_names(vectors, model.centres, model.groups)
             names, cosines = pa.array(found, pa.string()), pa.array(near)
             place = pa.array(names_of(model.groups), pa.string())
-            bits = pa.array(model.rarity).take(pc.index_in(names, place)) if len(model.rarity) else bits
+            at = pc.index_in(names, place)
+            bits = pa.array(model.rarity).take(at) if len(model.rarity) else bits
+            missing = pa.array(lacks(model.sizes)).take(at)
         batch = set_column(batch, self.column, names)
-        for name, wanted, values in (("cosine", self.cosine, cosines), ("rarity", self.rarity, bits)):
+        for name, wanted, values in (
+            ("cosine", self.cosine, cosines),
+            ("rarity", self.rarity, bits),
+            ("lack", self.lack, missing),
+        ):
             if wanted:
                 batch = set_column(batch, f"{self.column}.{name}", values)
         return Applied(batch, np.zeros(0, np.int64), [], [], [])

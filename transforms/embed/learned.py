@@ -24,7 +24,7 @@ from pydantic import Field
 from corpusmill.transforms.base import Decided, Group
 from corpusmill.transforms.embed.hierarchy import two_levels
 from corpusmill.transforms.embed.opened import embed_with
-from corpusmill.transforms.embed.rarity import rarity
+from corpusmill.transforms.embed.rarity import rarity, sizes_of
 from corpusmill.transforms.embed.vectors import WordVectors, train
 from corpusmill.transforms.generate.step import ModelStep
 from corpusmill.transforms.hashing import U, hash64, hash_text, mix64_array
@@ -52,17 +52,18 @@ _LOCK = threading.Lock()
 class Model:
     """What was learned. words: None where vectors come from a model of the user's; centres: int8 [k, d] of the finest clusters;
     groups: int32 [k], the coarse cluster that each belongs to; documents: of the whole corpus; rarity: float64 [k], see
-    `corpusmill.transforms.embed.rarity`, or none where the step does not ask."""
+    `corpusmill.transforms.embed.rarity`, or none where the step does not ask; sizes: int64 [k], documents of the sample."""
 
     words: WordVectors | None
     centres: np.ndarray
     groups: np.ndarray
     documents: int
     rarity: np.ndarray
+    sizes: np.ndarray
 
     def packed(self) -> bytes:
         """The same bytes for the same model."""
-        arrays = [self.centres, self.groups, np.array([self.documents]), self.rarity]
+        arrays = [self.centres, self.groups, np.array([self.documents]), self.rarity, self.sizes]
         if self.words is not None:
             w = self.words
             arrays += [w.words, w.vectors, w.weights, np.array([w.unknown])]
@@ -77,8 +78,8 @@ class Model:
         source, arrays = io.BytesIO(data), []
         while source.tell() < len(data):
             arrays.append(np.lib.format.read_array(source, allow_pickle=False))
-        words = WordVectors(arrays[4], arrays[5], arrays[6], int(arrays[7][0])) if len(arrays) > 4 else None
-        return cls(words, arrays[0], arrays[1], int(arrays[2][0]), arrays[3])
+        words = WordVectors(arrays[5], arrays[6], arrays[7], int(arrays[8][0])) if len(arrays) > 5 else None
+        return cls(words, arrays[0], arrays[1], int(arrays[2][0]), arrays[3], arrays[4])
 
 
 class Learned(ModelStep, Group):
@@ -155,11 +156,11 @@ class Learned(ModelStep, Group):
         coarse, fine = self.clusters(documents)
         if not fine:
             none = np.zeros((0, self.dims), np.int8)
-            return Model(words, none, np.zeros(0, np.int32), documents, np.zeros(0))
+            return Model(words, none, np.zeros(0, np.int32), documents, np.zeros(0), np.zeros(0, np.int64))
         vectors = self.embed(texts, words)
         centres, groups = two_levels(vectors, keys["order"].to_numpy(), coarse, fine, self.seed)
         bits = rarity(texts, vectors, centres) if self.wants_rarity() else np.zeros(0)
-        return Model(words, centres, groups, documents, bits)
+        return Model(words, centres, groups, documents, bits, sizes_of(vectors, centres))
 
     def wants_rarity(self) -> bool:
         """Whether the model says how rare the words of each cluster are."""

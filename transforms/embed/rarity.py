@@ -40,3 +40,22 @@ def rarity(texts: pa.Array, vectors: np.ndarray, centres: np.ndarray) -> np.ndar
     number = np.bincount(which, words[used], k)
     mean = sums.sum() / max(1.0, float(words.sum()))
     return np.where(number > 0, total / np.maximum(number, 1), mean) / STEPS
+
+
+def sizes_of(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Documents of each cluster: int64 [k]; those without words are in none."""
+    if not len(centres):
+        return np.zeros(0, np.int64)
+    return np.bincount(nearest(vectors[vectors.any(axis=1)], centres)[0][:, 0], minlength=len(centres))
+
+
+def lacks(sizes: np.ndarray) -> np.ndarray:
+    """How many documents each cluster lacks for the mean size, for each that it has: float64 [k].
+
+    >>> lacks(np.array([30, 10, 20])).tolist()
+    [0.0, 1.0, 0.0]
+    """
+    used = sizes > 0
+    mean = sizes[used].mean() if used.any() else 0.0
+    found: np.ndarray = np.where(used, np.maximum(0.0, mean / np.maximum(sizes, 1) - 1.0), 0.0)
+    return found

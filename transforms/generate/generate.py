@@ -13,14 +13,14 @@ from pydantic import Field, field_validator, model_validator
 
 from corpusmill.transforms.arrow import set_column
 from corpusmill.transforms.base import Expand, Stability
-from corpusmill.transforms.columns import labels, texts
+from corpusmill.transforms.columns import labels, numbers, texts
 from corpusmill.transforms.dedup._shingles import shingle_sets
 from corpusmill.transforms.document import derived_ids
 from corpusmill.transforms.generate import checks, prompts
 from corpusmill.transforms.generate.model import Request, Sampling, ask, digest_of, open_model
 from corpusmill.transforms.generate.step import ModelStep
 from corpusmill.transforms.noise.copies import EVALUATION_SPLITS, repeats
-from corpusmill.transforms.random import Keyed, draw_array
+from corpusmill.transforms.random import Keyed, draw_array, uniform_array
 
 SYNTHETIC, REAL = "synthetic", "real"
 
@@ -33,6 +33,9 @@ class Generate(ModelStep, Expand):
     their order are those of `corpusmill.transforms.generate.checks`. Try k of a document is drawn from (seed, step, document
     id, k): batches, workers and retries change nothing, and behind `pipelines` no request is sent twice. Only real text is
     asked about: rows with a parent, and evaluation splits, pass through.
+
+    With `for: holes` documents of small clusters are asked about, as often as the cluster lacks documents for the mean size; put
+    `cluster: {lack: true}` before. A topic without any document has no parent: `select: {for: holes}` looks for those.
 
     A written document has its own `id`, the columns of its parent, `parent`, `origin` ("synthetic"; "real" for all others) and
     `derived_by`: JSON of the model's digest, the prompt's form and SHA-256, try, round, seed and scores. Real text is never
@@ -65,6 +68,14 @@ class Generate(ModelStep, Expand):
     tasks: str | None = Field(None, description="Parquet or JSONL of seed tasks: instruction, input, output (instruct)")
     examples: int = Field(4, ge=1, description="seed tasks shown (instruct)")
     copies: int = Field(1, ge=1, le=100, description="documents written for each, if so many pass")
+    purpose: Literal["all", "holes"] = Field(
+        "all", alias="for", description="holes: only for documents of small clusters, as many as these lack, see `lack`"
+    )
+    lack: str = Field(
+        "cluster.lack",
+        min_length=1,
+        description="column of how many documents are lacking for each, of `cluster: {lack: true}` (holes); `copies` at most",
+    )
     tries: int = Field(3, ge=1, le=1000, description="texts asked for at most for each document")
     max_tokens: int = Field(256, ge=1, description="tokens of a text at most")
     temperature: float = Field(0.8, ge=0, description="0: the likeliest token, and the same text at every try")
@@ -107,6 +118,8 @@ class Generate(ModelStep, Expand):
         prompts.fields(value)
         return value
 
+    model_config = Expand.model_config | {"populate_by_name": True}
+
     @model_validator(mode="after")
     def _whole(self) -> Generate:
         if self.prompt == "instruct" and self.tasks is None:
@@ -123,7 +136,9 @@ class Generate(ModelStep, Expand):
         asked = self._asked(batch)
         rows = batch.take(pa.array(asked)).to_pylist()
         keys = rng.keys(batch)[asked]
-        attempts = _Attempts(self, batch.take(pa.array(asked)), rows) if len(rows) else None
+        attempts = (
+            _Attempts(self, batch.take(pa.array(asked)), rows, self._wanted(batch, keys, asked)) if len(rows) else None
+        )
         for number in range(1, self.tries + 1):
             if attempts is None or not len(open_places := attempts.lacking()):
                 break
@@ -146,6 +161,15 @@ class Generate(ModelStep, Expand):
         if self.prompt != "instruct":
             asked &= pc.utf8_length(pc.utf8_trim_whitespace(batch.column("text"))).fill_null(0).to_numpy() > 0
         return np.flatnonzero(asked)
+
+    def _wanted(self, batch: pa.RecordBatch, keys: np.ndarray, asked: np.ndarray) -> np.ndarray:
+        """How many documents are written for each of the rows `asked`: int64. A part of one is drawn."""
+        if self.purpose == "all":
+            return np.full(len(asked), self.copies, np.int64)
+        lacking = numbers(batch, self.lack, "generate.lack").fill_null(0.0).to_numpy(zero_copy_only=False)[asked]
+        whole = np.floor(np.clip(np.nan_to_num(lacking), 0, self.copies))
+        more = uniform_array(draw_array(keys, 0)) < np.nan_to_num(lacking) - whole
+        return np.minimum(whole + more, self.copies).astype(np.int64)
 
     def _write(self, rows: list[dict[str, Any]], keys: np.ndarray) -> list[tuple[str, str]]:
         """(prompt, text) for each row."""
@@ -239,7 +263,8 @@ class _Text:
 class _Attempts:
     """The texts written so far for the parents in a batch, and the parents that need more."""
 
-    def __init__(self, step: Generate, parents: pa.RecordBatch, rows: list[dict[str, Any]]) -> None:
+    def __init__(self, step: Generate, parents: pa.RecordBatch, rows: list[dict[str, Any]], wanted: np.ndarray) -> None:
+        self.wanted = wanted
         self.step, self.rows, self.texts = step, rows, []  # type: Generate, list[dict[str, Any]], list[_Text]
         texts = pc.fill_null(parents.column("text"), "")
         self.distinct = checks.distinct(texts)[0]
@@ -248,7 +273,7 @@ class _Attempts:
         self.accepted: list[list[np.ndarray]] = [[] for _ in rows]
 
     def lacking(self) -> np.ndarray:
-        return np.array([i for i, a in enumerate(self.accepted) if len(a) < self.step.copies], np.int64)
+        return np.array([i for i, a in enumerate(self.accepted) if len(a) < self.wanted[i]], np.int64)
 
     def judge(self, places: np.ndarray, number: int, asked: list[str], written: list[str]) -> None:
         """Run the checks in order on one try of each row in `places`; a text that fails one is not checked further."""

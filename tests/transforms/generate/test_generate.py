@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
+from corpusmill.transforms.embed.cluster import Cluster
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.generate import model as models
 from corpusmill.transforms.generate.accepted import Accepted
@@ -225,3 +226,31 @@ def test_fingerprint_follows_the_model(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mistakes(fields: dict) -> None:
     with pytest.raises((ValidationError, RecipeError)):
         step(**fields)
+
+
+def test_for_holes_small_clusters_get_what_they_lack() -> None:
+    rows = batch(200)
+    lack = [3.0] * 20 + [0.5] * 80 + [0.0] * 90 + [None] * 10
+    rows = rows.append_column("cluster.lack", pa.array(lack))
+    made = step(**{"for": "holes"}, copies=2, tries=4, max_similarity=1.0)(rows)
+    written = [int(row["parent"][1:]) for row in derived(made)]
+    assert sum(p < 20 for p in written) == 40  # two copies each at most
+    assert 25 <= sum(20 <= p < 100 for p in written) <= 55
+    assert max(written) < 100
+    halves = [step(**{"for": "holes"}, copies=2, tries=4, max_similarity=1.0)(rows.slice(i, 100)) for i in (0, 100)]
+    assert pa.Table.from_batches(halves).to_pylist() == made.to_pylist()
+    with pytest.raises(RecipeError, match=r"cluster\.lack"):
+        step(**{"for": "holes"})(batch(2))
+
+
+def test_clusters_say_what_they_lack() -> None:
+    table = pa.table(
+        {
+            "id": [f"{t}{i}" for t, n in (("a", 90), ("b", 30)) for i in range(n)],
+            "text": ["red green blue"] * 90 + ["one two three"] * 30,
+        }
+    )
+    made = Cluster(clusters=2, lack=True)(table).to_pandas()
+    lacking = made.groupby(made.id.str[0])["cluster.lack"].first()
+    assert lacking["a"] == 0
+    assert lacking["b"] == 1.0  # 60 on average
