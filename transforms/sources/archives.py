@@ -110,7 +110,7 @@ class Archive(Format):
                     continue
                 shown = f"{part.path}/{printable(entry.name)}"
                 name = entry.name.removeprefix("./")
-                pieces = name.split("/")
+                pieces = name.replace("\\", "/").split("/")
                 if any(p == "__MACOSX" or (p.startswith(".") and p != "..") for p in pieces):
                     bad.leave_out(HIDDEN, f"{part.name}/{name}")
                     continue

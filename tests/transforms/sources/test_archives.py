@@ -100,7 +100,15 @@ def test_options_name_the_format_of_members(tmp_path):
             SourceSpec(name="s", path="a", format="tar", options=wrong)
 
 
-SLIPS = ["../up.txt", "a/../../up.txt", "/etc/up.txt", "C:\\up.txt", "a\\..\\..\\up.txt"]
+SLIPS = [
+    "../up.txt",
+    "a/../../up.txt",
+    "/etc/up.txt",
+    "C:\\up.txt",
+    "a\\..\\..\\up.txt",
+    "..\\..\\up.txt",
+    "\\\\host\\up.txt",
+]
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
@@ -270,3 +278,30 @@ def test_a_run_accounts_for_members_and_gives_the_same_bytes_for_any_cut(tmp_pat
     first, second = (run.dataset.manifest for run in runs)
     assert first["content"] == second["content"]
     assert first["funnel"]["sources"][0]["left_out"] == {"unknown member": {"number": 1, "example": "a.zip/logo.png"}}
+
+
+def test_sizes_that_a_directory_makes_up_and_odd_but_sound_archives(tmp_path):
+    for told, what in ((5, "is damaged"), (0x7FFFFFFF, "as a decompression bomb does")):
+        data = bytearray(zipped({"a.txt": b"x" * 1000, "good.txt": b"good"}))
+        at = data.index(b"PK\x01\x02")
+        data[at + 24 : at + 28] = told.to_bytes(4, "little")
+        (tmp_path / "a.zip").write_bytes(data)
+        with pytest.raises(BadFileError, match=what):
+            read_source(tmp_path, path="a.zip")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as archive:
+        with archive.open(zipfile.ZipInfo("a.txt"), "w", force_zip64=True) as member:
+            member.write(b"large")
+        archive.writestr("n" * 60_000 + ".txt", "long")
+        archive.writestr("c\x1b[31m\n.txt", "odd")
+    (tmp_path / "b.zip").write_bytes(b"#!/bin/sh\n" + (tmp_path / "b.zip").read_bytes())  # that unpacks itself
+    out, bad = read_source(tmp_path, path="b.zip")
+    assert (sorted(out["text"].to_pylist()), bad.count) == (["large", "long", "odd"], 0)
+    sparse = tarfile.TarInfo("s.txt")
+    sparse.size, sparse.pax_headers = (
+        10,
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9" * 11},
+    )
+    with tarfile.open(tmp_path / "c.tar", "w") as archive:
+        archive.addfile(sparse, io.BytesIO(b"0\n" + b"x" * 8))
+    with pytest.raises(BadFileError, match="is a sparse file"):
+        read_source(tmp_path, path="c.tar")
