@@ -19,7 +19,14 @@ from pydantic import Field, SerializeAsAny, model_validator
 
 from corpusmill.pipelines.recipe import addresses, certify, privacy_section
 from corpusmill.pipelines.recipe.expect import Expect
-from corpusmill.pipelines.recipe.path_checks import check_files, check_input, check_models, check_needs, check_output
+from corpusmill.pipelines.recipe.path_checks import (
+    check_files,
+    check_input,
+    check_models,
+    check_needs,
+    check_output,
+    check_sources,
+)
 from corpusmill.pipelines.recipe.privacy_section import PrivacySection
 from corpusmill.pipelines.recipe.registry import import_module
 from corpusmill.pipelines.recipe.registry import load as load_transform
@@ -277,6 +284,9 @@ def _read(marked: Marked, mistakes: Mistakes, base_dir: Path, overrides: list[st
             check_files(step, ("steps", i, classes[i][2]), mistakes, base_dir)
             check_models(step, ("steps", i, classes[i][2]), mistakes, base_dir)
             check_needs(step, ("steps", i, classes[i][2]), mistakes)
+    if len(sources) == len(raw.get("sources") or ()):  # the names of all are known
+        for i, step in steps:
+            check_sources(step, ("steps", i, classes[i][2]), mistakes, [s.name for _, s in sources])
     if mistakes.problems or head is None:
         return None
     made = make_steps([t for _, t in steps], [marked.find(("steps", i), key=True).line for i, _ in steps])

@@ -69,6 +69,14 @@ def check_files(step: Transform, at: tuple[str | int, ...], mistakes: Mistakes, 
             mistakes.problems.append(replace(last, advice="`corpusmill tokenizer RECIPE` trains one"))
 
 
+def check_sources(step: Transform, at: tuple[str | int, ...], mistakes: Mistakes, known: list[str]) -> None:
+    """A mistake for each source that a step names and the recipe does not have."""
+    for field, name in getattr(step, "named_sources", list)():
+        if name not in known:
+            advice = nearest(name, known) or f"the sources are: {', '.join(known)}"
+            mistakes.add((*at, field), f"`{field}`: no source of this recipe is called `{name}`", advice)
+
+
 def check_needs(step: Transform, at: tuple[str | int, ...], mistakes: Mistakes) -> None:
     """A mistake for each library of a step that is not installed."""
     for library in step.needs():

@@ -78,6 +78,10 @@ class NgramGroup(Group):
             raise ValueError(f"`units: {self.units}` needs no `tokenizer`; leave one of them out")
         return self
 
+    def named_sources(self) -> list[tuple[str, str]]:
+        """(field, source) of each source of the recipe that is named."""
+        return [] if self.like_source is None else [("like_source", self.like_source)]
+
     @property
     def learned(self) -> bool:
         """Whether the run learns the model."""

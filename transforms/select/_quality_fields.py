@@ -126,6 +126,11 @@ class QualityFields(Transform):
         named = [n for n in (*self.like, *self.unlike) if is_file(n)]
         return [*(m for m in self.models if not is_handled(m)), *named, *self.evaluation]
 
+    def named_sources(self) -> list[tuple[str, str]]:
+        """(field, source) of each source of the recipe that is named."""
+        kinds = (("like", self.like), ("unlike", self.unlike))
+        return [(field, name) for field, names in kinds for name in names if not is_file(name)]
+
     def fingerprint(self) -> str:
         """As for any step, with digests of models behind handlers."""
         handled = {m: digest(m) for m in self.models if is_handled(m)}

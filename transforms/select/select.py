@@ -133,6 +133,10 @@ class Select(Group):
     def files(self) -> list[str]:
         return [] if self.like is None else [self.like]
 
+    def named_sources(self) -> list[tuple[str, str]]:
+        """(field, source) of each source of the recipe that is named."""
+        return [] if self.like_source is None else [("like_source", self.like_source)]
+
     def keys(self, rnd: int, batch: pa.RecordBatch, rows: np.ndarray, decisions: pa.Table | None) -> pa.RecordBatch:
         if rnd == 0:
             return self._counts(batch, rows)

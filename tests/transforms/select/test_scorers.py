@@ -84,3 +84,15 @@ def test_check_and_certification_see_models_behind_handlers(tmp_path):
     absent = {"quality": {"model": "linear:nowhere", "label": "x"}}
     with pytest.raises(RecipeError, match="there is no linear classifier"):
         loads(json.dumps(recipe | {"steps": [absent]}), base_dir=tmp_path)
+
+
+def test_check_knows_the_sources_that_steps_name(tmp_path):
+    (tmp_path / "s.jsonl").write_text('{"text": "a"}\n')
+    recipe = {"name": "t", "sources": [{"name": "crawl", "path": "s.jsonl"}], "output": {"path": "out"}}
+    for step, field in (
+        ({"quality": {"like": ["manuals"], "unlike": ["crawl"]}}, "like"),
+        ({"select": {"like_source": "manuals", "share": 0.5}}, "like_source"),
+        ({"perplexity": {"like_source": "manuals"}}, "like_source"),
+    ):
+        with pytest.raises(RecipeError, match=f"`{field}`: no source of this recipe is called `manuals`"):
+            loads(json.dumps(recipe | {"steps": [step]}), base_dir=tmp_path)
