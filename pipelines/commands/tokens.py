@@ -85,3 +85,8 @@ def export(
     tokens = f" of {exported.tokens:,} tokens" if exported.tokens else ""
     stored = f"{some(len(exported.files), 'file')}, {size(sum(f.size for f in exported.files))}"
     say(f"{out} is written: {exported.rows:,} rows{tokens} ({stored}).")
+    if to == "nanogpt" and not any(f.path.endswith("val.bin") for f in exported.files):
+        say(
+            "It has no val.bin, which nanoGPT's train.py reads: put `split` before `pack`, with `separate: split`.",
+            err=True,
+        )
