@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from corpusmill.transforms.filters.refinedweb_lines import RefinedwebLines as RefinedwebLines
     from corpusmill.transforms.filters.sample import Sample as Sample
     from corpusmill.transforms.filters.text_filter import TextFilter as TextFilter
+    from corpusmill.transforms.filters.toxicity import Toxicity as Toxicity
     from corpusmill.transforms.filters.where import Where as Where
     from corpusmill.transforms.generate.accepted import Accepted as Accepted
     from corpusmill.transforms.generate.annotate import Annotate as Annotate
