@@ -17,7 +17,7 @@ from corpusmill.transforms.base import Expand, Filter, Group, Map, Terminal, Tra
 from corpusmill.transforms.random import Keyed
 from tests.corpora import rows, write_tokenizer
 
-MODELS = {"generate", "pseudo-label", "distill", "quality"}
+MODELS = {"annotate", "generate", "pseudo-label", "distill", "quality"}
 """Steps whose work is that of a model."""
 
 KINDS: dict[str, Callable[[int], str]] = {
@@ -97,6 +97,7 @@ def fields(folder: Path) -> dict[str, dict[str, Any]]:
     """What steps with required fields are given."""
     tokenizer = str(write_tokenizer(folder, rows(200), vocab_size=400))
     (folder / "items.txt").write_text("an item of an evaluation set that has more than a few words in it\n" * 3)
+    (folder / "words.txt").write_text("word\nsome words\n")
     from corpusmill.transforms.filters.kept_elsewhere import add_to_list
 
     elsewhere = str(folder / "elsewhere.parquet")
@@ -114,6 +115,8 @@ def fields(folder: Path) -> dict[str, dict[str, Any]]:
         "top": {"by": "score", "share": 1.0},
         "upsample": {"by": "score"},
         "where": {"column": "score", "min_value": 0},
+        "perplexity": {"like": str(folder / "items.txt"), "order": 3},
+        "toxicity": {"words": str(folder / "words.txt")},
         "select": {"like": str(folder / "items.txt"), "share": 1.0},
         "noise": {"mask": 0.1, "delete": 0.1, "replace": 0.1, "insert": 0.1, "swap": 0.1},
         "characters": {"keyboard": 0.05, "ocr": 0.05, "swap": 0.05, "delete": 0.05},
