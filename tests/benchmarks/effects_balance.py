@@ -105,6 +105,10 @@ def _compare(lab: Lab, study: Study, topics: dict[str, Read]) -> None:
             continue
         each = np.array([arm.figures[domain] for domain in held])  # [domains, seeds]
         arm.figures |= {"mean": each.mean(0).tolist(), "worst": each.max(0).tolist(), "biggest": each[0].tolist()}
+    study.notes.append(
+        "`natural` and `random` have the same shares of topics: what they differ by is the order of rows. The means differ by "
+        "little more than that at this length."
+    )
     study.comparisons = [
         Comparison("balance", against, figure, goal)
         for against in ("natural", "random")
