@@ -187,7 +187,7 @@ def source_splits(reader: Dataset, manifest: Manifest) -> Iterator[tuple[SourceS
     for source in manifest["recipe"]["sources"]:
         try:
             spec = SourceSpec.model_validate(source)
-            splits = make_splits(spec, list_files(spec, base, Store(reader.path).listing()), size)
+            splits = make_splits(spec, list_files(spec, base, Store(reader.path).listing(), online=False), size)
         except (CorpusmillError, OSError, ValueError):
             continue  # it was moved or removed since
         for split in splits:

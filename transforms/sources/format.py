@@ -78,6 +78,10 @@ class Format(abc.ABC):
         """The files of a path that only this format can list: references, or entries with the format of each."""
         raise NotImplementedError(f"{self.name} has no listing of its own")
 
+    def kept(self, spec: SourceSpec, path: str) -> list[FileRef]:
+        """Of a format with `lists`: the files of `find` that are here already. Gets none."""
+        raise NotImplementedError(f"{self.name} is no list of files")
+
     def check_list(self, spec: SourceSpec, path: str) -> None:
         """Of a format with `lists`: raise SourceError if the list at `path` cannot be used. Gets none of its files."""
         raise NotImplementedError(f"{self.name} is no list of files")

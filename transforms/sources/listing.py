@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+from collections.abc import Sequence
 
 from corpusmill.transforms import storage
 from corpusmill.transforms.errors import ChangedFileError, SourceError
@@ -71,13 +72,18 @@ def _belongs_to(spec: SourceSpec, path: str, pattern: str) -> str:
 
 
 def list_files(
-    spec: SourceSpec, base_dir: str, cache: dict[str, str] | None = None, left_out: list[str] | None = None
+    spec: SourceSpec,
+    base_dir: str,
+    cache: dict[str, str] | None = None,
+    left_out: list[str] | None = None,
+    online: bool = True,
 ) -> list[FileRef]:
     """The files of a source, sorted by path, each once.
 
     Args:
         cache: digests of content by `listed_as`; it is added to, so that an unchanged file is not read again.
         left_out: is added the files of folders and patterns that no format of `auto` knows.
+        online: fetch addresses that are due; otherwise, those count that are in the cache.
 
     Raises:
         SourceError: a pattern matches nothing, or no file of a known format.
@@ -89,7 +95,11 @@ def list_files(
         pattern = path if scheme else storage.join(base_dir, os.path.expanduser(path))
         owner = _belongs_to(spec, path, pattern)
         unknown: list[str] = []
-        listed = formats.load(owner).find(spec, pattern) if owner else _matching(spec, path, pattern, unknown)
+        listed: Sequence[FileRef | tuple[storage.Entry, str]]
+        if owner and not online and formats.known()[owner].lists:
+            listed = formats.load(owner).kept(spec, pattern)
+        else:
+            listed = formats.load(owner).find(spec, pattern) if owner else _matching(spec, path, pattern, unknown)
         if left_out is not None:
             left_out += unknown
         if not listed:

@@ -20,6 +20,7 @@ from corpusmill.transforms.sources.documents.whole import whole
 from corpusmill.transforms.sources.fetch.address import read_addresses
 from corpusmill.transforms.sources.fetch.fetch import fetch
 from corpusmill.transforms.sources.fetch.settings import Fetch
+from corpusmill.transforms.sources.fetch.stored import Cache
 from corpusmill.transforms.sources.files import FileRef, Part
 from corpusmill.transforms.sources.format import Format, Rows
 from corpusmill.transforms.sources.limits import Budget
@@ -41,9 +42,13 @@ class Urls(Format):
     def find(self, spec: SourceSpec, path: str) -> list[FileRef] | list[tuple[storage.Entry, str]]:
         """The files of the addresses, fetched where they are due."""
         settings = Fetch.model_validate(spec.options)
-        addresses = self.addresses(spec, path)
-        folder = os.path.join(os.path.dirname(storage.local_path(path)), os.path.expanduser(settings.cache))
-        return fetch(addresses, settings, folder, path)
+        return fetch(self.addresses(spec, path), settings, _folder(settings, path), path)
+
+    def kept(self, spec: SourceSpec, path: str) -> list[FileRef]:
+        """The files in the cache. Fetches nothing."""
+        cache = Cache(_folder(Fetch.model_validate(spec.options), path))
+        notes = (cache.get(address) for address in self.addresses(spec, path))
+        return [cache.file(note) for note in notes if note is not None]
 
     def addresses(self, spec: SourceSpec, path: str) -> list[str]:
         """The addresses of a list. Fetches nothing.
@@ -74,3 +79,8 @@ class Urls(Format):
         else:
             bad.leave_out(said["reason"] or "address that cannot be reached now", said["address"])
         yield from ()
+
+
+def _folder(settings: Fetch, path: str) -> str:
+    """The cache of the list at `path`."""
+    return os.path.join(os.path.dirname(storage.local_path(path)), os.path.expanduser(settings.cache))

@@ -9,10 +9,14 @@ from typing import ClassVar
 import pytest
 
 import corpusmill
+from corpusmill.pipelines.dataset.snapshot import Dataset
+from corpusmill.pipelines.operations.examples import source_splits
 from corpusmill.transforms.errors import BadFileError, UnreadableFileError
 from corpusmill.transforms.sources.fetch import sites
 from corpusmill.transforms.sources.fetch.address import read_addresses, requested
 from corpusmill.transforms.sources.fetch.connection import is_public
+from corpusmill.transforms.sources.listing import list_files
+from corpusmill.transforms.sources.spec import SourceSpec
 from tests.transforms.sources.made import read_source
 
 pytest.importorskip("protego")
@@ -268,6 +272,11 @@ def test_a_run_is_refreshed_by_what_changed_and_a_run_without_news_does_nothing(
     assert not corpusmill.run(recipe).committed
     source["options"] = options | {"timeout": 5, "user_agent": "other/2"}  # no result depends on these
     assert corpusmill.run(recipe).dataset.manifest["content"] == first.dataset.manifest["content"]
+    before = len(Server.asked)
+    spec = SourceSpec.model_validate(source)
+    assert len(list_files(spec, str(tmp_path), online=False)) == 4
+    assert list(source_splits(Dataset("out"), Dataset("out").manifest()))  # of reports and takedowns
+    assert len(Server.asked) == before
     answers["/2"] = html("page two", ETag='"new"')
     again = corpusmill.run(recipe)
     texts = again.dataset.to_pandas()["text"].tolist()
