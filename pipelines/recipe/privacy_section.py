@@ -176,13 +176,17 @@ def forecast(recipe: Recipe) -> str:
     before, accountant = (known.events(), known.accountant) if known else ([], "pld")
     spent, after = epsilon(before, section.delta, accountant), train.privacy.epsilon
     if after is None and train.privacy.sigma is not None:
-        rate = train.batch.rows / (train.privacy.units or section.units)
-        kind: Any = "poisson-gaussian" if rate < 1 else "gaussian"
-        after = epsilon(
-            [*before, Event(kind=kind, rate=rate, sigma=train.privacy.sigma, count=train.steps)],
-            section.delta,
-            accountant,
-        )
+        units, rows = train.privacy.units or section.units, train.batch.rows
+        if train.privacy.noise == "independent":
+            kind: Any = "poisson-gaussian" if rows < units else "gaussian"
+            event = Event(kind=kind, rate=rows / units, count=train.steps)
+        else:
+            from corpusmill.privacy.mechanisms.choice import strategy_of
+
+            bands = train.privacy.bands or max(1, min(train.steps, units // rows))
+            event = strategy_of(train.privacy.noise, bands, rows, units, train.steps)[1]
+        event = event.model_copy(update={"sigma": train.privacy.sigma})
+        after = epsilon([*before, event], section.delta, accountant)
     over = "; it would be refused" if after is None or after > section.epsilon or after <= spent else ""
     brings = f"from {spent:.2f} to {after:.2f} of {section.epsilon:g}"
     return f"a new run of `train` brings epsilon of {section.population} {brings}{over}"

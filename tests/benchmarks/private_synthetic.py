@@ -119,7 +119,7 @@ def main() -> None:
     """Print one line a way."""
     torch.set_num_threads(1)
     root, out = Path(sys.argv[1]) / "labelled", Path(sys.argv[2])
-    epsilon, keep = float(sys.argv[3]) if len(sys.argv) > 3 else 3.0, int(sys.argv[4]) if len(sys.argv) > 4 else 15
+    epsilon, keep = float(sys.argv[3]) if len(sys.argv) > 3 else 3.0, int(sys.argv[4]) if len(sys.argv) > 4 else 5
     public, own, test = (
         questions(root / f"{n}.parquet") for n in ("clinc150-train", "banking77-train", "banking77-test")
     )
@@ -139,9 +139,9 @@ def main() -> None:
         folder = Path(name)
         table = pa.Table.from_pylist([{"id": row["id"], "text": f"{row['label']} {row['text']}"} for row in public])
         train_tokenizer(table.combine_chunks().to_batches(), str(folder / "tokenizer.json"), vocab_size=3000)
-        shape = {"kind": "decoder", "layers": 3, "width": 128, "heads": 4}
+        shape = {"kind": "decoder", "layers": 2, "width": 96, "heads": 4}
         data = str(lines(folder / "public.jsonl", public))
-        train(settings(folder, "public-model", data, model=shape, steps=300, batch={"rows": 64}))
+        train(settings(folder, "public-model", data, model=shape, steps=200, batch={"rows": 32}))
         write_canaries(folder / "canaries", CANARIES, 8, {"label": classes})
         inside = [json.loads(x) for x in (folder / "canaries" / "canaries.jsonl").read_text().splitlines()]
         seeds = lines(folder / "seeds.jsonl", [{"text": c, "label": c} for c in classes])
@@ -182,8 +182,8 @@ def main() -> None:
             "private-model",
             str(homes["training"]),
             tune=tune,
-            steps=60,
-            batch={"rows": 512, "micro_rows": 128},
+            steps=40,
+            batch={"rows": 256, "micro_rows": 128},
             optimizer={"lr": 5e-3, "weight_decay": 0.0},
             privacy=dp,
         )

@@ -133,6 +133,10 @@ def test_what_a_next_run_would_bring_epsilon_to(make):
     [
         (TRAIN | {"privacy": {"sigma": 1.0}, "steps": 2000}, 0),  # more than the budget
         (TRAIN | {"privacy": {"epsilon": 0.2}}, 200),  # less than is spent already
+        (
+            TRAIN | {"privacy": {"sigma": 1.0, "noise": "buffered"}},
+            0,
+        ),  # turns without sampling
         (TRAIN | {"privacy": {"sigma": 2.0}, "batch": {"rows": 1000}}, 0),  # all units in every step
     ],
 )
