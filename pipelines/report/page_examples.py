@@ -122,10 +122,29 @@ def _differences(a: str, b: str, characters: int) -> tuple[list[Any], int]:
     changed = [any(bit.changed for bit in (*left, *right)) for left, right in lines]
     near = [i for i in range(len(lines)) if any(changed[max(0, i - 1) : i + 2])][:LINES]
     picked = [
-        [[(bit.text[:characters], bit.changed) for bit in side] for side in lines[i]]
+        [_shortened([(bit.text, bit.changed) for bit in side], characters) for side in lines[i]]
         for i in near or range(min(3, len(lines)))
     ]
     return picked, len(lines) - len(picked)
+
+
+def _shortened(bits: list[tuple[str, bool]], characters: int) -> list[tuple[str, bool]]:
+    """The parts of a line, each of about so many characters at most. Of what is equal, the characters beside a change are shown.
+
+    >>> _shortened([("abcdefgh", False), ("x", True), ("ijklmnop", False)], 4)
+    [('… efgh', False), ('x', True), ('ijkl …', False)]
+    """
+    shown = []
+    for i, (text, changed) in enumerate(bits):
+        if len(text) > characters:
+            half = characters // 2
+            last = i == len(bits) - 1
+            if changed or (last and i):
+                text = text[:characters] + " …"
+            else:  # of a line without a change both ends are shown, for the other side may differ at either
+                text = f"… {text[-characters:]}" if i == 0 and not last else f"{text[:half]} … {text[-half:]}"
+        shown.append((text, changed))
+    return shown
 
 
 def edits(found: list[Edit], manifest: Manifest, characters: int) -> list[dict[str, Any]]:
