@@ -37,7 +37,8 @@ def string_buffers(array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
         none.flags.writeable = False
         return none, _EMPTY
     begin = array.offset
-    view = np.frombuffer(offsets, np.int32)[begin : begin + len(array) + 1]
+    # a damaged file may give a buffer that is longer than its offsets, by any number of bytes
+    view = np.frombuffer(offsets, np.int32, len(array) + 1, 4 * begin)
     # an absent or empty data buffer must still be a valid array for the kernels' signatures
     values = np.frombuffer(data, np.uint8) if data is not None and data.size else _EMPTY
     # Arrow's buffers are mutable or not by where they come from: numba would compile each kernel once for either

@@ -25,6 +25,12 @@ def test_buffers_of_slices_empty_and_null_arrays():
     assert string_array(offsets, data).to_pylist() == ["ab", "", "", "中文"]
 
 
+def test_an_offsets_buffer_may_be_longer_than_its_offsets():
+    buffers = [None, pa.py_buffer(np.array([0, 1, 3], np.int32).tobytes() + b"x"), pa.py_buffer(b"abc")]
+    offsets, data = string_buffers(pa.Array.from_buffers(pa.string(), 2, buffers))
+    assert (offsets.tolist(), bytes(data)) == ([0, 1, 3], b"abc")
+
+
 @pytest.mark.parametrize("offset", [0, 2])
 @pytest.mark.parametrize(
     "values", [["a view within twelve", "", "zz"], ["short", "a longer one than twelve bytes", None]]

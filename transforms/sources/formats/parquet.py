@@ -55,6 +55,13 @@ def _batch_rows(chunks: list[tuple[str, Column, Chunk]], rows: int, budget: Budg
     return rows
 
 
+def _check_rows(leaf: Any, column: Column, rows: int) -> None:
+    """Arrow reads as many rows as the footer says of the row group, and leaves the rest of the pages: without lists, a column has
+    one value for each row, nulls included. leaf: the column's pq.ColumnSchema."""
+    if leaf.max_repetition_level == 0 and column.num_values != rows:
+        raise ValueError(f"column '{leaf.path}' has {column.num_values} values, and the row group {rows} rows")
+
+
 def _hold(f: BinaryIO, columns: list[Column]) -> None:
     """Fetch the bytes of these columns at once where each read is a request to a store."""
     hold = getattr(f, "hold", None)
@@ -115,6 +122,8 @@ class Parquet(Format):
                     group = groups[i]
                     if len(group.columns) != len(paths):
                         raise ValueError(f"it has {len(group.columns)} columns, and the schema {len(paths)}")
+                    for j in leaves:
+                        _check_rows(schema.column(j), group.columns[j], group.rows)
                     columns = [group.columns[j] for j in leaves]
                     _hold(f, columns)
                     chunks = [(paths[j], c, scan(f, c)) for j, c in zip(leaves, columns, strict=True)]
