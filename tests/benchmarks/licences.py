@@ -1,9 +1,10 @@
 """Licences by their text against the fields of machine-readable copyright files (DEP-5).
 
-    python tests/benchmarks/licences.py [held-out | tuning] [--wrong]
+    python tests/benchmarks/licences.py [held-out | tuning | FOLDER] [--wrong]
 
 Truth is the short name of each `License:` paragraph of /usr/share/doc/*/copyright, as an SPDX identifier; the text is the
-paragraph without that line. Packages are halved by a hash of the source's name; rules were written on the tuning half.
+paragraph without that line. Packages are halved by a hash of the source's name; rules were written on the tuning half, and once
+corrected on the other. FOLDER/*/copyright are files of other packages, all of which count.
 Paragraphs of short names that are no SPDX licence (`permissive`, `BSD-variant`) have no truth and are left out, and so are those
 whose text only names a file. Equal files count once (packages of one source have the same).
 """
@@ -30,16 +31,17 @@ def half(package: str) -> str:
 
 
 def paragraphs(which: str) -> list[tuple[str, str]]:
-    """(short name, text) of every field of one half; equal files count once."""
+    """(short name, text) of every field of one half, or of a folder; equal files count once."""
     out: list[tuple[str, str]] = []
     seen = set()
-    for path in sorted(glob.glob("/usr/share/doc/*/copyright")):
+    folder = "/usr/share/doc" if which in ("tuning", "held-out") else which
+    for path in sorted(glob.glob(f"{folder}/*/copyright")):
         text = Path(path).read_text(encoding="utf-8", errors="replace")
         if text in seen:
             continue
         seen.add(text)
         package = re.search(r"^Upstream-Name:\s*(\S+)", text, re.MULTILINE)
-        if half(package[1].lower() if package else Path(path).parent.name) != which:
+        if which != folder and half(package[1].lower() if package else Path(path).parent.name) != which:
             continue
         for name, body in fields(text):
             # what is left is no text of a licence
@@ -59,7 +61,7 @@ LOOSE = {
 
 
 def main() -> None:
-    which = "tuning" if "tuning" in sys.argv else "held-out"
+    which = next((a for a in sys.argv[1:] if not a.startswith("--")), "held-out")
     pairs = paragraphs(which)
     wrong: Counter[tuple[str, tuple[str, ...]]] = Counter()
     example = {}

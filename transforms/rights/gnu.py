@@ -19,13 +19,15 @@ _S = r"[\W_]+"
 _MENTION = re.compile(
     rf"\bgnu{_S}(?P<kind>affero{_S}|lesser{_S}|library{_S}|free{_S}documentation{_S})?(?:general{_S}|genral{_S})?"
     rf"(?:\(?library\)?{_S})?(?:public{_S})?licen[cs]es?"
-    rf"|\b(?P<short>[al]?gpl|gfdl)(?=[\W_v\d])"
+    rf"|\b(?P<short>(?:affero{_S}|lesser{_S}|library{_S})?[al]?gpl|gfdl)(?=[\W_v\d]|\Z)"
 )
 _VERSION = re.compile(r"(?:\bversions?|\bv\.?|licen[cs]es?|[al]?gpl[\W_]{0,3}v?|gfdl)[\W_]{0,8}([123](?:\.[0-9])?)\b")
 _LATER = re.compile(
     rf"\bany{_S}(?:later|newer){_S}(?:version|edition)|\bor{_S}(?:at{_S}your{_S}option{_S})?(?:any{_S})?(?:later|newer|above|higher)\b"
     rf"|[123](?:\.[0-9])?\+"
 )
+_OF_THE = re.compile(rf"(?:(?!{_S}of{_S}the{_S}licen[cs]e\b)[^.]|\.(?=\d)){{0,90}}?{_S}of{_S}(?:the{_S})?(?:gnu{_S})?")
+"""What stands between a version and the name behind it that it belongs to."""
 _ALSO = re.compile(rf"(?:version|v)?[\W_]*([123](?:\.[0-9])?){_S}or{_S}(?:version{_S})?([123](?:\.[0-9])?)\b")
 _DEBIAN = re.compile(
     rf"(?:on{_S}debian|the{_S}(?:complete|full){_S}text|a{_S}copy{_S}of{_S}the{_S}gnu|see{_S}).{{0,200}}?/usr/share/common-licenses\S*",
@@ -56,7 +58,12 @@ def gnu(text: str) -> list[Found]:
         family = _family(_MENTION.match(text, whole.start()) or whole)
         if version := _version(family, whole["version"]):
             # its own text names other licences, and says how to grant it with later versions
-            return [*gnu(text[: whole.start()]), Found(f"{family}-{version}-only", whole.start(), whole.end(), "text")]
+            before = gnu(text[: whole.start()])
+            if any(
+                f.licence.startswith(f"{family}-{version}-") for f in before
+            ):  # the notice grants it, the text is attached
+                return before
+            return [*before, Found(f"{family}-{version}-only", whole.start(), whole.end(), "text")]
     # where Debian's files say where the licence lies, that is no grant
     elsewhere = [(m.start(), m.end()) for m in _DEBIAN.finditer(text)]
     mentions = [m for m in _MENTION.finditer(text) if not any(a <= m.start() < b for a, b in elsewhere)]
@@ -67,14 +74,13 @@ def gnu(text: str) -> list[Found]:
         if i + 1 < len(mentions) and _family(mentions[i + 1]) != family:
             stop = min(stop, mentions[i + 1].start())
         stop = min([stop, *(a for a, _ in elsewhere if a > mention.end())])
-        window = text[begin:stop]
+        window = _grant(text, begin, mention, stop)
         versions = [v for m in _VERSION.finditer(window) if (v := _version(family, m[1]))]
         if not versions:
             bare.setdefault(family, (mention.start(), mention.end()))
             continue
-        # the nearest version behind the name, or before it ("version 2 of the GNU ...")
-        later = bool(_LATER.search(window))
         also = _ALSO.search(window)
+        later = bool(_LATER.search(window))
         chosen = [versions[0]]
         if also and not later and (second := _version(family, also[2])):
             chosen.append(second)
@@ -97,9 +103,24 @@ def gnu(text: str) -> list[Found]:
     return out
 
 
+def _grant(text: str, begin: int, mention: re.Match[str], stop: int) -> str:
+    """The part of text[begin:stop] around a licence's name that says its version.
+
+    It is what stands behind the name, unless the version stands right before it ("version 2 of the GNU ..."), or nowhere else. So
+    two licences that are granted side by side each have their own version.
+    """
+    before = text[begin : mention.start()]
+    own = [m for m in _VERSION.finditer(before) if _OF_THE.fullmatch(before, m.end())]
+    if own:
+        return text[begin + own[-1].start() : stop]
+    behind = text[mention.start() : stop]
+    return behind if _VERSION.search(behind) else text[begin:stop]
+
+
 def _family(mention: re.Match[str]) -> str:
     if mention["short"]:
-        return mention["short"].upper()
+        short = mention["short"]
+        return {"a": "AGPL", "l": "LGPL"}.get(short[0], "GFDL" if short == "gfdl" else "GPL")
     kind = re.match(r"[a-z]*", mention["kind"] or "")
     family = _NAMES[kind[0] if kind else ""]
     return "LGPL" if family == "GPL" and "library" in mention[0] else family

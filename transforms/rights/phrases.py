@@ -30,12 +30,20 @@ _USE = "permission to use copy modify"
 _DATED = "of the date|dates of first publication"
 _EXCEPT = "except as contained in this notice"
 _UNICODE = "data files or software"
+_NTP = "for any purpose with or without fee"
 
 RULES = (
     Rule(
         "MIT-0",
         (_GRANT, "furnished to do so"),
-        ("notice and this", "copyright notice|notices", _UNICODE, "font software", _SOURCE),
+        (
+            "notice and this",
+            "copyright notice|notices",
+            "subject to the following conditions",
+            _UNICODE,
+            "font software",
+            _SOURCE,
+        ),
         1600,
     ),
     Rule("SGI-B-2.0", (_GRANT, _DATED)),
@@ -45,6 +53,11 @@ RULES = (
         "MIT",
         (_GRANT, "copyright notice|notices"),
         (_EXCEPT, "appear in supporting documentation", _DATED, _SOURCE, _UNICODE, "font software"),
+    ),
+    Rule(
+        "MIT",
+        (_GRANT, "subject to the following conditions"),
+        ("copyright notice|notices", "appear in supporting documentation", _DATED, _SOURCE, _UNICODE, "font software"),
     ),
     Rule("NCSA", (_GRANT, _SOURCE)),
     Rule("Unicode-DFS-2016", (_GRANT, _UNICODE)),
@@ -94,10 +107,11 @@ RULES = (
         1200,
     ),
     Rule("HPND-sell-variant", (_USE + " distribute and sell this software",)),
+    Rule("NTP", (_USE + " and|or distribute this software and its documentation " + _NTP, "supporting documentation")),
     Rule(
         "HPND",
         (_USE + " and|or distribute this software and its documentation", "supporting documentation"),
-        ("without a written agreement",),
+        ("without a written agreement", _NTP),
     ),
     Rule("Zlib", ("this|the software for any purpose including commercial applications", _ORIGIN)),
     Rule("BSL-1.0", ("boost software license|licence version? v? 1.0",)),
@@ -105,9 +119,12 @@ RULES = (
     Rule("Apache-2.0", ("apache software? license|licence version? v? v2|2",)),
     Rule("Apache-2.0", ("apache.org licenses license 2.0",)),
     Rule("Apache-2.0", ("apache.org licenses terms and conditions for use reproduction and distribution",)),
+    Rule("Apache-2.0", ("portions of this software are embedded into an object form",)),
     Rule("Apache-1.0", ("for use in the apache http server project",)),
     Rule("MPL-2.0", ("mozilla public license|licence version|v|mpl? 2.0",)),
     Rule("MPL-2.0", ("mozilla.org mpl 2.0",)),
+    Rule("MPL-2.0", ("mpl v|version? 2.0",)),
+    Rule("MPL-1.1", ("mpl v|version? 1.1",)),
     Rule("MPL-1.1", ("mozilla public license|licence version|v? 1.1",)),
     Rule("MPL-1.0", ("mozilla public license|licence version|v? 1.0",)),
     Rule("EPL-2.0", ("eclipse public license|licence version|v? 2.0",)),
@@ -155,7 +172,10 @@ RULES = (
 
 NAMES_OTHERS = {
     "MPL-2.0": (re.compile(r"secondary\W+licenses?"), ("GPL-", "LGPL-", "AGPL-")),
-    "Apache-2.0": (re.compile(r"llvm\W+exceptions?"), ("GPL-",)),
+    "Apache-2.0": (re.compile(r"llvm\W+exceptions?|embedded\W+into\W+an\W+object\W+form"), ("GPL-",)),
+    "Artistic-2.0": (re.compile(r"artistic\W+control\W+over\W+the\W+development"), ("Artistic-1.0",)),
+    "Vim": (re.compile(r"distribute\W+a\W+modified\W+vim|distributing\W+unmodified\W+copies\W+of\W+vim"), ("GPL-",)),
+    "Python-2.0": (re.compile(r"beopen|cnri|stichting\W+mathematisch"), ("GPL-", "HPND", "NTP")),
     "GFDL-1.3": (re.compile(r"massive\W+multiauthor"), ("CC-",)),
     "CC-": (re.compile(r"creative\W+commons\W+corporation"), ("CC0-",)),
     "EUPL-": (re.compile(r"compatible\W+licences?"), ("GPL-", "AGPL-", "LGPL-", "MPL-", "EPL-", "CC-", "CeCILL")),

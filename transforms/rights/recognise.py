@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import re
 
+from corpusmill.transforms.rights.commons import commons
 from corpusmill.transforms.rights.gnu import Found, gnu
 from corpusmill.transforms.rights.phrases import NAMES_OTHERS, RULES, Rule, pattern
 
 HINT = (
     r"licen[cs]e|permission|permitted|redistribut|creative\s?commons|public[^a-z0-9]+domain|\b[al]?gpl|\bgfdl|\bspdx|\bcc0\b"
-    r"|\bgnu[^a-z0-9]|jurisdictions|beer in return|\bofl\b|common-licenses|\bcc[^a-z0-9]by\b"
-    r"|commercial[^a-z0-9]+applications"
+    r"|\bgnu[^a-z0-9]|jurisdictions|beer in return|\bofl\b|common-licenses|\bcc[ _-]by\b"
+    r"|commercial[^a-z0-9]+applications|\b(?:no|by|to|for)[^a-z0-9]{1,3}copyright"
 )
 """A text that says something of licences holds this; without look-around, so that RE2 reads it, too."""
 _HINT = re.compile(HINT)
@@ -30,8 +31,13 @@ _CODE = re.compile(
 """The beginning of a text of Creative Commons."""
 _PUBLIC = re.compile(r"\bpublic[\W_]{1,20}domain\b")
 _IN_PUBLIC = re.compile(
-    r"(?:\b(?:is|are|placed?|released?|dedicated?|donated?|put|belongs?|in|into|to)\b[^.]{0,40}|^\W*)\Z"
+    r"(?:\b(?:is|are|placed?|released?|dedicated?|donated?|put|belongs?|in|into|to)\b[^.]{0,40}|^\W*|:[ \t]*)\Z"
 )
+_NO_RIGHTS = re.compile(
+    r"\b(?:no(?:ne)?\b|not\b|hardly\b|n't\b)[^.]{0,80}?\b(?:eligible[\W_]+for|subject[\W_]+to|protected[\W_]+by)[\W_]+copyright"
+    r"|\bno[\W_]+copyright[\W_]+(?:is[\W_]+)?(?:claimed|asserted)\b"
+)
+"""What says of a work that nobody has rights to it."""
 _POINTER = re.compile(r"/usr/share/common-licenses/([a-z0-9.-]*[a-z0-9])")
 _POINTED = {
     "apache-2.0": "Apache-2.0",
@@ -42,6 +48,7 @@ _POINTED = {
     "bsd": "BSD-3-Clause",
 }
 """Texts of Debian that a notice points to; those of the GNU licences do not tell whether later versions are meant, too."""
+_GNU = re.compile(r"[AL]?GPL-")
 _FAR = 6000
 PUBLIC_DOMAIN = "LicenseRef-public-domain"
 
@@ -97,13 +104,17 @@ def _stated(text: str) -> list[Found]:
             out.append(Found(f"CC-{_kind(name['kind'])}-{name['version']}", name.start(), name.end(), "notice"))
     for code in _CODE.finditer(text):
         out.append(Found(f"CC-{_kind(code['kind'])}-{code['version']}", code.start(), code.end(), "text"))
+    if not any(f.licence.startswith("CC-") for f in out):
+        out += commons(text)
     for begins, (says, others) in NAMES_OTHERS.items():
         if any(f.licence.startswith(begins) for f in out) and says.search(text):
-            out = [f for f in out if not f.licence.startswith(others)]
+            out = [f for f in out if not f.licence.startswith(others) or (f.source == "text" and _GNU.match(f.licence))]
     if not out:
         out = [
             Found(_POINTED[m[1]], m.start(), m.end(), "pointer") for m in _POINTER.finditer(text) if m[1] in _POINTED
         ]
+    for none in _NO_RIGHTS.finditer(text) if not out else ():
+        return [Found(PUBLIC_DOMAIN, none.start(), none.end(), "notice")]
     for public in _PUBLIC.finditer(text) if not out else ():
         if _IN_PUBLIC.search(text[max(0, public.start() - 60) : public.start()]):
             return [Found(PUBLIC_DOMAIN, public.start(), public.end(), "notice")]

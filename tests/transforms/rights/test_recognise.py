@@ -43,10 +43,18 @@ CASES = {
     "CC-BY-SA-4.0": "This page is under https://creativecommons.org/licenses/by-sa/4.0/deed.de",
     "CC-BY-NC-ND-3.0": "Creative Commons Attribution-NonCommercial-NoDerivs 3.0 Unported License",
     "CC-BY-2.0": "This photo: CC BY 2.0",
+    "MPL-1.1": "Parts of it are under MPL 1.1.",
+    "NTP": "Permission to use, copy, modify, and distribute this software and its documentation for any purpose with or without fee "
+    "is hereby granted, provided that both notices appear in supporting documentation.",
     "CC0-1.0": "released under CC0 1.0 Universal",
     "LicenseRef-public-domain": "This file was placed in the public domain by its author.",
     "Unlicense": "This is free and unencumbered software released into the public domain.",
 }
+
+COMMONS = (
+    "THE WORK (AS DEFINED BELOW) IS PROVIDED UNDER THE TERMS OF THIS CREATIVE COMMONS PUBLIC LICENSE ('CCPL' OR 'LICENSE'). THE WORK "
+    "IS PROTECTED BY COPYRIGHT. "
+)
 
 
 @pytest.mark.parametrize("wanted", CASES)
@@ -118,3 +126,53 @@ def test_hostile_texts_take_no_time_that_grows_faster_than_they_do(word):
     begin = time.process_time()
     licences("license " + text)
     assert time.process_time() - begin < 32 * small + 1
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (
+            "either the GNU Lesser General Public License, version 3 of the License, or (at your option) any later version\n"
+            "or the GNU General Public License as published; either version 2 of the License, or any later version",
+            {"LGPL-3.0-or-later", "GPL-2.0-or-later"},
+        ),
+        ("version 2 of the GNU GPL, or version 3 of the GNU Affero GPL", {"GPL-2.0-only", "AGPL-3.0-only"}),
+        (
+            "GNU General Public License; either version 3, or any later version.\n\nGNU GENERAL PUBLIC LICENSE Version 3, 29 June 2007\n"
+            "Everyone is permitted to copy and distribute verbatim copies of this license document.",
+            {"GPL-3.0-or-later"},
+        ),
+        (f"{GRANT}, subject to the following conditions:", {"MIT"}),
+        ("None of these files contain any creative expression eligible for copyright.", {"LicenseRef-public-domain"}),
+        ("2010-03-12 : Igor Pavlov : Public domain", {"LicenseRef-public-domain"}),
+        ("Portions of this Software are embedded into an Object form; combine with GPLv2 software", {"Apache-2.0"}),
+        (
+            "The Artistic License 2.0. Some artistic control over the development; the Artistic License",
+            {"Artistic-2.0"},
+        ),
+    ],
+)
+def test_each_licence_keeps_its_own_version_and_names_no_other(text, wanted):
+    assert {f.licence for f in licences(text)} == wanted
+
+
+@pytest.mark.parametrize(
+    ("says", "wanted"),
+    [
+        ("'Adaptation' means a work based upon the Work. To create and reproduce Adaptations.", "CC-BY-3.0"),
+        (
+            "'License Elements' means. 'Adaptation' means a work based upon the Work. To create and reproduce Adaptations.",
+            "CC-BY-SA-3.0",
+        ),
+        (
+            "Primarily intended for or directed toward commercial advantage. Designate another party or parties.",
+            "CC-BY-NC-ND-2.5",
+        ),
+        (
+            "By offering the Work for public release under this license. To create and reproduce Derivative Works",
+            "CC-BY-1.0",
+        ),
+    ],
+)
+def test_texts_of_creative_commons_are_known_without_their_title(says, wanted):
+    assert [f.licence for f in licences(COMMONS + says + " Creative Commons may be contacted at https")] == [wanted]
