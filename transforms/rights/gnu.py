@@ -34,7 +34,7 @@ _DEBIAN = re.compile(
     re.DOTALL,
 )
 _WHOLE = re.compile(
-    rf"gnu{_S}(?:affero{_S}|lesser{_S}|library{_S})?(?:free{_S}documentation|general{_S}public){_S}licen[cs]e[\W_]*(?:[al]?gpl[\W_]*)?"
+    rf"\bgnu{_S}(?:affero{_S}|lesser{_S}|library{_S})?(?:free{_S}documentation|general{_S}public){_S}licen[cs]e[\W_]*(?:[al]?gpl[\W_]*)?"
     rf"version{_S}(?P<version>[123](?:\.[0-9])?)\b.{{0,400}}?everyone{_S}is{_S}permitted{_S}to{_S}copy{_S}and{_S}distribute{_S}verbatim",
     re.DOTALL,
 )
@@ -55,8 +55,9 @@ def gnu(text: str) -> list[Found]:
     found: dict[str, list[tuple[str, bool, int, int]]] = {}
     bare: dict[str, tuple[int, int]] = {}
     for whole in _WHOLE.finditer(text):
-        family = _family(_MENTION.match(text, whole.start()) or whole)
-        if version := _version(family, whole["version"]):
+        name = _MENTION.match(text, whole.start())
+        family = _family(name) if name else ""
+        if name and (version := _version(family, whole["version"])):
             # its own text names other licences, and says how to grant it with later versions
             before = gnu(text[: whole.start()])
             if any(

@@ -142,6 +142,12 @@ def test_hostile_texts_take_no_time_that_grows_faster_than_they_do(word):
             "Everyone is permitted to copy and distribute verbatim copies of this license document.",
             {"GPL-3.0-or-later"},
         ),
+        # as a string in a source file; and a licence that is none
+        (r"\n\nGNU GENERAL PUBLIC LICENSE Version 3\n Everyone is permitted to copy and distribute verbatim", set()),
+        (
+            "GNU Affero Free Documentation License, version 3. Everyone is permitted to copy and distribute verbatim",
+            set(),
+        ),
         (f"{GRANT}, subject to the following conditions:", {"MIT"}),
         ("None of these files contain any creative expression eligible for copyright.", {"LicenseRef-public-domain"}),
         ("2010-03-12 : Igor Pavlov : Public domain", {"LicenseRef-public-domain"}),
