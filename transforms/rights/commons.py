@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 from corpusmill.transforms.rights.gnu import Found
 from corpusmill.transforms.rights.phrases import pattern
 

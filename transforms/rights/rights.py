@@ -60,7 +60,7 @@ class Rights(Filter):
     """
 
     name: ClassVar[str] = "rights"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     stability: ClassVar[Stability] = "record"
     example: ClassVar[str] = "{keep: ['CC-BY-*', CC0-1.0, unknown]}"
     advice: ClassVar[str | None] = ": most documents state no licence; `unknown` in `keep` keeps these"

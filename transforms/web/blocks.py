@@ -6,6 +6,7 @@ text has five entities. One kernel reads it at the speed of memory; walking the 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -55,6 +56,16 @@ class Blocks(NamedTuple):
         """The text of block i."""
         return self.text[self.values[i, START] : self.values[i, STOP]].tobytes().decode("utf-8", "replace")
 
+    def strings(self, which: Iterable[int]) -> list[str]:
+        """The texts of many blocks."""
+        text, places = self.text.tobytes(), self.values[:, : STOP + 1].tolist()
+        return [text[places[i][0] : places[i][1]].decode("utf-8", "replace") for i in which]
+
+    def nearest(self) -> np.ndarray:
+        """int32 [e, 5]: the innermost element that is or is around each element and is an item of a list, a row, a cell, a table,
+        or formatted text (`pre`); 0 if there is none."""
+        return _nearest(self.parents, self.kinds, tags.tables()[1], _AROUND)
+
 
 def cut(html: bytes) -> Blocks:
     """The blocks of a serialised page; scripts, styles and the fields of forms are left out."""
@@ -62,10 +73,21 @@ def cut(html: bytes) -> Blocks:
     return Blocks(*_cut(data, *tags.tables(), *tags.automaton(), _BLOCK_BITS))
 
 
+_AROUND = np.array([tags.ITEM, tags.ROW, tags.CELL, tags.TABLE, tags.PRE], np.int64)
 _HIDDEN_BIT = 1 << tags.ANCESTORS.index("hidden")
 _BLOCK_BITS = np.array(
     [tags.BLOCK, tags.SKIP, tags.VOID, tags.LINK, tags.RAW, tags.HEADING, tags.LIST, tags.PRE, tags.BREAK], np.int64
 )
+
+
+@njit(nogil=True, cache=True)
+def _nearest(parents: Any, element_tags: Any, kinds: Any, wanted: Any) -> Any:
+    out = np.zeros((len(parents), len(wanted)), np.int32)
+    for e in range(1, len(parents)):
+        kind = kinds[element_tags[e]] if element_tags[e] >= 0 else 0
+        for c in range(len(wanted)):
+            out[e, c] = e if kind & wanted[c] else out[parents[e], c]
+    return out
 
 
 @njit(nogil=True, cache=True)
@@ -81,6 +103,15 @@ def _entity(data: Any, i: int, stop: int) -> tuple[int, int]:
         if data[i + 1] == 113:  # &quot;
             return 34, 6
     return 38, 1
+
+
+@njit(nogil=True, cache=True)
+def _seek(data: Any, i: int, n: int, c: int) -> Any:
+    """Where the byte `c` next stands in data[i:n]; n if it does not."""
+    j, stop = np.uint64(i), np.uint64(n)  # without a sign: see `model`
+    while j < stop and data[j] != c:
+        j += np.uint64(1)
+    return np.int64(j)
 
 
 @njit(nogil=True, cache=True)
@@ -156,8 +187,7 @@ def _cut(data: Any, names: Any, kinds: Any, bits: Any, step: Any, ends: Any, kin
             i = n
         if i < n and data[i] != 60:
             if skipped >= 0:
-                while i < n and data[i] != 60:
-                    i += 1
+                i = _seek(data, i, n, 60)
                 continue
             # text up to the next tag
             while i < n and data[i] != 60:
@@ -216,9 +246,7 @@ def _cut(data: Any, names: Any, kinds: Any, bits: Any, step: Any, ends: Any, kin
                         i += 1
                     i = min(n, i + 3)
                 else:
-                    while i < n and data[i] != 62:
-                        i += 1
-                    i = min(n, i + 1)
+                    i = min(n, _seek(data, i, n, 62) + 1)
                 continue
             close = data[a] == 47
             j = a + 1 if close else a
@@ -237,9 +265,7 @@ def _cut(data: Any, names: Any, kinds: Any, bits: Any, step: Any, ends: Any, kin
             while j < n and data[j] != 62:
                 if data[j] == 34 and data[j - 1] == 61:  # names may hold quotation marks, too
                     quote = j
-                    j += 1
-                    while j < n and data[j] != 34:
-                        j += 1
+                    j = _seek(data, j + 1, n, 34)
                     # the name before the equals sign: class, id, role, itemprop; style; hidden="" or aria-hidden="true"
                     c1, c2, c3 = data[quote - 2], data[quote - 3], data[quote - 4]
                     named = (c1 == 115 and c2 == 115) or (c1 == 100 and c2 == 105) or (c1 == 112 and c2 == 111)
@@ -254,14 +280,11 @@ def _cut(data: Any, names: Any, kinds: Any, bits: Any, step: Any, ends: Any, kin
             if opening and self_kind & raw:
                 # up to its own end tag
                 while i + 1 < n:
-                    while i < n and data[i] != 60:
-                        i += 1
+                    i = _seek(data, i, n, 60)
                     if i + 1 < n and data[i + 1] == 47 and _is_name(data, i + 2, a, length):
                         break
                     i += 1
-                while i < n and data[i] != 62:
-                    i += 1
-                i = min(n, i + 1)
+                i = min(n, _seek(data, i, n, 62) + 1)
                 continue
         else:
             i = n + 1

@@ -63,7 +63,7 @@ class Extract(Filter):
     """
 
     name: ClassVar[str] = "extract"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     stability: ClassVar[Stability] = "record"
     advice: ClassVar[str | None] = (
         ": look at a few with `corpusmill dropped DIR --step extract`, or leave them in by `drop: []`"

@@ -14,7 +14,8 @@ _OWN = 22  # numbers of the block itself, which those of its neighbours repeat
 _LEVELS = 5  # ancestors that are looked at
 _PER_LEVEL = 7
 _AROUND = (-3, -2, -1, 1, 2, 3)
-_SHARED = 10
+_SHARED = 13
+_TERM, _PRE = tags.NAMES.index("dt"), tags.PRE
 _ANCESTORS, _WORDS = len(tags.ANCESTORS), len(tags.WORDS)
 _MASKS = _ANCESTORS + 2 * _WORDS
 WIDTH = _OWN + _SHARED + _LEVELS * _PER_LEVEL + len(_AROUND) * 8 + _MASKS
@@ -26,16 +27,9 @@ def features(blocks: Blocks, title: str) -> np.ndarray:
     words = np.frombuffer(title.lower().encode()[:400], np.uint8)
     kinds = tags.tables()[1]
     hashes, shapes = _hashes(blocks.text, blocks.values, blocks.own, blocks.parents, blocks.kinds)
-    # counted here: numba's sort needs a helper of numba's own, which an object file cannot hold
     repeats, alike = _equal(hashes), _equal(shapes)
     tree = blocks.parents, blocks.kinds
     return _features(blocks.text, blocks.values, blocks.words, blocks.own, *tree, shapes, repeats, alike, kinds, words)
-
-
-def _equal(keys: np.ndarray) -> np.ndarray:
-    """int64 [n]: how many keys equal each key."""
-    _, which, counts = np.unique(keys, return_inverse=True, return_counts=True)
-    return counts[which].astype(np.int64)
 
 
 @njit(nogil=True, cache=True)
@@ -62,6 +56,28 @@ def _hashes(text: Any, values: Any, own: Any, parents: Any, element_tags: Any) -
             e = parents[e]
         shapes[b] = h
     return hashes, shapes
+
+
+@njit(nogil=True, cache=True)
+def _equal(keys: Any) -> Any:
+    """int64 [n]: how many keys equal each key."""
+    size = 16
+    while size < 2 * len(keys):
+        size *= 2
+    slots = np.full(size, -1, np.int64)  # the first row of each key
+    first = np.zeros(len(keys), np.int64)
+    counts = np.zeros(len(keys), np.int64)
+    for b in range(len(keys)):
+        slot = np.int64((keys[b] * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(32)) & (size - 1)
+        while slots[slot] >= 0 and keys[slots[slot]] != keys[b]:
+            slot = (slot + 1) & (size - 1)
+        if slots[slot] < 0:
+            slots[slot] = b
+        first[b] = slots[slot]
+        counts[first[b]] += 1
+    for b in range(len(keys)):
+        first[b] = counts[first[b]]
+    return first
 
 
 @njit(nogil=True, cache=True)
@@ -99,6 +115,22 @@ def _features(
             sums[p, c] += sums[e, c]
         sums[p, 6] = max(sums[p, 6], sums[e, 6])
     total = sums[0]
+    # logarithms of bytes of each block, and of bytes and blocks of each element
+    sizes = np.log1p((values[:, 1] - values[:, 0]).astype(np.float64))
+    logs = np.zeros((elements, 2), np.float64)
+    for e in range(elements):
+        logs[e, 0] = np.log1p(sums[e, 0])
+        logs[e, 1] = np.log1p(sums[e, 4])
+    # what manuals have much of: code, terms that are defined, headings
+    code: Any = 0.0
+    terms: Any = 0
+    headings: Any = 0
+    for b in range(n):
+        kind = kinds[values[b, 2]] if values[b, 2] >= 0 else 0
+        if kind & _PRE:
+            code += values[b, 1] - values[b, 0]
+        terms += values[b, 2] == _TERM
+        headings += values[b, 13] > 1
     at_title: Any = -1
     at_heading: Any = -1
     for b in range(n):
@@ -120,7 +152,7 @@ def _features(
         v = values[b]
         size = v[1] - v[0]
         row = out[b]
-        row[0] = np.log1p(size)
+        row[0] = sizes[b]
         row[1] = v[5] / size
         row[2] = np.log1p(v[6])
         row[3] = size / max(1, v[6])
@@ -163,6 +195,9 @@ def _features(
         row[c + 7] = np.log1p(total[5])
         row[c + 8] = _ratio(prose_before, total[5])
         row[c + 9] = n - b
+        row[c + 10] = _ratio(code, total[0])
+        row[c + 11] = _ratio(terms, n)
+        row[c + 12] = _ratio(headings, n)
         before += size
         if v[7] > 0 and size > 80 and 3 * v[5] < size:
             prose_before += size
@@ -171,10 +206,10 @@ def _features(
         e = v[3]
         for _ in range(_LEVELS):
             s = sums[e]
-            row[c] = np.log1p(s[0])
+            row[c] = logs[e, 0]
             row[c + 1] = _ratio(s[1], s[0])
             row[c + 2] = _ratio(s[3], s[2])
-            row[c + 3] = np.log1p(s[4])
+            row[c + 3] = logs[e, 1]
             row[c + 4] = _ratio(s[5], total[5])
             row[c + 5] = element_tags[e]
             row[c + 6] = _ratio(s[5], s[0])
@@ -185,7 +220,7 @@ def _features(
             if 0 <= o < n:
                 w = values[o]
                 length = w[1] - w[0]
-                row[c] = np.log1p(length)
+                row[c] = sizes[o]
                 row[c + 1] = w[5] / length
                 row[c + 2] = w[7]
                 row[c + 3] = w[2]

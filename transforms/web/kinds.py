@@ -19,7 +19,7 @@ from corpusmill.transforms.web.blocks import ANCESTRY, LINK_BYTES, START, STOP, 
 Kind = Literal["content", "list", "notice", "empty"]
 KINDS: tuple[Kind, ...] = ("content", "list", "notice", "empty")
 _HIDDEN = 1 << tags.ANCESTORS.index("hidden")
-_FEW, _SHORT, _LINKS = 15, 400, 10
+_FEW, _SHORT, _LINKS, _PROSE = 15, 400, 10, 60
 _NOTICE_CHARACTERS = 8_000
 """A longer text is no notice, however few words it has: Chinese is written without blanks."""
 _NOTICE = re.compile(
@@ -28,9 +28,9 @@ _NOTICE = re.compile(
     r"|please (?:log|sign) in|subscribers? only|privacy (?:policy|settings)|ad ?blocker|unsupported browser|update your browser"
     r"|datenschutz|einwilligung|zustimm|seite nicht gefunden|confidentialité|consentement|page introuvable|privacidad"
     r"|consentimiento|página no encontrada|informativa|pagina non trovata|toestemming|zgod[aęy]|ciastecz|соглас|не найден"
-    r"|同意|クッキー|見つかりません|쿠키|未找到|不存在",
-    re.IGNORECASE,
+    r"|同意|クッキー|見つかりません|쿠키|未找到|不存在"
 )
+"""Of text in lower case: a pattern of any case is searched four times slower."""
 
 
 def kind_of(blocks: Blocks, keep: np.ndarray, text: str) -> Kind:
@@ -39,15 +39,16 @@ def kind_of(blocks: Blocks, keep: np.ndarray, text: str) -> Kind:
     if not len(values):
         return "empty"
     words = int(values[keep, WORDS].sum())
-    if words >= _FEW and not _is_notice(text, words) and not _is_linked(values[keep]):
+    notice = words >= _FEW and _is_notice(text, words) and not _is_beside(blocks, np.flatnonzero(keep), words)
+    if words >= _FEW and not notice and not _is_linked(values[keep]):
         return "content"
     shown = values[(values[:, ANCESTRY] & _HIDDEN) == 0]
     if _is_linked(shown) and int((shown[:, LINK_BYTES] > 0).sum()) >= _LINKS:
         return "list"
     if words < _FEW:
-        every = " ".join(blocks.string(i) for i in range(min(len(values), 400)))
+        every = " ".join(blocks.strings(range(min(len(values), 400))))
         return "notice" if _is_notice(every, int(shown[:, WORDS].sum())) else "empty"
-    return "notice" if _is_notice(text, words) else "content"
+    return "notice" if notice else "content"
 
 
 def kind_of_text(text: str) -> Kind:
@@ -61,9 +62,17 @@ def _is_notice(text: str, words: int) -> bool:
     short, so that an article about cookies is none."""
     if words > _SHORT or len(text) > _NOTICE_CHARACTERS:
         return False
-    found = [m.lower().rstrip("s") for m in _NOTICE.findall(text)]
+    found = [m.rstrip("s") for m in _NOTICE.findall(text.lower())]
     terms = len(set(found))
     return len(found) * 40 >= max(words, 1) and terms >= (1 if words < 40 else 2) and (words < 120 or len(found) >= 4)
+
+
+def _is_beside(blocks: Blocks, kept: np.ndarray, words: int) -> bool:
+    """Whether most of the text that is kept stands in blocks that do not speak of it: an article with a notice beside it."""
+    own = blocks.values[kept, WORDS]
+    terms = np.array([len(_NOTICE.findall(block.lower())) for block in blocks.strings(kept.tolist())])
+    rest = int(own[(40 * terms < own) & (blocks.values[kept, STOPS] > 0)].sum())
+    return rest >= _PROSE and 2 * rest > words
 
 
 def _is_linked(values: np.ndarray) -> bool:

@@ -16,15 +16,17 @@ from corpusmill.transforms.kernels.njit import njit
 from corpusmill.transforms.web.features import WIDTH
 
 WEIGHTS = Path(__file__).with_name("blocks.npz")
+_LANES, _CHUNK = 16, 64
 
 
 @functools.cache
 def trees(path: Path | None = None) -> tuple[np.ndarray, ...]:
-    """(roots int32 [t], depths int32 [t], features int32 [k], thresholds float32 [k], children int32 [k, 2], leaves float32 [k],
-    highest float32 [t], lowest float32 [t]).
+    """(depths int32 [t], features uint16 [k], thresholds float32 [k], children uint16 [k], leaves float32 [k], highest float32 [t],
+    lowest float32 [t]).
 
-    Each leaf is a node that leads to itself, so that all paths through a tree can be walked equally long; `leaves` is 0 at
-    the other nodes. `highest` and `lowest`: the most and the least that the trees behind each can add.
+    The t roots come first, then the two children of each inner node side by side: `children` names the left one. A leaf leads
+    to itself, so that all paths through a tree can be walked equally long; `leaves` is 0 at the other nodes. `highest` and
+    `lowest`: the most and the least that the trees behind each can add.
     """
     path = path or WEIGHTS
     with np.load(path) as file:
@@ -32,35 +34,43 @@ def trees(path: Path | None = None) -> tuple[np.ndarray, ...]:
             raise ValueError(f"{path}: trained on {int(file['width'])} features, and there are {WIDTH}: train anew")
         roots, leaf_roots, children = (file[name].astype(np.int64) for name in ("roots", "leaf_roots", "children"))
         features, thresholds, leaves = (file[name] for name in ("features", "thresholds", "leaves"))
-    inner, m = len(features), len(leaves)
-    tree = np.repeat(np.arange(len(roots)), np.diff(np.append(roots, inner)))
+    inner, m, t = len(features), len(leaves), len(roots)
+    tree = np.repeat(np.arange(t), np.diff(np.append(roots, inner)))
     # a child is the number of a node within its tree, or -1 - the number of a leaf within its tree
-    within = roots[tree][:, None] + children
-    down = np.where(children >= 0, within, inner + leaf_roots[tree][:, None] - 1 - children)
-    whole = np.concatenate([down, np.repeat(np.arange(inner, inner + m), 2).reshape(m, 2)]).astype(np.int32)
+    down = np.where(children >= 0, roots[tree][:, None] + children, inner + leaf_roots[tree][:, None] - 1 - children)
     first = np.where(np.diff(np.append(roots, inner)) > 0, roots, inner + leaf_roots)
+    old = np.concatenate(
+        [first, down.ravel()]
+    )  # the nodes in their new order: inner ones by number, leaves behind them
+    if len(old) > np.iinfo(np.uint16).max:
+        raise ValueError(
+            f"{path}: {len(old)} nodes, and at most {np.iinfo(np.uint16).max} can be numbered: grow fewer trees"
+        )
+    leaf = old >= inner
+    at = np.where(leaf, 0, old)
     bounds = [np.array([f(leaves[a:b]) for a, b in zip(leaf_roots, [*leaf_roots[1:], m])]) for f in (np.max, np.min)]
     highest, lowest = (np.append(np.cumsum(bound[::-1])[::-1][1:], 0).astype(np.float32) for bound in bounds)
+    lead = np.where(leaf, np.arange(len(old)), t + 2 * at)
     return (
-        first.astype(np.int32),
-        _depths(first, whole),
-        np.concatenate([features, np.zeros(m)]).astype(np.int32),
-        np.concatenate([thresholds, np.full(m, np.inf, np.float32)]).astype(np.float32),
-        whole,
-        np.concatenate([np.zeros(inner), leaves]).astype(np.float32),
+        _depths(t, lead, leaf),
+        np.where(leaf, 0, features[at]).astype(np.uint16),
+        np.where(leaf, np.inf, thresholds[at]).astype(np.float32),
+        lead.astype(np.uint16),
+        np.where(leaf, leaves[np.where(leaf, old - inner, 0)], 0).astype(np.float32),
         highest,
         lowest,
     )
 
 
-def _depths(roots: np.ndarray, children: np.ndarray) -> np.ndarray:
+def _depths(t: int, children: np.ndarray, leaf: np.ndarray) -> np.ndarray:
     """int32 [t]: how many steps lead from each root to its deepest leaf."""
-    out = np.zeros(len(roots), np.int32)
-    for t, root in enumerate(roots.tolist()):
-        level = np.array([root])
-        while (deeper := np.unique(children[level])).tolist() != np.unique(level).tolist():
-            level = deeper
-            out[t] += 1
+    out = np.zeros(t, np.int32)
+    nodes, tree = np.arange(t), np.arange(t)
+    while len(nodes):
+        inner = ~leaf[nodes]
+        left, tree = children[nodes[inner]], tree[inner]
+        out[tree] += np.bincount(tree, minlength=t)[tree] > 0
+        nodes, tree = np.concatenate([left, left + 1]), np.concatenate([tree, tree])
     return out
 
 
@@ -78,7 +88,6 @@ def kept(features: np.ndarray, threshold: float) -> np.ndarray:
 @njit(nogil=True, cache=True)
 def _sums(
     x: Any,
-    roots: Any,
     depths: Any,
     features: Any,
     thresholds: Any,
@@ -89,27 +98,42 @@ def _sums(
     cutoff: float,
 ) -> Any:
     """float32 [n]: the sums of the leaves of all trees, or part sums that are on the same side of `cutoff`."""
-    out = np.zeros(len(x), np.float32)
-    at = np.zeros(16, np.int32)
-    for begin in range(0, len(x), 16):
-        many = min(16, len(x) - begin)
-        for t in range(len(roots)):
-            at[:] = roots[t]
-            # sixteen blocks in step: their loads from memory overlap
-            for _ in range(depths[t]):
-                moved = np.int32(0)
-                for j in range(many):
-                    node = at[j]
-                    at[j] = children[node, np.int64(x[begin + j, features[node]] > thresholds[node])]
-                    moved |= at[j] ^ node
-                if moved == 0:
-                    break
-            open_ = False
-            for j in range(many):
-                total = out[begin + j] + leaves[at[j]]
-                out[begin + j] = total
-                # a little room, for sums are rounded
-                open_ |= not (total + highest[t] < cutoff - 1e-3 or total + lowest[t] > cutoff + 1e-3)
-            if not open_:
+    # numbers without a sign: numba need not ask whether an index counts from the end, which halves the time
+    width = np.uint64(x.shape[1])
+    flat = x.reshape(x.size)
+    out = np.zeros(x.shape[0], np.float32)
+    at = np.zeros(_LANES, np.uint64)
+    row, base = (
+        np.zeros(_CHUNK, np.uint64),
+        np.zeros(_CHUNK, np.uint64),
+    )  # the blocks whose answer is open, and their numbers
+    for chunk in range(0, x.shape[0], _CHUNK):
+        many = min(_CHUNK, x.shape[0] - chunk)
+        for j in range(many):
+            row[j] = chunk + j
+            base[j] = np.uint64(chunk + j) * width
+        for t in range(len(depths)):
+            # a little room, for sums are rounded
+            low, high = cutoff - 1e-3 - highest[t], cutoff + 1e-3 - lowest[t]
+            left = 0
+            for begin in range(0, many, _LANES):
+                lanes = min(_LANES, many - begin)
+                for j in range(lanes):
+                    at[j] = t
+                # some blocks in step: their loads from memory overlap
+                for _ in range(depths[t]):
+                    for j in range(lanes):
+                        node = at[j]
+                        value = flat[base[begin + j] + np.uint64(features[node])]
+                        at[j] = np.uint64(children[node]) + np.uint64(value > thresholds[node])
+                for j in range(lanes):
+                    r = row[begin + j]
+                    total = out[r] + leaves[at[j]]
+                    out[r] = total
+                    if not (total < low or total > high):
+                        row[left], base[left] = r, base[begin + j]
+                        left += 1
+            many = left
+            if many == 0:
                 break
     return out

@@ -44,10 +44,10 @@ def parse(page: bytes | str) -> Page:
         raise MissingDependencyError(
             "extract needs the package resiliparse. Install it with: pip install 'corpusmill[web]'."
         ) from None
-    if isinstance(page, bytes):
+    if isinstance(page, bytes) and (b"\x1b" not in page or b"\x1b$" not in page):
         # bytes that are valid UTF-8 are UTF-8, whatever they say; ISO-2022-JP looks like ASCII
         with contextlib.suppress(UnicodeDecodeError):
-            page = page if b"\x1b$" in page else page.decode()
+            page = page.decode()
     if isinstance(page, bytes):
         tree = HTMLTree.parse_from_bytes(page, detect_encoding(page, from_html_meta=True) or "cp1252")
     else:

@@ -12,28 +12,28 @@ _QUOTED = 1 << tags.ANCESTORS.index("blockquote")
 
 
 class _Tree:
-    """Looks up the ancestors of a block among the block elements of its page."""
+    """Looks up the elements of a page."""
 
     def __init__(self, blocks: Blocks) -> None:
-        self.parents = blocks.parents.tolist()
-        table = tags.tables()[1]
-        self.kinds = [int(table[k]) if k >= 0 else 0 for k in blocks.kinds.tolist()]
-        self.names = [tags.NAMES[k] if k >= 0 else "" for k in blocks.kinds.tolist()]
+        self._parents, self._kinds = blocks.parents, blocks.kinds
         self._by_row: dict[int, list[int]] | None = None
 
-    def nearest(self, element: int, kind: int) -> int:
-        """The innermost element of a kind that is `element` or around it; 0 if there is none."""
-        while element and not self.kinds[element] & kind:
-            element = self.parents[element]
-        return element
+    def parent(self, element: int) -> int:
+        """The element around another."""
+        return int(self._parents[element])
+
+    def name(self, element: int) -> str:
+        """The tag of an element that has a kind, else ""."""
+        kind = int(self._kinds[element])
+        return tags.NAMES[kind] if kind >= 0 else ""
 
     def cells(self, row: int, known: dict[int, str]) -> list[int]:
         """The cells of a row in order, those without text too."""
         if self._by_row is None:
             self._by_row = {}
-            for element, kind in enumerate(self.kinds):
-                if kind & tags.CELL:
-                    self._by_row.setdefault(self.parents[element], []).append(element)
+            of_cells = (tags.tables()[1][self._kinds] & tags.CELL) * (self._kinds >= 0)
+            for element in np.flatnonzero(of_cells).tolist():
+                self._by_row.setdefault(self.parent(element), []).append(element)
         return self._by_row.get(row) or list(known)
 
 
@@ -55,13 +55,15 @@ def render(blocks: Blocks, keep: np.ndarray, markdown: bool) -> str:
             out.append(("\n\n" if out else "") + _table(tree, rows))
             rows.clear()
 
-    for i in np.flatnonzero(keep).tolist():
-        values = blocks.values[i]
-        element = int(values[ELEMENT])
-        text = blocks.string(i)
-        item, row = tree.nearest(element, tags.ITEM), tree.nearest(element, tags.ROW)
-        code = tree.nearest(element, tags.PRE)
-        cell = tree.nearest(element, tags.CELL) if row else 0
+    places = np.flatnonzero(keep)
+    values = blocks.values[places]
+    nearest = blocks.nearest()[values[:, ELEMENT]].tolist()
+    shape = values[:, (LEVEL, LIST_DEPTH, BREAKS, ANCESTRY)].tolist()
+    for text, around, (level, depth, breaks, ancestry) in zip(
+        blocks.strings(places.tolist()), nearest, shape, strict=True
+    ):
+        item, row, cell, table, code = around
+        cell = cell if row else 0
         if code:
             end_table()
             if code == last_code:  # a block for each line, as some highlighters have it
@@ -75,7 +77,6 @@ def render(blocks: Blocks, keep: np.ndarray, markdown: bool) -> str:
                 out.append("\n\n" if out else "")
                 out.append(_fenced(text) if markdown else text.rstrip("\n"))
         elif row and cell:
-            table = tree.nearest(element, tags.TABLE)
             text = " ".join(text.split())
             if markdown:
                 if table != last_table:
@@ -93,11 +94,12 @@ def render(blocks: Blocks, keep: np.ndarray, markdown: bool) -> str:
         else:
             end_table()
             first = item != last_item
-            within = bool(item) and (bool(last_item) or not first) and not values[LEVEL]
+            within = bool(item) and (bool(last_item) or not first) and not level
             out.append("" if not out else "\n" if within else "\n\n")
-            out.append(
-                _line(tree, numbers, text, values, item if first else 0, int(values[LIST_DEPTH])) if markdown else text
-            )
+            if markdown:
+                line = _line(tree, numbers, text, level, item if first else 0, depth, bool(breaks))
+                text = "> " + line.replace("\n", "\n> ") if ancestry & _QUOTED and not level else line
+            out.append(text)
             last_table = 0
         last_item, last_row, last_code, last_cell = item, row, code, cell
     end_table()
@@ -117,20 +119,17 @@ def _table(tree: _Tree, rows: list[tuple[int, dict[int, str]]]) -> str:
     return "\n".join(written)
 
 
-def _line(tree: _Tree, numbers: dict[int, int], text: str, values: np.ndarray, item: int, depth: int) -> str:
+def _line(tree: _Tree, numbers: dict[int, int], text: str, level: int, item: int, depth: int, breaks: bool) -> str:
     """A block in Markdown; `item` is the item of a list that begins with it, or 0."""
-    level = int(values[LEVEL])
     if level:
         return f"{'#' * level} {' '.join(text.split()).removesuffix('¶').rstrip()}"
     indent = "  " * max(0, depth - 1)
     if item:
-        around = tree.parents[item]
+        around = tree.parent(item)
         numbers[around] = numbers.get(around, 0) + 1
-        mark = f"{numbers[around]}. " if tree.names[around] == "ol" else "- "
-        text = indent + mark + text.replace("\n", "\n" + indent + "  ")
-    elif values[BREAKS]:
-        text = text.replace("\n", "  \n")
-    return "> " + text.replace("\n", "\n> ") if values[ANCESTRY] & _QUOTED else text
+        mark = f"{numbers[around]}. " if tree.name(around) == "ol" else "- "
+        return indent + mark + text.replace("\n", "\n" + indent + "  ")
+    return text.replace("\n", "  \n") if breaks else text
 
 
 def _fenced(code: str, opened: str = "") -> str:

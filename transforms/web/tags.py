@@ -36,7 +36,7 @@ WORDS = (
     "content article post entry body main text story single page blog news nav menu foot head comment side relat share social"
     " cookie banner promo widget crumb meta tag author caption popup modal newsletter subscri login copyright paginat teaser"
     " recommend list item link date categor consent gdpr search sponsor hidden summary lead intro reply respon bio title top"
-    " bottom advert"
+    " bottom advert doc toc sect code"
 ).split()
 """Parts of class names, ids and roles. Each is a bit of a 64-bit mask."""
 assert len(WORDS) <= 64

@@ -43,17 +43,17 @@ CASES = {
     "CC-BY-SA-4.0": "This page is under https://creativecommons.org/licenses/by-sa/4.0/deed.de",
     "CC-BY-NC-ND-3.0": "Creative Commons Attribution-NonCommercial-NoDerivs 3.0 Unported License",
     "CC-BY-2.0": "This photo: CC BY 2.0",
-    "MPL-1.1": "Parts of it are under MPL 1.1.",
-    "NTP": "Permission to use, copy, modify, and distribute this software and its documentation for any purpose with or without fee "
-    "is hereby granted, provided that both notices appear in supporting documentation.",
+    "MPL-1.1": "Parts of it are licensed under MPL 1.1.",
+    "NTP": "Permission to use, copy, modify, and distribute this software and its documentation for any purpose with or "
+    "without fee is hereby granted, provided that both notices appear in supporting documentation.",
     "CC0-1.0": "released under CC0 1.0 Universal",
     "LicenseRef-public-domain": "This file was placed in the public domain by its author.",
     "Unlicense": "This is free and unencumbered software released into the public domain.",
 }
 
 COMMONS = (
-    "THE WORK (AS DEFINED BELOW) IS PROVIDED UNDER THE TERMS OF THIS CREATIVE COMMONS PUBLIC LICENSE ('CCPL' OR 'LICENSE'). THE WORK "
-    "IS PROTECTED BY COPYRIGHT. "
+    "THE WORK (AS DEFINED BELOW) IS PROVIDED UNDER THE TERMS OF THIS CREATIVE COMMONS PUBLIC LICENSE ('CCPL' OR 'LICENSE'). THE "
+    "WORK IS PROTECTED BY COPYRIGHT. "
 )
 
 
@@ -138,8 +138,8 @@ def test_hostile_texts_take_no_time_that_grows_faster_than_they_do(word):
         ),
         ("version 2 of the GNU GPL, or version 3 of the GNU Affero GPL", {"GPL-2.0-only", "AGPL-3.0-only"}),
         (
-            "GNU General Public License; either version 3, or any later version.\n\nGNU GENERAL PUBLIC LICENSE Version 3, 29 June 2007\n"
-            "Everyone is permitted to copy and distribute verbatim copies of this license document.",
+            "GNU General Public License; either version 3, or any later version.\n\nGNU GENERAL PUBLIC LICENSE Version 3, "
+            "29 June 2007\nEveryone is permitted to copy and distribute verbatim copies of this license document.",
             {"GPL-3.0-or-later"},
         ),
         # as a string in a source file; and a licence that is none
@@ -182,3 +182,22 @@ def test_each_licence_keeps_its_own_version_and_names_no_other(text, wanted):
 )
 def test_texts_of_creative_commons_are_known_without_their_title(says, wanted):
     assert [f.licence for f in licences(COMMONS + says + " Creative Commons may be contacted at https")] == [wanted]
+
+
+def test_whatever_the_hint_finds_holds_one_of_its_parts():
+    from corpusmill.transforms.rights.recognise import _HINT, _PARTS
+
+    texts = [
+        *CASES.values(),
+        "CC_BY 4.0",
+        "cc by",
+        "gfdl",
+        "beer in return",
+        "public\ndomain",
+        "no copyright",
+        "most jurisdictions",
+        "OFL",
+    ]
+    found = [m[0] for text in texts for m in _HINT.finditer(text.lower())]
+    assert len(found) > 30
+    assert all(any(part in each for part in _PARTS) for each in found)

@@ -2,7 +2,18 @@ import numpy as np
 import pytest
 
 from corpusmill.transforms.web import tags
-from corpusmill.transforms.web.blocks import ANCESTRY, BREAKS, LEVEL, LINK_BYTES, LIST_DEPTH, STOPS, WORDS, Blocks, cut
+from corpusmill.transforms.web.blocks import (
+    ANCESTRY,
+    BREAKS,
+    ELEMENT,
+    LEVEL,
+    LINK_BYTES,
+    LIST_DEPTH,
+    STOPS,
+    WORDS,
+    Blocks,
+    cut,
+)
 
 pytest.importorskip("resiliparse")
 from corpusmill.transforms.web.page import parse
@@ -95,3 +106,16 @@ def test_truncated_bytes_end_without_error() -> None:
     page = parse('<div class="a"><!-- c --><p style="display:none">x &amp; <b>y</b></p><script>z</script></div>').html
     for length in range(len(page)):
         cut(page[:length])
+
+
+def test_the_elements_around_a_block() -> None:
+    blocks = cut(parse("<ul><li>a<table><tr><td>b<pre>c</pre></td></tr></table></li></ul><p>d</p>").html)
+    nearest = blocks.nearest()[blocks.values[:, ELEMENT]]
+    assert blocks.strings(range(4)) == [blocks.string(i) for i in range(4)] == ["a", "b", "c", "d"]
+    # item, row, cell, table, pre
+    assert (nearest > 0).tolist() == [
+        [True, False, False, False, False],
+        [True, True, True, True, False],
+        [True, True, True, True, True],
+        [False, False, False, False, False],
+    ]

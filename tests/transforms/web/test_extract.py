@@ -155,3 +155,30 @@ def test_the_threshold_moves_what_stays() -> None:
     ]
     assert sizes[0] >= sizes[1] >= sizes[2]
     assert sizes[0] > sizes[2]
+
+
+def test_an_article_with_a_notice_beside_it_is_no_notice() -> None:
+    story = "".join(f"<p>{p}</p>" for p in _STORY * 2)
+    notice = (
+        "<p>We use cookies. Our privacy policy speaks of cookies and consent. You consent to cookies by reading on.</p>"
+    )
+    page = f"<main><article class='post-content'><h1>Bridge closed</h1>{story}{notice}</article></main>"
+    assert Extract(drop=(), method="all-text")(batch_of(page)).column("page_kind").to_pylist() == ["content"]
+
+
+def test_signatures_terms_and_code_of_a_manual_stay() -> None:
+    entries = "".join(
+        f"<dt class='sig' id='tool.{name}'><code>tool.{name}</code>(<em>path</em>)<a href='#tool.{name}'>¶</a></dt>"
+        f"<dd><p>{text}</p><pre>tool.{name}('a')\n</pre></dd>"
+        for name, text in (("open", "Open a file."), ("close", "Close it again."), ("list", "List what is open."))
+    )
+    page = (
+        f"<title>tool - open files</title><body><div class='related'><ul>{_MENU}</ul></div><div class='document'>"
+        f"<div class='body' role='main'><section><h1>tool</h1><p>This module opens files.</p><h2>Functions</h2>"
+        f"<dl>{entries}</dl><h2>Example</h2><pre>x = tool.open('a')\ntool.close(x)\n</pre></section></div></div>"
+        f"<div class='sidebar'><ul>{_MENU}</ul></div></body>"
+    )
+    text = Extract(format="markdown", drop=())(batch_of(page)).column("text")[0].as_py()
+    for part in ("# tool", "## Functions", "tool.open", "Close it again.", "tool.list('a')", "tool.close(x)"):
+        assert part in text
+    assert "Weather" not in text

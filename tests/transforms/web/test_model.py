@@ -7,19 +7,20 @@ from corpusmill.transforms.web.model import kept, probabilities, trees
 
 
 def test_the_shipped_trees_are_whole() -> None:
-    roots, depths, features, thresholds, children, leaves, highest, lowest = trees()
-    n = len(features)
-    assert len(roots) == len(depths) == len(highest) == len(lowest) > 50
+    depths, features, thresholds, children, leaves, highest, lowest = trees()
+    n, t = len(features), len(depths)
+    assert t == len(highest) == len(lowest) > 50
     assert len(thresholds) == len(children) == len(leaves) == n
     assert 0 <= features.min() <= features.max() < WIDTH
-    leaf = children[:, 0] == np.arange(n)
-    assert (children[leaf, 1] == children[leaf, 0]).all()
+    leaf = children == np.arange(n)
     assert (leaves[~leaf] == 0).all()
-    # each node and each leaf but the roots hangs on one other
-    assert sorted(children[~leaf].ravel().tolist()) == sorted(set(range(n)) - set(roots.tolist()))
-    level = roots
+    assert np.isinf(thresholds[leaf]).all()
+    # each node but the roots hangs on one other
+    left = children[~leaf].astype(int)
+    assert sorted([*left, *(left + 1)]) == list(range(t, n))
+    level = np.arange(t)
     for _ in range(depths.max()):
-        level = np.unique(children[level])
+        level = np.unique(np.concatenate([children[level], children[level] + ~leaf[level]]))
     assert leaf[level].all()
 
 

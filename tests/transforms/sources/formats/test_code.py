@@ -112,3 +112,12 @@ def test_licences_of_headers_and_files():
     assert licence_of("a.c", "/* SPDX-License-Identifier: GPL-2.0-only OR MIT */") == "GPL-2.0-only OR MIT"
     assert licence_of("a.c", "x" * 9000 + "// SPDX-License-Identifier: MIT") is None
     assert licence_of("COPYING.txt", "x" * 9000 + "\nSPDX-License-Identifier: MIT") == "MIT"
+
+
+def test_languages_are_those_that_pygments_names():
+    from pygments.lexers import find_lexer_class_for_filename
+
+    names = "a.py a.c a.h x.rs Makefile CMakeLists.txt a.b.js q.m a.pl x.ts a.html x.html.j2 .bashrc a.sql x.R pom.xml .py a.cs a"
+    for name in names.split():
+        found = find_lexer_class_for_filename(name, "x = 1\n")
+        assert language_of(name, "x = 1\n") == (None if found is None else found.name), name
