@@ -109,7 +109,7 @@ def main() -> None:
 
     def row(name: str, run: Callable[[], pa.Table], size: float | None = None, repeats: int = 1) -> None:
         run()  # kernels are loaded
-        seconds, out = cost(lambda: [run() for _ in range(repeats)][0])
+        seconds, out = cost(lambda: [run() for _ in range(repeats)].pop())
         seconds /= repeats  # the system counts in hundredths
         assert isinstance(out, pa.Table)
         mb = megabytes(out) if size is None else size
