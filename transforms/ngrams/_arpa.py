@@ -47,12 +47,11 @@ def convert(path: str, out: str, tokenizer: str | None = None) -> dict[str, list
         raise BadFileError(
             path, f"cannot be read ({error})", "name an .arpa file, as KenLM and SRILM write them"
         ) from None
-    known = None if tokenizer is None else _tokens(tokenizer)
-    sections = list(_sections(path, data, known))
+    sections = list(_sections(path, data, () if tokenizer is None else _tokens(tokenizer)))
     order = len(sections)
     grams, log_p, log_back = _closed(sections)
     values = zip(log_p, log_back, strict=True)
-    levels = levels_of(order, [(float(p.min()), float(p.max()), float(b.min()), float(b.max())) for p, b in values])
+    levels = levels_of(order, [(*_ends(p), *_ends(b)) for p, b in values])
     every = [list(hashes(g))[-1] for g in grams]
     length = np.repeat(np.arange(1, order + 1), [len(h) for h in every])
     h, p, back = np.concatenate(every), np.concatenate(log_p), np.concatenate(log_back)
@@ -65,9 +64,16 @@ def convert(path: str, out: str, tokenizer: str | None = None) -> dict[str, list
     return card
 
 
-def _sections(
-    path: str, data: np.ndarray, known: tuple[np.ndarray, np.ndarray] | None
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _ends(values: np.ndarray) -> tuple[float, float]:
+    """(least, largest) of values; 0 without any."""
+    return (float(values.min()), float(values.max())) if len(values) else (0.0, 0.0)
+
+
+_Known = tuple[np.ndarray, np.ndarray]
+"""(hashes uint64, sorted; ids uint32) of tokens."""
+
+
+def _sections(path: str, data: np.ndarray, spellings: tuple[_Known, ...]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(n-grams uint32 [m, k], log10 probability and back-off float64 [m, 2]) of each length k."""
     raw = data.tobytes() if len(data) < 1 << 16 else bytes(data[: 1 << 16])
     counts = [int(n) for _, n in re.findall(rb"^ngram[ \t]+(\d+)[ \t]*=[ \t]*(\d+)", raw.split(b"-grams:")[0], re.M)]
@@ -78,6 +84,7 @@ def _sections(
             path, f"has n-grams of up to {len(counts)} words, {counts[0]} of one word", "give a model of 1 to 10 words"
         )
     position = 0
+    known: _Known | None = None
     for k, count in enumerate(counts, 1):
         title = b"\\%d-grams:" % k
         position = _find(data, title, position)
@@ -98,7 +105,10 @@ def _sections(
                 f"is no line of {k} words with their logarithms" if bad else f"ends {count - lines:,} lines too early"
             )
             raise BadFileError(path, f"line {line} {what}", _ADVICE)
-        yield _as_symbols(path, words, known), numbers
+        if k == 1 and spellings:  # ids and texts of tokens look alike where tokens are digits
+            known = min(spellings, key=lambda known: int((_as_symbols(words, known) == TOP).sum()))
+            _check_known(path, _as_symbols(words, known))
+        yield _as_symbols(words, known), numbers
 
 
 def _find(data: np.ndarray, text: bytes, start: int) -> int:
@@ -111,8 +121,8 @@ def _find(data: np.ndarray, text: bytes, start: int) -> int:
     return -1
 
 
-def _as_symbols(path: str, words: np.ndarray, known: tuple[np.ndarray, np.ndarray] | None) -> np.ndarray:
-    """Symbols of hashed words: uint32 [m, k]."""
+def _as_symbols(words: np.ndarray, known: _Known | None) -> np.ndarray:
+    """Symbols of hashed words, uint32 [m, k]; TOP for those that are no tokens."""
     if known is None:
         symbols = np.minimum(words >> U(32), U(TOP - 1)).astype(np.uint32)
     else:
@@ -120,15 +130,15 @@ def _as_symbols(path: str, words: np.ndarray, known: tuple[np.ndarray, np.ndarra
         symbols = np.where(known[0][at] == words, known[1][at], np.uint32(TOP)).astype(np.uint32)
     for name, symbol in zip(_hashed(["<s>", "</s>", "<unk>", "<UNK>"]), (BEGIN, END, UNKNOWN, UNKNOWN), strict=True):
         symbols[words == name] = symbol
-    if known is not None and words.shape[1] == 1:
-        strange = int((symbols == TOP).sum())
-        if strange > len(symbols) // 2:
-            raise BadFileError(
-                path,
-                f"{strange:,} of its {len(symbols):,} words are no tokens of the tokenizer",
-                "name the tokenizer it was trained with",
-            )
     return symbols
+
+
+def _check_known(path: str, symbols: np.ndarray) -> None:
+    """Refuse a file most of whose words are no tokens."""
+    strange, words = int((symbols == TOP).sum()), int((symbols <= TOP).sum())
+    if strange > words // 2:
+        what = f"{strange:,} of its {words:,} words are no tokens of the tokenizer"
+        raise BadFileError(path, what, "name the tokenizer it was trained with")
 
 
 def _hashed(names: list[str]) -> np.ndarray:
@@ -138,15 +148,15 @@ def _hashed(names: list[str]) -> np.ndarray:
     return out
 
 
-def _tokens(path: str) -> tuple[np.ndarray, np.ndarray]:
-    """(hashes uint64, sorted; ids uint32) of a tokenizer's tokens, as text and as decimal numbers."""
+def _tokens(path: str) -> tuple[_Known, _Known]:
+    """A tokenizer's tokens by their texts, and by their ids as decimal numbers."""
     pieces = load_tokenizer(path).pieces()
-    texts = list(pieces)
-    ids = list(pieces.values())
-    # a token that is a number itself comes first
-    numbered = [i for i in ids if str(i) not in pieces]
-    h, which = np.unique(_hashed([*texts, *map(str, numbered)]), return_index=True)
-    return h, np.array([*ids, *numbered], np.uint32)[which]
+    ids = np.array([*pieces.values()], np.uint32)
+    found = []
+    for names in (list(pieces), [str(i) for i in pieces.values()]):
+        h, which = np.unique(_hashed(names), return_index=True)
+        found.append((h, ids[which]))
+    return found[0], found[1]
 
 
 def _closed(
