@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -118,6 +119,8 @@ def _selected(rows: Rows, shards: Shards, parts: Sequence[str], must: bool) -> R
     if found is None or shards.splits is None:
         return rows
     part, index = found
+    copies = len(rows) // max(len(shards), 1)  # a teacher may have read each row several times
+    index = (index + len(shards) * np.arange(copies)[:, None]).reshape(-1)
     return Selected(rows, index, part, note_of(shards.splits, part, shards.path))
 
 

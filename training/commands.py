@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +51,10 @@ def train(
     return run(settings, tell=tell)
 
 
-def teach(settings: TrainSettings, teachers: str, kind: Any, draws: int, top_k: int) -> dict[str, Any]:
+def teach(settings: TrainSettings, teachers: str, how: Mapping[str, Any]) -> dict[str, Any]:
     """Write what the teachers say of the rows of `settings` into `objective.teacher`, where it is not there yet.
 
-    teachers: a model, or `ensemble:A,B`. See `corpusmill.training.serving.teach.teach`.
+    teachers: a model, or `ensemble:A,B`. how: kind, draws, top_k, copies and noise of `corpusmill.training.serving.teach.teach`.
     """
     _need_torch()
     from corpusmill.training.data import Shards
@@ -63,7 +63,7 @@ def teach(settings: TrainSettings, teachers: str, kind: Any, draws: int, top_k: 
     data, objective = settings.data, settings.objective
     rows = Shards(data.train, data.snapshot, data.domain)
     out = str(objective.teacher)
-    return run(rows, teachers, out, kind, draws, top_k, objective.temperature, settings.seed)
+    return run(rows, teachers, out, temperature=objective.temperature, seed=settings.seed, **how)
 
 
 def evaluate(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from corpusmill.training.noised_copies import replaced
 from corpusmill.training.vocabulary import Vocabulary
 from corpusmill.transforms.hashing import mix64_array
 
@@ -127,13 +128,7 @@ class Causal(Objective):
     def noised(self, batch: Batch, keys: np.ndarray) -> Batch:
         if not self.noise:
             return batch
-        ids = batch["input_ids"]
-        places = mix64_array(np.arange(1, ids.shape[1] + 1, dtype=np.uint64))
-        bits = mix64_array(mix64_array(keys ^ np.uint64(0x6E6F697365))[:, None] ^ places[None, :])
-        drawn = (bits >> np.uint64(40)).astype(np.float64) / (1 << 24) < self.noise
-        drawn &= batch.get("segment_ids", np.ones_like(ids)) != 0
-        other = (bits & np.uint64(0xFFFFFFFF)).astype(np.int64) % self.size
-        return batch | {"input_ids": np.where(drawn, other, ids)}
+        return batch | {"input_ids": replaced(batch, keys, self.noise, self.size)}
 
     def prepare(self, rows: Batch, keys: np.ndarray) -> Batch:
         ids = rows["input_ids"]

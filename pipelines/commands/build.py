@@ -195,7 +195,7 @@ def _train(recipe: Recipe, snapshot: int, quiet: bool) -> list[dict[str, Any]]:
         if run.teach is not None:
             from corpusmill.training import commands
 
-            commands.teach(run.settings, run.teachers, run.teach.kind, run.teach.draws, run.teach.top_k)
+            commands.teach(run.settings, run.teachers, run.teach.model_dump(exclude={"by"}))
         if run.label and not quiet:
             say(f"Stage {run.label}:")
         result = train_guarded(run.settings)

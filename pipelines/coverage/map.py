@@ -194,7 +194,7 @@ def _moved(dataset: Dataset, this: int, topics: Topics, now: np.ndarray, snapsho
         then = np.bincount(which[which >= 0], minlength=len(now))
         p, q = then / max(1, then.sum()), now / max(1, now.sum())
         most = np.argsort(-np.abs(q - p), kind="stable")[:3]
-        entropy = float(-(p[p > 0] * np.log2(p[p > 0])).sum())
+        entropy = abs(float((p[p > 0] * np.log2(p[p > 0])).sum()))
         changed = [(topics.names[c], float(p[c]), float(q[c])) for c in most if p[c] != q[c]]
         found.append(Moved(before, sample.documents, entropy, distance(then, now), changed))
     return found

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corpusmill.pipelines.recipe.privacy_section import TrainPrivacy, ledger_of
 from corpusmill.pipelines.recipe.privacy_section import settings_of as privacy_settings
@@ -56,6 +56,16 @@ class Teach(Section):
     )
     draws: int = Field(default=12, ge=1, le=1000, description="token ids drawn for each token (sampled)")
     top_k: int = Field(default=16, ge=1, le=10_000, description="likeliest tokens kept (top-k)")
+    noise: float = Field(
+        default=0.0, ge=0, lt=1, description="share of random tokens in what teacher and student read; for small data"
+    )
+    copies: int = Field(default=1, ge=1, le=1000, description="times that each row is read, each time with other noise")
+
+    @model_validator(mode="after")
+    def _copies_differ(self) -> Teach:
+        if self.copies > 1 and not self.noise:
+            raise ValueError("`copies` without `noise` are all the same: set `noise`, for example 0.3")
+        return self
 
 
 class TrainSection(TrainSettings):

@@ -23,9 +23,10 @@ import pyarrow as pa
 from corpusmill.training import provenance
 from corpusmill.training.data import Rows
 from corpusmill.training.distill import COLUMNS, Kind, token_counts
+from corpusmill.training.noised_copies import NoisedCopies, row_keys
 from corpusmill.transforms.errors import DatasetError, RecipeError
 from corpusmill.transforms.generate.model import open_model
-from corpusmill.transforms.hashing import GOLDEN, hash_text, mix64_array
+from corpusmill.transforms.hashing import GOLDEN, mix64_array
 from corpusmill.transforms.storage import TEMPORARY, write_atomic
 from corpusmill.transforms.tokens.tokenizer import token_dtype
 
@@ -64,8 +65,13 @@ def teach(
     temperature: float = 1.0,
     seed: int = 1,
     shard_rows: int = SHARD_ROWS,
+    copies: int = 1,
+    noise: float = 0.0,
 ) -> dict[str, Any]:
     """Write the teacher's shards for all rows of `data`, those that are not there yet; returns the manifest.
+
+    copies, noise: with `noise`, the teacher reads each row that often, each time with other random tokens in that share of the
+    places (`corpusmill.training.noised_copies`).
 
     Raises:
         DatasetError: the teacher reads another tokenizer than the data, or `out` holds the shards of another pass.
@@ -84,18 +90,22 @@ def teach(
             f"{teacher}: reads another tokenizer ({model.vocabulary.digest[:12]}) than the data ({known[:12]}). Tokens would "
             "not mean the same: train the teacher on this tokenizer, or pack with the teacher's."
         )
+    noised = {"copies": copies, "noise": noise, "ids": model.vocabulary.size} if noise else {}
+    origin = data.digest
+    if noise:
+        data = NoisedCopies(data, copies, noise, model.vocabulary.size, seed)
     size = {"sampled": draws, "top-k": top_k, "full": 0}[kind]
     about = {
         "teacher": model.digest,
         "tokenizer": model.vocabulary.digest,
-        "data": data.digest,
+        "data": origin,
         "kind": kind,
         "size": size,
         "temperature": temperature,
         "seed": seed,
         "rows": len(data),
         "shard_rows": shard_rows,
-    }
+    } | noised
     request = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
@@ -191,19 +201,6 @@ def _decoder(model: Teacher) -> None:
         raise RecipeError(
             f"{model.spec}: is no language model that predicts the next token; name a decoder as teacher."
         )
-
-
-def row_keys(batch: dict[str, np.ndarray], seed: int) -> np.ndarray:
-    """One stream a row, uint64 [n], from its tokens and their segments."""
-    keys = np.full(len(batch["input_ids"]), hash_text(f"teacher\0{seed}"), np.uint64)
-    segments = batch.get("segment_ids")
-    with np.errstate(over="ignore"):
-        for t in range(batch["input_ids"].shape[1]):
-            token = batch["input_ids"][:, t].astype(np.uint64)
-            if segments is not None:
-                token = token + (segments[:, t].astype(np.uint64) << np.uint64(32))
-            keys = mix64_array(keys * GOLDEN + token)
-    return keys
 
 
 def sample(logits: Tensor, keys: np.ndarray, draws: int) -> np.ndarray:
