@@ -103,7 +103,7 @@ def _clusters(which: np.ndarray, clusters: int) -> list[Figure]:
     n = max(1, len(which))
     p = np.bincount(which, minlength=max(1, clusters)) / n
     logs = np.log2(np.where(p > 0, p, 1.0))
-    entropy = float(-(p * logs).sum())
+    entropy = abs(float((p * logs).sum()))  # one cluster has 0, not -0
     spread = float((p * logs**2).sum()) - entropy**2
     largest = float(p.max())
     return [
