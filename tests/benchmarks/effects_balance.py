@@ -1,6 +1,7 @@
 """Studies of balanced sampling for `effects`: a corpus of one big and many small topics, sampled by clusters that are learned.
 
-No arm knows the topics: all documents are of one source without a label. The method was chosen by looking at the first corpus.
+No arm knows the topics: all documents are of one source without a label. The method was chosen by looking at the shares of topics
+in both corpora, and at the models of the first.
 """
 
 from __future__ import annotations
