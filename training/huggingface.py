@@ -76,7 +76,7 @@ class Adapter(nn.Module):
         elif segment_ids is not None:
             values["attention_mask"] = (segment_ids != 0).long()
         if position_ids is not None and target_ids is None and not several and _accepts(self.model, "position_ids"):
-            values["position_ids"] = position_ids
+            values["position_ids"] = position_ids + first_position(self.model)
         if target_ids is not None:
             values["decoder_input_ids"] = target_ids
         elif _accepts(self.model, "use_cache"):
@@ -94,7 +94,9 @@ class Adapter(nn.Module):
     def _tried(self, way: str) -> bool:
         """Whether two short documents in a row have their own logits, if they are kept apart in this way."""
         was, device = self.model.training, next(self.model.parameters()).device
-        ids = torch.arange(1, 13, device=device)[None] % max(2, int(self.model.config.vocab_size))
+        # a padding id would be given the position of padding
+        some = [i for i in range(1, 14) if i != getattr(self.model.config, "pad_token_id", None)][:12]
+        ids = torch.tensor([some], device=device) % max(2, int(self.model.config.vocab_size))
         segments = torch.tensor([[1] * 5 + [2] * 7], device=device)
         self.model.eval()
         try:
@@ -119,7 +121,7 @@ class Adapter(nn.Module):
         first = torch.ones_like(segment_ids, dtype=torch.bool)
         first[:, 1:] = segment_ids[:, 1:] != segment_ids[:, :-1]
         positions = place - torch.where(first, place, 0).cummax(dim=1).values
-        out = {"position_ids": positions} if _accepts(self.model, "position_ids") else {}
+        out = {"position_ids": positions + first_position(self.model)} if _accepts(self.model, "position_ids") else {}
         if way == "positions":
             return out
         allowed = attention_mask(segment_ids, segment_ids, self.causal)
@@ -136,6 +138,15 @@ def _has_window(model: nn.Module) -> bool:
     """Whether a token of the model sees only near ones, in some layers: a mask from outside would lift this."""
     config = model.config
     return any(getattr(config, name, None) for name in _WINDOWS) and getattr(config, "use_sliding_window", True)
+
+
+def first_position(model: nn.Module) -> int:
+    """The number of a text's first position. The family of RoBERTa (XLM-R, CamemBERT, MPNet, ESM) keeps one row of its position
+    embeddings for padding, and counts from the row behind it."""
+    for name, module in model.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            return module.padding_idx + 1
+    return 0
 
 
 def _accepts(model: nn.Module, name: str) -> bool:

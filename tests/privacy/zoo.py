@@ -39,6 +39,7 @@ FAMILIES: dict[str, tuple[str, str, str, dict[str, Any], tuple[str, ...], tuple[
     "bert-mlm": ("masked", "BertForMaskedLM", "BertConfig", _BERT, ("query", "value"), ()),
     "bert-cls": ("class", "BertForSequenceClassification", "BertConfig", _BERT, ("query", "value"), ()),
     "roberta-cls": ("class", "RobertaForSequenceClassification", "RobertaConfig", _BERT | {"pad_token_id": 1}, ("query",), ()),
+    "roberta-mlm": ("masked", "RobertaForMaskedLM", "RobertaConfig", _BERT | {"pad_token_id": 1}, ("query",), ()),
     "distilbert-mlm": ("masked", "DistilBertForMaskedLM", "DistilBertConfig", _DISTIL, ("q_lin", "v_lin"), ()),
     "distilbert-cls": ("class", "DistilBertForSequenceClassification", "DistilBertConfig", _DISTIL, ("q_lin",), ()),
     "albert-cls": ("class", "AlbertForSequenceClassification", "AlbertConfig", _BERT | {"embedding_size": 8}, ("query",), ()),

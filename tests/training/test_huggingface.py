@@ -16,6 +16,7 @@ from corpusmill.training.huggingface import Adapter
 from corpusmill.training.loop import train
 from corpusmill.training.model import Transformer
 from corpusmill.training.serving.export import ours
+from corpusmill.training.serving.generate import generate
 from corpusmill.training.settings import ModelSettings
 from corpusmill.transforms.errors import DatasetError, RecipeError
 
@@ -160,3 +161,41 @@ def test_hugging_face_models_train(make, tmp_path: Path, tokenizer: Path, kind: 
     if method == "lora":
         saved = checkpoint.read_tensors(checkpoint.newest(settings.output) / "model.safetensors")
         assert all(".up." in name or ".down." in name for name in saved)
+
+
+@pytest.mark.parametrize("kind", ["Roberta", "MPNet", "Esm", "Bert", "OPT"])
+def test_texts_are_numbered_as_the_model_numbers_them(kind: str) -> None:
+    """RoBERTa's family counts positions from behind that of padding; packed rows and padded rows must too."""
+    torch.manual_seed(3)
+    size = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "pad_token_id": 1}
+    size |= {"max_position_embeddings": 32, "ffn_dim" if kind == "OPT" else "intermediate_size": 32}
+    size |= {"word_embed_proj_dim": 16} if kind == "OPT" else {}
+    name = "OPTForCausalLM" if kind == "OPT" else f"{kind}ForMaskedLM"
+    model = getattr(transformers, name)(getattr(transformers, f"{kind}Config")(**size)).eval()
+    for named, p in model.named_parameters():
+        if "position" in named:
+            nn.init.normal_(p)
+    adapter = Adapter(model)
+    ids = torch.randint(2, 40, (2, 12), generator=torch.Generator().manual_seed(1))
+    padded, packed = torch.tensor([[1] * 7 + [0] * 5] * 2), torch.tensor([[1] * 7 + [2] * 5] * 2)
+    places = torch.tensor([[*range(7), *range(5)]] * 2)
+    with torch.no_grad():
+        alone = [model(input_ids=part).logits for part in (ids[:, :7], ids[:, 7:])]
+        torch.testing.assert_close(adapter(ids, padded, places * padded)[:, :7], alone[0], rtol=1e-4, atol=1e-5)
+        if kind != "Esm":  # it takes no mask of its documents, and refuses such rows
+            torch.testing.assert_close(adapter(ids, packed, places), torch.cat(alone, dim=1), rtol=1e-3, atol=1e-4)
+
+
+def test_a_causal_model_of_robertas_family_writes_what_it_writes_alone() -> None:
+    torch.manual_seed(3)
+    config = transformers.RobertaConfig(
+        vocab_size=40, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, is_decoder=True
+    )
+    model = transformers.RobertaForCausalLM(config).eval()
+    nn.init.normal_(model.roberta.embeddings.position_embeddings.weight)
+    text = torch.tensor([[5, 6, 7, 8]])
+    found = generate(Adapter(model), [text[0].numpy()], max_tokens=4, ends=[39])
+    with torch.no_grad():
+        for _ in range(4):  # the model reads the whole text anew for each token
+            text = torch.cat((text, model(text).logits[:, -1:].argmax(-1)), dim=1)
+    assert found[0].tolist() == text[0, 4:].tolist()

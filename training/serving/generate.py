@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from corpusmill.training.data import pad
 from corpusmill.training.finetune.soft_prompt import SoftPrompt
-from corpusmill.training.huggingface import Adapter
+from corpusmill.training.huggingface import Adapter, first_position
 from corpusmill.training.model import Cache, Transformer
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.progress import Meter, Tell
@@ -124,7 +124,7 @@ def _ours(
 
 def _theirs(model: nn.Module, ids: Tensor, mask: Tensor) -> Advance:
     """A causal model of `transformers` before its first token; the mask and the positions say where each prompt begins."""
-    positions, past = _positions(mask), None
+    positions, past = _positions(mask) + first_position(model), None
 
     def advance(chosen: Tensor | None) -> Tensor:
         nonlocal ids, mask, positions, past
