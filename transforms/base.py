@@ -102,6 +102,10 @@ class Transform(BaseModel, abc.ABC, metaclass=_StepClass):
         """(stability with these fields, the assumption that it rests on or ""). is_unit: whether a column names the unit."""
         return self.stability, ""
 
+    def behind(self, names: Collection[str]) -> Self:
+        """The step as it is in a recipe behind steps of these names: a default that depends on them is filled in."""
+        return self
+
     def unit_column(self) -> str | None:
         """The column whose values the step writes as the privacy unit, if it does so."""
         return None

@@ -60,6 +60,10 @@ class SourceCount(TypedDict):
     left_out: NotRequired[dict[str, LeftOut]]
 
 
+EVALUATION = "evaluation:"
+"""Beginning of a name in `StepCount.details`: documents of an evaluation split that a step wrote once. The split follows."""
+
+
 class StepCount(TypedDict):
     """What one step did: rows_in + derived = rows_out + the sum of dropped (rows by reason)."""
 

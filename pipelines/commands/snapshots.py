@@ -64,7 +64,7 @@ def show(dataset: str, snapshot: int | None, html: str | None, as_json: bool) ->
         if manifest.get("mixture"):
             from corpusmill.pipelines.report import mixture
 
-            say("\n" + mixture.render(manifest["mixture"]))
+            say("\n" + mixture.render(manifest["mixture"], manifest["funnel"]))
         for release in releases(dataset, manifest["number"]):
             from corpusmill.pipelines.report import statistics
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from corpusmill.pipelines.dataset.apart import once_each
 from corpusmill.pipelines.dataset.origins import section as origins
 from corpusmill.pipelines.dataset.packed import packing
 from corpusmill.pipelines.recipe.released import section
@@ -90,7 +91,8 @@ def _mixture(manifest: Manifest) -> str:
     )
     unit = manifest["mixture"][0]["unit"]
     head = f"| domain | {unit} | epochs | asked | planned | realised | {unit} |"
-    return f"{head}\n|---|---|---|---|---|---|---|\n{rows}\n\n"
+    beside = "".join(f"Not counted here: {a}.\n\n" for s in manifest["funnel"]["steps"] if (a := once_each(s)))
+    return f"{head}\n|---|---|---|---|---|---|---|\n{rows}\n\n{beside}"
 
 
 def _content(manifest: Manifest) -> str:

@@ -86,9 +86,11 @@ def steps_of(
         fields = entry[key] if isinstance(entry, dict) and key in entry else None
         if cls is not None:
             step = mistakes.validate(cls, {} if fields is None else fields, ("steps", i, key), f"the step `{name}`")
+            if step is not None:
+                step = step.behind({cls.name for cls, _, _ in classes[:i] if cls is not None})
             if step is not None and _importable(step, base_dir, mistakes, ("steps", i, key)):
                 steps.append((i, step))
-            if step is not None and (problem := _mixes_splits(step, classes[:i])):
+            if step is not None and (problem := _mixes_splits(step, classes[:i], [s for _, s in steps])):
                 mistakes.add(("steps", i, key), *problem, key=True)
             if issubclass(cls, Terminal) and i < len(classes) - 1:
                 behind = classes[i + 1][2]
@@ -97,9 +99,12 @@ def steps_of(
     return steps
 
 
-def _mixes_splits(step: Transform, before: list[StepEntry]) -> tuple[str, str] | None:
-    """(what is wrong, advice) of a step that packs documents of training and validation into one row."""
-    if not any(cls is not None and cls.name == "split" for cls, _, _ in before) or not step.makes_training_rows:
+def _mixes_splits(step: Transform, before: list[StepEntry], made: list[Transform]) -> tuple[str, str] | None:
+    """(what is wrong, advice) of a step that packs documents of training and validation into one row. made: the steps `before`
+    that are without mistakes."""
+    divided = any(cls is not None and cls.name == "split" for cls, _, _ in before)
+    divided = divided or any(getattr(s, "evaluation", "") == "once" for s in made)
+    if not divided or not step.makes_training_rows:
         return None
     if getattr(step, "separate", "split") == "split":
         return None

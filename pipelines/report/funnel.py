@@ -6,6 +6,7 @@ steps [{name, kind, rows_in, rows_out, dropped {reason: rows}, derived, bytes_ou
 
 from __future__ import annotations
 
+from corpusmill.pipelines.dataset.apart import once_each
 from corpusmill.pipelines.recipe.registry import built_in
 from corpusmill.pipelines.report.terminal import Cell, Column, bar, styled, table
 from corpusmill.pipelines.wording import count, share, size, some
@@ -68,6 +69,8 @@ def render(funnel: Funnel) -> str:
             rows.append([Cell(f"    + {count(step['derived'])} {noun}", "good"), "", "", "", "", "", ""])
         if changed := edited(step):
             rows.append([Cell(f"    {changed}", "dim"), "", "", "", "", "", ""])
+        if apart := once_each(step):
+            rows.append([Cell(f"    {apart}", "dim"), "", "", "", "", "", ""])
         for reason, n in sorted(step["dropped"].items(), key=lambda item: (-item[1], item[0])):
             if step.get("kind") == "terminal" and reason == USED:
                 rows.append([Cell("    used in rows", "dim"), "", "", Cell(count(n), "dim"), "", "", ""])

@@ -11,6 +11,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from corpusmill.pipelines.dataset.apart import once_each
 from corpusmill.pipelines.dataset.snapshot import Dataset
 from corpusmill.pipelines.operations.private_statistics import releases
 from corpusmill.pipelines.operations.training_runs import TrainingRun, of_snapshot
@@ -89,6 +90,7 @@ def _render(
         counted=content.counted,
         **topics.sections(characters),
         mixture=_mixture(manifest.get("mixture") or []),
+        beside=[apart for step in funnel["steps"] if (apart := once_each(step))],
         learned=learned.look(dataset, manifest),
         percentiles=learned.SHOWN,
         quarantine=[{k: cut(str(v), 200) for k, v in row.items()} for row in content.quarantine],

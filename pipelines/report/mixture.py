@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from corpusmill.pipelines.dataset.apart import once_each
 from corpusmill.pipelines.report.terminal import Cell, Column, table
 from corpusmill.pipelines.wording import count, share, size
-from corpusmill.transforms.manifest import Mixed
+from corpusmill.transforms.manifest import Funnel, Mixed
 
 
-def render(rows: list[Mixed]) -> str:
-    """The rows of `engine.mixture.mixture` as a table. Domains that `max_epochs` keeps below their asked share are marked."""
+def render(rows: list[Mixed], funnel: Funnel | None = None) -> str:
+    """The rows of `engine.mixture.mixture` as a table. Domains that `max_epochs` keeps below their asked share are marked.
+    funnel: of the snapshot; evaluation documents beside the mixture are told from it."""
     right = [
         Column(t, True) for t in ("documents", "size", "epochs", "asked", "planned", "written", "documents", "size")
     ]
@@ -32,6 +34,9 @@ def render(rows: list[Mixed]) -> str:
     text = table([f"mixture by {rows[0]['unit']}", *right], cells)
     if any(map(_is_short, rows)):
         text += "\nSome domains are planned below the asked share, because `max_epochs` limits their repeats."
+    for step in funnel["steps"] if funnel else ():
+        if apart := once_each(step):
+            text += f"\nNot counted here: {apart}."
     return text
 
 

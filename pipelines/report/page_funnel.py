@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from corpusmill.pipelines.dataset.apart import once_each
 from corpusmill.pipelines.dataset.packed import packing
 from corpusmill.pipelines.recipe.registry import built_in
 from corpusmill.pipelines.report import funnel as funnels
@@ -104,6 +105,7 @@ def funnel_rows(manifest: Manifest, shown: set[tuple[str, str]]) -> list[dict[st
         heavy = funnels.is_heavy(step)
         row = _row(step["name"], step["rows_in"], lost, step["rows_out"], step.get("bytes_out"), heavy, top)
         row["edited"] = funnels.edited(step)
+        row["apart"] = once_each(step)
         row["reasons"] = [
             {
                 "name": printable(reason),
@@ -127,6 +129,7 @@ def _row(name: str, into: int, lost: int, out: int, text: int | None, heavy: boo
         "kept": share(into - lost, into),
         "heavy": heavy,
         "edited": "",
+        "apart": "",
         "left_out": [],
         "reasons": [],
         **cells,

@@ -33,7 +33,8 @@ class Balance(Mixing):
     the words of a text are those that all topics share, so 2 does. Text that is no language is rare, too: filter it before.
 
     A document is written floor(e) times, and once more with the chance e - floor(e), by a draw that is keyed by its id: a
-    refresh that changes the sizes a little changes few documents. Rows, columns and the side table `mixture` are those of `mix`.
+    refresh that changes the sizes a little changes few documents. Rows, columns, the side table `mixture` and
+    the treatment of evaluation splits are those of `mix`.
     With `typical`, the documents nearest to the centre of a large group go first, instead of drawn ones.
     Source: D4 (Tirumala et al. 2023, arXiv 2308.12284): prune duplicates by meaning (`semantic`), then the most typical ones.
 

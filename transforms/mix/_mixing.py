@@ -12,11 +12,11 @@ import pyarrow.compute as pc
 from pydantic import Field
 
 from corpusmill.transforms.arrow import empty_batch
-from corpusmill.transforms.base import Decided, Group, Routed, Stability
+from corpusmill.transforms.base import Decided, Routed, Stability
 from corpusmill.transforms.columns import token_lists, weights, whole_numbers
 from corpusmill.transforms.errors import RecipeError
-from corpusmill.transforms.mix._repeat import of_evaluation, repeated
-from corpusmill.transforms.noise.copies import EVALUATION_SPLITS
+from corpusmill.transforms.mix._evaluation import SparesEvaluation
+from corpusmill.transforms.mix._repeat import repeated
 from corpusmill.transforms.random import EPOCH, Keyed
 
 NO_DOMAIN = "(none)"
@@ -62,7 +62,7 @@ _TABLE = pa.schema(
 )
 
 
-class Mixing(Group):
+class Mixing(SparesEvaluation):
     """Base of `mix` and `balance`: sizes of domains travel, each domain gets its epochs, and rows move.
 
     Subclasses say which domain a document belongs to (`domains`), and how often each is read (`plan`).
@@ -87,12 +87,6 @@ class Mixing(Group):
     )
     shards: int | None = Field(None, ge=1, le=100_000, description="Shards to write; by default from `shard_bytes`.")
     shard_bytes: int = Field(64 << 20, ge=1 << 10, description="Text of one shard, where `shards` is not given.")
-    skip_splits: tuple[str, ...] = Field(
-        EVALUATION_SPLITS,
-        description="Documents whose column `split` has one of these values are dropped: they are not for training. "
-        "An empty list mixes them like all others.",
-    )
-
     weight: str | None = Field(
         None,
         min_length=1,
@@ -103,8 +97,8 @@ class Mixing(Group):
     def libraries(self) -> tuple[str, ...]:
         return ()
 
-    def fingerprint(self) -> str:
-        return self._fingerprint_without(("weight",) if self.weight is None else ())
+    def _unused(self) -> tuple[str, ...]:
+        return (*super()._unused(), *(("weight",) if self.weight is None else ()))
 
     @abc.abstractmethod
     def columns(self) -> tuple[str, ...]:
@@ -133,17 +127,19 @@ class Mixing(Group):
             raise RecipeError(
                 f"{self.name} writes a column `epoch`, which documents have already; sample once, or drop the column"
             )
-        trained = pa.array(~of_evaluation(self.name, batch, self.skip_splits))
+        dropped, once = self._apart(batch)
         sizes = self._sizes(batch)
+        # evaluation documents that are written have no domain here: they count for the number of shards only
+        domains = pc.if_else(pa.array(once), pa.scalar(None, pa.string()), self.domains(batch).cast(pa.string()))
         table = pa.table(
             {
-                "domain": self.domains(batch),
+                "domain": domains,
                 "bytes": pc.binary_length(batch.column("text")).cast(pa.int64()).fill_null(0),
                 "size": pa.array(sizes),
                 "rarity": pa.array(np.rint(self.rarities(batch) * RARITY_STEPS).astype(np.int64) * sizes),
                 "weighted": pa.array(self._weighted(batch)),
             }
-        ).filter(trained)
+        ).filter(pa.array(~dropped))
         sums = table.group_by("domain", use_threads=False).aggregate(
             [([], "count_all"), *((name, "sum") for name in ("bytes", "size", "rarity", "weighted"))]
         )
@@ -178,7 +174,9 @@ class Mixing(Group):
     def decide(self, rnd: int, keys: pa.Table) -> Decided:
         if not keys.num_rows:
             return Decided(_DECISIONS.empty_table(), {"mixture": _TABLE.empty_table()}, None)
-        if not pc.any(keys["known"]).as_py():
+        given, keys = keys, keys.filter(pc.is_valid(keys["domain"]))
+        aside = pc.sum(given.filter(pc.is_null(given["domain"]))["bytes"]).as_py() or 0
+        if keys.num_rows and not pc.any(keys["known"]).as_py():
             raise RecipeError(
                 f"{self.name}.by: no document has a column `{' or '.join(self.columns())}`; name one that they have, such as source"
             )
@@ -194,22 +192,22 @@ class Mixing(Group):
             if f"{name}_sum" in sums.column_names:
                 total[place] = sums[f"{name}_sum"].to_numpy()
         shares, epochs = self.plan(domains, sizes, rarity / (RARITY_STEPS * np.maximum(sizes, 1)))
-        shards = self.shards or max(1, -(-int((epochs * text).sum()) // self.shard_bytes))
+        shards = self.shards or max(1, -(-(int((epochs * text).sum()) + aside) // self.shard_bytes))
         planned = epochs * sizes
         columns = [domains, documents, [self.unit] * len(domains), sizes, shares, planned / max(planned.sum(), 1e-300)]
         columns += [epochs, epochs * documents, planned]
         table = pa.table([pa.array(c, f.type) for c, f in zip(columns, _TABLE, strict=True)], schema=_TABLE)
         if self.weight is not None:  # per unit of weight
             epochs = epochs * sizes * float(_PARTS) / np.maximum(weighted, 1)
-        # a shard gets decisions about its own domains only
-        pairs = keys.select(["shard", "domain"]).group_by(["shard", "domain"], use_threads=False).aggregate([])
+        # a shard gets decisions about its own domains only; null stands for its evaluation documents, which are written once
+        pairs = given.select(["shard", "domain"]).group_by(["shard", "domain"], use_threads=False).aggregate([])
         pairs = pairs.sort_by([("shard", "ascending"), ("domain", "ascending")])
-        which = pc.index_in(pairs["domain"], pa.array(domains, pa.string())).to_numpy()
+        which = pc.index_in(pairs["domain"], pa.array(domains, pa.string())).fill_null(len(domains)).to_numpy()
         columns = [
             pairs["shard"],
             np.zeros(len(which), np.uint32),
             pairs["domain"],
-            epochs[which],
+            np.append(epochs, 1.0)[which],
             np.full(len(which), shards, np.uint32),
         ]
         return Decided(
@@ -230,13 +228,15 @@ class Mixing(Group):
         if self.weight is not None and batch.num_rows:
             epochs = epochs * weights(batch, self.weight, f"{self.name}.weight")
         shards = int(decisions["shards"][0].as_py()) if names else 1
-        lost = {"evaluation-split": of_evaluation(self.name, batch, self.skip_splits)}
-        routed, source = repeated(self.name, batch, epochs, shards, rng, lost)
+        dropped, once = self._apart(batch)
+        epochs = np.where(once, 1.0, epochs)
+        routed, source = repeated(self.name, batch, epochs, shards, rng, {"evaluation-split": dropped})
         sizes = self._sizes(batch) if batch.num_rows else np.zeros(0, np.int64)
-        details: dict[str, int] = {}
+        details = self._counted(batch, once)
+        source = source[~once[source]]
         for unit, amount in {"documents": np.ones(len(source), np.int64), self.unit: sizes[source]}.items():
             sums = np.bincount(which[source], amount, minlength=len(names)).astype(np.int64)
-            details |= {f"{unit}:{d}": int(s) for d, s in zip(names, sums)}
+            details |= {f"{unit}:{d}": int(s) for d, s in zip(names, sums) if d is not None}
         return replace(routed, details=details)
 
     def _sizes(self, batch: pa.RecordBatch) -> np.ndarray:

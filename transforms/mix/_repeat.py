@@ -7,7 +7,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from corpusmill.transforms.base import Applied, Routed
-from corpusmill.transforms.columns import labels
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import GOLDEN, U, mix64_array
 from corpusmill.transforms.random import EPOCH, Keyed, uniform_array
@@ -50,15 +49,6 @@ def repeated(
         reasons[rows], values[rows] = reason, np.nan
     applied = Applied(batch.slice(0, 0), gone, reasons[gone].tolist(), values[gone].tolist(), [None] * len(gone))
     return Routed(mixed, to.astype(np.uint32), _draws(streams, 2 * copy + 2), applied), source
-
-
-def of_evaluation(step: str, batch: pa.RecordBatch, splits: tuple[str, ...]) -> np.ndarray:
-    """bool [n]: documents whose column `split` has one of these values, in any case."""
-    if "split" not in batch.schema.names or not splits:
-        return np.zeros(batch.num_rows, np.bool_)
-    split = pc.utf8_lower(labels(batch, "split", f"{step}.skip_splits"))
-    hit = pc.is_in(split, pa.array([s.lower() for s in splits], pa.string()))
-    return hit.to_numpy(zero_copy_only=False).astype(np.bool_)
 
 
 def _draws(keys: np.ndarray, counters: np.ndarray) -> np.ndarray:

@@ -24,9 +24,10 @@ class Mix(Mixing):
     scaled to sum 1; or equal (`unimax`); or min(n, cap)^(1/temperature), which at temperature 1 is the natural mixture.
     Without `budget`, B is the size of all domains of which any is asked. Each document is written floor(e_d) times, and once
     more with probability e_d - floor(e_d); its copies have the same id and `epoch` 0, 1, ... (int32). A document with no
-    copy is dropped: `not-sampled`; one of an evaluation split: `evaluation-split`. Deduplicate before: behind this step,
-    repeats are duplicates. Shard and place of (id, epoch) are keyed
-    draws, so every shard is a sample of the whole mixture and the order is one shuffle. A side table `mixture` holds sizes,
+    copy is dropped: `not-sampled`. Documents of an evaluation split are in no domain. Behind the step `split` each is written
+    once, whatever its weight, and keeps its split; else they are dropped (`evaluation`): `evaluation-split`. Deduplicate
+    before: behind this step, repeats are duplicates. Shard and place of (id, epoch) are keyed draws, so every shard is a
+    sample of the whole mixture and the order is one shuffle. A side table `mixture` holds sizes,
     asked and planned shares and epochs of each domain; the funnel counts what was written (`corpusmill show`).
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -10,12 +11,12 @@ import pyarrow.compute as pc
 from pydantic import Field, model_validator
 
 from corpusmill.transforms.arrow import empty_batch
-from corpusmill.transforms.base import Decided, Group, Routed, Stability
+from corpusmill.transforms.base import Decided, Routed, Stability
 from corpusmill.transforms.columns import labels, numbers
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import hash64
-from corpusmill.transforms.mix._repeat import of_evaluation, repeated
-from corpusmill.transforms.noise.copies import EVALUATION_SPLITS
+from corpusmill.transforms.mix._evaluation import SparesEvaluation
+from corpusmill.transforms.mix._repeat import repeated
 from corpusmill.transforms.random import EPOCH, Keyed
 
 BINS = 256
@@ -42,7 +43,7 @@ _DECISIONS = pa.schema(
 )
 
 
-class Upsample(Group):
+class Upsample(SparesEvaluation):
     """Repeats documents by a monotone curve over the quantiles of a numeric column: the best often, the worst not at all.
 
     Source: quality-aware upsampling as in OLMo 3 (2025): the curve gives how often a quantile is read, and rises. Use it behind
@@ -52,8 +53,9 @@ class Upsample(Group):
     cut into 256 quantiles, counted in `unit`; documents of equal value have equal epochs.
 
     As in `mix`, fractions of epochs are keyed draws, copies have the same id and `epoch` 0, 1, ..., and all copies are shuffled
-    over the shards. A document without a copy is dropped: `not-sampled`, with its epochs; one without a value: `no-value`; one
-    of an evaluation split: `evaluation-split`. Behind this step, repeats are duplicates: deduplicate before.
+    over the shards. A document without a copy is dropped: `not-sampled`, with its epochs; one without a value: `no-value`.
+    Documents of an evaluation split are in no ranking. Behind the step `split` each is written once; else they are dropped
+    (`evaluation`): `evaluation-split`. Behind this step, repeats are duplicates: deduplicate before.
 
     Raises:
         RecipeError: documents lack a column, it holds no numbers, or documents have a column `epoch` already.
@@ -78,9 +80,6 @@ class Upsample(Group):
     within: str | None = Field(None, min_length=1, description="Column whose values are ranked one by one.")
     shards: int | None = Field(None, ge=1, le=100_000, description="Shards to write; by default from `shard_bytes`.")
     shard_bytes: int = Field(64 << 20, ge=1 << 10, description="Text of one shard, where `shards` is not given.")
-    skip_splits: tuple[str, ...] = Field(
-        EVALUATION_SPLITS, description="Documents whose column `split` has one of these values are dropped."
-    )
 
     @model_validator(mode="after")
     def _rises(self) -> Upsample:
@@ -112,11 +111,16 @@ class Upsample(Group):
         group, value = self._placed(batch)
         length = pc.binary_length(batch.column("text")).fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
         size = np.ones(batch.num_rows, np.int64) if self.unit == "documents" else length
-        counted = ~np.isnan(value) & ~of_evaluation(self.name, batch, self.skip_splits)
+        dropped, once = self._apart(batch)
+        counted = (~np.isnan(value) & ~dropped) | once
+        # evaluation documents have no place in a ranking: they count for the number of shards only
+        group, value = np.where(once, np.uint64(0), group), np.where(once, np.nan, value)
         columns = [np.zeros(batch.num_rows, np.uint64), rows.astype(np.uint32), group, value, size, length]
         return pa.RecordBatch.from_arrays([pa.array(c[counted]) for c in columns], schema=_SENT)
 
     def decide(self, rnd: int, keys: pa.Table) -> Decided:
+        ranked = ~np.isnan(keys["value"].to_numpy())
+        aside, keys = keys.filter(pa.array(~ranked)), keys.filter(pa.array(ranked))
         group, value, size, length, shard = (keys[c].to_numpy() for c in ("group", "value", "size", "bytes", "shard"))
         order = np.lexsort((value, group))
         group, value, size, length = group[order], value[order], size[order], length[order]
@@ -126,8 +130,12 @@ class Upsample(Group):
             place = np.searchsorted(edges, value[begin:end], side="right") - 1
             planned += float((epochs[place] * length[begin:end]).sum())
             found.append((group[begin], edges, epochs))
-        shards = self.shards or max(1, -(-int(planned) // self.shard_bytes))
-        parts = []
+        shards = self.shards or max(1, -(-(int(planned) + (pc.sum(aside["bytes"]).as_py() or 0)) // self.shard_bytes))
+        # a shard with evaluation documents learns the number of shards from a line without an edge
+        to = np.unique(aside["shard"].to_numpy())
+        alone = {"shard": to, "row": 0, "group": 0, "edge": np.nan, "epochs": 1.0, "shards": shards}
+        filled = [pa.array(np.full(len(to), alone[f.name]).astype(f.type.to_pandas_dtype())) for f in _DECISIONS]
+        parts = [pa.Table.from_arrays(filled, schema=_DECISIONS)]
         pairs = set(zip(keys["group"].to_pylist(), shard.tolist(), strict=True))
         for name, edges, epochs in found:
             for to in sorted(s for g, s in pairs if g == int(name)):
@@ -162,6 +170,7 @@ class Upsample(Group):
         shards = int(decisions["shards"][0].as_py()) if decisions.num_rows else 1
         epochs = np.zeros(batch.num_rows)
         group, value = self._placed(batch) if batch.num_rows else (np.zeros(0, np.uint64), np.zeros(0))
+        decisions = decisions.filter(pa.array(~np.isnan(decisions["edge"].to_numpy())))
         known, edge, often = (decisions[c].to_numpy() for c in ("group", "edge", "epochs"))
         order = np.lexsort((edge, known))
         known, edge, often = known[order], edge[order], often[order]
@@ -169,8 +178,10 @@ class Upsample(Group):
             mine = group == known[begin]
             place = np.searchsorted(edge[begin:end], value[mine], side="right") - 1
             epochs[mine] = often[begin:end][np.maximum(place, 0)]
-        lost = {"evaluation-split": of_evaluation(self.name, batch, self.skip_splits), "no-value": np.isnan(value)}
-        return repeated(self.name, batch, epochs, shards, rng, lost)[0]
+        dropped, once = self._apart(batch)
+        lost = {"evaluation-split": dropped, "no-value": np.isnan(value) & ~once}
+        routed, _ = repeated(self.name, batch, np.where(once, 1.0, epochs), shards, rng, lost)
+        return replace(routed, details=self._counted(batch, once))
 
     def _placed(self, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
         """(hash of each document's group uint64 [n], its value float64 [n])."""
