@@ -16,6 +16,19 @@ from corpusmill.transforms.manifest import EVALUATION
 from corpusmill.transforms.noise.copies import EVALUATION_SPLITS
 
 
+def splits_of(batch: pa.RecordBatch, where: str) -> pa.Array:
+    """The split of each document in lower case. where: the field that asks, for errors."""
+    return pc.utf8_lower(labels(batch, "split", where))
+
+
+def of_evaluation(batch: pa.RecordBatch, splits: Collection[str], where: str) -> np.ndarray:
+    """bool [n]: documents whose column `split` has one of these values, in any case. where: the field that asks, for errors."""
+    if "split" not in batch.schema.names or not splits:
+        return np.zeros(batch.num_rows, np.bool_)
+    hit = pc.is_in(splits_of(batch, where), pa.array([s.lower() for s in splits], pa.string()))
+    return hit.to_numpy(zero_copy_only=False).astype(np.bool_)
+
+
 class SparesEvaluation(Group):
     """Base of steps that repeat and sample training documents only."""
 
@@ -44,20 +57,13 @@ class SparesEvaluation(Group):
 
     def _apart(self, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
         """(evaluation documents to drop, those to write once), bool [n] each."""
+        found = of_evaluation(batch, self.skip_splits, f"{self.name}.skip_splits")
         none = np.zeros(batch.num_rows, np.bool_)
-        if "split" not in batch.schema.names or not self.skip_splits:
-            return none, none
-        hit = pc.is_in(self._splits(batch), pa.array([s.lower() for s in self.skip_splits], pa.string()))
-        found = hit.to_numpy(zero_copy_only=False).astype(np.bool_)
         return (none, found) if self.evaluation == "once" else (found, none)
 
     def _counted(self, batch: pa.RecordBatch, once: np.ndarray) -> dict[str, int]:
         """Figures for the funnel: the documents of each evaluation split that are written once. once: bool [n]."""
         if not once.any():
             return {}
-        counts = pc.value_counts(self._splits(batch).filter(pa.array(once)))
+        counts = pc.value_counts(splits_of(batch, f"{self.name}.skip_splits").filter(pa.array(once)))
         return {f"{EVALUATION}{c['values']}": c["counts"] for c in counts.to_pylist()}
-
-    def _splits(self, batch: pa.RecordBatch) -> pa.Array:
-        """The split of each document in lower case."""
-        return pc.utf8_lower(labels(batch, "split", f"{self.name}.skip_splits"))

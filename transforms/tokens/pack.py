@@ -14,6 +14,7 @@ and gives rows; `documents` names the pieces of each row. The contract:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, ClassVar, Literal
 
@@ -26,6 +27,8 @@ from corpusmill.transforms.base import Account, Stability, Terminal
 from corpusmill.transforms.columns import labels, token_lists, weights
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import hash128, hex128
+from corpusmill.transforms.mix._evaluation import of_evaluation
+from corpusmill.transforms.noise.copies import EVALUATION_SPLITS
 from corpusmill.transforms.random import EPOCH, Keyed, at_epochs, uniform_array
 from corpusmill.transforms.tokens.pack_report import PackReport
 from corpusmill.transforms.tokens.packing import distinct, fill, place, row_hashes, wrap
@@ -82,7 +85,8 @@ class Pack(Terminal):
     weight: str | None = Field(
         None,
         min_length=1,
-        description="column of weights, as `reweight` writes them: a document is packed that many times, a fraction by a draw",
+        description="column of weights, as `reweight` writes them: a document is packed that many times, a fraction by a draw. "
+        "With `separate: split`, documents of evaluation splits are packed once.",
     )
     special_in_text: bool = Field(False, description="special tokens written out in a text become their ids")
     window_tokens: int = Field(
@@ -102,7 +106,13 @@ class Pack(Terminal):
         return ()
 
     def fingerprint(self) -> str:
-        return self._fingerprint_without(("weight",) if self.weight is None else ())
+        if self.weight is None:
+            return self._fingerprint_without(("weight",))
+        digest = self._fingerprint_without(())
+        if self.separate != "split":
+            return digest
+        # evaluation documents have had no weight since this was added
+        return hashlib.sha256(f"{digest} evaluation once".encode()).hexdigest()[:32]
 
     def needs(self) -> tuple[str, ...]:
         return ("tokenizers",)
@@ -170,6 +180,8 @@ class Pack(Terminal):
                 "pack.weight: documents have a column `epoch`, so a step has repeated them; give `weight` to `mix` instead"
             )
         weight = weights(batch, name, "pack.weight") if batch.num_rows else np.zeros(0)
+        if self.separate == "split":
+            weight = np.where(of_evaluation(batch, EVALUATION_SPLITS, "pack.separate"), 1.0, weight)
         whole = np.floor(weight)
         times = (whole + (uniform_array(rng.keys(batch.column("id")), 1) < weight - whole)).astype(np.int64)
         gone = np.flatnonzero(times == 0)

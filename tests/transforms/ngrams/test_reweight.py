@@ -1,5 +1,7 @@
 """Weights fall as text gets commoner, have mean 1, and `mix` and `pack` obey them."""
 
+from collections import Counter
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -70,3 +72,17 @@ def test_pack_reads_documents_by_their_weights(tmp_path):
     assert taken[2.0] == 200
     report.check()
     assert report.dropped["not-sampled"] == 300 - len(set(used))
+
+
+def test_pack_gives_evaluation_documents_no_weight(tmp_path):
+    path = str(tmp_path / "t.json")
+    table = weighted([0.0, 2.0, 3.0], 60).append_column(
+        "split", pa.array(["train", "Test", "train", "validation"] * 15)
+    )
+    train_tokenizer(table.to_batches(), path, vocab_size=300)
+    step = Pack(tokenizer=path, length=64, eos=None, weight="weight", separate="split")
+    rows = pa.Table.from_batches(list(step.finish(table.to_batches(), Keyed(1, "pack"), step.account())))
+    used = Counter(piece["id"] for row in rows["documents"].to_pylist() for piece in row if piece["offset"] == 0)
+    for row in table.to_pylist():
+        assert used[row["id"]] == (row["weight"] if row["split"] == "train" else 1)
+    assert step.fingerprint() != Pack(tokenizer=path, length=64, eos=None, weight="weight").fingerprint()
