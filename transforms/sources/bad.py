@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from corpusmill.transforms.errors import BadFileError
 from corpusmill.transforms.sources.files import Part
 
 RAW_BYTES = 4096
 RAW_TOTAL = 64 << 20
 RAW_ROWS = 100_000
+MANY = 1 << 20
+"""A part with more bad rows than this, and than the source allows, is a bad file: its quarantine would fill the memory."""
 _PENDING = 4096
 
 REASONS = (
@@ -76,6 +80,26 @@ class BadRows:
         self._tables: list[pa.Table] = []
         self._pending: list[tuple[str, int, str, str, str]] = []
         self._raw_bytes = 0
+        self._bound: tuple[str, float, int, int] | None = None
+
+    @contextlib.contextmanager
+    def bounded(self, path: str, fraction: float) -> Iterator[None]:
+        """Within, BadFileError is raised for `path` once more than MANY of its rows, and more than this fraction, are bad."""
+        outer, self._bound = self._bound, (path, fraction, self.count, self.rows_seen)
+        try:
+            yield
+        finally:
+            self._bound = outer
+
+    def _check_bound(self) -> None:
+        if self._bound is None:
+            return
+        path, fraction, count, rows = self._bound
+        faulty, seen = self.count - count, self.rows_seen - rows
+        # good rows are counted with their batch: fewer than MANY are read and not yet counted
+        if faulty > MANY and faulty > fraction * (seen + MANY):
+            what = f"has more than {MANY:,} rows that cannot be used among its first {seen:,}"
+            raise BadFileError(path, f"{what}, such as {example(self.to_table().slice(count, 1))}")
 
     def reads(self, parts: Iterable[Part]) -> None:
         """Announce the parts of files that are read next."""
@@ -121,7 +145,8 @@ class BadRows:
         details: Sequence[str],
         raws: Sequence[bytes | str],
     ) -> None:
-        """Quarantine several rows of one file; `raws` may be empty once `keeps_raw` says no."""
+        """Quarantine several rows of one file; `raws` may be empty once `keeps_raw` says no. Raises BadFileError past the bound
+        that `bounded` sets."""
         name = printable(self._names.get(file, file))
         # libraries name the file in what they say of it
         cleaned = {d: printable((d.replace(file, name) if file else d)[:500]) for d in set(details)}
@@ -132,6 +157,7 @@ class BadRows:
         self.count += len(positions)
         if len(self._pending) >= _PENDING:
             self._flush()
+            self._check_bound()
 
     def _text(self, raw: bytes | str) -> str:
         if isinstance(raw, str):

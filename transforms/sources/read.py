@@ -16,7 +16,7 @@ import pyarrow as pa
 from corpusmill.transforms.errors import BadFileError, UnreadableFileError
 from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.archives import Archive, Member
-from corpusmill.transforms.sources.bad import BadRows, example
+from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.files import Part
 from corpusmill.transforms.sources.format import Format
 from corpusmill.transforms.sources.identity import check_unchanged, unchanged
@@ -28,8 +28,6 @@ from corpusmill.transforms.sources.splits import Split
 from corpusmill.transforms.sources.spool import Spool
 
 BATCH_BYTES, BATCH_ROWS = 16 << 20, 4096
-MANY = 1 << 20
-"""A part with more bad rows than this, and than the source allows, is a bad file: its quarantine would fill the memory."""
 
 
 def _documents(
@@ -43,31 +41,27 @@ def _documents(
 ) -> Iterator[pa.RecordBatch]:
     """Documents of one part. outer: the budget of the archive that it lies in."""
     budget = Budget(part.path, part.size, spec.max_expansion, outer)
-    begun = bad.mark()
     if isinstance(form, Archive):
         members = form.members(part, spec, budget, bad)
         read = (_member(m, form.of_members(spec, m.format), bad, size, rows, budget) for m in members)
         yield from together(itertools.chain.from_iterable(read), size, rows)
         return
     makers: dict[tuple[str, ...], Documents] = {}
-    for batch, place in form.read(part, spec, budget, bad, rows):
-        check_structure(batch, part.path)
-        names = tuple(batch.schema.names)
-        if form.inferred or names not in makers:
-            makers[names] = Documents(spec, part.path, batch.schema, budget, lenient=form.lenient)
-        if any(pa.types.is_dictionary(f.type) or pa.types.is_run_end_encoded(f.type) for f in batch.schema):
-            budget.spend(decoded_bytes(batch))
-        start = 0
-        for piece in pieces(batch, rows, size):
-            begin = start
-            start += piece.num_rows
-            out = makers[names].make(piece, shifted(place, begin), bad)
-            if out.num_rows:
-                yield out
-        faulty, seen = bad.count - begun[0], bad.rows_seen - begun[1]
-        if faulty > MANY and faulty > spec.max_bad_fraction * seen:
-            what = f"has more than {MANY:,} rows that cannot be used among its first {seen:,}"
-            raise BadFileError(part.path, f"{what}, such as {example(bad.to_table().slice(begun[0], 1))}")
+    with bad.bounded(part.path, spec.max_bad_fraction):
+        for batch, place in form.read(part, spec, budget, bad, rows):
+            check_structure(batch, part.path)
+            names = tuple(batch.schema.names)
+            if form.inferred or names not in makers:
+                makers[names] = Documents(spec, part.path, batch.schema, budget, lenient=form.lenient)
+            if any(pa.types.is_dictionary(f.type) or pa.types.is_run_end_encoded(f.type) for f in batch.schema):
+                budget.spend(decoded_bytes(batch))
+            start = 0
+            for piece in pieces(batch, rows, size):
+                begin = start
+                start += piece.num_rows
+                out = makers[names].make(piece, shifted(place, begin), bad)
+                if out.num_rows:
+                    yield out
 
 
 def _member(

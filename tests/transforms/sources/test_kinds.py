@@ -125,7 +125,7 @@ def test_a_column_whose_name_is_no_text_is_a_fault_of_the_file(tmp_path, name):
 
 
 def test_a_file_with_more_bad_rows_than_memory_should_hold_is_a_bad_file(tmp_path, monkeypatch):
-    monkeypatch.setattr("corpusmill.transforms.sources.read.MANY", 10_000)
+    monkeypatch.setattr("corpusmill.transforms.sources.bad.MANY", 10_000)
     pq.write_table(pa.table({"text": pa.nulls(100_000, pa.string())}), tmp_path / "a.parquet")
     with pytest.raises(BadFileError, match=r"more than 10,000 rows that cannot be used.*null-text"):
         read_source(tmp_path, path="a.parquet")
@@ -133,6 +133,21 @@ def test_a_file_with_more_bad_rows_than_memory_should_hold_is_a_bad_file(tmp_pat
     assert (out.num_rows, bad.count, bad.bytes_lost) == (0, 1, (tmp_path / "a.parquet").stat().st_size)
     out, bad = read_source(tmp_path, path="a.parquet", max_bad_fraction=1)
     assert bad.count == 100_000
+
+
+@pytest.mark.parametrize(
+    ("name", "line", "reason"),
+    [("a.jsonl", "x\n", "not-json"), ("a.jsonl", "[]\n", "wrong-type"), ("a.csv", "a,b,c\n", "not-csv")],
+)
+def test_a_file_without_any_good_row_is_left_at_the_same_number(tmp_path, monkeypatch, name, line, reason):
+    monkeypatch.setattr("corpusmill.transforms.sources.bad.MANY", 10_000)
+    (tmp_path / name).write_text(("id,text\n" if name == "a.csv" else '{"text": "good"}\n') + line * 20_000)
+    with pytest.raises(BadFileError, match=rf"more than 10,000 rows .* among its first 1\d,\d{{3}}, .*{reason}"):
+        read_source(tmp_path, path=name)
+    out, bad = read_source(tmp_path, path=name, on_bad_file="skip")
+    assert (out.num_rows, bad.by_reason()) == (0, {"bad-file": 1})
+    _, bad = read_source(tmp_path, path=name, max_bad_fraction=1)
+    assert bad.by_reason() == {reason: 20_000}
 
 
 def test_raw_rows_are_kept_up_to_a_number_and_places_always():
