@@ -17,6 +17,8 @@ class Adapted(nn.Module):
     """A frozen linear layer beside a product of two small ones. At the start B = 0: the output is the base's.
 
     by_rows: the base is a `Conv1D` of transformers (GPT-2), whose weight is [in, out].
+    weight, bias: of the one layer that this amounts to. Some models multiply with them themselves (Mamba), or ask for their type
+    (T5).
     """
 
     def __init__(self, base: nn.Module, rank: int, alpha: float, generator: torch.Generator) -> None:
@@ -29,6 +31,15 @@ class Adapted(nn.Module):
         with torch.no_grad():
             self.down.weight.normal_(0.0, 1.0 / math.sqrt(reads), generator=generator)
             self.up.weight.zero_()
+
+    @property
+    def weight(self) -> Tensor:
+        product = self.up.weight @ self.down.weight * self.scale
+        return self.base.weight + (product.T if self.by_rows else product)  # type: ignore[operator]
+
+    @property
+    def bias(self) -> Tensor | None:
+        return self.base.bias  # type: ignore[return-value]
 
     def forward(self, x: Tensor) -> Tensor:
         return self.base(x) + self.up(self.down(x)) * self.scale
@@ -84,8 +95,6 @@ def adapt(model: nn.Module, rank: int, alpha: float, targets: tuple[str, ...], s
 def merge(model: nn.Module) -> nn.Module:
     """Add every adapter into its layer's weights and take it off, in place: for export and serving."""
     for name, layer in [(n, m) for n, m in model.named_modules() if isinstance(m, Adapted)]:
-        product = layer.up.weight @ layer.down.weight * layer.scale
-        weight: Tensor = layer.base.weight  # type: ignore[assignment]
-        weight += product.T if layer.by_rows else product
+        layer.base.weight.copy_(layer.weight)  # type: ignore[operator]
         setattr(model.get_submodule(name.rpartition(".")[0]), name.rpartition(".")[2], layer.base)
     return model

@@ -121,6 +121,34 @@ def test_lora_starts_at_the_base_and_merges(base) -> None:
         lora.adapt(model, 4, 8.0, ("q_proj",))
 
 
+@pytest.mark.parametrize("kind", ["mamba", "t5", "gpt2"])
+def test_lora_on_layers_whose_weight_the_model_reads_itself(kind: str) -> None:
+    """Mamba multiplies with `dt_proj.weight`, T5 asks for the type of `wo.weight`; GPT-2's weights are transposed."""
+    t = pytest.importorskip("transformers")
+    torch.manual_seed(1)
+    size = {"vocab_size": 40, "num_hidden_layers": 1}
+    model, targets = {
+        "mamba": lambda: (t.MambaForCausalLM(t.MambaConfig(**size, hidden_size=16, state_size=4)), "dt_proj out_proj"),
+        "t5": lambda: (
+            t.T5ForConditionalGeneration(t.T5Config(**size, d_model=16, d_kv=8, d_ff=32, num_heads=2)),
+            "wo",
+        ),
+        "gpt2": lambda: (t.GPT2LMHeadModel(t.GPT2Config(**size, n_embd=16, n_head=2, n_positions=16)), "c_fc"),
+    }[kind]()
+    ids = torch.arange(3, 15)[None]
+    batch = {"input_ids": ids} | ({"decoder_input_ids": ids} if kind == "t5" else {})
+    lora.adapt(model.eval(), 2, 4.0, tuple(targets.split()), seed=1)
+    at_first = model(**batch).logits
+    for name, p in model.named_parameters():
+        if ".up." in name:
+            torch.nn.init.normal_(p)
+    adapted = model(**batch).logits
+    adapted.sum().backward()
+    assert all(p.grad.any() for name, p in model.named_parameters() if ".up." in name or ".down." in name)
+    assert not torch.allclose(at_first, adapted, atol=1e-3)
+    torch.testing.assert_close(lora.merge(model)(**batch).logits, adapted, atol=1e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["encoder-decoder", "decoder"])
 def test_text_to_text(make, tmp_path: Path, base, kind: str) -> None:
     file = lines(tmp_path / "a.jsonl", [{"text": f"the {w} fox", "target": w} for w in WORDS])
