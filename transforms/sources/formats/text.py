@@ -34,8 +34,8 @@ def _lines(part: Part, spec: SourceSpec, bad: BadRows, stream: Stream) -> Iterat
             bad.add(part.path, block.first + 1, "too-long", detail, block.data)
             continue
         data = block.data.removeprefix(b"\xef\xbb\xbf") if block.first == 0 else block.data
-        numbered = [(block.first + i + 1, line.rstrip(b"\r")) for i, line in enumerate(data.split(b"\n"))]
-        numbered = [(i, line) for i, line in numbered if line.strip()]
+        lines = enumerate(data.split(b"\n"), block.first + 1)
+        numbered = [(i, line.rstrip(b"\r")) for i, line in lines if line.strip()]
         if numbered:
             numbers = [i for i, _ in numbered]
             yield _batch([line for _, line in numbered], part), _numbered(numbers)
