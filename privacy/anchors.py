@@ -148,7 +148,7 @@ def contradiction(note: Note, name: str, digests: Sequence[str]) -> str:
 def models(ledger: Path, population: str) -> list[Path]:
     """Checkpoints of the population in DATASET-model, where a recipe trains beside the dataset of the ledger."""
     checkpoints = []
-    for state in sorted(Path(f"{ledger.absolute().parent}-model").glob("checkpoints/*/state.json")):
+    for state in sorted(Path(f"{ledger.absolute().parent}-model").glob("**/checkpoints/*/state.json")):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             guarantee = json.loads(state.read_text(encoding="utf-8")).get("guarantee") or {}
             if guarantee.get("population") == population:

@@ -284,8 +284,9 @@ def test_two_copies_of_a_ledger_cannot_both_go_on(tmp_path, source):
     assert "was removed" in faults(tmp_path / "a")[0]
 
 
-def test_a_ledger_is_not_begun_where_a_model_of_the_population_is(tmp_path):
-    step = tmp_path / "docs-model" / "checkpoints" / "step-00000001"
+@pytest.mark.parametrize("run", ["docs-model", "docs-model/000001", "docs-model/000001/answers"])  # a recipe; a stage
+def test_a_ledger_is_not_begun_where_a_model_of_the_population_is(tmp_path, run):
+    step = tmp_path / run / "checkpoints" / "step-00000001"
     step.mkdir(parents=True)
     (step / "state.json").write_text(json.dumps({"guarantee": {"population": "letters"}}))
     (tmp_path / "docs").mkdir()
