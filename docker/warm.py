@@ -40,6 +40,7 @@ PARAGRAPHS = [
     "Write to anna@example.org or call +44 20 7946 0958. Itâ€™s what was said of the cafÃ© by the road.",
     "这条河流经山谷已经很久了。人们一直和它生活在一起。明天会更好。",
     "Caf\u0065\u0301 by the road: write to Anna@Example.org or to +442079460958@example.org, and see a[i] = {b[j]: c[k]}.",
+    "اكتب إلى +٩٧١ ٤ ١٢٣ ٤٥٦٧ أو زرنا.",
     "Share this page\n12345\n3 likes\nThat is all there is to say of it, and of the dog that has no name!",
 ]
 STEPS: list[Any] = [

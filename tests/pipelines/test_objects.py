@@ -230,7 +230,7 @@ def test_a_writer_whose_lock_was_taken_commits_nothing(server, corpus, tmp_path,
         def meanwhile(*_):
             storage.write_atomic(f"{base}/out/.corpusmill/lock", b'{"holder": "process 1 on another machine"}')
 
-        cut_off.setattr(commit.expectations, "check", meanwhile)
+        cut_off.setattr(commit, "check", meanwhile)
         with pytest.raises(LockedError, match="another process took the lock"):
             run(loaded, workers=1)
     assert storage.names_in(f"{base}/out/snapshots") == []

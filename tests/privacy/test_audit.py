@@ -19,6 +19,7 @@ from corpusmill.pipelines.run import run
 from corpusmill.privacy.accounting import sigma_for
 from corpusmill.privacy.audit import auc, audit, bound, exposure, min_k, one_run, p_value, tpr_at, two_worlds
 from corpusmill.privacy.dp_settings import DpSettings
+from corpusmill.privacy.mechanisms.noise import Noise
 from corpusmill.privacy.secret import Secret
 from corpusmill.privacy.sgd import Private
 from corpusmill.privacy.units import Units
@@ -178,6 +179,7 @@ def moved_by_hello(texts: list[str], clip: float, sigma: float, runs: int) -> np
     moved = []
     for i in range(runs):
         private.secret, private.step = Secret(hashlib.sha256(f"{len(texts)} {i}".encode()).digest()), 0
+        private.noise = Noise(private.secret, plan)
         (rows,) = private.begin(0)
         batch = {"word": bags[torch.from_numpy(rows)]}
         private.add(lambda batch=batch: loss(net, {"word": batch["word"]}), rows)

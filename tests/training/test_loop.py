@@ -140,15 +140,21 @@ import os
 from pathlib import Path
 from corpusmill.training import checkpoint
 from corpusmill.training.metrics import Metrics
-number, step, flush, advance = int(os.environ["NUMBER"]), int(os.environ["STEP"]), checkpoint._flush, Metrics.advance
+number, step = int(os.environ["NUMBER"]), int(os.environ["STEP"])
+flush, begin, advance = checkpoint._flush, Metrics.__init__, Metrics.advance
 def on_flush(path):
     if os.environ["WHERE"] == "checkpoint" and f"-step-{step:08}-" in str(path):
         os.kill(os.getpid(), number)
     flush(path)
-def on_advance(self, at, loss):
-    if os.environ["WHERE"] == "step" and at == step:
+def on_begin(self, settings, start, *rest):
+    begin(self, settings, start, *rest)
+    self.at = start
+def on_advance(self, loss=None, tokens=0):
+    self.at += 1
+    if os.environ["WHERE"] == "step" and self.at == step:
         os.kill(os.getpid(), number)
-    advance(self, at, loss)
+    advance(self, loss, tokens)
+Metrics.__init__ = on_begin
 checkpoint._flush, Metrics.advance = on_flush, on_advance
 """
 

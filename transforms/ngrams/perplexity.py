@@ -87,7 +87,7 @@ class Perplexity(NgramGroup):
 
     name: ClassVar[str] = "perplexity"
     version: ClassVar[int] = 1
-    example: ClassVar[str] = "{like_source: books, by: lang, keep: {bucket: [head, middle]}}"
+    example: ClassVar[str] = "{like: books.parquet, by: lang, keep: {bucket: [head, middle]}}"
     refusal: ClassVar[tuple[str, str]] = (
         "quantiles, and a learned model, follow from the documents of all units",
         "leave it out; or run it on public data in a recipe of its own",

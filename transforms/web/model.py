@@ -76,18 +76,19 @@ def _depths(t: int, children: np.ndarray, leaf: np.ndarray) -> np.ndarray:
 
 def probabilities(features: np.ndarray) -> np.ndarray:
     """float32 [n]: the probability that a block is main content."""
-    return (1 / (1 + np.exp(-_sums(features, *trees(), np.nan)))).astype(np.float32)
+    return (1 / (1 + np.exp(-_sums(features.reshape(-1), features.shape[1], *trees(), np.nan)))).astype(np.float32)
 
 
 def kept(features: np.ndarray, threshold: float) -> np.ndarray:
     """bool [n]: the blocks whose probability is above `threshold`. Trees that can change no answer are not walked."""
     cutoff = math.log(threshold / (1 - threshold))
-    return _sums(features, *trees(), cutoff) > cutoff
+    return _sums(features.reshape(-1), features.shape[1], *trees(), cutoff) > cutoff
 
 
 @njit(nogil=True, cache=True)
 def _sums(
-    x: Any,
+    flat: Any,
+    columns: int,
     depths: Any,
     features: Any,
     thresholds: Any,
@@ -97,18 +98,21 @@ def _sums(
     lowest: Any,
     cutoff: float,
 ) -> Any:
-    """float32 [n]: the sums of the leaves of all trees, or part sums that are on the same side of `cutoff`."""
+    """float32 [n]: the sums of the leaves of all trees, or part sums that are on the same side of `cutoff`.
+
+    flat: n rows of `columns` features each; a kernel with `reshape` would have no object file.
+    """
     # numbers without a sign: numba need not ask whether an index counts from the end, which halves the time
-    width = np.uint64(x.shape[1])
-    flat = x.reshape(x.size)
-    out = np.zeros(x.shape[0], np.float32)
+    width = np.uint64(columns)
+    rows = len(flat) // columns
+    out = np.zeros(rows, np.float32)
     at = np.zeros(_LANES, np.uint64)
     row, base = (
         np.zeros(_CHUNK, np.uint64),
         np.zeros(_CHUNK, np.uint64),
     )  # the blocks whose answer is open, and their numbers
-    for chunk in range(0, x.shape[0], _CHUNK):
-        many = min(_CHUNK, x.shape[0] - chunk)
+    for chunk in range(0, rows, _CHUNK):
+        many = min(_CHUNK, rows - chunk)
         for j in range(many):
             row[j] = chunk + j
             base[j] = np.uint64(chunk + j) * width
