@@ -161,7 +161,9 @@ def test_faults_that_may_pass_are_tried_again_and_then_stop_the_run(web, tmp_pat
         read("/c", "/b", retries=1)
     rows, bad = read("/c", "/b", "/cut", unreachable="leave-out", retries=0)
     assert [r["text"] for r in rows] == [PAGE.format("c")]
-    assert bad.left == {"address that cannot be reached now": (2, f"{base}/b")}
+    ((number, example),) = bad.left.values()  # answers are read in the order of hashes, in which the port has a part
+    assert (list(bad.left), number) == (["address that cannot be reached now"], 2)
+    assert example in {f"{base}/b", f"{base}/cut"}
     answers["/c"] = busy
     assert [r["text"] for r in read("/c", retries=0)[0]] == [PAGE.format("c")]  # what is there stays
 
