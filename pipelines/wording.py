@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Sequence
 
 from corpusmill.transforms.display import clean as clean
 from corpusmill.transforms.display import escaped
@@ -22,6 +23,11 @@ def some(number: int, noun: str) -> str:
     ('1 file', '2,000 files')
     """
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def skipped(steps: Sequence[str]) -> str:
+    """A sentence on steps that a sample of documents cannot go through."""
+    return f"Skipped {', '.join(steps)}: these steps need the whole corpus."
 
 
 def size(number: int | None) -> str:

@@ -43,7 +43,7 @@ class TeacherRows:
     """Rows of training data with the teacher's columns beside them; implements `corpusmill.training.data.Rows`.
 
     folder: what `corpusmill.training.serving.teach.teach` wrote. Columns of a batch: `teacher_draws` or `teacher_ids` int64
-    [n, T, K], `teacher_logp` float32 [n, T, K]. `copies`: how often the teacher read each row, each time with other noise.
+    [n, T, K], `teacher_logp` float32 [n, T, K].
 
     Raises:
         DatasetError: the teacher's rows were made of other data or with another tokenizer, or a row's token count
@@ -62,8 +62,8 @@ class TeacherRows:
         except ValueError as error:
             raise BadFileError(str(path), f"is not JSON ({error})", "run the teacher's pass again") from None
         todo = "Run the teacher's pass again over this data."
-        self.copies = self.about.get("copies", 1)
-        if self.about["data"] != data.digest or self.about["rows"] != len(data) * self.copies:
+        copies = self.about.get("copies", 1)
+        if self.about["data"] != data.digest or self.about["rows"] != len(data) * copies:
             raise DatasetError(
                 f"{folder}: was made of other rows ({self.about['rows']:,}, {self.about['data'][:12]}) than the training data "
                 f"({len(data):,}, {data.digest[:12]}). {todo}"
@@ -74,7 +74,7 @@ class TeacherRows:
             )
         if self.about.get("noise"):
             noise, ids, seed = self.about["noise"], self.about["ids"], self.about["seed"]
-            self.data = data = NoisedCopies(data, self.copies, noise, ids, seed)
+            self.data = data = NoisedCopies(data, copies, noise, ids, seed)
         self.sources, self.source_of = data.sources, data.source_of
         self.length = getattr(data, "length", 0)
         # provenance of the teacher changes no row

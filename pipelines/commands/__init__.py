@@ -93,6 +93,12 @@ def _answer() -> str:
     return sys.stdin.readline()
 
 
+def check_set(is_dataset: bool, overrides: tuple[str, ...]) -> None:
+    """Raise a usage error for --set on a dataset, which has no settings to change."""
+    if is_dataset and overrides:
+        raise click.UsageError("--set goes with a recipe")
+
+
 def check_options(options: tuple[str, ...]) -> None:
     """Raise a usage error if the Beam options begin with a second recipe."""
     if options and not options[0].startswith("-"):

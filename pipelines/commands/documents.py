@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from corpusmill.pipelines.commands import DATASET, JSON, SET, SNAPSHOT, print_json
+from corpusmill.pipelines.commands import DATASET, JSON, SET, SNAPSHOT, check_set, print_json
 from corpusmill.pipelines.wording import say
 
 COUNT = click.option(
@@ -76,8 +76,7 @@ def look(
     if storage.is_dir(origin):
         from corpusmill.pipelines.dataset.snapshot import Dataset
 
-        if overrides:
-            raise click.UsageError("--set goes with a recipe")
+        check_set(True, overrides)
         examples = of_dataset(Dataset(origin), snapshot, step, document, count)
     else:
         from corpusmill.pipelines.recipe.model import load

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from corpusmill.pipelines.commands import JSON, SET, print_json
-from corpusmill.pipelines.wording import say
+from corpusmill.pipelines.commands import JSON, SET, check_set, print_json
+from corpusmill.pipelines.wording import say, skipped
 
 
 @click.group()
@@ -49,14 +49,13 @@ def train(
     from corpusmill.pipelines.operations.train_ngrams import train as train_ngrams
     from corpusmill.transforms import storage
 
-    if storage.is_dir(origin) and overrides:
-        raise click.UsageError("--set goes with a recipe")
+    check_set(storage.is_dir(origin), overrides)
     result = train_ngrams(origin, out, order, units, tokenizer, memory, overrides)
     if as_json:
         print_json(result)
         return
     if result["left_out"]:
-        say(f"Skipped {', '.join(result['left_out'])}: these steps need the whole corpus.", err=True)
+        say(skipped(result["left_out"]), err=True)
     if result["private"]:
         say(f"It is learned from the private source {', '.join(result['private'])}.", err=True)
     say(f"{out} is written: {sum(result['ngrams']):,} n-grams of up to {order} {result['units']}.")

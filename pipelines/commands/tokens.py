@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from corpusmill.pipelines.commands import DATASET, JSON, SET, SNAPSHOT, Named, print_json
-from corpusmill.pipelines.wording import say, size, some
+from corpusmill.pipelines.commands import DATASET, JSON, SET, SNAPSHOT, Named, check_set, print_json
+from corpusmill.pipelines.wording import say, size, skipped, some
 from corpusmill.transforms.tokens.formats import CATALOGUES, TARGETS
 
 
@@ -43,15 +43,14 @@ def tokenizer(
     from corpusmill.pipelines.report.progress import Display
     from corpusmill.transforms import storage
 
-    if storage.is_dir(origin) and overrides:
-        raise click.UsageError("--set goes with a recipe")
+    check_set(storage.is_dir(origin), overrides)
     with Display(brief=True) as display:
         result = train(origin, vocab_size, out, special, sample_bytes, overrides, display.update)
     if as_json:
         print_json(result)
         return
     if result["left_out"]:
-        say(f"Skipped {', '.join(result['left_out'])}: these steps need the whole corpus.", err=True)
+        say(skipped(result["left_out"]), err=True)
     if result["private"]:
         names = ", ".join(result["private"])
         say(f"It contains text of the private source {names}: no model can be trained privately with it.", err=True)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from corpusmill.pipelines.operations.look import Look, Pair
 from corpusmill.pipelines.report.terminal import cell_width, is_rich, styled
-from corpusmill.pipelines.wording import printable, some
+from corpusmill.pipelines.wording import printable, skipped, some
 
 RED, GREEN, DIM, OFF = "\x1b[1;31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"
 LONGEST = 6_000
@@ -45,7 +45,7 @@ def render(look: Look, width: int | None = None, rich: bool | None = None) -> st
     width = max(40, min(width or shutil.get_terminal_size((120, 24)).columns, 240))
     parts = [render_pair(pair, width, rich) for pair in look.pairs]
     if look.left_out:
-        parts.append(f"Skipped {', '.join(look.left_out)}: these steps need the whole corpus.")
+        parts.append(skipped(look.left_out))
     return "\n\n".join(parts)
 
 

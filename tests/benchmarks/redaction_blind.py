@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from tests.benchmarks.redaction import ours, presidio, report
+from tests.benchmarks.redaction import ours, places, report, report_peer
 from tests.benchmarks.redaction_sentences import CONTEXTS, LANGUAGES, LOOK_ALIKE_CONTEXTS, PHONE_WORDS
 from tests.transforms.redact.fixture import Labelled
 
@@ -269,8 +269,6 @@ def _allocated(value: str) -> bool:
 
 def show(documents: list[Labelled]) -> None:
     """What was missed, and what was found where nothing is."""
-    from tests.benchmarks.redaction import places
-
     for document, spans in zip(documents, ours([d.text for d in documents]), strict=True):
         labels = places(document)
         for kind, a, b in labels:
@@ -294,12 +292,7 @@ def main() -> None:
     if options.show:
         show(documents)
         return
-    try:
-        find: Any = presidio()
-    except ImportError as error:
-        print(f"presidio: left out ({error})")
-        return
-    report("presidio", documents, find)
+    report_peer(documents)
 
 
 if __name__ == "__main__":

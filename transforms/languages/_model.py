@@ -145,11 +145,8 @@ def _counted(
     hashes, starts = np.unique(every[at], return_index=True)
     lengths_of = np.diff(np.append(starts, len(every)))
     # the table keeps common n-grams, because longer ones are looked up behind them
-    rare = np.repeat(lengths_of <= COMMON, lengths_of)
-    at, starts = (
-        at[rare],
-        np.cumsum(np.where(lengths_of <= COMMON, lengths_of, 0)) - np.where(lengths_of <= COMMON, lengths_of, 0),
-    )
+    kept = np.where(lengths_of <= COMMON, lengths_of, 0)
+    at, starts = at[np.repeat(kept > 0, lengths_of)], np.cumsum(kept) - kept
     slots = slots_for(len(hashes))
     table = np.zeros(slots + len(hashes) + 16, np.uint64)
     free = int(place(hashes, np.arange(len(hashes), dtype=np.uint64), slots, 0, 0, table))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 
 from corpusmill.transforms.rights.commons import commons
 from corpusmill.transforms.rights.gnu import Found, gnu
@@ -76,6 +77,12 @@ def licences(text: str) -> list[Found]:
         if found.licence:
             first.setdefault(found.licence, found)
     return list(first.values())
+
+
+def joined(stated: Iterable[str]) -> str:
+    """Licences as one SPDX expression that asks for all of them, each once."""
+    parts = list(dict.fromkeys(stated))
+    return " AND ".join(f"({p})" if " OR " in p and len(parts) > 1 and not p.startswith("(") else p for p in parts)
 
 
 def _regions(text: str) -> list[tuple[int, int]]:

@@ -17,7 +17,7 @@ from corpusmill.transforms.random import Keyed
 from corpusmill.transforms.rights import dep5
 from corpusmill.transforms.rights.expressions import allows
 from corpusmill.transforms.rights.gnu import Found
-from corpusmill.transforms.rights.recognise import HINT, licences
+from corpusmill.transforms.rights.recognise import HINT, joined, licences
 from corpusmill.transforms.rights.signals import signals
 
 _HINT = f"(?i){HINT}"
@@ -154,5 +154,4 @@ def _stated(text: str) -> list[Found]:
 
 
 def _expression(found: list[Found]) -> str:
-    parts = list(dict.fromkeys(f.licence for f in found))
-    return " AND ".join(f"({p})" if " OR " in p and len(parts) > 1 and p[0] != "(" else p for p in parts)
+    return joined(f.licence for f in found)

@@ -74,12 +74,7 @@ class Options(BaseModel):
     @field_validator("format")
     @classmethod
     def _known(cls, value: str) -> str:
-        plain = [
-            name for name, known in formats.known().items() if known.needs_path and not (known.archive or known.lists)
-        ]
-        if value != "auto" and value not in plain:
-            raise ValueError(f"no member can be of format '{value}'; there are auto, {', '.join(plain)}")
-        return value
+        return formats.of_files_within(value, "member", lambda known: not (known.archive or known.lists))
 
 
 class Archive(Format):

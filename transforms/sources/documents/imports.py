@@ -162,7 +162,7 @@ class Imports:
                     break
 
     def _crate(self, folder: str) -> str:
-        while folder and not {f"{folder}/lib.rs", f"{folder}/main.rs"} & set(self._folders.get(folder, [])):
+        while folder and not self._there((f"{folder}/lib.rs", f"{folder}/main.rs")):
             folder = posixpath.dirname(folder)
         return folder
 

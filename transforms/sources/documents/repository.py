@@ -6,11 +6,12 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from corpusmill.transforms.rights.recognise import joined
 from corpusmill.transforms.sources.bad import BadRows
 from corpusmill.transforms.sources.documents.imports import Imports
 from corpusmill.transforms.sources.documents.need_order import in_order
@@ -46,22 +47,19 @@ class Document:
     licence: str | None
 
 
-@dataclass
-class _Files:
-    files: dict[str, SourceFile] = field(default_factory=dict)
-
-    def take(self, name: str, data: bytes, options: Options, bad: BadRows, shown: str) -> None:
-        """Add a file, or leave it out and count it."""
-        if len(data) > options.max_file_bytes:
-            bad.leave_out("large file", shown)
-            return
-        found = source_file(name, data)
-        if isinstance(found, str):
-            bad.leave_out(found, shown)
-        elif found.generated or found.vendored:
-            bad.leave_out("generated file" if found.generated else "vendored file", shown)
-        else:
-            self.files[name] = found
+def _taken(name: str, data: bytes, options: Options, bad: BadRows, shown: str) -> SourceFile | None:
+    """A file of the documents; None for one that is left out, which is counted."""
+    if len(data) > options.max_file_bytes:
+        bad.leave_out("large file", shown)
+        return None
+    found = source_file(name, data)
+    if isinstance(found, str):
+        bad.leave_out(found, shown)
+    elif found.generated or found.vendored:
+        bad.leave_out("generated file" if found.generated else "vendored file", shown)
+    else:
+        return found
+    return None
 
 
 def documents(files: Iterable[tuple[str, bytes]], options: Options, bad: BadRows, shown: str) -> Iterator[Document]:
@@ -71,10 +69,7 @@ def documents(files: Iterable[tuple[str, bytes]], options: Options, bad: BadRows
         files: path in the repository and content of each file.
         shown: the name of the repository.
     """
-    taken = _Files()
-    for name, data in files:
-        taken.take(name, data, options, bad, f"{shown}/{name}")
-    found = taken.files
+    found = {n: file for n, data in files if (file := _taken(n, data, options, bad, f"{shown}/{n}"))}
     if not found:
         return
     imports = Imports({name: file.text for name, file in found.items()})
@@ -111,9 +106,7 @@ def _licence(files: dict[str, SourceFile]) -> str | None:
     own = [n for n in named if not posixpath.basename(n).lower().startswith("notice")] or named
     depth = min((n.count("/") for n in own), default=0)
     chosen = [stated[n] for n in sorted(own) if n.count("/") == depth] or [stated[n] for n in sorted(stated)]
-    split = [part for e in chosen for part in (e.split(" AND ") if "(" not in e else [e])]
-    parts = list(dict.fromkeys(split))
-    return " AND ".join(f"({p})" if " OR " in p and len(parts) > 1 and p[0] != "(" else p for p in parts) or None
+    return joined(part for e in chosen for part in (e.split(" AND ") if "(" not in e else [e])) or None
 
 
 def root_of(names: Iterable[str]) -> str:

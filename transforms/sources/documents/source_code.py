@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from corpusmill.transforms.errors import MissingDependencyError
-from corpusmill.transforms.rights.recognise import licences
+from corpusmill.transforms.rights.recognise import joined, licences
 
 _LICENCE_FILE = re.compile(r"(?:^|/)(?:un)?(?:licen[cs]e|copying|notice)(?:[.-][^/]*)?\Z", re.IGNORECASE)
 _SHEBANG = re.compile(r"#!\s*\S*?(?:/env\s+(?:-\S+\s+)*)?([A-Za-z]+)[\d.]*(?:\s|\Z)")
@@ -134,9 +134,7 @@ def licence_of(name: str, text: str) -> str | None:
     """The SPDX expression of what a file states, or None."""
     found = licences(text if is_licence_file(name) else text[:_HEAD])
     tags = [f for f in found if f.source == "tag"] or found
-    parts = list(dict.fromkeys(f.licence for f in tags))
-    joined = [f"({p})" if " OR " in p and len(parts) > 1 and not p.startswith("(") else p for p in parts]
-    return " AND ".join(joined) or None
+    return joined(f.licence for f in tags) or None
 
 
 def is_generated(name: str, text: str) -> bool:

@@ -7,6 +7,7 @@ numbers in other notations, redirects and names that change between two look-ups
 from __future__ import annotations
 
 import contextlib
+import functools
 import http.client
 import ipaddress
 import socket
@@ -107,6 +108,12 @@ class Answer:
             raise PassingError(f"the answer ends after {size:,} of {int(told):,} bytes")
 
 
+@functools.cache
+def _tls() -> ssl.SSLContext:
+    """The certificates of this machine, which take milliseconds to load."""
+    return ssl.create_default_context()
+
+
 @contextlib.contextmanager
 def request(address: str, headers: dict[str, str], timeout: float, seconds: float, private: bool) -> Iterator[Answer]:
     """The answer to GET.
@@ -123,7 +130,7 @@ def request(address: str, headers: dict[str, str], timeout: float, seconds: floa
     host, port = parts.hostname or "", parts.port
     made: http.client.HTTPConnection
     if parts.scheme == "https":
-        made = http.client.HTTPSConnection(host, port, timeout=timeout, context=ssl.create_default_context())
+        made = http.client.HTTPSConnection(host, port, timeout=timeout, context=_tls())
     else:
         made = http.client.HTTPConnection(host, port, timeout=timeout)
     made._create_connection = _connector(private)  # type: ignore[attr-defined]

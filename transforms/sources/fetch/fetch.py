@@ -95,7 +95,8 @@ def _kept(address: str, saved: Saved, at: str, has: Note | None, sites: Sites, c
     if has is not None and has.body == saved.body and has.at == at:
         os.unlink(saved.file)
         return replace(has, checked=now)
-    target = saved.file.replace(".new", "", 1) if ".new" in os.path.basename(saved.file) else saved.file
+    folder, name = os.path.split(saved.file)
+    target = os.path.join(folder, name.replace(".new", "", 1))
     os.replace(saved.file, target)
     return Note(
         address, "file", now, os.path.basename(target), saved.format, at=at, body=saved.body, sha256=saved.sha256

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import itertools
 import uuid
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from corpusmill.transforms import storage
 from corpusmill.transforms.sources import formats
 from corpusmill.transforms.sources.fetch.connection import Answer, PassingError, TooLargeError
 from corpusmill.transforms.sources.files import compression_of, ending_of
@@ -73,12 +74,7 @@ def save(address: str, answer: Answer, limit: int, stem: str, form: str, date: s
     if not chosen:
         return UNKNOWN
     known = formats.known()[chosen].extensions
-    return _write(stem + (ending or (known[0] if known else ".txt")), chosen, _joined(first, pieces))
-
-
-def _joined(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from rest
+    return _write(stem + (ending or (known[0] if known else ".txt")), chosen, itertools.chain([first], pieces))
 
 
 def _plain(answer: Answer, ending: str, limit: int) -> Iterator[bytes] | str:
@@ -111,18 +107,15 @@ def _inflated(pieces: Iterator[bytes], limit: int) -> Iterator[bytes]:
 
 def _write(path: str, form: str, pieces: Iterator[bytes], body: bytes | None = None) -> Saved:
     """Write a file whole or not at all."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    part = f"{os.path.dirname(path)}/.{uuid.uuid4().hex}.part"
-    digest = hashlib.sha256()
+    new, digest = storage.NewFile(path), hashlib.sha256()
     try:
-        with open(part, "wb") as out:
+        with open(new.path, "wb") as out:
             for piece in pieces:
                 out.write(piece)
                 digest.update(piece)
-        os.replace(part, path)
+        new.publish()
     finally:
-        if os.path.exists(part):
-            os.unlink(part)
+        new.discard()
     whole = digest.hexdigest()
     return Saved(path, form, whole if body is None else hashlib.sha256(body).hexdigest(), whole)
 

@@ -47,12 +47,7 @@ class Fetch(BaseModel):
     @field_validator("format")
     @classmethod
     def _known(cls, value: str) -> str:
-        plain = [
-            name for name, known in formats.known().items() if known.needs_path and not (known.schemes or known.lists)
-        ]
-        if value != "auto" and value not in plain:
-            raise ValueError(f"no fetched file can be of format '{value}'; there are auto, {', '.join(plain)}")
-        return value
+        return formats.of_files_within(value, "fetched file", lambda known: not (known.schemes or known.lists))
 
     @property
     def robot(self) -> str:

@@ -15,6 +15,7 @@ import ast
 import importlib
 import inspect
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,6 +66,14 @@ def known() -> dict[str, Known]:
             if attributes.pop("name", None) == name:
                 formats[name] = Known(name, f"{__name__}.{file.stem}", **attributes)
     return formats
+
+
+def of_files_within(value: str, what: str, fits: Callable[[Known], bool]) -> str:
+    """`value`, the format of files that a format holds or fetches, or `auto`. Raises ValueError for one that cannot be `what`."""
+    plain = [name for name, each in known().items() if each.needs_path and fits(each)]
+    if value != "auto" and value not in plain:
+        raise ValueError(f"no {what} can be of format '{value}'; there are auto, {', '.join(plain)}")
+    return value
 
 
 @cache

@@ -79,6 +79,13 @@ def html(body="a", **headers):
     return 200, {"Content-Type": "text/html; charset=utf-8", **headers}, PAGE.format(body).encode()
 
 
+def test_a_folder_may_be_called_like_a_new_file(web):
+    _base, answers, _asked, read = web
+    answers["/a"] = html("a")
+    rows, _ = read("/a", cache="www.newsweek.new")
+    assert [r["text"] for r in rows] == [PAGE.format("a")]
+
+
 def test_files_are_read_by_their_own_formats_and_what_is_gone_is_quarantined(web):
     base, answers, asked, read = web
     answers |= {
