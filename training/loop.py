@@ -86,7 +86,8 @@ def _train(
     named = data is None  # by the settings
     data = build.rows_of(settings.data.train, settings, vocabulary) if data is None else data
     classes: list[str] = getattr(data, "classes", [])
-    if validation is None and (named or settings.data.validation):
+    # rows that are not divided hold no validation part: they are not read a second time to find that out
+    if validation is None and (settings.data.validation or (named and getattr(data, "part", None))):
         validation = build.held_out(settings, vocabulary, classes)
     if not settings.tune.base:
         settings = build.resolve(settings, vocabulary, getattr(data, "length", 0) or settings.data.length)
@@ -306,8 +307,10 @@ def gathered(
     return take(parameters.items()), take(means)
 
 
-def restore(folder: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, step: int) -> None:
-    """Parameters and AdamW's means of a checkpoint, on every process its own part."""
+def restore(
+    folder: Path, parameters: dict[str, nn.Parameter], optimizer: torch.optim.AdamW, step: int
+) -> dict[str, torch.Tensor]:
+    """Parameters and AdamW's means of a checkpoint, on every process its own part; returns what optimizer.safetensors holds."""
     weights = checkpoint.read_tensors(folder / "model.safetensors")
     means = checkpoint.read_tensors(folder / "optimizer.safetensors")
     shapes = {name: tuple(p.shape) for name, p in parameters.items()}
@@ -323,6 +326,7 @@ def restore(folder: Path, parameters: dict[str, nn.Parameter], optimizer: torch.
             entry[key] = torch.zeros_like(parameter.data)
             fill(entry[key], means[f"{name}.{key}"])
         optimizer.state[parameter] = entry
+    return means
 
 
 def _check_ids(batches: list[Batch], size: int, settings: TrainSettings) -> None:

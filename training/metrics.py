@@ -18,7 +18,7 @@ class Metrics:
     """Writes only on the first process. A resumed run removes lines after its checkpoint. tell: takes reports of progress."""
 
     def __init__(self, settings: TrainSettings, start: int, steps: int, active: bool, tell: Tell | None = None) -> None:
-        self.active, self.steps = active, steps
+        self.active = active
         self.stack = contextlib.ExitStack()
         if not active:
             return

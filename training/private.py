@@ -160,8 +160,7 @@ def train(
             stored = checkpoint.read_state(last)
             private.restore(stored.get("privacy") or {})
             _contained(ledger, Guarantee.model_validate(stored["guarantee"]), last)
-            restore(last, parameters, optimizer, private.step)
-            average.restore(checkpoint.read_tensors(last / "optimizer.safetensors"))
+            average.restore(restore(last, parameters, optimizer, private.step))
         if len(data) < 2:
             raise PrivacyError("private training needs at least two rows.")
         private.check(losses, batch_of(_two(data), 0))
@@ -382,7 +381,7 @@ def _correlated(
         raise RecipeError(
             "privacy.bands: is missing. The number that is best depends on epsilon, and `sigma` is given: say it."
         )
-    bands = privacy.bands or max(1, min(steps, units // batch))
+    bands = privacy.bands or choice.most_bands(batch, units, steps)
     return choice.strategy_of(privacy.noise, bands, batch, units, steps)[0].settings(), known
 
 

@@ -71,7 +71,8 @@ def train_languages(texts: list[str], codes: list[str], order: int = 4) -> Langu
         letters[code] += len(line)
     if empty := [name for name in names if not letters[name]]:
         raise RecipeError(f"the language {empty[0]!r} has no text with letters; give it some, or leave it out")
-    labels = np.array([names.index(c) for c in codes], np.int64)
+    place = {name: i for i, name in enumerate(names)}
+    labels = np.array([place[c] for c in codes], np.int64)
     return train(lines, labels, names, order, {"documents": len(texts), "languages": len(names)})
 
 

@@ -181,9 +181,9 @@ def forecast(recipe: Recipe) -> str:
             kind: Any = "poisson-gaussian" if rows < units else "gaussian"
             event = Event(kind=kind, rate=rows / units, count=train.steps)
         else:
-            from corpusmill.privacy.mechanisms.choice import strategy_of
+            from corpusmill.privacy.mechanisms.choice import most_bands, strategy_of
 
-            bands = train.privacy.bands or max(1, min(train.steps, units // rows))
+            bands = train.privacy.bands or most_bands(rows, units, train.steps)
             event = strategy_of(train.privacy.noise, bands, rows, units, train.steps)[1]
         event = event.model_copy(update={"sigma": train.privacy.sigma})
         after = epsilon([*before, event], section.delta, accountant)

@@ -36,10 +36,10 @@ def page(dataset: Dataset, manifest: Manifest, models: Sequence[str] = ()) -> st
     """The page of one snapshot, from its manifest and the files that it names. models: folders of runs to show curves of."""
     content = collect(dataset, manifest)
     runs = of_snapshot(dataset, manifest, models)
-    history, topics = _history(dataset), look(dataset, manifest)
+    history, topics, scores = _history(dataset), look(dataset, manifest), learned.look(dataset, manifest)
     made = ""
     for characters in CUTS:
-        made = _render(dataset, manifest, content, topics, runs, history, characters)
+        made = _render(dataset, manifest, content, topics, scores, runs, history, characters)
         if len(made.encode()) <= BYTES:
             break
     return made
@@ -59,6 +59,7 @@ def _render(
     manifest: Manifest,
     content: Content,
     topics: Topics,
+    scores: learned.Learned,
     runs: list[TrainingRun],
     history: list[dict[str, Any]],
     characters: int,
@@ -91,7 +92,7 @@ def _render(
         **topics.sections(characters),
         mixture=_mixture(manifest.get("mixture") or []),
         beside=[apart for step in funnel["steps"] if (apart := once_each(step))],
-        learned=learned.look(dataset, manifest),
+        learned=scores,
         percentiles=learned.SHOWN,
         quarantine=[{k: cut(str(v), 200) for k, v in row.items()} for row in content.quarantine],
         kept=[{**row, "text": cut(row["text"] or "", characters)} for row in content.kept],

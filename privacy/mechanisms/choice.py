@@ -45,6 +45,11 @@ class Plan:
         }
 
 
+def most_bands(batch: int, units: int, steps: int) -> int:
+    """The most groups of which each has a turn, and a whole batch in it."""
+    return max(1, min(steps, units // batch))
+
+
 def strategy_of(noise: Mechanism, bands: int, batch: int, units: int, steps: int) -> tuple[Plan, Event]:
     """A mechanism whose noise is not known yet, and its event. Raises PrivacyError where the bands do not fit.
 
@@ -53,7 +58,7 @@ def strategy_of(noise: Mechanism, bands: int, batch: int, units: int, steps: int
     if bands > steps or bands * batch > units:
         raise PrivacyError(
             f"{bands} bands do not fit: a group holds {units / bands:,.0f} units and has {steps / bands:.1f} turns, where a step "
-            f"takes {batch:,} units. Give at most {max(1, min(steps, units // batch)):,}."
+            f"takes {batch:,} units. Give at most {most_bands(batch, units, steps):,}."
         )
     if noise == "buffered":
         found = strategy.buffers(steps, bands)
@@ -105,7 +110,7 @@ def plan(
     if noise == "independent":
         noise, bands = "banded", 1
     if noise == "buffered":
-        sizes = [bands or max(1, min(steps, units // batch))]
+        sizes = [bands or most_bands(batch, units, steps)]
     else:
         sizes = [bands] if bands else [2**k for k in range(8) if 2**k <= min(steps, units // batch, MOST_BANDS)]
     quick = "pld-quick" if accountant == "pld" else accountant

@@ -6,19 +6,18 @@ Datasets that are made of the file, and models that are trained on it, inherit t
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 from corpusmill.privacy.guarantee import Guarantee
-from corpusmill.transforms.storage import write_atomic
+from corpusmill.transforms.storage import sha256_of, write_atomic
 
 ENDING = ".guarantee"
 
 
 def write(path: str | Path, guarantee: Guarantee) -> None:
     """Note the guarantee of what is in `path`."""
-    note = {"sha256": _digest(Path(path)), "guarantee": guarantee.model_dump(mode="json")}
+    note = {"sha256": sha256_of(str(path)), "guarantee": guarantee.model_dump(mode="json")}
     write_atomic(f"{path}{ENDING}", json.dumps(note, indent=1).encode() + b"\n")
 
 
@@ -30,12 +29,7 @@ def read(path: str | Path) -> tuple[Guarantee | None, str]:
     try:
         note = json.loads(beside.read_text(encoding="utf-8"))
         guarantee = Guarantee.model_validate(note["guarantee"])
-        same = note["sha256"] == _digest(Path(path))
+        same = note["sha256"] == sha256_of(str(path))
     except (OSError, ValueError, KeyError, TypeError) as error:
         return None, f"synthetic text of unknown origin ({beside} cannot be read: {type(error).__name__})"
     return (guarantee, "") if same else (None, f"text that was changed since {beside} was written")
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()

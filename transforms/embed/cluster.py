@@ -86,10 +86,10 @@ class Cluster(Learned):
             vectors = self.embed(batch.column("text"), model.words)
             found, near = cluster_names(vectors, model.centres, model.groups)
             names, cosines = pa.array(found, pa.string()), pa.array(near)
-            place = pa.array(names_of(model.groups), pa.string())
-            at = pc.index_in(names, place)
-            bits = pa.array(model.rarity).take(at) if len(model.rarity) else bits
-            missing = pa.array(lacks(model.sizes)).take(at)
+            if self.rarity or self.lack:
+                at = pc.index_in(names, pa.array(names_of(model.groups), pa.string()))
+                bits = pa.array(model.rarity).take(at) if self.rarity else bits
+                missing = pa.array(lacks(model.sizes)).take(at)
         batch = set_column(batch, self.column, names)
         for name, wanted, values in (
             ("cosine", self.cosine, cosines),

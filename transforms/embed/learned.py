@@ -24,7 +24,8 @@ from pydantic import Field
 from corpusmill.transforms.base import Decided, Group
 from corpusmill.transforms.embed.hierarchy import two_levels
 from corpusmill.transforms.embed.opened import embed_with
-from corpusmill.transforms.embed.rarity import rarity, sizes_of
+from corpusmill.transforms.embed.rarity import places, rarity, sizes_of
+from corpusmill.transforms.embed.sampling import chance
 from corpusmill.transforms.embed.vectors import WordVectors, train
 from corpusmill.transforms.generate.step import ModelStep
 from corpusmill.transforms.hashing import U, hash64, hash_text, mix64_array
@@ -126,7 +127,7 @@ class Learned(ModelStep, Group):
             if not keys.num_rows:
                 return Decided(_BOUND.empty_table())
             count = int(pc.sum(keys["documents"]).as_py())
-            bound = (1 << 64) - 1 if count <= self.sample else (self.sample << 64) // count
+            bound = chance(count, self.sample)
             return Decided(pa.table([[0], [0], pa.array([bound], pa.uint64()), [count]], schema=_BOUND))
         if not keys.num_rows:
             return Decided(_MODEL.empty_table())
@@ -159,8 +160,9 @@ class Learned(ModelStep, Group):
             return Model(words, none, np.zeros(0, np.int32), documents, np.zeros(0), np.zeros(0, np.int64))
         vectors = self.embed(texts, words)
         centres, groups = two_levels(vectors, keys["order"].to_numpy(), coarse, fine, self.seed)
-        bits = rarity(texts, vectors, centres) if self.wants_rarity() else np.zeros(0)
-        return Model(words, centres, groups, documents, bits, sizes_of(vectors, centres))
+        which = places(vectors, centres)
+        bits = rarity(texts, which, len(centres)) if self.wants_rarity() else np.zeros(0)
+        return Model(words, centres, groups, documents, bits, sizes_of(which, len(centres)))
 
     def wants_rarity(self) -> bool:
         """Whether the model says how rare the words of each cluster are."""

@@ -20,33 +20,42 @@ STEPS = 256
 """Parts of a bit to which a word's cost is rounded, so that sums are exact in any order."""
 
 
-def rarity(texts: pa.Array, vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
+def places(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """The cluster of each vector, the nearest: int64 [n]; -1 for a text without words, and where there is no cluster.
+
+    Args:
+        vectors: int8 [n, d].
+        centres: int8 [k, d].
+    """
+    which, used = np.full(len(vectors), -1, np.int64), vectors.any(axis=1)
+    if len(centres):
+        which[used] = nearest(vectors[used], centres)[0][:, 0]
+    return which
+
+
+def rarity(texts: pa.Array, which: np.ndarray, k: int) -> np.ndarray:
     """Bits a word of each cluster: float64 [k]; of a cluster without words, those of all texts.
 
     Args:
         texts: the sample, string [n].
-        vectors: int8 [n, d], theirs.
-        centres: int8 [k, d].
+        which: int64 [n], their clusters (`places`).
+        k: number of clusters.
     """
-    k = len(centres)
     if not k:
         return np.zeros(0)
     counts = ngram_counts(texts, 1, BUCKETS).astype(np.float64)
     bits = np.rint(STEPS * np.log2((counts.sum() + BUCKETS / 2) / (counts + 0.5)))
     sums, words = ngram_sums(texts, 1, bits)
-    used = vectors.any(axis=1)
-    which = nearest(vectors[used], centres)[0][:, 0]
-    total = np.bincount(which, sums[used], k)
-    number = np.bincount(which, words[used], k)
+    used = which >= 0
+    total = np.bincount(which[used], sums[used], k)
+    number = np.bincount(which[used], words[used], k)
     mean = sums.sum() / max(1.0, float(words.sum()))
     return np.where(number > 0, total / np.maximum(number, 1), mean) / STEPS
 
 
-def sizes_of(vectors: np.ndarray, centres: np.ndarray) -> np.ndarray:
+def sizes_of(which: np.ndarray, k: int) -> np.ndarray:
     """Documents of each cluster: int64 [k]; those without words are in none."""
-    if not len(centres):
-        return np.zeros(0, np.int64)
-    return np.bincount(nearest(vectors[vectors.any(axis=1)], centres)[0][:, 0], minlength=len(centres))
+    return np.bincount(which[which >= 0], minlength=k)
 
 
 def lacks(sizes: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -130,8 +131,7 @@ class Annotate(ModelStep, Group):
             [s[r][0] for r in both] for s in (found, again)
         ]
         table = pa.RecordBatch.from_arrays([pa.array(c, f.type) for c, f in zip(pairs, _TWICE)], schema=_TWICE)
-        applied = Applied.without(out, dropped, names, values)
-        return Applied(**(vars(applied) | {"tables": {"judged_twice": table}}))
+        return replace(Applied.without(out, dropped, names, values), tables={"judged_twice": table})
 
     def _judged(self, batch: pa.RecordBatch, rows: np.ndarray, first_try: int) -> dict[int, tuple[float, str]]:
         """(score, reason) of each row with a readable answer."""

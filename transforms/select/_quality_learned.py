@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 
 from corpusmill.transforms.base import Decided
 from corpusmill.transforms.decontaminate.evaluation import read_items
+from corpusmill.transforms.embed.sampling import chance
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.hashing import U, hash64, hash_text, mix64_array
 from corpusmill.transforms.select._features import Bags, Grams, bags
@@ -47,7 +48,6 @@ _MODEL = pa.schema({"shard": pa.uint32(), "row": pa.uint32(), "model": pa.large_
 _CARD = pa.schema({"column": pa.string(), "card": pa.string()})
 NOBODY = -1
 """Label of the row that tells the task that trains that there are documents."""
-ALL = (1 << 64) - 1
 
 
 class LearnedQuality(RankedQuality):
@@ -90,7 +90,7 @@ class LearnedQuality(RankedQuality):
 
     def _bounds(self, keys: pa.Table) -> Decided:
         counts = [int(pc.sum(keys[name]).as_py()) for name in (LIKE, UNLIKE)]
-        bounds = [ALL if n <= self.sample else (self.sample << 64) // n for n in counts]
+        bounds = [chance(n, self.sample) for n in counts]
         columns = [[0], [0], *([b] for b in bounds)]
         return Decided(pa.table([pa.array(c, f.type) for c, f in zip(columns, _BOUND)], schema=_BOUND))
 
@@ -175,7 +175,7 @@ class LearnedQuality(RankedQuality):
         if label == 0 and self.evaluation:
             overlap(texts, items.names, self.evaluation, f"quality.like: {path}")
         hashes = hash64(texts)
-        bound = ALL if len(texts) <= self.sample else (self.sample << 64) // len(texts)
+        bound = chance(len(texts), self.sample)
         return texts.filter(pa.array(self._drawn(hashes) <= U(bound)))
 
     def _enough(self, labels: np.ndarray, hashes: np.ndarray) -> None:

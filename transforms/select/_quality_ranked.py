@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 import numpy as np
@@ -145,7 +146,7 @@ class RankedQuality(QualityFields, Group):
         dropped = np.flatnonzero(verdict != KEPT)
         reasons = [_REASONS[v] for v in verdict[dropped].tolist()]
         applied = Applied.without(scored, dropped, reasons, score[dropped].tolist())
-        return Applied(**(vars(applied) | {"scores": {"score": score} if self.keep_scores else {}}))
+        return replace(applied, scores={"score": score} if self.keep_scores else {})
 
 
 def _matrix(column: pa.ChunkedArray) -> np.ndarray:

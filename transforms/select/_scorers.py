@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +11,7 @@ import pyarrow as pa
 
 from corpusmill.transforms.errors import RecipeError
 from corpusmill.transforms.generate.model import digest_of, open_model
-from corpusmill.transforms.select._linear import log_odds, open_scorer, softmax
+from corpusmill.transforms.select._linear import Scorer, log_odds, open_scorer, softmax
 from corpusmill.transforms.select.fasttext.file import is_fasttext
 from corpusmill.transforms.select.fasttext.model import open_fasttext
 from corpusmill.transforms.versions import file_digest
@@ -82,20 +81,21 @@ def _opened(spec: str, digest: str) -> Any:
     return open_fasttext(spec) if is_fasttext(spec) else open_scorer(spec)
 
 
-def label_of(spec: str, labels: Sequence[str], wanted: str | None) -> int:
+def label_of(spec: str, model: Classifier, wanted: str | None) -> int:
     """The place of the label whose probability is the score.
 
     Raises:
         RecipeError: there is no such label, or none is named and the model does not say which one it finds.
     """
+    labels = model.labels
     shown = ", ".join(labels[:20])
     if wanted is not None:
         name = wanted.removeprefix("__label__")
         if name not in labels:
             raise RecipeError(f"quality.label: {spec} has no label `{wanted}`; it has {shown}")
-        return list(labels).index(name)
+        return labels.index(name)
     # our own scorers begin with the label that they were trained to find; nobody else promises an order
-    if len(labels) > 1 and (is_handled(spec) or is_fasttext(spec)):
+    if len(labels) > 1 and not isinstance(model, Scorer):
         raise RecipeError(f"quality.label: say which label of {spec} is the score; it has {shown}")
     return 0
 
@@ -103,7 +103,7 @@ def label_of(spec: str, labels: Sequence[str], wanted: str | None) -> int:
 def scored(spec: str, wanted: str | None, texts: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """(probability of a label, its log odds), float64 [n] each, rounded to six decimals."""
     model = opened(spec)
-    return rounded(model.scored(texts, label_of(spec, model.labels, wanted)))
+    return rounded(model.scored(texts, label_of(spec, model, wanted)))
 
 
 def rounded(found: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
